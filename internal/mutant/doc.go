@@ -1,0 +1,5 @@
+// Package mutant holds the switch for seeded bugs. Without the build tag
+// "mutants" every question is the constant false and the compiler removes the
+// branch; with it one bug is chosen by name when a test binary starts, and the
+// checkers have to find it. It owns names only and must know no other room.
+package mutant
