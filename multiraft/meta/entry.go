@@ -1,0 +1,172 @@
+package meta
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// format is the first byte of every entry and snapshot of group 0. JSON follows:
+// the state is a few kilobytes and changes a few times a day, so readability
+// was worth more than bytes.
+const format = 1
+
+// entryBytesMax bounds what Decode accepts.
+const entryBytesMax = 8 << 20
+
+// Register adds a node or updates the row of its data directory.
+type Register struct {
+	Node Node `json:"node"` // ID is ignored for a new data directory
+}
+
+// Wanted is one replica of a placement, before its id is minted.
+type Wanted struct {
+	Node shardmap.NodeID `json:"node"`
+	Role Role            `json:"role"`
+}
+
+// Placement asks for the replicas and budget of one group. It applies only to
+// the version of the group that it was computed from (0 at founding).
+type Placement struct {
+	Group       shardmap.GroupID `json:"group"`
+	From        uint64           `json:"from"`
+	Replicas    []Wanted         `json:"replicas"`
+	BudgetBytes int64            `json:"budgetBytes"`
+}
+
+// Entry is one change of group 0; exactly one field is set.
+type Entry struct {
+	Register *Register   `json:"register,omitempty"`
+	Place    []Placement `json:"place,omitempty"`
+}
+
+// Encode gives the bytes of an entry.
+func (e Entry) Encode() []byte { return encode(e) }
+
+// DecodeEntry reads what Encode wrote.
+func DecodeEntry(b []byte) (Entry, error) {
+	var e Entry
+	return e, decode(b, &e)
+}
+
+// Snapshot gives the bytes of the whole state.
+func (s *State) Snapshot() []byte { return encode(s) }
+
+// Restore reads a snapshot.
+func Restore(b []byte) (*State, error) {
+	s := &State{}
+	if err := decode(b, s); err != nil {
+		return nil, err
+	}
+	if err := s.Settings.Layout().Validate(); err != nil {
+		return nil, fmt.Errorf("meta snapshot: %w", err)
+	}
+	if len(s.Groups) != s.Settings.Groups+1 {
+		return nil, fmt.Errorf("meta snapshot: %d groups for settings that say %d", len(s.Groups)-1, s.Settings.Groups)
+	}
+	return s, nil
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("meta: a value of our own cannot be encoded: " + err.Error())
+	}
+	return append([]byte{format}, b...)
+}
+
+var errFormat = errors.New("meta: bytes of another format version")
+
+func decode(b []byte, into any) error {
+	switch {
+	case len(b) == 0 || b[0] != format:
+		return errFormat
+	case len(b) > entryBytesMax:
+		return fmt.Errorf("meta: %d bytes are more than any entry has", len(b))
+	}
+	if err := json.Unmarshal(b[1:], into); err != nil {
+		return fmt.Errorf("meta: %w", err)
+	}
+	return nil
+}
+
+// Apply changes the state by one committed entry and reports whether it did:
+// an entry that was computed from something older, or says nothing new, is a no-op.
+func (s *State) Apply(e Entry) bool {
+	changed := false
+	if e.Register != nil {
+		changed = s.register(e.Register.Node)
+	}
+	for _, p := range e.Place {
+		changed = s.place(p) || changed
+	}
+	if changed {
+		s.Version++
+	}
+	return changed
+}
+
+func (s *State) register(n Node) bool {
+	if s.WasRemoved(n.UUID) {
+		return false
+	}
+	for i := range s.Nodes {
+		if old := &s.Nodes[i]; old.UUID == n.UUID {
+			if n.Generation <= old.Generation {
+				return false
+			}
+			n.ID = old.ID
+			*old = n
+			return true
+		}
+	}
+	if s.NextNode == 0 || s.NextNode == ^uint32(0) {
+		return false
+	}
+	n.ID = shardmap.NodeID(s.NextNode)
+	s.NextNode++
+	s.Nodes = append(s.Nodes, n)
+	return true
+}
+
+func (s *State) place(p Placement) bool {
+	if int(p.Group) >= len(s.Groups) || len(p.Replicas) == 0 {
+		return false
+	}
+	g := &s.Groups[p.Group]
+	if g.Version != p.From || !s.known(p.Replicas) {
+		return false
+	}
+	next := make([]Replica, 0, len(p.Replicas))
+	for _, w := range p.Replicas {
+		r := Replica{Node: w.Node, Role: w.Role}
+		if old, ok := g.On(w.Node); ok && (old.Role == Witness) == (w.Role == Witness) {
+			r.ID = old.ID
+		} else {
+			r.ID = g.NextReplica
+			g.NextReplica++
+		}
+		next = append(next, r)
+	}
+	if slices.Equal(next, g.Replicas) && g.BudgetBytes == p.BudgetBytes {
+		return false
+	}
+	g.Replicas, g.BudgetBytes = next, p.BudgetBytes
+	g.Version++
+	return true
+}
+
+// known reports whether the wanted replicas stand on distinct registered nodes.
+func (s *State) known(ws []Wanted) bool {
+	seen := make([]shardmap.NodeID, 0, len(ws))
+	for _, w := range ws {
+		if _, ok := s.Node(w.Node); !ok || slices.Contains(seen, w.Node) || w.Role < Voter || w.Role > Witness {
+			return false
+		}
+		seen = append(seen, w.Node)
+	}
+	return true
+}

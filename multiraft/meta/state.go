@@ -1,0 +1,149 @@
+package meta
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// UUID identifies one data directory for ever.
+type UUID [16]byte
+
+// Settings are fixed when the cluster is founded; a joiner takes them or refuses.
+type Settings struct {
+	Shards            int    `json:"shards"`
+	Groups            int    `json:"groups"`
+	VirtualNodes      int    `json:"virtualNodes"`
+	ReplicationFactor int    `json:"replicationFactor"`
+	HashKey           uint64 `json:"hashKey"` // keys SipHash for bucket ranges, EVICT and digests on every node
+}
+
+// Layout is the division of slots that these settings fix.
+func (s Settings) Layout() shardmap.Layout {
+	return shardmap.Layout{Shards: s.Shards, Groups: s.Groups}
+}
+
+// Addresses are the announced host:port of a node's planes.
+type Addresses struct {
+	Client  string `json:"client"`
+	Cluster string `json:"cluster"`
+	Gossip  string `json:"gossip"`
+}
+
+// Node is one row of the registry.
+type Node struct {
+	ID        shardmap.NodeID `json:"id"`
+	UUID      UUID            `json:"uuid"`
+	Name      string          `json:"name"`
+	Addresses Addresses       `json:"addresses"`
+	DataBytes int64           `json:"dataBytes"` // memory for stores: limit minus rings and reserve
+	// Generation counts the starts whose row has been applied; a late row of an older start changes nothing.
+	Generation uint64 `json:"generation"`
+}
+
+// Role says what a replica does in its group.
+type Role uint8
+
+// Roles of a replica. A voter of a data group also holds data; a witness votes
+// and promises but holds none; a learner holds data and does not vote.
+const (
+	Voter Role = iota + 1
+	Learner
+	Witness
+)
+
+// Replica is one desired replica of a group. ID is minted at apply and never reused.
+type Replica struct {
+	ID   uint64          `json:"id"`
+	Node shardmap.NodeID `json:"node"`
+	Role Role            `json:"role"`
+}
+
+// HoldsData reports whether the replica keeps a copy of the group's shards.
+func (r Replica) HoldsData() bool { return r.Role != Witness }
+
+// Group is what group 0 wants of one group; its holder drives the raft
+// configuration toward it. Replicas stand in order of lease preference.
+type Group struct {
+	Version     uint64    `json:"version"` // rises with every change
+	Replicas    []Replica `json:"replicas"`
+	NextReplica uint64    `json:"nextReplica"`
+	BudgetBytes int64     `json:"budgetBytes"`
+}
+
+// State is the whole of group 0. Treat what its methods return as read-only.
+type State struct {
+	Cluster  UUID     `json:"cluster"`
+	Settings Settings `json:"settings"`
+	Nodes    []Node   `json:"nodes"` // sorted by ID
+	NextNode uint32   `json:"nextNode"`
+	Removed  []UUID   `json:"removed"` // data directories that may never come back
+	Groups   []Group  `json:"groups"`  // index = GroupID; 0 is the meta group itself
+	Version  uint64   `json:"version"` // rises with every applied change
+}
+
+// Founding is the record every founder makes durable before the cluster exists.
+type Founding struct {
+	Cluster  UUID     `json:"cluster"`
+	Settings Settings `json:"settings"`
+	Nodes    []Node   `json:"nodes"` // ids 1..n in the agreed order
+}
+
+// New is the state that every founder starts from: the same record and plan
+// give the same state, so it can stand in the index-1 snapshot.
+func New(f Founding, plan []Placement) *State {
+	s := &State{Cluster: f.Cluster, Settings: f.Settings, Nodes: slices.Clone(f.Nodes), Version: 1}
+	slices.SortFunc(s.Nodes, func(a, b Node) int { return int(a.ID) - int(b.ID) })
+	for _, n := range s.Nodes {
+		s.NextNode = max(s.NextNode, uint32(n.ID))
+	}
+	s.NextNode++
+	s.Groups = make([]Group, f.Settings.Groups+1)
+	for i := range s.Groups {
+		s.Groups[i].NextReplica = 1
+	}
+	for _, p := range plan {
+		s.place(p)
+	}
+	return s
+}
+
+// Node finds a registered node.
+func (s *State) Node(id shardmap.NodeID) (Node, bool) {
+	i, ok := slices.BinarySearchFunc(s.Nodes, id, func(n Node, id shardmap.NodeID) int { return int(n.ID) - int(id) })
+	if !ok {
+		return Node{}, false
+	}
+	return s.Nodes[i], true
+}
+
+// ByUUID finds the node that owns a data directory.
+func (s *State) ByUUID(u UUID) (Node, bool) {
+	for _, n := range s.Nodes {
+		if n.UUID == u {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// Group is what is wanted of group g; the zero Group when g does not exist.
+func (s *State) Group(g shardmap.GroupID) Group {
+	if int(g) >= len(s.Groups) {
+		return Group{}
+	}
+	return s.Groups[g]
+}
+
+// On is the desired replica of a group on one node.
+func (g Group) On(n shardmap.NodeID) (Replica, bool) {
+	for _, r := range g.Replicas {
+		if r.Node == n {
+			return r, true
+		}
+	}
+	return Replica{}, false
+}
+
+// WasRemoved reports whether the data directory has been removed for good.
+func (s *State) WasRemoved(u UUID) bool { return slices.Contains(s.Removed, u) }
