@@ -1,0 +1,108 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Sizes of voter sets. Counts stay odd: with two voters one death would leave
+// no quorum, so below three nodes a group has one voter and the rest learn.
+const (
+	groupVoters = 3
+	metaVoters  = 5
+)
+
+// wantedReplicas turns the preference order of one shard group into roles:
+// min(rf, nodes) copies of the data, three voters as soon as there are three
+// nodes, the missing voters being witnesses. A single voter stays where it is,
+// because it cannot move without a second voter.
+func wantedReplicas(order []shardmap.NodeID, nodes, rf int, present meta.Group) []meta.Wanted {
+	if nodes < groupVoters {
+		return soleVoter(order, min(rf, nodes), present)
+	}
+	data := min(rf, nodes)
+	ws := make([]meta.Wanted, 0, max(data, groupVoters))
+	for i, n := range order {
+		switch {
+		case i < data && i < groupVoters:
+			ws = append(ws, meta.Wanted{Node: n, Role: meta.Voter})
+		case i < data:
+			ws = append(ws, meta.Wanted{Node: n, Role: meta.Learner})
+		case i < groupVoters:
+			ws = append(ws, meta.Wanted{Node: n, Role: meta.Witness})
+		}
+	}
+	return ws
+}
+
+// soleVoter keeps the present voter (or takes the first in order) and lets the
+// other data replicas learn.
+func soleVoter(order []shardmap.NodeID, data int, present meta.Group) []meta.Wanted {
+	voter := order[0]
+	for _, r := range present.Replicas {
+		if r.Role == meta.Voter {
+			voter = r.Node
+			break
+		}
+	}
+	ws := []meta.Wanted{{Node: voter, Role: meta.Voter}}
+	for _, n := range order {
+		if n != voter && len(ws) < data {
+			ws = append(ws, meta.Wanted{Node: n, Role: meta.Learner})
+		}
+	}
+	return ws
+}
+
+// wantedMeta is the replica set of group 0: present voters first, then the
+// oldest nodes, up to five voters and an odd number of them; all others learn.
+func wantedMeta(nodes []shardmap.NodeID, present meta.Group) []meta.Wanted {
+	voters := 1
+	switch {
+	case len(nodes) >= metaVoters:
+		voters = metaVoters
+	case len(nodes) >= groupVoters:
+		voters = groupVoters
+	}
+	chosen := make([]shardmap.NodeID, 0, voters)
+	add := func(n shardmap.NodeID) {
+		if len(chosen) < voters && !slices.Contains(chosen, n) {
+			chosen = append(chosen, n)
+		}
+	}
+	for _, r := range present.Replicas {
+		if r.Role == meta.Voter && slices.Contains(nodes, r.Node) {
+			add(r.Node)
+		}
+	}
+	for _, n := range nodes {
+		add(n)
+	}
+	ws := make([]meta.Wanted, 0, len(nodes))
+	for _, n := range chosen {
+		ws = append(ws, meta.Wanted{Node: n, Role: meta.Voter})
+	}
+	for _, n := range nodes {
+		if !slices.Contains(chosen, n) {
+			ws = append(ws, meta.Wanted{Node: n, Role: meta.Learner})
+		}
+	}
+	return ws
+}
+
+// groupBudget is the memory of one group: the smallest, over the nodes that
+// hold its data, of the node's store memory divided by the groups placed there.
+func groupBudget(ws []meta.Wanted, dataBytes, groupsOn map[shardmap.NodeID]int64) int64 {
+	budget := int64(-1)
+	for _, w := range ws {
+		if w.Role == meta.Witness || groupsOn[w.Node] == 0 {
+			continue
+		}
+		if share := dataBytes[w.Node] / groupsOn[w.Node]; budget < 0 || share < budget {
+			budget = share
+		}
+	}
+	return max(budget, 0)
+}

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+func TestVoterCountsStayOdd(t *testing.T) {
+	w := func(n shardmap.NodeID, r meta.Role) meta.Wanted { return meta.Wanted{Node: n, Role: r} }
+	onTwo := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 2, Role: meta.Voter}}}
+	for _, c := range []struct {
+		name    string
+		order   []shardmap.NodeID
+		rf      int
+		present meta.Group
+		want    []meta.Wanted
+	}{
+		{"one node", []shardmap.NodeID{1}, 3, meta.Group{}, []meta.Wanted{w(1, meta.Voter)}},
+		{"two nodes keep the voter", []shardmap.NodeID{1, 2}, 3, onTwo, []meta.Wanted{w(2, meta.Voter), w(1, meta.Learner)}},
+		{"two nodes, one copy", []shardmap.NodeID{1, 2}, 1, onTwo, []meta.Wanted{w(2, meta.Voter)}},
+		{"three nodes", []shardmap.NodeID{3, 1, 2}, 3, onTwo, []meta.Wanted{w(3, meta.Voter), w(1, meta.Voter), w(2, meta.Voter)}},
+		{"two copies and a witness", []shardmap.NodeID{3, 1, 2}, 2, meta.Group{}, []meta.Wanted{w(3, meta.Voter), w(1, meta.Voter), w(2, meta.Witness)}},
+		{"one copy and two witnesses", []shardmap.NodeID{3, 1, 2}, 1, meta.Group{}, []meta.Wanted{w(3, meta.Voter), w(1, meta.Witness), w(2, meta.Witness)}},
+		{"five copies, three vote", []shardmap.NodeID{3, 1, 2, 5, 4}, 5, meta.Group{}, []meta.Wanted{w(3, meta.Voter), w(1, meta.Voter), w(2, meta.Voter), w(5, meta.Learner), w(4, meta.Learner)}},
+	} {
+		if got := wantedReplicas(c.order, len(c.order), c.rf, c.present); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMetaGroupKeepsItsVoters(t *testing.T) {
+	present := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 4, Role: meta.Voter}}}
+	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, present)
+	voters, first := 0, got[0]
+	for _, w := range got {
+		if w.Role == meta.Voter {
+			voters++
+		}
+	}
+	if voters != 3 || first.Node != 4 || len(got) != 4 {
+		t.Fatalf("group 0 wants %v", got)
+	}
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, present); got[4].Role != meta.Voter {
+		t.Fatalf("five nodes: %v", got)
+	}
+}
+
+func TestGroupBudgetIsTheSmallestShare(t *testing.T) {
+	ws := []meta.Wanted{{Node: 1, Role: meta.Voter}, {Node: 2, Role: meta.Voter}, {Node: 3, Role: meta.Witness}}
+	bytes := map[shardmap.NodeID]int64{1: 1000, 2: 600, 3: 1}
+	groups := map[shardmap.NodeID]int64{1: 10, 2: 10, 3: 10}
+	if got := groupBudget(ws, bytes, groups); got != 60 {
+		t.Fatalf("budget %d, want 60", got)
+	}
+}
