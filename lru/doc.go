@@ -1,0 +1,12 @@
+// Package lru is a byte-bounded segmented LRU store of versioned keys for one
+// shard; it knows no cluster.
+//
+// A Store is not safe for concurrent use: its owner locks. It starts no
+// goroutine, reads no clock and draws no random number, so replicas and the
+// simulator replay it exactly. It never evicts by itself: Over says by how many
+// bytes it is above its budget and Victim names who should go, because an
+// eviction is a decision that the owner replicates. Keys can be walked by range
+// of their keyed hash, the unit of snapshots and digests.
+//
+// The contents are memory only: whatever the process loses, the Store loses.
+package lru
