@@ -111,7 +111,7 @@ func (s *Store) candidate() int32 {
 // Evict removes a named victim and remembers its hash, so that it is protected
 // at once when it comes back.
 func (s *Store) Evict(hash, version uint64) bool {
-	if _, ok := s.DeleteVersion(hash, version); !ok {
+	if !s.DeleteVersion(hash, version) {
 		return false
 	}
 	s.addGhost(hash)

@@ -134,17 +134,33 @@ func (s *Store) Delete(hash uint64, key []byte) bool {
 	return true
 }
 
-// DeleteVersion removes the entry with this hash and version (an eviction named
-// by the leaseholder) and gives it back; its bytes stay valid until the next change.
-func (s *Store) DeleteVersion(hash, version uint64) (Entry, bool) {
-	for i := s.buckets[s.bucket(hash)]; i != none; i = s.slots[i].chain {
-		if s.slots[i].hash == hash && s.slots[i].version == version {
-			e := s.entry(i)
-			s.remove(i)
-			return e, true
-		}
+// PeekVersion finds the entry with this hash and version: how the leaseholder
+// names what it evicts.
+func (s *Store) PeekVersion(hash, version uint64) (Entry, bool) {
+	if i := s.findVersion(hash, version); i != none {
+		return s.entry(i), true
 	}
 	return Entry{}, false
+}
+
+// DeleteVersion removes the entry with this hash and version and reports whether
+// it was there.
+func (s *Store) DeleteVersion(hash, version uint64) bool {
+	i := s.findVersion(hash, version)
+	if i == none {
+		return false
+	}
+	s.remove(i)
+	return true
+}
+
+func (s *Store) findVersion(hash, version uint64) int32 {
+	for i := s.buckets[s.bucket(hash)]; i != none; i = s.slots[i].chain {
+		if s.slots[i].hash == hash && s.slots[i].version == version {
+			return i
+		}
+	}
+	return none
 }
 
 // Range calls yield for every entry whose hash is in [lo, hi], bucket by bucket

@@ -1,0 +1,298 @@
+package statemachine
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Execute runs one command at the leaseholder: it decides, changes the state and
+// fills res.Record with the after-image, under version v and shard time now. When
+// nothing changed (a condition did not hold, a missing key was deleted) or an
+// error is returned, v is not used and may be given to the next command. T rises
+// to now only with a change.
+func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result) error {
+	now = max(now, m.time)
+	res.Changed, res.Existed, res.Int = false, false, 0
+	res.Value = res.Value[:0]
+	if len(c.Key) > KeyBytesMax {
+		return ErrKeyTooLarge
+	}
+	if int64(len(c.Value)) > m.ValueBytesMax() {
+		return ErrTooLarge
+	}
+	x := execution{m: m, c: c, res: res, v: v, now: now, hash: m.Hash(c.Key)}
+	if c.Kind == Flush {
+		x.begin(OpFlush)
+		m.flush()
+	} else if err := x.run(); err != nil {
+		return err
+	}
+	if res.Changed {
+		m.time = now
+		m.position = v
+		m.shrink(x.hash, &res.Record)
+	}
+	return nil
+}
+
+// Shrink evicts at most limit entries because the budget fell, as a record of
+// its own; it reports whether anything was evicted.
+func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
+	*r = Record{Version: v, Prev: m.position, Op: OpEvict, Evicted: r.Evicted[:0]}
+	for m.store.Over() > 0 && len(r.Evicted) < limit {
+		if !m.evictOne(0, r) {
+			break
+		}
+	}
+	if len(r.Evicted) == 0 {
+		return false
+	}
+	m.position = v
+	return true
+}
+
+// shrink evicts into the record of the write that made the store too large, so
+// that no other write can come between the two at a follower.
+func (m *Machine) shrink(keep uint64, r *Record) {
+	for m.store.Over() > 0 && m.evictOne(keep, r) {
+	}
+}
+
+func (m *Machine) evictOne(keep uint64, r *Record) bool {
+	e, ok := m.store.Victim(keep)
+	if !ok || (e.Hash == keep && keep != 0) {
+		return false
+	}
+	ev := Eviction{e.Hash, shardmap.Version(e.Version)}
+	m.evict(ev)
+	r.Evicted = append(r.Evicted, ev)
+	return true
+}
+
+// execution is one command under way.
+type execution struct {
+	m    *Machine
+	c    *Command
+	res  *Result
+	v    shardmap.Version
+	now  int64
+	hash uint64
+
+	old         []byte // aliases the store; nil when the key is not alive
+	oldVersion  shardmap.Version
+	oldDeadline int64
+}
+
+func (x *execution) run() error {
+	if e, ok := x.m.store.Get(x.hash, x.c.Key); ok && !dead(e.Deadline, x.now) {
+		x.res.Existed = true
+		x.old, x.oldVersion, x.oldDeadline = e.Value, shardmap.Version(e.Version), e.Deadline
+	}
+	switch x.c.Kind {
+	case Set:
+		x.set()
+	case Del:
+		x.del()
+	case GetDel:
+		x.answerOld()
+		x.del()
+	case GetEx:
+		x.answerOld()
+		x.getEx()
+	case Append:
+		return x.append()
+	case IncrBy:
+		return x.incrBy()
+	case Expire:
+		x.expire()
+	case Persist:
+		x.persist()
+	}
+	return nil
+}
+
+// begin starts the record of a change.
+func (x *execution) begin(op Op) *Record {
+	r := &x.res.Record
+	*r = Record{Version: x.v, Prev: x.m.position, Op: op, Evicted: r.Evicted[:0]}
+	if op != OpFlush {
+		r.Key = x.c.Key
+	}
+	x.res.Changed = true
+	x.res.Int = 1
+	return r
+}
+
+func (x *execution) answerOld() {
+	if x.res.Existed {
+		x.res.Value = append(x.res.Value, x.old...)
+	}
+}
+
+func (x *execution) set() {
+	if x.c.WithOld {
+		x.answerOld()
+	}
+	if (x.c.Cond == NX && x.res.Existed) || (x.c.Cond == XX && !x.res.Existed) {
+		return
+	}
+	x.store(x.c.Value, x.deadline())
+}
+
+// store makes the key hold value, which must not alias the store.
+func (x *execution) store(value []byte, deadline int64) {
+	r := x.begin(OpSet)
+	r.Value, r.Deadline = value, deadline
+	x.m.put(x.hash, x.c.Key, value, x.v, deadline)
+}
+
+func (x *execution) del() {
+	if !x.res.Existed {
+		return
+	}
+	x.begin(OpDel)
+	x.m.drop(x.hash, x.c.Key)
+}
+
+// deadline is the one the command asks for. A time too far away to be counted is
+// the farthest there is.
+func (x *execution) deadline() int64 {
+	switch x.c.TTLMode {
+	case TTLKeep:
+		return x.oldDeadline
+	case TTLRelative:
+		if x.c.TTL > math.MaxInt64-x.now {
+			return math.MaxInt64
+		}
+		return x.now + x.c.TTL
+	case TTLAbsolute:
+		return max(1, x.c.TTL)
+	}
+	return 0
+}
+
+// setDeadline changes only the deadline; one that has passed removes the key.
+func (x *execution) setDeadline(deadline int64) {
+	if dead(deadline, x.now) {
+		x.del()
+		return
+	}
+	r := x.begin(OpMeta)
+	r.KeyVersion, r.Deadline = x.oldVersion, deadline
+	x.m.meta(x.hash, x.c.Key, x.v, deadline)
+}
+
+func (x *execution) getEx() {
+	if !x.res.Existed || x.c.TTLMode == TTLKeep {
+		return
+	}
+	if d := x.deadline(); d != x.oldDeadline {
+		x.setDeadline(d)
+	}
+}
+
+func (x *execution) expire() {
+	if !x.res.Existed {
+		return
+	}
+	d := x.deadline()
+	had := x.oldDeadline != 0
+	switch x.c.Cond {
+	case NX:
+		if had {
+			return
+		}
+	case XX:
+		if !had {
+			return
+		}
+	case GT:
+		if !had || d <= x.oldDeadline {
+			return
+		}
+	case LT:
+		if had && d >= x.oldDeadline {
+			return
+		}
+	}
+	x.setDeadline(d)
+}
+
+func (x *execution) persist() {
+	if x.res.Existed && x.oldDeadline != 0 {
+		x.setDeadline(0)
+	}
+}
+
+func (x *execution) append() error {
+	n := int64(len(x.old)) + int64(len(x.c.Value))
+	if n > x.m.ValueBytesMax() {
+		return ErrTooLarge
+	}
+	x.m.scratch = append(append(x.m.scratch[:0], x.old...), x.c.Value...)
+	x.store(x.m.scratch, x.oldDeadline)
+	x.res.Int = n
+	x.m.trimScratch()
+	return nil
+}
+
+func (x *execution) incrBy() error {
+	var n int64
+	if x.res.Existed {
+		var ok bool
+		if n, ok = parseInt(x.old); !ok {
+			return ErrNotInteger
+		}
+	}
+	d := x.c.Delta
+	if (d > 0 && n > math.MaxInt64-d) || (d < 0 && n < math.MinInt64-d) {
+		return ErrOverflow
+	}
+	n += d
+	x.m.scratch = strconv.AppendInt(x.m.scratch[:0], n, 10)
+	x.store(x.m.scratch, x.oldDeadline)
+	x.res.Int = n
+	return nil
+}
+
+// parseInt takes exactly what Redis takes: an int64 in canonical decimal form.
+func parseInt(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 20 {
+		return 0, false
+	}
+	digits := b
+	if b[0] == '-' {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || (digits[0] == '0' && len(b) > 1) {
+		return 0, false
+	}
+	limit := uint64(math.MaxInt64)
+	if b[0] == '-' {
+		limit++
+	}
+	var n uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n > (limit-uint64(c-'0'))/10 {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	if b[0] == '-' {
+		return -int64(n), true
+	}
+	return int64(n), true
+}
+
+// trimScratch lets go of a scratch that one large value blew up. The record
+// under way keeps the memory alive until it is encoded.
+func (m *Machine) trimScratch() {
+	if cap(m.scratch) > 64<<10 {
+		m.scratch = nil
+	}
+}

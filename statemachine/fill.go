@@ -1,0 +1,158 @@
+package statemachine
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/lru"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// An entry in a chunk or in the answer to a revert:
+//
+//	version u64 (0 = the key is absent) | deadline i64 | key length u24 | value length u32 | key | value
+const entryHead = 8 + 8 + 3 + 4
+
+// ErrBadChunk says that bytes of a bulk copy cannot be read.
+var ErrBadChunk = errors.New("statemachine: chunk is damaged")
+
+func appendEntry(dst []byte, e lru.Entry) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, e.Version)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(e.Deadline))
+	dst = append(dst, byte(len(e.Key)>>16), byte(len(e.Key)>>8), byte(len(e.Key)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(e.Value)))
+	return append(append(dst, e.Key...), e.Value...)
+}
+
+func decodeEntry(b []byte) (e lru.Entry, rest []byte, err error) {
+	if len(b) < entryHead {
+		return e, nil, ErrBadChunk
+	}
+	e.Version = binary.BigEndian.Uint64(b)
+	e.Deadline = int64(binary.BigEndian.Uint64(b[8:]))
+	keyLen := int(b[16])<<16 | int(b[17])<<8 | int(b[18])
+	valueLen := int(binary.BigEndian.Uint32(b[19:]))
+	if b = b[entryHead:]; keyLen+valueLen > len(b) {
+		return e, nil, ErrBadChunk
+	}
+	e.Key, e.Value = b[:keyLen:keyLen], b[keyLen:keyLen+valueLen]
+	return e, b[keyLen+valueLen:], nil
+}
+
+// Chunk appends the entries of a hash range that starts at lo and is as long as
+// fits into about sizeMax bytes (one bucket range at least), dead ones left out.
+// It answers the last hash covered; ^uint64(0) means that the walk is over.
+func (m *Machine) Chunk(lo uint64, sizeMax int, dst []byte) (b []byte, hi uint64) {
+	step := m.chunkStep()
+	start := len(dst)
+	for {
+		hi = lo | (step - 1)
+		m.store.Range(lo, hi, func(e lru.Entry) bool {
+			if !dead(e.Deadline, m.time) {
+				dst = appendEntry(dst, e)
+			}
+			return true
+		})
+		if hi == ^uint64(0) || len(dst)-start >= sizeMax {
+			return dst, hi
+		}
+		lo = hi + 1
+	}
+}
+
+// chunkStep is the width of the hash ranges that a chunk is made of: about 16
+// entries each, so that a range of one chunk never overshoots by much.
+func (m *Machine) chunkStep() uint64 {
+	step := uint64(1) << 63
+	for n := m.store.Len() / 16; n > 2 && step > 1<<40; n /= 2 {
+		step >>= 1
+	}
+	return step
+}
+
+// ReplaceRange makes the hash range [lo, hi] hold exactly the entries of a
+// chunk, whatever it held before: "newer wins" would keep divergent keys. The
+// chunk is checked whole before anything changes.
+func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
+	for rest := chunk; len(rest) > 0; {
+		e, next, err := decodeEntry(rest)
+		if err != nil {
+			return err
+		}
+		if h := m.Hash(e.Key); h < lo || h > hi || e.Version == 0 {
+			return ErrBadChunk
+		}
+		rest = next
+	}
+	if !mutant.Is("chunk-merges") {
+		m.clearRange(lo, hi)
+	}
+	for rest := chunk; len(rest) > 0; {
+		e, next, _ := decodeEntry(rest)
+		m.put(m.Hash(e.Key), e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
+		rest = next
+	}
+	return nil
+}
+
+func (m *Machine) clearRange(lo, hi uint64) {
+	type name struct{ hash, version uint64 }
+	var gone []name
+	m.store.Range(lo, hi, func(e lru.Entry) bool {
+		gone = append(gone, name{e.Hash, e.Version})
+		m.toggle(e.Hash, e.Version, e.Deadline)
+		return true
+	})
+	for _, n := range gone {
+		m.store.DeleteVersion(n.hash, n.version)
+	}
+}
+
+// AppendState appends what the key holds now, or that it is absent: the answer
+// to a replica that has to revert it.
+func (m *Machine) AppendState(key, dst []byte) []byte {
+	e, ok := m.store.Peek(m.Hash(key), key)
+	if !ok || dead(e.Deadline, m.time) {
+		return appendEntry(dst, lru.Entry{Key: key})
+	}
+	return appendEntry(dst, e)
+}
+
+// CheckStates reports how many entries the bytes of AppendState hold.
+func CheckStates(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		if _, b, err = decodeEntry(b); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// ForceStates makes every named key hold what AppendState said, older or not.
+func (m *Machine) ForceStates(b []byte) error {
+	if _, err := CheckStates(b); err != nil {
+		return err
+	}
+	for len(b) > 0 {
+		e, rest, _ := decodeEntry(b)
+		b = rest
+		hash := m.Hash(e.Key)
+		if e.Version == 0 {
+			m.drop(hash, e.Key)
+			continue
+		}
+		m.put(hash, e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
+	}
+	return nil
+}
+
+// EachKey calls yield for every entry, in no order that matters; for tests and
+// comparisons of replicas.
+func (m *Machine) EachKey(yield func(key, value []byte, v shardmap.Version, deadline int64)) {
+	m.store.Range(0, ^uint64(0), func(e lru.Entry) bool {
+		yield(e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
+		return true
+	})
+}

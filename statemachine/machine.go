@@ -1,0 +1,148 @@
+package statemachine
+
+import (
+	"github.com/baxromumarov/aegisKV/lru"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Config fixes what a Machine is for.
+type Config struct {
+	HashKey       uint64 // of the cluster
+	BudgetBytes   int64  // the store's budget
+	ValueBytesMax int64  // longest value; 0 = a quarter of the budget, 1 MiB at least, 64 MiB at most
+}
+
+// Machine is one shard's copy. Not safe for concurrent use: the shard's mutex
+// guards it.
+//
+// Invariant: contents = what the records up to position left, on the branch of
+// history that position lies on, minus keys dead at time.
+type Machine struct {
+	hashKey  uint64
+	valueMax int64 // 0 = derived from the budget
+	store    *lru.Store
+	position shardmap.Version
+	time     int64 // shard time T, unix ms; never goes back
+	digest   [DigestBuckets]uint64
+	total    uint64 // XOR of digest
+	scratch  []byte
+}
+
+// New makes an empty machine at position 0.
+func New(cfg Config) *Machine {
+	return &Machine{hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax, store: lru.New(cfg.BudgetBytes)}
+}
+
+// Position is the version of the last record in the contents.
+func (m *Machine) Position() shardmap.Version { return m.position }
+
+// SetPosition moves the position without a record: at Open, after a revert, in a fill.
+func (m *Machine) SetPosition(v shardmap.Version) { m.position = v }
+
+// Time is the shard time T: keys with a deadline at or before it are dead for good.
+func (m *Machine) Time() int64 { return m.time }
+
+// AdvanceTime raises T; an earlier time changes nothing.
+func (m *Machine) AdvanceTime(t int64) { m.time = max(m.time, t) }
+
+// Hash is the keyed hash that ranges, evictions and digests go by.
+func (m *Machine) Hash(key []byte) uint64 { return lru.Hash(m.hashKey, key) }
+
+// Len is the number of entries, dead ones that were not swept yet included.
+func (m *Machine) Len() int { return m.store.Len() }
+
+// HeldBytes is what the contents count against the budget.
+func (m *Machine) HeldBytes() int64 { return m.store.Held() }
+
+// BudgetBytes is the store's budget.
+func (m *Machine) BudgetBytes() int64 { return m.store.Budget() }
+
+// SetBudget changes the budget. Shrinking evicts nothing by itself: the
+// leaseholder calls Shrink until it fits, followers apply what it decided.
+func (m *Machine) SetBudget(bytes int64) { m.store.SetBudget(bytes) }
+
+// ValueBytesMax is the longest value this copy takes.
+func (m *Machine) ValueBytesMax() int64 {
+	if m.valueMax > 0 {
+		return m.valueMax
+	}
+	return max(1<<20, min(64<<20, m.store.Budget()/4))
+}
+
+// Value is what Lookup finds; Data aliases the store until the next change.
+type Value struct {
+	Data     []byte
+	Version  shardmap.Version
+	Deadline int64 // unix ms, 0 = none
+}
+
+// Lookup finds a key alive at now (the holder's time, or T at a follower) and
+// counts the hit.
+func (m *Machine) Lookup(key []byte, now int64) (Value, bool) {
+	e, ok := m.store.Get(m.Hash(key), key)
+	if !ok || dead(e.Deadline, max(now, m.time)) {
+		return Value{}, false
+	}
+	return Value{e.Value, shardmap.Version(e.Version), e.Deadline}, true
+}
+
+// dead says whether a deadline has passed.
+func dead(deadline, now int64) bool { return deadline != 0 && deadline <= now }
+
+// Sweep removes at most max keys that are dead at T and reports whether more
+// are left. No record goes out for it: every replica sweeps by the same T.
+func (m *Machine) Sweep(max int) bool {
+	return m.store.Expired(m.time, max, func(e lru.Entry) { m.toggle(e.Hash, e.Version, e.Deadline) })
+}
+
+// Settle sweeps all that is dead at T, which digests must not contain.
+func (m *Machine) Settle() {
+	for m.Sweep(1 << 16) {
+	}
+}
+
+// Reset forgets the contents; position and time stay.
+func (m *Machine) Reset() {
+	m.store.Clear()
+	m.digest = [DigestBuckets]uint64{}
+	m.total = 0
+}
+
+// put stores an entry whatever was there before. Execute, Apply, fills and
+// reverts meet here.
+func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadline int64) {
+	m.forget(hash, key)
+	m.store.Set(lru.Entry{Hash: hash, Version: uint64(v), Deadline: deadline, Key: key, Value: value})
+	m.toggle(hash, uint64(v), deadline)
+}
+
+// drop removes a key if it is there.
+func (m *Machine) drop(hash uint64, key []byte) {
+	m.forget(hash, key)
+	m.store.Delete(hash, key)
+}
+
+// forget takes the present entry of a key out of the digest.
+func (m *Machine) forget(hash uint64, key []byte) {
+	if e, ok := m.store.Peek(hash, key); ok {
+		m.toggle(hash, e.Version, e.Deadline)
+	}
+}
+
+// meta changes deadline and version of a present key.
+func (m *Machine) meta(hash uint64, key []byte, v shardmap.Version, deadline int64) {
+	m.forget(hash, key)
+	m.store.SetMeta(hash, key, uint64(v), deadline)
+	m.toggle(hash, uint64(v), deadline)
+}
+
+// evict removes a named entry.
+func (m *Machine) evict(ev Eviction) {
+	if e, ok := m.store.PeekVersion(ev.Hash, uint64(ev.Version)); ok {
+		m.toggle(e.Hash, e.Version, e.Deadline)
+		m.store.Evict(ev.Hash, uint64(ev.Version))
+	}
+}
+
+// flush removes everything.
+func (m *Machine) flush() { m.Reset() }
