@@ -1,0 +1,400 @@
+package multiraft
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+type claimState uint8
+
+const (
+	claimFencing claimState = iota // FENCE sent, holds not waited out
+	claimGated                     // the data plane may take over and open
+)
+
+const (
+	noSupport  = time.Duration(math.MinInt64)
+	forever    = time.Duration(math.MaxInt64)
+	notWaiting = time.Duration(0)
+)
+
+// voterState is what a claimant knows of one replica it fenced.
+type voterState struct {
+	id      uint64
+	acked   bool
+	inc     Incarnation   // of the node that acked
+	minSeq  uint64        // ACKs of earlier heartbeats do not count (H5)
+	wait    time.Duration // on Wait: until when its hold runs
+	support time.Duration // on Age: until when it promised
+}
+
+// claim is this node's way to one lease, from FENCE to close. One per ballot.
+type claim struct {
+	lease   *Lease
+	state   claimState
+	voters  []voterState
+	started time.Duration // Age
+	begun   time.Duration // Wait
+	resend  time.Duration // Wait
+	gateAt  time.Duration // Wait: when the gate can open, forever while unknown
+	lapse   time.Duration // Age: since when there is no support; 0 = there is
+	passOn  time.Duration // Wait: when leadership is handed on for want of a gate
+}
+
+func (cl *claim) voter(id uint64) *voterState {
+	for i := range cl.voters {
+		if cl.voters[i].id == id {
+			return &cl.voters[i]
+		}
+	}
+	cl.voters = append(cl.voters, voterState{id: id, support: noSupport, wait: forever})
+	return &cl.voters[len(cl.voters)-1]
+}
+
+func (cl *claim) voterOn(n shardmap.NodeID) *voterState {
+	for i := range cl.voters {
+		if NodeOf(cl.voters[i].id) == n {
+			return &cl.voters[i]
+		}
+	}
+	return nil
+}
+
+// startFence begins a claim when this node leads, has applied an entry of its
+// term, and no configuration entry is unapplied (F1).
+func (c *Core) startFence(g *group, now Instant) {
+	if g.claim != nil || c.stopped || now.Wait < g.handover || !g.leads() {
+		return
+	}
+	term := g.rn.BasicStatus().GetTerm()
+	if g.termApplied != term || g.lastConf > g.log.applied || !g.conf.voter(g.self) || g.durableTerm < term {
+		return
+	}
+	e := Ballot{Term: term, Sub: 1}
+	if g.lastClaim.Term == term && !seeded("revive") {
+		e.Sub = g.lastClaim.Sub + 1
+	}
+	g.lastClaim = e
+	l := &Lease{group: g.id, ballot: e}
+	g.claim = &claim{lease: l, started: now.Age, begun: now.Wait, gateAt: forever}
+	c.out.Event(Event{Kind: EventFencing, Group: g.id, Ballot: e, Node: c.cfg.Self.Node})
+	c.accept(g, e, c.cfg.Self, now)
+	g.claim.voter(g.self).acked = true
+	role := RoleVoter
+	if d, ok := g.conf.Find(g.self); ok {
+		role = d.Role
+	}
+	c.data.Sealed(g.id, e, c.cfg.Self, role, c.data.Seal(g.id, e, c.cfg.Self, now), now)
+	if g.claim != nil {
+		c.countFence(g, g.claim.voter(g.self), c.hold(g, now), now)
+		c.fenceAll(g, now)
+	}
+}
+
+// fenceAll sends FENCE to every replica that has not acked.
+func (c *Core) fenceAll(g *group, now Instant) {
+	g.claim.resend = now.Wait + c.cfg.Heartbeat
+	c.fenceNew(g, now)
+}
+
+// fenceNew sends FENCE to replicas of the configuration that have not acked.
+func (c *Core) fenceNew(g *group, now Instant) {
+	g.conf.each(func(d ReplicaDesc) {
+		if d.ID != g.self && !g.claim.voter(d.ID).acked {
+			c.sendFence(g, d.ID, now)
+		}
+	})
+}
+
+func (c *Core) sendFence(g *group, to uint64, _ Instant) {
+	if p := c.peer(NodeOf(to)); p != nil && g.claim != nil {
+		c.sendFenceItem(p, itemFence, g, &fenceFrame{from: g.self, to: to, ballot: g.claim.lease.ballot})
+	}
+}
+
+// heardFenceAck counts one replica's answer (F5).
+func (c *Core) heardFenceAck(g *group, sender Member, f *fenceFrame, now Instant) {
+	cl := g.claim
+	if cl == nil || cl.lease.ballot != f.ballot || f.req != c.cfg.Self.Inc || NodeOf(f.from) != sender.Node {
+		return
+	}
+	d, member := g.conf.Find(f.from)
+	if !member {
+		return
+	}
+	v := cl.voter(f.from)
+	if v.acked && sender.Inc.Counter < v.inc.Counter {
+		return
+	}
+	fresh := !v.acked || v.inc != sender.Inc
+	if fresh {
+		p := c.peer(sender.Node)
+		v.acked, v.inc, v.support = true, sender.Inc, noSupport
+		v.minSeq = p.seq + 1
+		c.beatTo(p, now)
+		c.publish(g, now)
+	}
+	c.data.Sealed(g.id, f.ballot, sender, d.Role, f.state, now)
+	if g.claim == cl {
+		c.countFence(g, cl.voter(f.from), f.hold, now)
+	}
+}
+
+// countFence notes until when a replica's hold runs; every answer is a true
+// upper bound, so the smallest counts.
+func (c *Core) countFence(g *group, v *voterState, hold time.Duration, now Instant) {
+	wait := now.Wait
+	if hold > 0 && !seeded("M05") && !seeded("nowait") {
+		wait += waited(hold)
+	}
+	v.wait = min(v.wait, wait)
+	g.claim.gateAt = c.gateAt(g)
+	c.tryGate(g, now)
+}
+
+// gateAt is when a quorum of the applied configuration will have been waited out (F6).
+func (c *Core) gateAt(g *group) time.Duration {
+	at := func(set []ReplicaDesc) time.Duration {
+		waits := make([]time.Duration, 0, 8)
+		for _, d := range set {
+			w := forever
+			if v := g.claim.voter(d.ID); v.acked {
+				w = v.wait
+			}
+			waits = append(waits, w)
+		}
+		slices.Sort(waits)
+		return waits[len(waits)/2]
+	}
+	if len(g.conf.Voters) == 0 {
+		return forever
+	}
+	t := at(g.conf.Voters)
+	if g.conf.Joint() {
+		t = max(t, at(g.conf.Outgoing))
+	}
+	return t
+}
+
+func (c *Core) tryGate(g *group, now Instant) {
+	cl := g.claim
+	if cl == nil || cl.state != claimFencing || cl.gateAt > now.Wait {
+		return
+	}
+	cl.state = claimGated
+	c.publish(g, now)
+	c.out.Event(Event{Kind: EventGateOpen, Group: g.id, Ballot: cl.lease.ballot})
+	c.data.GateOpen(g.id, cl.lease.ballot, now)
+}
+
+// OpenLease lets the claim serve: the data plane has applied its own Open. An
+// Open that a later leader committed opens nothing, because the ballot is another (F7).
+func (c *Core) OpenLease(id shardmap.GroupID, b Ballot, now Instant) bool {
+	g := c.groups[id]
+	if g == nil || g.claim == nil || g.claim.lease.ballot != b || g.claim.state != claimGated {
+		return false
+	}
+	g.claim.lease.open.Store(true)
+	c.publish(g, now)
+	c.out.Event(Event{Kind: EventLeaseOpen, Group: id, Ballot: b, Node: c.cfg.Self.Node})
+	return true
+}
+
+// publish computes the support under the applied configuration and makes it the
+// deadline that requests check (P1, P2). The deadline is stored before the
+// offset and read after it, so a reader never pairs an old deadline with a new offset.
+func (c *Core) publish(g *group, now Instant) {
+	cl := g.claim
+	if cl == nil {
+		return
+	}
+	left := oneVoterLease
+	if s := c.support(g); s != forever {
+		left = 0
+		if s > now.Age {
+			left = (s - now.Age) * 88 / 100
+			cl.lapse = 0
+		} else if cl.lapse == 0 {
+			cl.lapse = now.Age
+		}
+	} else {
+		cl.lapse = 0
+	}
+	cl.lease.deadline.Store(int64(now.Mono + left))
+	cl.lease.offset.Store(int64(now.SuspendOffset))
+	if seeded("nosuspend") {
+		cl.lease.offset.Store(math.MinInt64)
+	}
+}
+
+// support is until when (Age) a quorum of the applied voters supports the claim.
+func (c *Core) support(g *group) time.Duration {
+	of := func(set []ReplicaDesc) time.Duration {
+		all := make([]time.Duration, 0, 8)
+		for _, d := range set {
+			s := noSupport
+			switch v := g.claim.voter(d.ID); {
+			case d.ID == g.self:
+				if (g.ballot == g.claim.lease.ballot && g.grantee == c.cfg.Self) || seeded("selfforever") {
+					s = forever
+				}
+			case v.acked:
+				s = v.support
+			}
+			all = append(all, s)
+		}
+		slices.Sort(all)
+		slices.Reverse(all)
+		return all[len(all)/2]
+	}
+	if len(g.conf.Voters) == 0 {
+		return noSupport
+	}
+	s := of(g.conf.Voters)
+	if g.conf.Joint() {
+		s = min(s, of(g.conf.Outgoing))
+	}
+	return s
+}
+
+// close ends the claim for good and only then says so (R1, R2).
+func (c *Core) close(g *group, reason string, now Instant) {
+	cl := g.claim
+	if cl == nil {
+		return
+	}
+	e := cl.lease.ballot
+	if !seeded("releasefirst") {
+		cl.lease.closed.Store(true)
+		cl.lease.open.Store(false)
+		cl.lease.deadline.Store(0)
+	}
+	g.claim = nil
+	c.data.LeaseClosed(g.id, e, reason, now)
+	c.out.Event(Event{Kind: EventLeaseEnded, Group: g.id, Ballot: e, Node: c.cfg.Self.Node, Detail: reason})
+	g.conf.each(func(d ReplicaDesc) {
+		if d.Node != c.cfg.Self.Node {
+			c.sendRelease(g, e, d.Node)
+		}
+	})
+	c.heardRelease(g, c.cfg.Self, e, now) // R4
+}
+
+// Release gives one group's lease up; while this node still leads it fences anew
+// under the next ballot.
+func (c *Core) Release(id shardmap.GroupID, reason string, now Instant) {
+	if g := c.groups[id]; g != nil {
+		c.close(g, reason, now)
+	}
+}
+
+// Handover closes the lease and hands leadership to a node. If that does not
+// happen within 100 ms this node fences again (U5).
+func (c *Core) Handover(id shardmap.GroupID, to shardmap.NodeID, now Instant) bool {
+	g := c.groups[id]
+	if g == nil || !g.leads() {
+		return false
+	}
+	g.handover = now.Wait + transferAbort
+	c.close(g, "handed over", now)
+	return c.Transfer(id, to)
+}
+
+// heardNack gives the claim up only for a higher ballot: "loading" must not
+// depose a healthy holder (R1).
+func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
+	cl := g.claim
+	if cl == nil || f.ballot != cl.lease.ballot {
+		return
+	}
+	if f.reason == nackHigher && cl.lease.ballot.Less(f.higher) && cl.lease.ballot.Term < f.higher.Term {
+		c.close(g, "refused for "+f.higher.String(), now)
+		return
+	}
+	if f.reason == nackReleased || f.reason == nackHigher {
+		c.close(g, "ballot refused", now)
+	}
+}
+
+// tickClaim does what is due for the group's claim.
+func (c *Core) tickClaim(g *group, now Instant) {
+	cl := g.claim
+	if cl == nil {
+		if now.Wait >= g.handover {
+			c.startFence(g, now)
+		}
+		return
+	}
+	if now.Wait >= cl.resend {
+		c.fenceAll(g, now)
+	}
+	c.tryGate(g, now)
+	if g.claim != cl {
+		return
+	}
+	c.watchSupport(g, now)
+	if g.claim == cl && cl.state == claimFencing {
+		c.passOn(g, now)
+	}
+}
+
+// watchSupport renews one-voter leases, notes lapses, and closes a claim that
+// has been without support for L, or whose raft streams are cut (U3).
+func (c *Core) watchSupport(g *group, now Instant) {
+	cl := g.claim
+	s := c.support(g)
+	if s == forever {
+		if time.Duration(cl.lease.deadline.Load())-now.Mono < oneVoterLease/2 {
+			c.publish(g, now)
+		}
+		return
+	}
+	if s <= now.Age && cl.lapse == 0 {
+		cl.lapse = now.Age
+	}
+	if !cl.lease.open.Load() {
+		return
+	}
+	switch {
+	case cl.lapse != 0 && now.Age-cl.lapse > c.cfg.Promise:
+		c.close(g, "no support for a promise's length", now)
+	case now.Wait-cl.begun > 2*pathSilence && !c.reachable(g, now):
+		c.close(g, "raft streams to a quorum are silent", now)
+	}
+}
+
+// reachable reports whether a quorum's control streams spoke lately.
+func (c *Core) reachable(g *group, now Instant) bool {
+	ok := func(set []ReplicaDesc) bool {
+		n := 0
+		for _, d := range set {
+			if p := c.peer(d.Node); d.ID == g.self || (p != nil && now.Wait-p.control < pathSilence) {
+				n++
+			}
+		}
+		return 2*n > len(set)
+	}
+	return ok(g.conf.Voters) && (!g.conf.Joint() || ok(g.conf.Outgoing))
+}
+
+// passOn hands leadership to another voter when the gate does not come (U2).
+func (c *Core) passOn(g *group, now Instant) {
+	cl := g.claim
+	limit := max(c.cap, c.cfg.Promise) + c.cfg.Promise + 4*c.cfg.Heartbeat
+	if cl.gateAt != forever || now.Wait-cl.begun < limit || now.Wait < cl.passOn {
+		return
+	}
+	cl.passOn = now.Wait + limit
+	voters := g.conf.Voters
+	self := slices.IndexFunc(voters, func(d ReplicaDesc) bool { return d.ID == g.self })
+	for i := 1; i < len(voters); i++ {
+		d := voters[(self+i)%len(voters)]
+		if p := c.peer(d.Node); p != nil && now.Wait-p.control < pathSilence {
+			c.Transfer(g.id, d.Node)
+			return
+		}
+	}
+}

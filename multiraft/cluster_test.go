@@ -1,0 +1,422 @@
+package multiraft
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// testNode is one Core with its clock, disk and data plane. The data plane opens
+// as soon as the gate does, which allows more than the real one.
+type testNode struct {
+	t     *testCluster
+	id    shardmap.NodeID
+	core  *Core
+	disk  *MemoryStorage
+	start time.Duration // of this life, in cluster time
+	rate  float64
+	down  bool
+	inbox []testMessage
+	conf  map[shardmap.GroupID]GroupConfig
+	log   map[shardmap.GroupID][]string
+	ended map[Ballot]bool
+}
+
+type testMessage struct {
+	at       time.Duration
+	from, to shardmap.NodeID
+	fromLife time.Duration
+	body     []byte
+	datagram bool
+	tcp      bool
+	saved    *Batch
+}
+
+// testCluster delivers everything in one goroutine and checks after every event
+// that nobody serves beside another.
+type testCluster struct {
+	tb       testing.TB
+	rng      *rand.Rand
+	now      time.Duration
+	nodes    []*testNode
+	wires    []testMessage
+	cut      map[[2]shardmap.NodeID]bool
+	loss     float64
+	delayMax time.Duration
+	top      map[shardmap.GroupID]Ballot
+	served   map[shardmap.GroupID]int
+	overlaps []string
+}
+
+func newTestCluster(tb testing.TB, nodes, groups int, seed uint64) *testCluster {
+	c := &testCluster{
+		tb: tb, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]shardmap.NodeID]bool{},
+		delayMax: 2 * time.Millisecond, top: map[shardmap.GroupID]Ballot{}, served: map[shardmap.GroupID]int{},
+	}
+	for i := 1; i <= nodes; i++ {
+		n := &testNode{t: c, id: shardmap.NodeID(i), disk: NewMemoryStorage([16]byte{byte(i)}), rate: 1}
+		c.nodes = append(c.nodes, n)
+		n.boot(groups)
+		for g := range groups {
+			var rs []ReplicaDesc
+			for j := 1; j <= nodes; j++ {
+				rs = append(rs, MakeReplica(uint64(j), shardmap.NodeID(j), RoleVoter))
+			}
+			if err := n.core.Create(shardmap.GroupID(g), rs, rs[i-1].ID, n.clock()); err != nil {
+				tb.Fatal(err)
+			}
+			n.core.SetRank(shardmap.GroupID(g), (i+g)%nodes)
+		}
+		n.core.Flush(n.clock())
+	}
+	return c
+}
+
+func (n *testNode) boot(groups int) {
+	r, err := n.disk.Load()
+	if err != nil {
+		n.t.tb.Fatal(err)
+	}
+	n.start, n.down = n.t.now, false
+	n.conf, n.log, n.ended = map[shardmap.GroupID]GroupConfig{}, map[shardmap.GroupID][]string{}, map[Ballot]bool{}
+	cfg := DefaultConfig()
+	cfg.Self, cfg.Groups = Member{n.id, r.Identity.Inc}, groups
+	if n.core, err = NewCore(cfg, r, n, n, n.clock()); err != nil {
+		n.t.tb.Fatal(err)
+	}
+}
+
+func (n *testNode) clock() Instant {
+	d := time.Duration(float64(n.t.now) * n.rate)
+	return Instant{Mono: d, Age: d, Wait: d}
+}
+
+func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
+	n.t.send(testMessage{from: n.id, to: to, body: frame, fromLife: n.start})
+}
+func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
+	n.t.send(testMessage{from: n.id, to: to, body: p, datagram: true, tcp: tcp, fromLife: n.start})
+}
+func (n *testNode) Append(b *Batch) {
+	n.t.wires = append(n.t.wires, testMessage{at: n.t.now + n.t.delay(), from: n.id, to: n.id, saved: b, fromLife: n.start})
+}
+func (n *testNode) Event(Event) {}
+func (n *testNode) Seal(g shardmap.GroupID, b Ballot, m Member, _ Instant) []byte {
+	return fmt.Appendf(nil, "%d", n.id)
+}
+func (n *testNode) Sealed(shardmap.GroupID, Ballot, Member, Role, []byte, Instant) {}
+func (n *testNode) GateOpen(g shardmap.GroupID, b Ballot, now Instant) {
+	n.core.Propose(g, b, []byte(b.String()))
+}
+func (n *testNode) LeaseClosed(_ shardmap.GroupID, b Ballot, _ string, _ Instant)    { n.ended[b] = true }
+func (n *testNode) LeaderChanged(shardmap.GroupID, shardmap.NodeID, uint64, Instant) {}
+func (n *testNode) ConfigApplied(g shardmap.GroupID, c GroupConfig, _ Instant)       { n.conf[g] = c }
+func (n *testNode) StateSnapshot(g shardmap.GroupID) []byte                          { return fmt.Appendf(nil, "%v", n.log[g]) }
+func (n *testNode) StateRestore(shardmap.GroupID, []byte, Instant)                   {}
+func (n *testNode) Healthy(shardmap.GroupID) bool                                    { return true }
+func (n *testNode) Ceiling() int64                                                   { return 0 }
+func (n *testNode) CeilingAcked(shardmap.NodeID, int64)                              {}
+func (n *testNode) CeilingHeard(shardmap.NodeID, int64)                              {}
+func (n *testNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
+	n.log[g] = append(n.log[g], string(data))
+	if l := n.core.Lease(g); l != nil && l.Ballot().String() == string(data) {
+		n.core.OpenLease(g, l.Ballot(), now)
+	}
+}
+
+func (c *testCluster) delay() time.Duration {
+	return 50*time.Microsecond + time.Duration(c.rng.Int64N(int64(c.delayMax)))
+}
+
+func (c *testCluster) send(m testMessage) {
+	if c.cut[[2]shardmap.NodeID{m.from, m.to}] || c.rng.Float64() < c.loss {
+		return
+	}
+	m.at = c.now + c.delay()
+	m.body = slices.Clone(m.body)
+	c.wires = append(c.wires, m)
+	if m.datagram && c.rng.IntN(20) == 0 {
+		m.at += 5 * c.delay()
+		c.wires = append(c.wires, m)
+	}
+}
+
+// run advances by steps of half a millisecond until the time is up or done says so.
+func (c *testCluster) run(d time.Duration, done func() bool) bool {
+	for end := c.now + d; c.now < end; {
+		if done != nil && done() {
+			return true
+		}
+		c.now += 500 * time.Microsecond
+		due := c.wires[:0:0]
+		rest := c.wires[:0:0]
+		for _, m := range c.wires {
+			if m.at <= c.now {
+				due = append(due, m)
+			} else {
+				rest = append(rest, m)
+			}
+		}
+		c.wires = rest
+		slices.SortStableFunc(due, func(a, b testMessage) int { return int(a.at - b.at) })
+		for _, m := range due {
+			c.deliver(m)
+		}
+		for _, n := range c.nodes {
+			if !n.down && n.core.NextDeadline(n.clock()) <= n.clock().Wait {
+				n.core.Tick(n.clock())
+				n.core.Flush(n.clock())
+			}
+		}
+		c.check()
+	}
+	return done != nil && done()
+}
+
+func (c *testCluster) deliver(m testMessage) {
+	n := c.nodes[m.to-1]
+	if n.down || (m.saved != nil && m.fromLife != n.start) {
+		return
+	}
+	switch now := n.clock(); {
+	case m.saved != nil:
+		if n.disk.Save(m.saved) == nil {
+			n.core.Appended(m.saved, now)
+		}
+	case m.datagram:
+		n.core.Datagram(m.from, m.body, m.tcp, now)
+	default:
+		n.core.Receive(m.from, m.body, now)
+	}
+	n.core.Flush(n.clock())
+}
+
+func (c *testCluster) holder(g shardmap.GroupID) *testNode {
+	for _, n := range c.nodes {
+		if !n.down && n.core.Lease(g).Check(n.clock().Mono, 0) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (c *testCluster) check() {
+	for _, g := range c.nodes[0].core.Groups() {
+		var who []string
+		for _, n := range c.nodes {
+			l := n.core.Lease(g)
+			if n.down || !l.Check(n.clock().Mono, 0) {
+				continue
+			}
+			who = append(who, fmt.Sprintf("node %d under %v", n.id, l.Ballot()))
+			c.served[g]++
+			if l.Ballot().Less(c.top[g]) {
+				c.overlaps = append(c.overlaps, fmt.Sprintf("%v: group %d: %s after %v served", c.now, g, who, c.top[g]))
+			}
+			c.top[g] = l.Ballot()
+		}
+		if len(who) > 1 {
+			c.overlaps = append(c.overlaps, fmt.Sprintf("%v: group %d: %v", c.now, g, who))
+		}
+	}
+}
+
+func (c *testCluster) crash(n *testNode) {
+	n.down = true
+	c.wires = slices.DeleteFunc(c.wires, func(m testMessage) bool { return m.saved != nil && m.to == n.id })
+}
+
+func (c *testCluster) isolate(n *testNode, on bool) {
+	for _, o := range c.nodes {
+		if o != n {
+			c.cut[[2]shardmap.NodeID{n.id, o.id}] = on
+			c.cut[[2]shardmap.NodeID{o.id, n.id}] = on
+		}
+	}
+}
+
+func (c *testCluster) allHeld() bool {
+	for _, g := range c.nodes[0].core.Groups() {
+		if c.holder(g) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func TestThreeFoundersOpenEveryGroupOnce(t *testing.T) {
+	c := newTestCluster(t, 3, 8, 1)
+	if !c.run(2*time.Second, c.allHeld) {
+		t.Fatal("not every group has a holder after 2 s")
+	}
+	t.Logf("all open after %v", c.now)
+	before := fmt.Sprint(c.top)
+	c.run(5*time.Second, nil)
+	if len(c.overlaps) > 0 {
+		t.Fatal(c.overlaps[0])
+	}
+	if after := fmt.Sprint(c.top); after != before {
+		t.Fatalf("leases moved without a fault: %s, then %s", before, after)
+	}
+}
+
+func TestADeadHolderIsReplacedWithinTheLease(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newTestCluster(t, 3, 4, seed)
+		c.run(3*time.Second, c.allHeld)
+		dead := c.holder(1)
+		c.run(time.Duration(c.rng.IntN(100))*time.Millisecond, nil)
+		c.crash(dead)
+		at := c.now
+		if !c.run(2*time.Second, c.allHeld) {
+			t.Fatalf("seed %d: no holder 2 s after the crash", seed)
+		}
+		if took := c.now - at; took > 700*time.Millisecond || took < 400*time.Millisecond {
+			t.Errorf("seed %d: failover took %v, want about the 600 ms lease", seed, took)
+		}
+		if len(c.overlaps) > 0 {
+			t.Fatal(c.overlaps[0])
+		}
+	}
+}
+
+func TestAnIsolatedHolderStopsBeforeAnotherServes(t *testing.T) {
+	c := newTestCluster(t, 3, 2, 3)
+	c.run(3*time.Second, c.allHeld)
+	old := c.holder(1)
+	c.isolate(old, true)
+	if !c.run(2*time.Second, func() bool { n := c.holder(1); return n != nil && n != old }) {
+		t.Fatal("nobody took over")
+	}
+	c.isolate(old, false)
+	c.run(3*time.Second, nil)
+	if len(c.overlaps) > 0 {
+		t.Fatal(c.overlaps[0])
+	}
+}
+
+func TestAHandoverCostsMilliseconds(t *testing.T) {
+	c := newTestCluster(t, 3, 2, 4)
+	c.run(3*time.Second, c.allHeld)
+	from := c.holder(1)
+	to := c.nodes[from.id%3]
+	at := c.now
+	from.core.Handover(1, to.id, from.clock())
+	from.core.Flush(from.clock())
+	if !c.run(time.Second, func() bool { return c.holder(1) != nil }) {
+		t.Fatal("nobody serves a second after the handover")
+	}
+	if c.holder(1) != to || c.now-at > 50*time.Millisecond {
+		t.Fatalf("node %d serves after %v, want node %d within 50 ms", c.holder(1).id, c.now-at, to.id)
+	}
+	if len(c.overlaps) > 0 {
+		t.Fatal(c.overlaps[0])
+	}
+}
+
+func TestASingleNodeOpensAtOnceAndGrowsToThree(t *testing.T) {
+	c := newTestCluster(t, 3, 1, 5) // only for the nodes; the group is made anew below
+	c.nodes, c.wires = nil, nil
+	for i := 1; i <= 3; i++ {
+		n := &testNode{t: c, id: shardmap.NodeID(i), disk: NewMemoryStorage([16]byte{byte(i)}), rate: 1}
+		c.nodes = append(c.nodes, n)
+		n.boot(1)
+	}
+	r := []ReplicaDesc{MakeReplica(1, 1, RoleVoter), MakeReplica(2, 2, RoleLearner), MakeReplica(3, 3, RoleLearner)}
+	one := c.nodes[0]
+	if err := one.core.Create(0, r[:1], r[0].ID, one.clock()); err != nil {
+		t.Fatal(err)
+	}
+	one.core.Flush(one.clock())
+	if !c.run(200*time.Millisecond, func() bool { return c.holder(0) == one }) {
+		t.Fatal("a single node does not serve after 200 ms")
+	}
+	for i := 1; i < 3; i++ {
+		if err := c.nodes[i].core.Join(0, r[i].ID, c.nodes[i].clock()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drive := func(target []ReplicaDesc) bool {
+		return c.run(5*time.Second, func() bool {
+			st, _ := one.core.Group(0)
+			done := one.core.Reconfigure(st, target, one.clock())
+			one.core.Flush(one.clock())
+			if c.holder(0) == nil {
+				t.Fatalf("a moment without holder at %v", c.now)
+			}
+			return done
+		})
+	}
+	if !drive(r) {
+		t.Fatal("learners were not added")
+	}
+	all := []ReplicaDesc{MakeReplica(1, 1, RoleVoter), MakeReplica(2, 2, RoleVoter), MakeReplica(3, 3, RoleVoter)}
+	if !drive(all) {
+		t.Fatal("no three voters after 5 s")
+	}
+	c.crash(one)
+	if !c.run(3*time.Second, func() bool { return c.holder(0) != nil }) {
+		t.Fatal("no failover after the growth")
+	}
+	if len(c.overlaps) > 0 {
+		t.Fatal(c.overlaps[0])
+	}
+}
+
+// storm runs one random schedule of crashes, cuts, loss and drift.
+func storm(tb testing.TB, seed uint64) *testCluster {
+	c := newTestCluster(tb, 3, 2, seed)
+	for _, n := range c.nodes {
+		n.rate = 1 + (c.rng.Float64()*2-1)*driftPerMille/1000
+	}
+	for range 25 {
+		n := c.nodes[c.rng.IntN(3)]
+		switch c.rng.IntN(8) {
+		case 0:
+			if !n.down {
+				c.crash(n)
+			}
+		case 1, 2:
+			if n.down {
+				n.boot(2)
+			}
+		case 3:
+			c.isolate(n, true)
+		case 4, 5:
+			c.isolate(n, false)
+			c.loss = 0
+		case 6:
+			c.loss = c.rng.Float64() * 0.3
+		case 7:
+			if !n.down {
+				n.core.Handover(1, c.nodes[c.rng.IntN(3)].id, n.clock())
+			}
+		}
+		c.run(time.Duration(c.rng.IntN(900))*time.Millisecond, nil)
+	}
+	c.loss = 0
+	for _, n := range c.nodes {
+		c.isolate(n, false)
+		if n.down {
+			n.boot(2)
+		}
+	}
+	return c
+}
+
+func TestNobodyServesBesideAnotherInAStorm(t *testing.T) {
+	for seed := range uint64(40) {
+		c := storm(t, seed)
+		healed := c.run(4*time.Second, c.allHeld)
+		if len(c.overlaps) > 0 {
+			t.Fatalf("seed %d: %s", seed, c.overlaps[0])
+		}
+		if !healed {
+			t.Fatalf("seed %d: not every group is held 4 s after the faults ended", seed)
+		}
+	}
+}

@@ -1,0 +1,345 @@
+package multiraft
+
+import (
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Config fixes how a Core behaves. See DefaultConfig for the values in use.
+type Config struct {
+	Self Member
+	// Groups is the number of groups of the cluster, group 0 included; bitmaps
+	// have one bit for each.
+	Groups int
+	// Heartbeat is h: how often promises are asked for. Smaller finds deaths
+	// sooner and costs 2 packets per peer and h.
+	Heartbeat time.Duration
+	// Promise is L: how long a promise lasts. A failover takes about L; a pause
+	// longer than L - 2h loses leases. At most 10 s.
+	Promise time.Duration
+	// RaftTick is the length of one raft tick; elections by raft itself are only a backstop.
+	RaftTick time.Duration
+	// Cap is the longest promise this data directory ever gave (from Restored).
+	Cap time.Duration
+}
+
+// Constants of the lease protocol (section 8).
+const (
+	driftPerMille = 5                    // rho: rate error of one clock
+	roundingSlack = 2 * time.Millisecond // d
+	promiseMax    = 10 * time.Second
+	rankStep      = 30 * time.Millisecond
+	// campaignRetry spaces campaigns while a group has no leader.
+	campaignRetry = 150 * time.Millisecond
+	// ledMissesMax is how many heartbeats in a row may leave a led group out before
+	// its leader is suspected: one more than a slow commit of its first entry takes.
+	ledMissesMax = 3
+	// transferAbort is how long a handover may take before the leader fences anew.
+	transferAbort = 100 * time.Millisecond
+	// pathSilence is how long a peer's raft stream may be silent before a holder
+	// counts it as cut (U3).
+	pathSilence = time.Second
+	// oneVoterLease is the length of a lease that needs nobody else's promise.
+	oneVoterLease = time.Second
+)
+
+// DefaultConfig is the default lease profile: h 100 ms, L 600 ms.
+func DefaultConfig() Config {
+	return Config{Heartbeat: 100 * time.Millisecond, Promise: 600 * time.Millisecond, RaftTick: 50 * time.Millisecond}
+}
+
+// Core holds every raft group of one node and the leases made of them. It is
+// single-threaded: the host, or the simulator, calls it with one event at a time
+// and the clock readings taken after that event was in hand.
+type Core struct {
+	cfg  Config
+	out  Out
+	data Data
+
+	groups  map[shardmap.GroupID]*group
+	order   []*group // by id: effects must not depend on map order
+	tombs   map[Tombstone]bool
+	peers   []*peer // by node id
+	touched []*group
+
+	cap        time.Duration // durable
+	capWanted  time.Duration // being made durable
+	blindUntil time.Duration // on Wait; what an earlier life may still owe
+	nextTick   time.Duration // on Wait
+	nextBeat   time.Duration // on Age
+	batch      *Batch
+	stopped    bool // storage failed or the node is leaving: no claim is made again
+}
+
+// NewCore restores the node's groups. now must have been read after the data
+// directory's lock was won: the blind hold of an earlier life counts from it (S1).
+func NewCore(cfg Config, r Restored, out Out, data Data, now Instant) (*Core, error) {
+	c := &Core{
+		cfg: cfg, out: out, data: data,
+		groups:     make(map[shardmap.GroupID]*group),
+		tombs:      make(map[Tombstone]bool),
+		cap:        max(cfg.Cap, r.Identity.Cap),
+		nextTick:   now.Wait + cfg.RaftTick,
+		nextBeat:   now.Age,
+		blindUntil: now.Wait,
+	}
+	if c.cap > 0 {
+		c.blindUntil = now.Wait + c.cap
+	}
+	for _, t := range r.Tombstones {
+		c.tombs[t] = true
+	}
+	for _, rg := range r.Groups {
+		if err := c.restore(rg, now); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// SetProfile changes h and L at run time; promises already given stay as they were.
+func (c *Core) SetProfile(heartbeat, promise time.Duration) {
+	c.cfg.Heartbeat, c.cfg.Promise = heartbeat, min(promise, promiseMax)
+}
+
+// Self is this node in its present incarnation.
+func (c *Core) Self() Member { return c.cfg.Self }
+
+// Tick does whatever is due at now. Call it at NextDeadline, or every few
+// milliseconds; being late delays promises, never breaks them.
+func (c *Core) Tick(now Instant) {
+	c.tickRaft(now)
+	c.beat(now)
+	for _, g := range c.order {
+		c.tickClaim(g, now)
+		c.tickSuspicion(g, now)
+	}
+}
+
+// tickRaft advances raft's own clocks. After a pause only a few ticks are made
+// up for: the others would only start elections that nobody needs.
+func (c *Core) tickRaft(now Instant) {
+	const catchUp = 3
+	if late := now.Wait - c.nextTick; late > catchUp*c.cfg.RaftTick {
+		c.nextTick = now.Wait - catchUp*c.cfg.RaftTick
+	}
+	for c.nextTick <= now.Wait {
+		c.nextTick += c.cfg.RaftTick
+		for _, g := range c.order {
+			g.rn.Tick()
+			if g.rn.HasReady() {
+				c.touch(g)
+			}
+		}
+	}
+}
+
+// NextDeadline is the earliest reading of the Wait clock at which Tick has work.
+func (c *Core) NextDeadline(now Instant) time.Duration {
+	next := min(c.nextTick, now.Wait+max(0, c.nextBeat-now.Age))
+	for _, g := range c.order {
+		if g.claim != nil && g.claim.state == claimFencing {
+			next = min(next, max(now.Wait, g.claim.gateAt))
+		}
+		if g.campaignAt != 0 {
+			next = min(next, g.campaignAt)
+		}
+	}
+	return max(next, now.Wait)
+}
+
+// Flush ends a pass: it carries out what the touched groups want, sends at most
+// one frame per peer, and hands over at most one batch for the disk.
+func (c *Core) Flush(now Instant) {
+	for len(c.touched) > 0 {
+		slices.SortFunc(c.touched, func(a, b *group) int { return int(a.id) - int(b.id) })
+		work := c.touched
+		c.touched = nil
+		for _, g := range work {
+			g.touched = false
+			if g.destroyed {
+				continue
+			}
+			for g.rn.HasReady() {
+				c.ready(g, now)
+			}
+		}
+	}
+	for _, p := range c.peers {
+		if len(p.outbox) > 0 {
+			c.out.Control(p.node, p.outbox)
+			p.outbox = nil
+		}
+	}
+	if b := c.batch; b != nil {
+		c.batch = nil
+		c.out.Append(b)
+	}
+}
+
+// Appended reports that a batch is durable; its answers may leave now.
+func (c *Core) Appended(b *Batch, now Instant) {
+	if b.Cap > 0 {
+		c.cap = max(c.cap, b.Cap)
+	}
+	for i := range b.Groups {
+		w := &b.Groups[i]
+		g := c.groups[w.Group]
+		if g == nil || g.self != w.ReplicaID || w.Destroyed {
+			continue
+		}
+		c.stored(g, w, now)
+	}
+}
+
+// StorageFailed gives every lease up at once: what raft.db holds is unknown from here on.
+func (c *Core) StorageFailed(err error, now Instant) {
+	c.CloseAll("storage failed", now)
+	c.stopped = true
+	c.out.Event(Event{Kind: EventFatal, Detail: err.Error()})
+}
+
+// Stop closes every claim and never makes one again: the node is leaving.
+func (c *Core) Stop(now Instant) {
+	c.CloseAll("node stops", now)
+	c.stopped = true
+}
+
+// CloseAll ends every claim of this node and says so.
+func (c *Core) CloseAll(reason string, now Instant) {
+	for _, g := range c.order {
+		c.close(g, reason, now)
+	}
+}
+
+func (c *Core) touch(g *group) {
+	if !g.touched {
+		g.touched = true
+		c.touched = append(c.touched, g)
+	}
+}
+
+// write is the group's place in the batch of this pass.
+func (c *Core) write(g *group) *GroupWrite {
+	if c.batch == nil {
+		c.batch = &Batch{}
+	}
+	for i := len(c.batch.Groups) - 1; i >= 0; i-- {
+		if w := &c.batch.Groups[i]; w.Group == g.id && w.ReplicaID == g.self {
+			return w
+		}
+	}
+	c.batch.Groups = append(c.batch.Groups, GroupWrite{Group: g.id, ReplicaID: g.self})
+	return &c.batch.Groups[len(c.batch.Groups)-1]
+}
+
+// raise makes a longer cap durable; until then nobody is promised that long (H3).
+func (c *Core) raise(length time.Duration) {
+	if length <= c.capWanted {
+		return
+	}
+	c.capWanted = length
+	if c.batch == nil {
+		c.batch = &Batch{}
+	}
+	c.batch.Cap = length
+	c.batch.MustSync = true
+}
+
+// raftConfig is what every group's RawNode runs with.
+func (c *Core) raftConfig(id uint64, st raft.Storage, applied uint64) *raft.Config {
+	return &raft.Config{
+		ID: id, Storage: st, Applied: applied,
+		ElectionTick: 20, HeartbeatTick: 4,
+		AsyncStorageWrites: true, PreVote: !seeded("M20"), CheckQuorum: !seeded("M20"), StepDownOnRemoval: true,
+		DisableProposalForwarding: true,
+		MaxInflightMsgs:           16, MaxSizePerMsg: 64 << 10, MaxUncommittedEntriesSize: 1 << 20,
+		ReadOnlyOption: raft.ReadOnlySafe,
+		Logger:         quiet{},
+	}
+}
+
+// Group finds the state of a group for status, routing and placement.
+func (c *Core) Group(id shardmap.GroupID) (GroupStatus, bool) {
+	g := c.groups[id]
+	if g == nil {
+		return GroupStatus{}, false
+	}
+	st := g.rn.BasicStatus()
+	return GroupStatus{
+		Group: id, ReplicaID: g.self, Term: st.GetTerm(), Leads: st.RaftState == raft.StateLeader,
+		Leader: NodeOf(st.Lead), Config: g.conf, Applied: g.log.applied, Grantee: g.grantee, Lease: g.lease(),
+		Open: g.claim != nil && g.claim.lease.open.Load(),
+	}, true
+}
+
+// GroupStatus is what a Core knows of one group.
+type GroupStatus struct {
+	Group     shardmap.GroupID
+	ReplicaID uint64
+	Term      uint64
+	Leads     bool            // this node leads raft
+	Leader    shardmap.NodeID // raft leader, 0 unknown
+	Config    GroupConfig
+	Applied   uint64
+	Grantee   Member // to whom this node, as voter, promises
+	Lease     *Lease // this node's own claim, nil when it has none
+	Open      bool   // the claim has been opened by the data plane
+}
+
+// Groups lists the groups of this node in order.
+func (c *Core) Groups() []shardmap.GroupID {
+	ids := make([]shardmap.GroupID, len(c.order))
+	for i, g := range c.order {
+		ids[i] = g.id
+	}
+	return ids
+}
+
+// Lease is this node's claim to a group, nil when it has none.
+func (c *Core) Lease(id shardmap.GroupID) *Lease {
+	if g := c.groups[id]; g != nil {
+		return g.lease()
+	}
+	return nil
+}
+
+// SetRank says how early this node should campaign for a group without leader:
+// rank 0 at once, each next one 30 ms later. Freshness must come before preference.
+func (c *Core) SetRank(id shardmap.GroupID, rank int) {
+	if g := c.groups[id]; g != nil {
+		g.rank = rank
+	}
+}
+
+// Propose appends data to the group's log. It is dropped, and false returned,
+// unless this node leads with the ballot.
+func (c *Core) Propose(id shardmap.GroupID, b Ballot, data []byte) bool {
+	g := c.groups[id]
+	if g == nil || g.claim == nil || g.claim.lease.ballot != b || !g.leads() || len(data) == 0 {
+		return false
+	}
+	c.touch(g)
+	return g.rn.Propose(data) == nil
+}
+
+// Transfer hands raft leadership on; the claim must have been closed, or never
+// have been open, for the target to serve without a wait.
+func (c *Core) Transfer(id shardmap.GroupID, to shardmap.NodeID) bool {
+	g := c.groups[id]
+	if g == nil || !g.leads() {
+		return false
+	}
+	for _, v := range g.conf.Voters {
+		if v.Node == to && v.ID != g.self {
+			g.rn.TransferLeader(v.ID)
+			c.touch(g)
+			return true
+		}
+	}
+	return false
+}

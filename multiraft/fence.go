@@ -1,0 +1,184 @@
+package multiraft
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// heardFence is FENCE at a voter or learner (F2, F3). The answer leaves only when
+// this node's durable raft term has reached the ballot's: a restart must not
+// forget that it was given.
+func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now Instant) {
+	refuse := func(reason byte, higher Ballot) {
+		c.sendFenceItem(p, itemFenceNack, g, &fenceFrame{from: g.self, to: f.from, ballot: f.ballot, higher: higher, reason: reason})
+	}
+	e := f.ballot
+	switch {
+	case NodeOf(f.from) != sender.Node || c.tombs[Tombstone{g.id, f.from}]:
+		refuse(nackUnknown, Ballot{})
+	case e.Term < g.rn.BasicStatus().GetTerm():
+		refuse(nackHigher, Ballot{Term: g.rn.BasicStatus().GetTerm()})
+	case e.Less(g.ballot):
+		refuse(nackHigher, g.ballot)
+	case !g.released.Less(e):
+		refuse(nackReleased, Ballot{})
+	case e == g.ballot && g.grantee != sender:
+		refuse(nackReleased, Ballot{})
+	case e.Term > g.durableTerm && !seeded("volatileterm"):
+		if g.waiting == nil || g.waiting.ballot.Less(e) {
+			g.waiting, g.waitFrom = f, sender.Node
+		}
+	default:
+		c.accept(g, e, sender, now)
+		c.answerFence(g, p, f.from, now)
+	}
+}
+
+// fenceIfDurable answers a FENCE that waited for this node's term to be durable.
+func (c *Core) fenceIfDurable(g *group, now Instant) {
+	if g.waiting == nil || g.waiting.ballot.Term > g.durableTerm {
+		return
+	}
+	f := g.waiting
+	g.waiting = nil
+	if p := c.peer(g.waitFrom); p != nil {
+		c.heardFence(g, Member{p.node, p.inc}, p, f, now)
+	}
+}
+
+// accept installs a ballot and its grantee, keeping what the former grantee is owed (F3).
+func (c *Core) accept(g *group, e Ballot, by Member, now Instant) {
+	if e == g.ballot && g.grantee == by {
+		return
+	}
+	if g.claim != nil && g.claim.lease.ballot != e && !seeded("selfforever") {
+		c.close(g, "fenced by "+e.String(), now)
+	}
+	if seeded("holdlatest") {
+		g.owed = nil
+	}
+	if old := g.grantee; old.Node != 0 && old.Node != by.Node && old.Node != c.cfg.Self.Node {
+		if p := c.peer(old.Node); p != nil && p.promiseInc == old.Inc {
+			g.owe(owed{old.Node, old.Inc, g.ballot, p.promiseUntil})
+		}
+	}
+	g.forgive(by.Node, by.Inc.Counter)
+	g.ballot, g.grantee = e, by
+}
+
+func (g *group) owe(o owed) {
+	for i := range g.owed {
+		if g.owed[i].node == o.node {
+			o.until = max(o.until, g.owed[i].until)
+			g.owed[i] = o
+			return
+		}
+	}
+	g.owed = append(g.owed, o)
+}
+
+// hold is the longest promise this node may still owe to anybody but its grantee.
+func (c *Core) hold(g *group, now Instant) time.Duration {
+	h := time.Duration(0)
+	for _, o := range g.owed {
+		if o.node != g.grantee.Node {
+			h = max(h, o.until-now.Wait)
+		}
+	}
+	if !g.fresh && !seeded("norestarthold") {
+		h = max(h, c.blindUntil-now.Wait)
+	}
+	return h
+}
+
+func (c *Core) answerFence(g *group, p *peer, to uint64, now Instant) {
+	c.sendFenceItem(p, itemFenceAck, g, &fenceFrame{
+		from: g.self, to: to, req: g.grantee.Inc, ballot: g.ballot,
+		hold: c.hold(g, now), state: c.data.Seal(g.id, g.ballot, g.grantee, now),
+	})
+}
+
+// holdShrank tells the present grantee that it need not wait as long (F4).
+func (c *Core) holdShrank(g *group, now Instant) {
+	switch n := g.grantee.Node; {
+	case n == 0:
+	case n == c.cfg.Self.Node:
+		if cl := g.claim; cl != nil {
+			c.countFence(g, cl.voter(g.self), c.hold(g, now), now)
+		}
+	default:
+		p := c.peer(n)
+		d, ok := g.conf.On(n)
+		if p != nil && ok {
+			c.answerFence(g, p, d.ID, now)
+		}
+	}
+}
+
+// heardRelease drops the promise of one released ballot and nothing else (R3).
+func (c *Core) heardRelease(g *group, from Member, e Ballot, now Instant) {
+	shrank := false
+	if g.grantee == from && (g.ballot == e || seeded("releaseany")) {
+		g.grantee = Member{}
+		shrank = true
+	}
+	for i := 0; i < len(g.owed); i++ {
+		if o := g.owed[i]; o.node == from.Node && o.inc == from.Inc && (!e.Less(o.ballot) || seeded("releaseany")) {
+			g.owed = append(g.owed[:i], g.owed[i+1:]...)
+			shrank = true
+			i--
+		}
+	}
+	if g.released.Less(e) {
+		g.released = e
+		if seeded("releasemoves") && g.ballot.Less(e) {
+			g.ballot, g.grantee = e, Member{}
+		}
+	}
+	if shrank {
+		c.holdShrank(g, now)
+	}
+	if NodeOf(g.leader) == from.Node && e.Term == g.term {
+		c.suspect(g, now)
+	}
+}
+
+// nodeRelease is proof that an incarnation of a node is dead (D4).
+func (c *Core) nodeRelease(dead Member, now Instant) {
+	p := c.peer(dead.Node)
+	if p == nil || dead.Node == c.cfg.Self.Node {
+		return
+	}
+	anyInc := seeded("nodereleaseany")
+	p.dead = max(p.dead, dead.Inc.Counter)
+	for _, g := range c.order {
+		shrank := g.forgive(p.node, dead.Inc.Counter)
+		if g.grantee.Node == p.node && (g.grantee.Inc.Counter <= dead.Inc.Counter || anyInc) {
+			g.grantee = Member{}
+			shrank = true
+		}
+		if anyInc {
+			shrank = g.forgive(p.node, ^uint64(0)) || shrank
+		}
+		if shrank {
+			c.holdShrank(g, now)
+		}
+		if NodeOf(g.leader) == p.node && p.inc.Counter <= p.dead {
+			c.suspect(g, now)
+		}
+	}
+}
+
+// sendRelease says that the claim to a group under a ballot is over.
+func (c *Core) sendRelease(g *group, e Ballot, to shardmap.NodeID) {
+	p := c.peer(to)
+	if p == nil {
+		return
+	}
+	start := c.item(p, itemRelease, g.id)
+	p.outbox = appendBallot(p.outbox, e)
+	p.endItem(start)
+	d := datagram{kind: kindRelease, inc: c.cfg.Self.Inc, group: g.id, ballot: e}
+	c.out.Datagram(to, d.append(nil), false)
+}

@@ -1,0 +1,213 @@
+package multiraft
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// A control frame: everything one pass has for one peer (big endian).
+//
+//	format u8 | sender incarnation: counter u64, nonce u64 | items
+//	item: kind u8 | group u16 | length u32 | body
+//	raft:      raftpb.Message
+//	fence:     from replica u64 | to replica u64 | term u64 | sub u32
+//	fence ack: from u64 | to u64 | requester counter u64, nonce u64 | term u64 | sub u32 | hold ns u64 | state
+//	nack:      from u64 | to u64 | term u64 | sub u32 (of what was refused) | higher term u64, sub u32 | reason u8
+//	release:   term u64 | sub u32
+const (
+	frameFormat = 1
+	frameHead   = 1 + 16
+	itemHead    = 1 + 2 + 4
+)
+
+const (
+	itemRaft = iota + 1
+	itemFence
+	itemFenceAck
+	itemFenceNack
+	itemRelease
+)
+
+// Reasons of a FENCE_NACK.
+const (
+	nackHigher = iota + 1
+	nackReleased
+	nackLoading
+	nackUnknown
+)
+
+var errControl = errors.New("multiraft: a control frame that cannot be read")
+
+// fenceFrame is any of the three fence items; each uses some of the fields.
+type fenceFrame struct {
+	from, to uint64
+	req      Incarnation
+	ballot   Ballot
+	higher   Ballot
+	hold     time.Duration
+	reason   byte
+	state    []byte
+}
+
+func (c *Core) item(p *peer, kind byte, g shardmap.GroupID) (start int) {
+	if len(p.outbox) == 0 {
+		p.outbox = appendInc(append(make([]byte, 0, 256), frameFormat), c.cfg.Self.Inc)
+	}
+	start = len(p.outbox)
+	p.outbox = append(p.outbox, kind)
+	p.outbox = binary.BigEndian.AppendUint16(p.outbox, uint16(g))
+	p.outbox = append(p.outbox, 0, 0, 0, 0)
+	return start
+}
+
+func (p *peer) endItem(start int) {
+	binary.BigEndian.PutUint32(p.outbox[start+3:], uint32(len(p.outbox)-start-itemHead))
+}
+
+// sendRaft queues a raft message for the node its target lives on.
+func (c *Core) sendRaft(g *group, m *pb.Message) {
+	to := NodeOf(m.GetTo())
+	p := c.peer(to)
+	if p == nil {
+		return
+	}
+	start := c.item(p, itemRaft, g.id)
+	b, err := proto.MarshalOptions{}.MarshalAppend(p.outbox, m)
+	if err != nil {
+		panic("multiraft: a raft message cannot be encoded: " + err.Error())
+	}
+	p.outbox = b
+	p.endItem(start)
+}
+
+func appendBallot(b []byte, x Ballot) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, x.Term), x.Sub)
+}
+
+func readBallot(b []byte) Ballot {
+	return Ballot{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])}
+}
+
+// sendFenceItem queues a fence, its ack or its refusal.
+func (c *Core) sendFenceItem(p *peer, kind byte, g *group, f *fenceFrame) {
+	start := c.item(p, kind, g.id)
+	b := binary.BigEndian.AppendUint64(p.outbox, f.from)
+	b = binary.BigEndian.AppendUint64(b, f.to)
+	switch kind {
+	case itemFence:
+		b = appendBallot(b, f.ballot)
+	case itemFenceAck:
+		b = appendBallot(appendInc(b, f.req), f.ballot)
+		b = binary.BigEndian.AppendUint64(b, uint64(f.hold))
+		b = append(b, f.state...)
+	case itemFenceNack:
+		b = append(appendBallot(appendBallot(b, f.ballot), f.higher), f.reason)
+	}
+	p.outbox = b
+	p.endItem(start)
+}
+
+func decodeFence(kind byte, b []byte) (f fenceFrame, err error) {
+	need := map[byte]int{itemFence: 28, itemFenceAck: 52, itemFenceNack: 41}[kind]
+	if len(b) < need {
+		return f, errControl
+	}
+	f.from, f.to = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+	switch b = b[16:]; kind {
+	case itemFence:
+		f.ballot = readBallot(b)
+	case itemFenceAck:
+		f.req, f.ballot = readInc(b), readBallot(b[16:])
+		f.hold = time.Duration(binary.BigEndian.Uint64(b[28:]))
+		f.state = b[36:]
+		if f.hold < 0 {
+			return f, errControl
+		}
+	case itemFenceNack:
+		f.ballot, f.higher, f.reason = readBallot(b), readBallot(b[12:]), b[24]
+	}
+	return f, nil
+}
+
+// Receive takes one control frame of a peer.
+func (c *Core) Receive(from shardmap.NodeID, frame []byte, now Instant) {
+	if len(frame) < frameHead || frame[0] != frameFormat || c.stopped {
+		return
+	}
+	sender := Member{from, readInc(frame[1:])}
+	p := c.peer(from)
+	if p == nil {
+		p = c.stranger(from)
+	}
+	if !c.admit(p, sender.Inc) {
+		return
+	}
+	p.control = now.Wait
+	for b := frame[frameHead:]; len(b) >= itemHead; {
+		n := int(binary.BigEndian.Uint32(b[3:]))
+		if n > len(b)-itemHead {
+			return
+		}
+		c.receiveItem(b[0], shardmap.GroupID(binary.BigEndian.Uint16(b[1:])), sender, p, b[itemHead:itemHead+n], now)
+		b = b[itemHead+n:]
+	}
+}
+
+// stranger is a peer that talks before any configuration names it: the leader
+// of a group that this node joins blank.
+func (c *Core) stranger(n shardmap.NodeID) *peer {
+	c.meet(GroupConfig{Learners: []ReplicaDesc{{Node: n}}})
+	return c.peer(n)
+}
+
+func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *peer, body []byte, now Instant) {
+	g := c.groups[id]
+	switch kind {
+	case itemRaft:
+		m := &pb.Message{}
+		if g == nil || proto.Unmarshal(body, m) != nil {
+			return
+		}
+		if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || c.tombs[Tombstone{id, m.GetFrom()}] {
+			return
+		}
+		_ = g.rn.Step(m)
+		c.touch(g)
+	case itemFence, itemFenceAck, itemFenceNack:
+		f, err := decodeFence(kind, body)
+		if err != nil {
+			return
+		}
+		c.receiveFence(kind, g, id, sender, p, &f, now)
+	case itemRelease:
+		if g != nil && len(body) >= 12 {
+			c.heardRelease(g, sender, readBallot(body), now)
+		}
+	}
+}
+
+func (c *Core) receiveFence(kind byte, g *group, id shardmap.GroupID, sender Member, p *peer, f *fenceFrame, now Instant) {
+	switch {
+	case g == nil:
+		if kind == itemFence {
+			reason := byte(nackLoading)
+			if c.tombs[Tombstone{id, f.to}] {
+				reason = nackUnknown
+			}
+			c.sendFenceItem(p, itemFenceNack, &group{id: id}, &fenceFrame{from: f.to, to: f.from, ballot: f.ballot, reason: reason})
+		}
+	case f.to != g.self:
+	case kind == itemFence:
+		c.heardFence(g, sender, p, f, now)
+	case kind == itemFenceAck:
+		c.heardFenceAck(g, sender, f, now)
+	default:
+		c.heardNack(g, f, now)
+	}
+}

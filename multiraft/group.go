@@ -1,0 +1,382 @@
+package multiraft
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// snapshotEvery is how many applied entries lie between two snapshots of a
+// group; logs hold configuration only, so they grow by a few entries an epoch.
+const snapshotEvery = 64
+
+// owed is what this node, as voter, still promises to an earlier grantee.
+type owed struct {
+	node   shardmap.NodeID
+	inc    Incarnation
+	ballot Ballot
+	until  time.Duration // on Wait
+}
+
+// group is one raft replica of this node, its promises as voter, and its claim
+// when it leads. Only the Core touches it.
+type group struct {
+	id        shardmap.GroupID
+	self      uint64
+	rn        *raft.RawNode
+	log       *groupStore // what is durable, in memory
+	touched   bool
+	destroyed bool
+
+	// raft
+	conf        GroupConfig
+	confState   *pb.ConfState
+	lastConf    uint64 // index of the last configuration entry in the log
+	snapIndex   uint64
+	durableTerm uint64
+	leader      uint64 // raft id, 0 unknown
+	term        uint64
+	termApplied uint64 // the newest term of which an entry was applied
+	confAsked   time.Duration
+
+	// as voter (never per replica: kept for the life of the process)
+	ballot   Ballot
+	grantee  Member // Node 0: none
+	owed     []owed
+	released Ballot
+	fresh    bool        // this node never had the group before this life
+	waiting  *fenceFrame // the newest FENCE whose term is not durable here yet
+	waitFrom shardmap.NodeID
+
+	// as leader
+	claim     *claim
+	lastClaim Ballot
+	handover  time.Duration // on Wait: until when a handover may still succeed
+
+	// suspicion
+	rank       int
+	campaignAt time.Duration // on Wait, 0 = none planned
+	ledMisses  int
+}
+
+func (g *group) leads() bool { return g.rn.BasicStatus().RaftState == raft.StateLeader }
+
+func (g *group) lease() *Lease {
+	if g.claim == nil {
+		return nil
+	}
+	return g.claim.lease
+}
+
+// Create makes this node a founder's replica of a group that has never existed:
+// every founder starts from the same snapshot at index 1. An index of 0 was
+// refused, because raft cannot send such a snapshot to a blank joiner.
+func (c *Core) Create(id shardmap.GroupID, replicas []ReplicaDesc, self uint64, now Instant) error {
+	cs := &pb.ConfState{}
+	for _, r := range replicas {
+		if r.Role == RoleLearner {
+			cs.Learners = append(cs.Learners, r.ID)
+		} else {
+			cs.Voters = append(cs.Voters, r.ID)
+		}
+	}
+	one := uint64(1)
+	snap := &pb.Snapshot{
+		Data:     c.data.StateSnapshot(id),
+		Metadata: &pb.SnapshotMetadata{ConfState: cs, Index: &one, Term: &one},
+	}
+	rg := RestoredGroup{Group: id, ReplicaID: self, Snapshot: snap, HardState: &pb.HardState{Term: &one, Commit: &one}}
+	g, err := c.add(rg, now)
+	if err != nil {
+		return err
+	}
+	g.fresh = true
+	w := c.write(g)
+	w.Snapshot, w.HardState = snap, rg.HardState
+	c.batch.MustSync = true
+	c.touch(g)
+	return nil
+}
+
+// Join makes this node a blank replica that the group's leader will fill.
+func (c *Core) Join(id shardmap.GroupID, self uint64, now Instant) error {
+	g, err := c.add(RestoredGroup{Group: id, ReplicaID: self}, now)
+	if err != nil {
+		return err
+	}
+	g.fresh = true
+	c.write(g)
+	return nil
+}
+
+// Destroy removes this node's replica of a group for good.
+func (c *Core) Destroy(id shardmap.GroupID, now Instant) {
+	g := c.groups[id]
+	if g == nil {
+		return
+	}
+	c.close(g, "replica removed", now)
+	g.destroyed = true
+	delete(c.groups, id)
+	c.order = slices.DeleteFunc(c.order, func(o *group) bool { return o == g })
+	c.tombs[Tombstone{id, g.self}] = true
+	w := c.write(g)
+	*w = GroupWrite{Group: id, ReplicaID: g.self, Destroyed: true}
+	c.batch.MustSync = true
+}
+
+// restore adds a group that raft.db held.
+func (c *Core) restore(rg RestoredGroup, now Instant) error {
+	_, err := c.add(rg, now)
+	return err
+}
+
+func (c *Core) add(rg RestoredGroup, now Instant) (*group, error) {
+	switch {
+	case c.groups[rg.Group] != nil:
+		return nil, fmt.Errorf("group %d is here already", rg.Group)
+	case c.tombs[Tombstone{rg.Group, rg.ReplicaID}]:
+		return nil, fmt.Errorf("group %d: replica %x was removed and never comes back", rg.Group, rg.ReplicaID)
+	case int(rg.Group) >= c.cfg.Groups:
+		return nil, fmt.Errorf("group %d: the cluster has %d groups", rg.Group, c.cfg.Groups)
+	}
+	g := &group{id: rg.Group, self: rg.ReplicaID, log: &groupStore{
+		MemoryStorage: raft.NewMemoryStorage(), confState: &pb.ConfState{},
+		state: func() []byte { return c.data.StateSnapshot(rg.Group) },
+	}}
+	if err := g.load(rg); err != nil {
+		return nil, err
+	}
+	if rg.Snapshot != nil && len(rg.Snapshot.GetData()) > 0 {
+		c.data.StateRestore(g.id, rg.Snapshot.GetData(), now)
+	}
+	rn, err := raft.NewRawNode(c.raftConfig(g.self, g.log, g.log.applied))
+	if err != nil {
+		return nil, fmt.Errorf("group %d: %w", g.id, err)
+	}
+	g.rn = rn
+	g.campaignAt = now.Wait + rankStep
+	c.groups[g.id] = g
+	c.order = append(c.order, g)
+	slices.SortFunc(c.order, func(a, b *group) int { return int(a.id) - int(b.id) })
+	c.meet(g.conf)
+	c.data.ConfigApplied(g.id, g.conf, now)
+	return g, nil
+}
+
+// load fills the in-memory log from what was on disk.
+func (g *group) load(rg RestoredGroup) error {
+	if rg.Snapshot != nil && rg.Snapshot.GetMetadata().GetIndex() > 0 {
+		if err := g.log.ApplySnapshot(rg.Snapshot); err != nil {
+			return fmt.Errorf("group %d: snapshot: %w", g.id, err)
+		}
+		md := rg.Snapshot.GetMetadata()
+		g.log.applied, g.snapIndex, g.lastConf = md.GetIndex(), md.GetIndex(), md.GetIndex()
+		g.log.confState = md.GetConfState()
+		g.conf = configOf(md.GetIndex(), g.log.confState)
+		g.termApplied = md.GetTerm()
+	}
+	if err := g.log.Append(rg.Entries); err != nil {
+		return fmt.Errorf("group %d: log: %w", g.id, err)
+	}
+	g.noteConf(rg.Entries)
+	hs := rg.HardState
+	if hs == nil {
+		hs = &pb.HardState{}
+	}
+	last, _ := g.log.LastIndex()
+	// Commit may lag what a snapshot covers, because commit alone is never synced.
+	commit := min(max(hs.GetCommit(), g.snapIndex), last)
+	hs = &pb.HardState{Term: proto.Uint64(hs.GetTerm()), Vote: proto.Uint64(hs.GetVote()), Commit: &commit}
+	g.durableTerm, g.term = hs.GetTerm(), hs.GetTerm()
+	g.ballot = Ballot{Term: g.durableTerm}
+	return g.log.SetHardState(hs)
+}
+
+// noteConf remembers the last configuration entry of the log.
+func (g *group) noteConf(entries []*pb.Entry) {
+	if len(entries) > 0 && entries[0].GetIndex() <= g.lastConf {
+		g.lastConf = g.conf.Index // a suffix was replaced
+	}
+	for _, e := range entries {
+		if t := e.GetType(); t == pb.EntryConfChange || t == pb.EntryConfChangeV2 {
+			g.lastConf = e.GetIndex()
+		}
+	}
+}
+
+// ready carries out one Ready of a group.
+func (c *Core) ready(g *group, now Instant) {
+	rd := g.rn.Ready()
+	g.noteConf(rd.Entries)
+	for _, m := range rd.Messages {
+		switch m.GetTo() {
+		case raft.LocalAppendThread:
+			c.append(g, m)
+		case raft.LocalApplyThread:
+			c.apply(g, m, now)
+		default:
+			c.sendRaft(g, m)
+		}
+	}
+	if rd.SoftState != nil || g.rn.BasicStatus().GetTerm() != g.term {
+		c.roleChanged(g, now)
+	}
+}
+
+// append puts a MsgStorageAppend into the batch of this pass.
+func (c *Core) append(g *group, m *pb.Message) {
+	w := c.write(g)
+	if m.Term != nil {
+		w.HardState = &pb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	}
+	if snap := m.GetSnapshot(); snap != nil && snap.GetMetadata().GetIndex() > 0 {
+		w.Snapshot = snap
+		w.Entries = nil
+	}
+	if es := m.GetEntries(); len(es) > 0 {
+		keep := w.Entries
+		for len(keep) > 0 && keep[len(keep)-1].GetIndex() >= es[0].GetIndex() {
+			keep = keep[:len(keep)-1]
+		}
+		w.Entries = append(keep[:len(keep):len(keep)], es...)
+	}
+	w.responses = append(w.responses, m.GetResponses()...)
+	if len(m.GetResponses()) > 0 {
+		c.batch.MustSync = true
+	}
+}
+
+// stored takes one group's write as durable: the in-memory log follows the disk,
+// and the answers that waited for it leave.
+func (c *Core) stored(g *group, w *GroupWrite, now Instant) {
+	if snap := w.Snapshot; snap != nil && snap.GetMetadata().GetIndex() > g.snapIndex {
+		if err := g.log.ApplySnapshot(snap); err == nil {
+			g.installed(c, snap, now)
+		}
+	}
+	if w.HardState != nil {
+		_ = g.log.SetHardState(w.HardState)
+		g.durableTerm = max(g.durableTerm, w.HardState.GetTerm())
+	}
+	if err := g.log.Append(w.Entries); err != nil {
+		panic("multiraft: durable entries do not follow the log: " + err.Error())
+	}
+	for _, m := range w.responses {
+		if m.GetTo() == g.self {
+			_ = g.rn.Step(m)
+		} else {
+			c.sendRaft(g, m)
+		}
+	}
+	c.touch(g)
+	c.fenceIfDurable(g, now)
+}
+
+// installed makes a received snapshot the group's state.
+func (g *group) installed(c *Core, snap *pb.Snapshot, now Instant) {
+	md := snap.GetMetadata()
+	g.log.applied, g.snapIndex = md.GetIndex(), md.GetIndex()
+	g.lastConf = max(g.lastConf, md.GetIndex())
+	g.termApplied = md.GetTerm()
+	g.log.confState = md.GetConfState()
+	g.conf = configOf(md.GetIndex(), g.log.confState)
+	c.meet(g.conf)
+	c.publish(g, now)
+	c.data.StateRestore(g.id, snap.GetData(), now)
+	c.data.ConfigApplied(g.id, g.conf, now)
+}
+
+// apply hands committed entries to the data plane and answers raft at once:
+// nothing that applying does has to be durable.
+func (c *Core) apply(g *group, m *pb.Message, now Instant) {
+	for _, e := range m.GetEntries() {
+		g.log.applied = e.GetIndex()
+		g.termApplied = max(g.termApplied, e.GetTerm())
+		switch e.GetType() {
+		case pb.EntryConfChangeV2:
+			c.applyConf(g, e, now)
+		case pb.EntryNormal:
+			if len(e.GetData()) > 0 {
+				c.data.Applied(g.id, e.GetIndex(), e.GetData(), now)
+			}
+		}
+	}
+	for _, r := range m.GetResponses() {
+		_ = g.rn.Step(r)
+	}
+	c.snapshot(g)
+	c.touch(g)
+	c.startFence(g, now)
+}
+
+func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
+	cc := &pb.ConfChangeV2{}
+	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
+		panic("multiraft: a committed configuration cannot be read: " + err.Error())
+	}
+	g.log.confState = g.rn.ApplyConfChange(cc)
+	g.conf = configOf(e.GetIndex(), g.log.confState)
+	g.confAsked = 0
+	c.publish(g, now) // before anything else happens on this apply (P1)
+	c.meet(g.conf)
+	if g.claim != nil {
+		c.fenceNew(g, now)
+	}
+	c.out.Event(Event{Kind: EventConfig, Group: g.id, Detail: fmt.Sprintf("%d voters, %d outgoing, %d learners", len(g.conf.Voters), len(g.conf.Outgoing), len(g.conf.Learners))})
+	c.data.ConfigApplied(g.id, g.conf, now)
+	if !g.conf.voter(g.self) {
+		c.close(g, "not a voter any more", now)
+	}
+}
+
+// snapshot compacts the log every snapshotEvery entries.
+func (c *Core) snapshot(g *group) {
+	if g.log.applied < g.snapIndex+snapshotEvery {
+		return
+	}
+	snap, err := g.log.CreateSnapshot(g.log.applied, g.log.confState, c.data.StateSnapshot(g.id))
+	if err != nil {
+		return
+	}
+	trailing := g.log.applied - snapshotEvery
+	g.snapIndex = g.log.applied
+	_ = g.log.Compact(max(trailing, 1))
+	w := c.write(g)
+	w.Snapshot, w.CompactTo = snap, trailing
+	if w.HardState == nil {
+		st := g.rn.BasicStatus()
+		w.HardState = &pb.HardState{Term: proto.Uint64(st.GetTerm()), Vote: proto.Uint64(st.GetVote()), Commit: proto.Uint64(st.GetCommit())}
+	}
+}
+
+// roleChanged follows raft's view of who leads.
+func (c *Core) roleChanged(g *group, now Instant) {
+	st := g.rn.BasicStatus()
+	changed := st.Lead != g.leader || st.GetTerm() != g.term
+	g.leader, g.term = st.Lead, st.GetTerm()
+	if g.claim != nil && (st.RaftState != raft.StateLeader || g.claim.lease.ballot.Term != st.GetTerm()) {
+		c.close(g, "raft leadership lost", now)
+	}
+	if st.Lead != 0 {
+		g.campaignAt, g.ledMisses = 0, 0
+		if p := c.peer(NodeOf(st.Lead)); p != nil && p.heard == 0 {
+			p.heard = now.Wait // silence counts from the moment it leads
+		}
+	} else if g.campaignAt == 0 {
+		g.campaignAt = now.Wait + campaignRetry + time.Duration(g.rank)*rankStep
+	}
+	if changed {
+		if st.Lead != 0 {
+			c.out.Event(Event{Kind: EventLeader, Group: g.id, Node: NodeOf(st.Lead), Ballot: Ballot{Term: st.GetTerm()}})
+		}
+		c.data.LeaderChanged(g.id, NodeOf(st.Lead), st.GetTerm(), now)
+	}
+	c.startFence(g, now)
+}

@@ -1,0 +1,192 @@
+package multiraft
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// beat asks every peer for a promise when h has passed (H1).
+func (c *Core) beat(now Instant) {
+	if now.Age < c.nextBeat {
+		return
+	}
+	if c.nextBeat += c.cfg.Heartbeat; c.nextBeat <= now.Age {
+		c.nextBeat = now.Age + c.cfg.Heartbeat
+	}
+	for _, p := range c.peers {
+		c.beatTo(p, now)
+	}
+}
+
+func (c *Core) beatTo(p *peer, now Instant) {
+	if c.stopped {
+		return
+	}
+	p.seq++
+	d := datagram{
+		kind: kindBeat, inc: c.cfg.Self.Inc, seq: p.seq, promise: c.cfg.Promise,
+		ceiling: c.data.Ceiling(), bits: c.ledBits(now),
+	}
+	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling}, int(promiseMax/max(c.cfg.Heartbeat, 20*time.Millisecond))+8)
+	packet := d.append(nil)
+	c.out.Datagram(p.node, packet, false)
+	if now.Wait-p.acked > 3*c.cfg.Heartbeat {
+		c.out.Datagram(p.node, packet, true) // U4: UDP may be blocked
+	}
+}
+
+// ledBits says which groups this node leads with a lease that is open, or that
+// it began to fence a short while ago (H6). A hint: no safety rule reads it.
+func (c *Core) ledBits(now Instant) []byte {
+	bits := make([]byte, (c.cfg.Groups+7)/8)
+	for _, g := range c.order {
+		cl := g.claim
+		if cl == nil || !c.data.Healthy(g.id) {
+			continue
+		}
+		young := now.Age-cl.started < c.cfg.Promise+4*c.cfg.Heartbeat
+		if young || cl.lease.Check(now.Mono, now.SuspendOffset) {
+			setBit(bits, g.id)
+		}
+	}
+	return bits
+}
+
+// Datagram takes one lease packet of a peer whose authenticator was right.
+func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now Instant) {
+	d, err := decodeDatagram(packet)
+	if err != nil || c.stopped {
+		return
+	}
+	if d.kind == kindNodeRelease {
+		c.nodeRelease(d.dead, now)
+		return
+	}
+	p := c.peer(from)
+	if p == nil || !c.admit(p, d.inc) {
+		return
+	}
+	switch d.kind {
+	case kindBeat:
+		c.heardBeat(p, &d, overTCP, now)
+	case kindBeatAck:
+		c.heardAck(p, &d, overTCP, now)
+	case kindRelease:
+		if g := c.groups[d.group]; g != nil {
+			c.heardRelease(g, Member{from, d.inc}, d.ballot, now)
+		}
+	}
+}
+
+// heardBeat promises the sender what it asks for and names the groups that are
+// its own here: both in one critical section, which this single thread is (H4).
+func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
+	p.heard = now.Wait
+	c.data.CeilingHeard(p.node, d.ceiling)
+	c.ledHints(p, d.bits, now)
+	if d.promise <= 0 || d.promise > promiseMax {
+		return
+	}
+	if d.promise > c.cap {
+		c.raise(d.promise)
+		return
+	}
+	if seeded("runtimel") {
+		d.promise = c.cfg.Promise
+	}
+	until := now.Wait + d.promise
+	if seeded("cachednow") {
+		until -= d.promise / 2
+	}
+	if p.promiseInc != d.inc {
+		p.promiseUntil = 0
+	}
+	p.promiseInc = d.inc
+	if !seeded("ackfirst") {
+		p.promiseUntil = max(p.promiseUntil, until)
+	}
+	ack := datagram{kind: kindBeatAck, inc: c.cfg.Self.Inc, req: d.inc, seq: d.seq, bits: make([]byte, (c.cfg.Groups+7)/8)}
+	for _, g := range c.order {
+		if g.grantee == (Member{p.node, d.inc}) || (seeded("keepbits") && g.owes(p.node, d.inc)) {
+			setBit(ack.bits, g.id)
+		}
+	}
+	c.out.Datagram(p.node, ack.append(nil), overTCP)
+}
+
+func (g *group) owes(n shardmap.NodeID, inc Incarnation) bool {
+	return slices.ContainsFunc(g.owed, func(o owed) bool { return o.node == n && o.inc == inc })
+}
+
+// heardAck counts a promise for every claim that it may count for (H5).
+func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
+	sent, known := p.stampOf(d.seq)
+	if (d.req != c.cfg.Self.Inc && !seeded("noechoinc")) || !known {
+		return
+	}
+	if !overTCP {
+		p.acked = now.Wait
+	}
+	c.data.CeilingAcked(p.node, sent.ceiling)
+	from := sent.age
+	if seeded("M03") || seeded("receipt") {
+		from = now.Age
+	}
+	until := from + claimed(sent.promise) - roundingSlack
+	for _, g := range c.order {
+		granted := bit(d.bits, g.id)
+		cl := g.claim
+		if cl == nil {
+			if granted && !g.lastClaim.IsZero() {
+				c.sendRelease(g, g.lastClaim, p.node) // H7
+			}
+			continue
+		}
+		v := cl.voterOn(p.node)
+		if v == nil || !v.acked || v.inc != d.inc || (d.seq < v.minSeq && !seeded("nominseq")) {
+			continue
+		}
+		if !granted {
+			c.sendFence(g, v.id, now) // H7
+			continue
+		}
+		if until > v.support {
+			v.support = until
+			c.publish(g, now)
+		}
+	}
+}
+
+// claimed is how much of a promise the holder counts: shortened for the drift of
+// both clocks.
+func claimed(promise time.Duration) time.Duration {
+	if seeded("M04") || seeded("drift-lease") {
+		return promise
+	}
+	return promise - promise*2*driftPerMille/1000
+}
+
+// waited is how long a hold is waited for: lengthened for this clock's drift.
+func waited(hold time.Duration) time.Duration {
+	if seeded("M04") || seeded("drift-wait") {
+		return hold
+	}
+	return hold + (hold*driftPerMille+999)/1000
+}
+
+// ledHints suspects a leader that twice in a row did not claim a group (U1).
+func (c *Core) ledHints(p *peer, bits []byte, now Instant) {
+	for _, g := range c.order {
+		if NodeOf(g.leader) != p.node {
+			continue
+		}
+		if bit(bits, g.id) {
+			g.ledMisses = 0
+		} else if g.ledMisses++; g.ledMisses >= ledMissesMax {
+			g.ledMisses = 0
+			c.suspect(g, now)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package multiraft
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// sentBeat is the stamp of one heartbeat to one peer.
+type sentBeat struct {
+	seq     uint64
+	age     time.Duration
+	promise time.Duration
+	ceiling int64
+}
+
+// peer is another node that shares groups with this one.
+type peer struct {
+	node   shardmap.NodeID
+	outbox []byte // control frame of this pass
+
+	inc  Incarnation // highest seen
+	dead uint64      // incarnation counters up to here are known dead
+
+	// as voter: until when this node promised the peer, on Wait
+	promiseInc   Incarnation
+	promiseUntil time.Duration
+	heard        time.Duration // Wait of its last heartbeat, 0 never
+
+	// as requester
+	seq     uint64
+	sent    []sentBeat    // ring
+	acked   time.Duration // Wait of the last ACK that came by UDP
+	control time.Duration // Wait of the last control frame
+}
+
+// meet makes peers of the nodes of a configuration.
+func (c *Core) meet(conf GroupConfig) {
+	conf.each(func(d ReplicaDesc) {
+		if d.Node != c.cfg.Self.Node && c.peer(d.Node) == nil {
+			c.peers = append(c.peers, &peer{node: d.Node})
+			slices.SortFunc(c.peers, func(a, b *peer) int { return int(a.node) - int(b.node) })
+		}
+	})
+}
+
+func (c *Core) peer(n shardmap.NodeID) *peer {
+	for _, p := range c.peers {
+		if p.node == n {
+			return p
+		}
+	}
+	return nil
+}
+
+// Peers lists the nodes that share groups with this one.
+func (c *Core) Peers() []shardmap.NodeID {
+	ns := make([]shardmap.NodeID, len(c.peers))
+	for i, p := range c.peers {
+		ns[i] = p.node
+	}
+	return ns
+}
+
+// Silence is how long ago the peer's last heartbeat came; ok is false when none did.
+func (c *Core) Silence(n shardmap.NodeID, now Instant) (d time.Duration, ok bool) {
+	p := c.peer(n)
+	if p == nil || p.heard == 0 {
+		return 0, false
+	}
+	return now.Wait - p.heard, true
+}
+
+// admit takes note of a sender's incarnation; false means that it is over (H2).
+func (c *Core) admit(p *peer, inc Incarnation) bool {
+	if inc.Counter <= p.dead || inc.Counter < p.inc.Counter {
+		return false
+	}
+	if p.inc.Counter < inc.Counter {
+		p.inc = inc
+		p.promiseInc, p.promiseUntil = Incarnation{}, 0
+		for _, g := range c.order {
+			g.forgive(p.node, inc.Counter-1)
+		}
+	}
+	return inc == p.inc
+}
+
+// forgive drops what was owed to a node's incarnations up to counter: they are over (A1).
+func (g *group) forgive(n shardmap.NodeID, counter uint64) bool {
+	before := len(g.owed)
+	g.owed = slices.DeleteFunc(g.owed, func(o owed) bool { return o.node == n && o.inc.Counter <= counter })
+	return len(g.owed) != before
+}
+
+func (p *peer) stamp(b sentBeat, room int) {
+	if len(p.sent) != room {
+		p.sent = make([]sentBeat, room)
+	}
+	p.sent[b.seq%uint64(room)] = b
+}
+
+func (p *peer) stampOf(seq uint64) (sentBeat, bool) {
+	if len(p.sent) == 0 {
+		return sentBeat{}, false
+	}
+	b := p.sent[seq%uint64(len(p.sent))]
+	return b, b.seq == seq && seq != 0
+}

@@ -1,0 +1,112 @@
+package multiraft
+
+import (
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Reconfigure drives a group one step toward the target replicas. The caller
+// lists a future voter as learner until its copy is filled. It is idempotent and
+// does nothing unless this node holds an open, unexpired lease published under
+// the last configuration of its log (G2). Joint changes are explicit and never
+// left by raft itself: its automatic leave is proposed by any new leader, long
+// before that one has fenced (G1). It reports whether the target is reached.
+func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bool {
+	g := c.groups[g0.Group]
+	if g == nil || g.claim == nil || !g.leads() || !g.claim.lease.Check(now.Mono, now.SuspendOffset) {
+		return false
+	}
+	if g.lastConf != g.conf.Index && g.lastConf > g.snapIndex || now.Wait < g.confAsked {
+		return false
+	}
+	cc, voters := c.nextChange(g, target)
+	if cc == nil {
+		return !g.conf.Joint()
+	}
+	if voters != nil && !c.supported(g, voters, now) {
+		return false
+	}
+	if g.rn.ProposeConfChange(cc) == nil {
+		g.confAsked = now.Wait + 10*c.cfg.Heartbeat
+		c.touch(g)
+	}
+	return false
+}
+
+// nextChange is the next configuration entry, nil when none is needed; voters is
+// the voter set it leads to, nil when voters do not change.
+func (c *Core) nextChange(g *group, target []ReplicaDesc) (cc *pb.ConfChangeV2, voters []ReplicaDesc) {
+	if g.conf.Joint() {
+		return &pb.ConfChangeV2{}, nil
+	}
+	var votersNow, votersThen, learnersThen []uint64
+	for _, d := range g.conf.Voters {
+		votersNow = append(votersNow, d.ID)
+	}
+	for _, d := range target {
+		if d.Role == RoleLearner {
+			learnersThen = append(learnersThen, d.ID)
+		} else {
+			votersThen = append(votersThen, d.ID)
+			voters = append(voters, d)
+		}
+	}
+	if cc := learnerChange(g, votersNow, append(slices.Clone(votersThen), learnersThen...)); cc != nil {
+		return cc, nil
+	}
+	var changes []*pb.ConfChangeSingle
+	for _, id := range votersThen {
+		if !slices.Contains(votersNow, id) {
+			changes = append(changes, change(pb.ConfChangeAddNode, id))
+		}
+	}
+	for _, id := range votersNow {
+		switch {
+		case slices.Contains(votersThen, id):
+		case slices.Contains(learnersThen, id):
+			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
+		default:
+			changes = append(changes, change(pb.ConfChangeRemoveNode, id))
+		}
+	}
+	if len(changes) == 0 || len(votersThen) == 0 {
+		return nil, nil
+	}
+	return &pb.ConfChangeV2{Transition: pb.ConfChangeTransitionJointExplicit.Enum(), Changes: changes}, voters
+}
+
+// learnerChange adds one missing replica as learner, or removes one learner that
+// nobody wants. Voters are not touched, so no joint configuration is needed.
+func learnerChange(g *group, votersNow, wanted []uint64) *pb.ConfChangeV2 {
+	for _, id := range wanted {
+		_, have := g.conf.Find(id)
+		if !have && !slices.Contains(votersNow, id) {
+			return &pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{change(pb.ConfChangeAddLearnerNode, id)}}
+		}
+	}
+	for _, d := range g.conf.Learners {
+		if !slices.Contains(wanted, d.ID) {
+			return &pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{change(pb.ConfChangeRemoveNode, d.ID)}}
+		}
+	}
+	return nil
+}
+
+func change(t pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
+	return &pb.ConfChangeSingle{Type: t.Enum(), NodeId: proto.Uint64(id)}
+}
+
+// supported reports whether the lease would not dip: every added voter has acked
+// this ballot, and the target set alone supports it for half a promise (G3).
+func (c *Core) supported(g *group, voters []ReplicaDesc, now Instant) bool {
+	for _, d := range voters {
+		if d.ID != g.self && !g.claim.voter(d.ID).acked {
+			return false
+		}
+	}
+	as := *g
+	as.conf = GroupConfig{Voters: voters, Outgoing: g.conf.Voters}
+	return c.support(&as) >= now.Age+c.cfg.Promise/2
+}
