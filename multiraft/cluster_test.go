@@ -20,7 +20,7 @@ type testNode struct {
 	start time.Duration // of this life, in cluster time
 	rate  float64
 	down  bool
-	inbox []testMessage
+	saved time.Duration // when the last batch is on disk
 	conf  map[shardmap.GroupID]GroupConfig
 	log   map[shardmap.GroupID][]string
 	ended map[Ballot]bool
@@ -102,7 +102,8 @@ func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 	n.t.send(testMessage{from: n.id, to: to, body: p, datagram: true, tcp: tcp, fromLife: n.start})
 }
 func (n *testNode) Append(b *Batch) {
-	n.t.wires = append(n.t.wires, testMessage{at: n.t.now + n.t.delay(), from: n.id, to: n.id, saved: b, fromLife: n.start})
+	n.saved = max(n.saved, n.t.now+n.t.delay()) // one disk: batches finish in order
+	n.t.wires = append(n.t.wires, testMessage{at: n.saved, from: n.id, to: n.id, saved: b, fromLife: n.start})
 }
 func (n *testNode) Event(Event) {}
 func (n *testNode) Seal(g shardmap.GroupID, b Ballot, m Member, _ Instant) []byte {

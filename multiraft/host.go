@@ -1,0 +1,173 @@
+package multiraft
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Host runs a Core with real clocks and a real disk: one goroutine steps it, one
+// saves its batches. Everything that touches the Core goes through Do.
+//
+// The loop never waits for the disk, so a slow fsync delays elections, not
+// promises. The inbox is bounded: when it is full, Post drops (raft and leases
+// tolerate loss) and Do waits.
+type Host struct {
+	core    *Core
+	storage Storage
+
+	inbox  chan func(*Core, Instant)
+	saved  chan *Batch
+	failed chan error
+	ticker func(Instant) // called with every pass, after the Core's Tick
+
+	mu      sync.Mutex
+	pending []*Batch // handed over by the Core, not yet taken by the append goroutine
+	wake    chan struct{}
+}
+
+// inboxMax bounds the events waiting for the loop.
+const inboxMax = 4096
+
+// idleStep is the longest the loop sleeps.
+const idleStep = 10 * time.Millisecond
+
+// NewHost prepares a host. The Out that the Core is made with must pass Append on
+// to it.
+func NewHost(storage Storage) *Host {
+	return &Host{
+		storage: storage,
+		inbox:   make(chan func(*Core, Instant), inboxMax),
+		saved:   make(chan *Batch, 64),
+		failed:  make(chan error, 1),
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// Append takes a batch of the Core; it never blocks.
+func (h *Host) Append(b *Batch) {
+	h.mu.Lock()
+	h.pending = append(h.pending, b)
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run steps the Core until ctx ends. tick is called once per pass, on the loop,
+// after the Core's own Tick. The error is a storage failure: leases were given
+// up and the process must end.
+func (h *Host) Run(ctx context.Context, core *Core, tick func(Instant)) error {
+	h.core, h.ticker = core, tick
+	ctx, cancel := context.WithCancel(ctx)
+	var appender sync.WaitGroup
+	appender.Add(1)
+	go func() {
+		defer appender.Done()
+		h.saveLoop(ctx)
+	}()
+	defer appender.Wait()
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-h.failed:
+			h.core.StorageFailed(err, Now())
+			h.core.Flush(Now())
+			return fmt.Errorf("raft.db cannot be written, all leases were given up: %w", err)
+		case f := <-h.inbox:
+			f(h.core, Now())
+			h.drain()
+		case b := <-h.saved:
+			h.core.Appended(b, Now())
+		case <-timer.C:
+		}
+		h.pass()
+		now := Now()
+		timer.Reset(min(idleStep, max(0, h.core.NextDeadline(now)-now.Wait)))
+	}
+}
+
+// drain takes what else is waiting, so that one pass serves a burst.
+func (h *Host) drain() {
+	for range 256 {
+		select {
+		case f := <-h.inbox:
+			f(h.core, Now())
+		case b := <-h.saved:
+			h.core.Appended(b, Now())
+		default:
+			return
+		}
+	}
+}
+
+func (h *Host) pass() {
+	h.core.Tick(Now())
+	if h.ticker != nil {
+		h.ticker(Now())
+	}
+	h.core.Flush(Now())
+}
+
+// saveLoop writes batches in order; all that waits goes out one after the other
+// before it sleeps again.
+func (h *Host) saveLoop(ctx context.Context) {
+	for {
+		h.mu.Lock()
+		work := h.pending
+		h.pending = nil
+		h.mu.Unlock()
+		for _, b := range work {
+			if err := h.storage.Save(b); err != nil {
+				h.failed <- err
+				return
+			}
+			select {
+			case h.saved <- b:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if len(work) > 0 {
+			continue
+		}
+		select {
+		case <-h.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Post queues an event for the loop; false means that the inbox was full and the
+// event is dropped.
+func (h *Host) Post(f func(*Core, Instant)) bool {
+	select {
+	case h.inbox <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+// Do runs f on the loop and waits for it.
+func (h *Host) Do(ctx context.Context, f func(*Core, Instant)) error {
+	done := make(chan struct{})
+	select {
+	case h.inbox <- func(c *Core, now Instant) { f(c, now); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
