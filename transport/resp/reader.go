@@ -1,0 +1,306 @@
+package resp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Limits of what one command may be.
+const (
+	InlineMax = 64 << 10  // bytes of an inline command or of any length line
+	ArgsMax   = 1 << 20   // arguments of one command
+	BulkMax   = 512 << 20 // bytes of one argument, unless the Reader says less
+)
+
+// ProtocolError is a violation after which the connection must be closed. Its
+// text is what Redis says, without "ERR ".
+type ProtocolError string
+
+// Error is the text for the client.
+func (e ProtocolError) Error() string { return "Protocol error: " + string(e) }
+
+// Reader cuts a stream into commands. The arguments alias its buffer and stay
+// valid until the next Fill.
+type Reader struct {
+	src     io.Reader
+	buf     []byte
+	pos     int // start of what was not returned yet
+	end     int
+	need    int // bytes of the command at pos that are known to be needed
+	args    [][]byte
+	bulkMax int
+}
+
+const (
+	readerStart = 1 << 10  // what an idle connection keeps
+	readerIdle  = 16 << 10 // above this the buffer shrinks when it is empty
+)
+
+// NewReader reads from src; no argument may be longer than bulkMax bytes.
+func NewReader(src io.Reader, bulkMax int) *Reader {
+	return &Reader{src: src, buf: make([]byte, readerStart), bulkMax: bulkMax}
+}
+
+// Mark is a position to which Rewind can go back until the next Fill.
+func (r *Reader) Mark() int { return r.pos }
+
+// Rewind makes Next give the commands since a Mark again.
+func (r *Reader) Rewind(mark int) { r.pos = mark }
+
+// Next gives the next command if all of it has arrived; ok is false when more
+// bytes are needed. An empty line gives no command and is skipped.
+func (r *Reader) Next() (args [][]byte, ok bool, err error) {
+	for {
+		b := r.buf[r.pos:r.end]
+		if len(b) == 0 {
+			return nil, false, nil
+		}
+		var n int
+		if b[0] == '*' {
+			n, err = r.multiBulk(b)
+		} else {
+			n, err = r.inline(b)
+		}
+		if err != nil || n == 0 {
+			return nil, false, err
+		}
+		r.pos += n
+		r.need = 0
+		if len(r.args) > 0 {
+			return r.args, true, nil
+		}
+	}
+}
+
+// Fill reads more bytes, waiting for at least one.
+func (r *Reader) Fill() error {
+	if r.pos > 0 {
+		r.end = copy(r.buf, r.buf[r.pos:r.end])
+		r.pos = 0
+	}
+	switch {
+	case r.end == 0 && len(r.buf) > readerIdle:
+		r.buf = make([]byte, readerStart)
+	case r.end == len(r.buf):
+		// Grow by doubling even when more is known to be needed: the claim costs
+		// nothing until the bytes are here.
+		size := 2 * len(r.buf)
+		if r.need > r.end && r.need < size {
+			size = max(r.need, len(r.buf)+readerStart)
+		}
+		r.buf = append(make([]byte, 0, size), r.buf[:r.end]...)[:size]
+	}
+	n, err := r.src.Read(r.buf[r.end:])
+	r.end += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// line finds the end of the line that starts b: content length and length with
+// the line break, 0 when it is not all there.
+func line(b []byte) (content, whole int, err error) {
+	for i, c := range b {
+		if c == '\n' {
+			content = i
+			if i > 0 && b[i-1] == '\r' {
+				content--
+			}
+			return content, i + 1, nil
+		}
+		if i >= InlineMax {
+			break
+		}
+	}
+	if len(b) > InlineMax {
+		return 0, 0, ProtocolError("too big inline request")
+	}
+	return 0, 0, nil
+}
+
+// multiBulk parses "*n\r\n$len\r\n..." and says how long it is, 0 when it is not all there.
+func (r *Reader) multiBulk(b []byte) (int, error) {
+	content, at, err := line(b)
+	if err != nil {
+		return 0, ProtocolError("too big mbulk count string")
+	}
+	if at == 0 {
+		return 0, nil
+	}
+	count, ok := integer(b[1:content])
+	if !ok || count > ArgsMax {
+		return 0, ProtocolError("invalid multibulk length")
+	}
+	r.args = r.args[:0]
+	for range count {
+		if at == len(b) {
+			return 0, nil
+		}
+		if b[at] != '$' {
+			return 0, ProtocolError(fmt.Sprintf("expected '$', got '%c'", b[at]))
+		}
+		content, whole, err := line(b[at:])
+		if err != nil {
+			return 0, ProtocolError("too big bulk count string")
+		}
+		if whole == 0 {
+			return 0, nil
+		}
+		size, ok := integer(b[at+1 : at+content])
+		if !ok || size < 0 || size > int64(r.bulkMax) {
+			return 0, ProtocolError("invalid bulk length")
+		}
+		at += whole
+		end := at + int(size)
+		if len(b) < end+2 {
+			r.need = end + 2
+			return 0, nil
+		}
+		if b[end] != '\r' || b[end+1] != '\n' {
+			return 0, ProtocolError("expected CRLF after bulk")
+		}
+		r.args = append(r.args, b[at:end:end])
+		at = end + 2
+	}
+	return at, nil
+}
+
+var errQuotes = ProtocolError("unbalanced quotes in request")
+
+// inline parses a line of words as telnet users type them.
+func (r *Reader) inline(b []byte) (int, error) {
+	content, whole, err := line(b)
+	if err != nil || whole == 0 {
+		return 0, err
+	}
+	r.args = r.args[:0]
+	rest := b[:content]
+	for {
+		for len(rest) > 0 && isSpace(rest[0]) {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			return whole, nil
+		}
+		word, n, ok := inlineWord(rest)
+		if !ok {
+			return 0, errQuotes
+		}
+		r.args = append(r.args, word)
+		rest = rest[n:]
+	}
+}
+
+func isSpace(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f' || c == 0
+}
+
+// inlineWord takes one word, with Redis's quoting. Quoted words are copied: the
+// buffer must stay as it came for a Rewind.
+func inlineWord(b []byte) (word []byte, n int, ok bool) {
+	if b[0] != '"' && b[0] != '\'' {
+		for n < len(b) && !isSpace(b[n]) {
+			if b[n] == '"' || b[n] == '\'' {
+				return quotedTail(b)
+			}
+			n++
+		}
+		return b[:n:n], n, true
+	}
+	return quotedTail(b)
+}
+
+func quotedTail(b []byte) (word []byte, n int, ok bool) {
+	word = []byte{}
+	quote := byte(0)
+	for ; n < len(b); n++ {
+		c := b[n]
+		switch {
+		case quote == 0 && isSpace(c):
+			return word, n, true
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case quote != 0 && c == quote:
+			if n+1 < len(b) && !isSpace(b[n+1]) {
+				return nil, 0, false
+			}
+			quote = 0
+		case quote == '"' && c == '\\' && n+1 < len(b):
+			var skip int
+			c, skip = escaped(b[n+1:])
+			word = append(word, c)
+			n += skip
+		case quote == '\'' && c == '\\' && n+1 < len(b) && b[n+1] == '\'':
+			word = append(word, '\'')
+			n++
+		default:
+			word = append(word, c)
+		}
+	}
+	return word, n, quote == 0
+}
+
+func escaped(b []byte) (c byte, used int) {
+	if b[0] == 'x' && len(b) >= 3 {
+		hi, ok1 := hex(b[1])
+		lo, ok2 := hex(b[2])
+		if ok1 && ok2 {
+			return hi<<4 | lo, 3
+		}
+	}
+	switch b[0] {
+	case 'n':
+		return '\n', 1
+	case 'r':
+		return '\r', 1
+	case 't':
+		return '\t', 1
+	case 'b':
+		return '\b', 1
+	case 'a':
+		return '\a', 1
+	}
+	return b[0], 1
+}
+
+func hex(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// integer reads a decimal number of at most 18 digits.
+func integer(b []byte) (int64, bool) {
+	neg := len(b) > 0 && b[0] == '-'
+	if neg {
+		b = b[1:]
+	}
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	var n int64
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if neg {
+		n = -n
+	}
+	return n, true
+}
+
+// ErrReply is returned for bytes that are no RESP reply.
+var ErrReply = errors.New("resp: bytes that are no reply")

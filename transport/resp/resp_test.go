@@ -1,0 +1,127 @@
+package resp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func commands(src io.Reader, bulkMax int) (all [][]string, err error) {
+	r := NewReader(src, bulkMax)
+	for {
+		args, ok, err := r.Next()
+		if err != nil {
+			return all, err
+		}
+		if ok {
+			var c []string
+			for _, a := range args {
+				c = append(c, string(a))
+			}
+			all = append(all, c)
+			continue
+		}
+		if err := r.Fill(); err != nil {
+			return all, err
+		}
+	}
+}
+
+func TestCommands(t *testing.T) {
+	for in, want := range map[string][][]string{
+		"*2\r\n$3\r\nGET\r\n$1\r\na\r\n":            {{"GET", "a"}},
+		"PING\r\n\r\nget  a \n":                     {{"PING"}, {"get", "a"}},
+		"set a \"b\\x41\\n c\" 'd\\'e'\r\n":         {{"set", "a", "bA\n c", "d'e"}},
+		"*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n":         {{"PING"}},
+		"*1\r\n$0\r\n\r\n*1\r\n$4\r\nPI\r\n\r\nx\n": {{""}, {"PI\r\n"}, {"x"}},
+	} {
+		got, err := commands(strings.NewReader(in), BulkMax)
+		if err != io.EOF || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
+		}
+		slow, err := commands(iotest.OneByteReader(strings.NewReader(in)), BulkMax)
+		if err != io.EOF || !reflect.DeepEqual(slow, want) {
+			t.Errorf("%q byte by byte: %q, %v", in, slow, err)
+		}
+	}
+}
+
+func TestBadInputIsRefusedWithoutMemory(t *testing.T) {
+	for in, want := range map[string]string{
+		"*1\r\n$4294967296\r\n":                "invalid bulk length",
+		"*1\r\n$-1\r\n":                        "invalid bulk length",
+		"*1048577\r\n":                         "invalid multibulk length",
+		"*1\r\nGET\r\n":                        "expected '$', got 'G'",
+		"*x\r\n":                               "invalid multibulk length",
+		"get \"a\r\n":                          "unbalanced quotes",
+		strings.Repeat("a", 100<<10):           "too big inline request",
+		"*" + strings.Repeat("1", 100<<10):     "too big mbulk count string",
+		"*1\r\n$1\r\nabc":                      "expected CRLF",
+		"*1\r\n$" + strings.Repeat("1", 1<<17): "too big bulk count string",
+	} {
+		_, err := commands(strings.NewReader(in), BulkMax)
+		var p ProtocolError
+		if !errors.As(err, &p) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.30q: %v, want %s", in, err, want)
+		}
+	}
+	r := NewReader(io.MultiReader(strings.NewReader("*1\r\n$536870912\r\n"), iotest.ErrReader(io.EOF)), BulkMax)
+	for r.Fill() == nil {
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cap(r.buf) > 1<<20 {
+		t.Fatalf("a claim of 512 MiB took %d bytes", cap(r.buf))
+	}
+}
+
+func TestReadingACommandAllocatesNothing(t *testing.T) {
+	in := bytes.Repeat([]byte("*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n"), 1)
+	src := bytes.NewReader(in)
+	r := NewReader(src, BulkMax)
+	if n := testing.AllocsPerRun(1000, func() {
+		src.Reset(in)
+		if err := r.Fill(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := r.Next(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}
+
+func FuzzAnySplitGivesTheSameCommands(f *testing.F) {
+	f.Add([]byte("*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\n"), 5)
+	f.Add([]byte("set a \"b\\x41\" 'c'\r\n*1\r\n$70000\r\n"), 20)
+	f.Fuzz(func(t *testing.T, in []byte, at int) {
+		whole, err1 := commands(bytes.NewReader(in), 1<<20)
+		if at < 0 || at > len(in) {
+			at = len(in) / 2
+		}
+		split, err2 := commands(io.MultiReader(bytes.NewReader(in[:at]), bytes.NewReader(in[at:])), 1<<20)
+		if !reflect.DeepEqual(whole, split) || err1.Error() != err2.Error() {
+			t.Fatalf("whole %q %v, split at %d %q %v", whole, err1, at, split, err2)
+		}
+	})
+}
+
+func FuzzReadReply(f *testing.F) {
+	f.Add([]byte("*2\r\n$1\r\na\r\n%1\r\n+k\r\n:1\r\n"))
+	f.Add([]byte("|1\r\n+e\r\n:4\r\n=7\r\ntxt:abc\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r := bufio.NewReader(bytes.NewReader(in))
+		for {
+			if _, err := ReadReply(r); err != nil {
+				return
+			}
+		}
+	})
+}
