@@ -42,8 +42,9 @@ const (
 	Always Cond = iota
 	NX
 	XX
-	GT // only if the new deadline is later; no deadline counts as infinite
-	LT // only if it is earlier
+	GT  // only if the new deadline is later; no deadline counts as infinite
+	LT  // only if it is earlier
+	LTX // only if it is earlier and there is one already
 )
 
 // Command is one change that a client asked for. Key and Value are only read

@@ -212,6 +212,10 @@ func (x *execution) expire() {
 		if !had || d <= x.oldDeadline {
 			return
 		}
+	case LTX:
+		if !had || d >= x.oldDeadline {
+			return
+		}
 	case LT:
 		if had && d >= x.oldDeadline {
 			return

@@ -1,0 +1,186 @@
+package redis
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Kind names what an Op does. The numbers are those of statemachine.Kind.
+type Kind uint8
+
+// Kinds of Op.
+const (
+	OpSet Kind = iota + 1
+	OpDel
+	OpGetDel
+	OpGetEx
+	OpAppend
+	OpIncrBy
+	OpExpire
+	OpPersist
+	OpFlush
+)
+
+// TTLMode says what an Op does to the deadline; numbers as in statemachine.
+type TTLMode uint8
+
+// Modes of TTL.
+const (
+	TTLClear TTLMode = iota
+	TTLKeep
+	TTLRelative
+	TTLAbsolute
+)
+
+// Cond is a condition of an Op; numbers as in statemachine.
+type Cond uint8
+
+// Conditions.
+const (
+	Always Cond = iota
+	NX
+	XX
+	GT
+	LT
+	LTX // LT, and only if there is a deadline
+)
+
+// Op is one change of one key. Key and Value alias the connection's buffer.
+type Op struct {
+	Kind    Kind
+	Cond    Cond
+	TTLMode TTLMode
+	WithOld bool
+	Slot    shardmap.Slot
+	Key     []byte
+	Value   []byte
+	TTL     int64 // ms
+	Delta   int64
+}
+
+// Result is what an Op answers. Value is reused by the next Op of the session.
+type Result struct {
+	Changed bool
+	Existed bool
+	Int     int64
+	Value   []byte
+}
+
+// Stat is what a read says of a key without its value.
+type Stat struct {
+	Found    bool
+	Len      int
+	Deadline int64 // unix ms, 0 = none
+	Now      int64 // the holder's shard time
+}
+
+// Errors of a Backend, each with one meaning; conn.go turns them into Redis's words.
+var (
+	// ErrAgain: the shard is in transition. The face sends what it has, calls
+	// Park, and runs the command again.
+	ErrAgain      = errors.New("in transition")
+	ErrDown       = errors.New("no lease known")
+	ErrNoReplicas = errors.New("not enough replicas")
+	ErrTooLarge   = errors.New("value too large")
+	ErrLoading    = errors.New("loading")
+	ErrUnblocked  = errors.New("lease lost while waiting")
+	// ErrUnknown: a write was applied and its lease ended before the reply.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrStale: only reads are in doubt; they may be run again.
+	ErrStale = errors.New("read under a lease that ended")
+)
+
+// MovedError says that another node holds the slot.
+type MovedError struct {
+	Slot shardmap.Slot
+	Addr string // host:port
+}
+
+// Error is the text of Redis.
+func (e *MovedError) Error() string { return "moved to " + e.Addr }
+
+// ReplyError is an error with the exact text for the client, prefix included.
+type ReplyError string
+
+// Error is the text.
+func (e ReplyError) Error() string { return string(e) }
+
+// Verdict is what is known of a version.
+type Verdict struct {
+	Shard   shardmap.ShardID
+	Version shardmap.Version
+	Word    string // durable, pending, lost, unknown
+}
+
+// Backend is what the commands are about. Methods with a Session are called
+// from that session's connection only, one at a time, and must not block except
+// where said.
+type Backend interface {
+	// Open gives a new session its State.
+	Open(s *Session)
+	// Closed ends it.
+	Closed(s *Session)
+	// Get appends the key's value to dst.
+	Get(s *Session, slot shardmap.Slot, key, dst []byte) (value []byte, found bool, err error)
+	// Stat looks a key up without counting a hit.
+	Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error)
+	// Do runs a change.
+	Do(s *Session, op *Op, res *Result) error
+	// FlushAll empties every shard this node holds.
+	FlushAll(s *Session) error
+	// Size counts the keys of the shards this node holds.
+	Size(s *Session) (int64, error)
+	// Commit is called before replies leave: it waits for the acks that writes
+	// since the last Commit asked for, then checks their leases afresh.
+	Commit(s *Session) error
+	// Park waits until a retry after ErrAgain makes sense; false when the command
+	// has waited long enough and must be answered by an error. first is the time
+	// of the first try.
+	Park(s *Session, first time.Time) bool
+	// Wait waits for n followers to hold what the session wrote (WAIT).
+	Wait(s *Session, n int, timeout time.Duration) (int, error)
+	// SetLevel changes the session's ack level ("" asks); it answers the level.
+	SetLevel(s *Session, level string) (string, error)
+	// Token names the newest write of the session in each shard it wrote.
+	Token(s *Session) string
+	// Check judges a token.
+	Check(s *Session, token string) ([]Verdict, error)
+	// Admin runs an operator's words and answers JSON.
+	Admin(s *Session, words []string) ([]byte, error)
+	// Map is the current routing map; Self this node's id.
+	Map() *shardmap.Map
+	Self() shardmap.NodeID
+	// Info lists the sections of INFO, in order.
+	Info() []InfoSection
+	// Settings lists what CONFIG GET knows: name, value.
+	Settings() [][2]string
+	// TooLargeText completes "OOM value larger than this node can hold".
+	TooLargeText() string
+}
+
+// InfoSection is one part of INFO.
+type InfoSection struct {
+	Name   string
+	Fields [][2]string
+}
+
+// Session is one connection's state. Only its connection uses it.
+type Session struct {
+	ID       int64
+	Name     string
+	LibName  string
+	LibVer   string
+	Proto    int // 2 or 3
+	ReadOnly bool
+	Loopback bool // the peer is on this machine
+	Addr     net.Addr
+	Local    net.Addr
+	Created  time.Time
+	State    any // the Backend's own
+	writes   int // writes since the last Commit
+	commands uint64
+	last     string // name of the last command
+}

@@ -1,0 +1,168 @@
+package redis
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+func clusterCommands() []*command {
+	g := rightsCluster
+	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
+		return &command{name: "cluster|" + strings.ToLower(name), arity: arity, flags: "loading stale", rights: g, run: run}
+	}
+	return []*command{{
+		name: "cluster", arity: -2, rights: g, summary: "A container for cluster commands.",
+		subs: map[string]*command{
+			"SLOTS":   sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
+			"SHARDS":  sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
+			"NODES":   sub("nodes", 2, cmdClusterNodes),
+			"INFO":    sub("info", 2, cmdClusterInfo),
+			"MYID":    sub("myid", 2, cmdClusterMyID),
+			"KEYSLOT": sub("keyslot", 3, func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }),
+			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
+				c.help("CLUSTER", "SLOTS -- slot ranges and who serves them", "SHARDS -- the same by node", "NODES -- all nodes", "INFO -- state of the cluster", "MYID -- the id of this node", "KEYSLOT key -- the slot of a key")
+			}),
+		},
+	}}
+}
+
+// topology is the encoded routing of one map epoch, for one protocol version.
+type topology struct {
+	from   *shardmap.Map
+	slots  []byte
+	shards []byte
+}
+
+// topologyCache keeps the encodings of the newest map, so that thousands of
+// clients that reconnect cost a copy each.
+type topologyCache struct{ byProto [2]atomic.Pointer[topology] }
+
+func (s *Server) topology(proto int) *topology {
+	m := s.backend.Map()
+	p := &s.topo.byProto[proto-2]
+	if t := p.Load(); t != nil && t.from == m {
+		return t
+	}
+	t := &topology{from: m, slots: encodeSlots(m, proto), shards: encodeShards(m, proto)}
+	p.Store(t)
+	return t
+}
+
+// encodeSlots is CLUSTER SLOTS: spans in order, the leaseholder of each, no
+// replicas (clients that see a node in both roles misroute).
+func encodeSlots(m *shardmap.Map, proto int) []byte {
+	spans := m.Spans()
+	b := resp.AppendArray(nil, len(spans))
+	for _, sp := range spans {
+		n, _ := m.Node(sp.Leader)
+		b = resp.AppendArray(b, 3)
+		b = resp.AppendInt(b, int64(sp.First))
+		b = resp.AppendInt(b, int64(sp.Last))
+		b = resp.AppendArray(b, 4)
+		b = resp.AppendBulk(b, n.Host)
+		b = resp.AppendInt(b, int64(n.Port))
+		b = resp.AppendBulk(b, n.HexID())
+		b = resp.AppendMap(b, proto, 0)
+	}
+	return b
+}
+
+// encodeShards is CLUSTER SHARDS: exactly one entry per leaseholder node.
+func encodeShards(m *shardmap.Map, proto int) []byte {
+	spans := m.Spans()
+	of := make(map[shardmap.NodeID][]shardmap.SlotSpan)
+	for _, sp := range spans {
+		of[sp.Leader] = append(of[sp.Leader], sp)
+	}
+	holders := 0
+	for _, n := range m.Nodes() {
+		if len(of[n.ID]) > 0 {
+			holders++
+		}
+	}
+	b := resp.AppendArray(nil, holders)
+	for _, n := range m.Nodes() {
+		mine := of[n.ID]
+		if len(mine) == 0 {
+			continue
+		}
+		b = resp.AppendMap(b, proto, 2)
+		b = resp.AppendBulk(b, "slots")
+		b = resp.AppendArray(b, 2*len(mine))
+		for _, sp := range mine {
+			b = resp.AppendInt(resp.AppendInt(b, int64(sp.First)), int64(sp.Last))
+		}
+		b = resp.AppendBulk(b, "nodes")
+		b = resp.AppendArray(b, 1)
+		b = resp.AppendMap(b, proto, 7)
+		for _, kv := range [][2]string{{"id", n.HexID()}, {"port", ""}, {"ip", n.Host}, {"endpoint", n.Host}, {"role", "master"}, {"replication-offset", ""}, {"health", "online"}} {
+			b = resp.AppendBulk(b, kv[0])
+			switch kv[0] {
+			case "port":
+				b = resp.AppendInt(b, int64(n.Port))
+			case "replication-offset":
+				b = resp.AppendInt(b, 0)
+			default:
+				b = resp.AppendBulk(b, kv[1])
+			}
+		}
+	}
+	return b
+}
+
+// clusterBusOffset is what clients expect between a client port and the bus port
+// that NODES names; nobody connects there.
+const clusterBusOffset = 10000
+
+func cmdClusterNodes(c *conn, _ [][]byte) {
+	m := c.srv.backend.Map()
+	self := c.srv.backend.Self()
+	var b strings.Builder
+	for _, n := range m.Nodes() {
+		flags := "master"
+		if n.ID == self {
+			flags = "myself,master"
+		}
+		fmt.Fprintf(&b, "%s %s@%d %s - 0 0 %d connected", n.HexID(), net.JoinHostPort(n.Host, strconv.Itoa(n.Port)), n.Port+clusterBusOffset, flags, n.ID)
+		for _, sp := range m.Spans() {
+			if sp.Leader != n.ID {
+				continue
+			}
+			if sp.First == sp.Last {
+				fmt.Fprintf(&b, " %d", sp.First)
+			} else {
+				fmt.Fprintf(&b, " %d-%d", sp.First, sp.Last)
+			}
+		}
+		b.WriteString("\n")
+	}
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
+}
+
+func cmdClusterInfo(c *conn, _ [][]byte) {
+	m := c.srv.backend.Map()
+	assigned := 0
+	holders := map[shardmap.NodeID]bool{}
+	for _, sp := range m.Spans() {
+		assigned += int(sp.Last-sp.First) + 1
+		holders[sp.Leader] = true
+	}
+	state := "ok"
+	if assigned < shardmap.Slots {
+		state = "fail"
+	}
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, fmt.Sprintf(
+		"cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:%d\r\ncluster_size:%d\r\ncluster_current_epoch:%d\r\ncluster_my_epoch:%d\r\n",
+		state, assigned, assigned, len(m.Nodes()), len(holders), m.Epoch(), m.Epoch()))
+}
+
+func cmdClusterMyID(c *conn, _ [][]byte) {
+	n, _ := c.srv.backend.Map().Node(c.srv.backend.Self())
+	c.out = resp.AppendBulk(c.out, n.HexID())
+}

@@ -1,0 +1,140 @@
+package redis
+
+import (
+	"math"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+func keyCommands() []*command {
+	w, r := rightsWrite, rightsRead
+	return []*command{
+		{name: "del", arity: -2, flags: "write", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
+		{name: "unlink", arity: -2, flags: "write fast", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
+		{name: "exists", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist.", run: cmdExists},
+		{name: "expire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in seconds.", run: expireCommand("expire", 1000, TTLRelative)},
+		{name: "pexpire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in milliseconds.", run: expireCommand("pexpire", 1, TTLRelative)},
+		{name: "expireat", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key to a unix time in seconds.", run: expireCommand("expireat", 1000, TTLAbsolute)},
+		{name: "pexpireat", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key to a unix time in milliseconds.", run: expireCommand("pexpireat", 1, TTLAbsolute)},
+		{name: "ttl", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the time to live of a key in seconds.", run: func(c *conn, a [][]byte) { c.ttlLeft(a[1], 1000) }},
+		{name: "pttl", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the time to live of a key in milliseconds.", run: func(c *conn, a [][]byte) { c.ttlLeft(a[1], 1) }},
+		{name: "persist", arity: 2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Removes the expiration of a key.", run: cmdPersist},
+	}
+}
+
+func cmdDel(c *conn, args [][]byte) {
+	if !c.oneSlot(args, 1, 1) {
+		return
+	}
+	var n int64
+	for _, k := range args[1:] {
+		c.op = Op{Kind: OpDel, Slot: shardmap.SlotOf(k), Key: k}
+		if !c.do() {
+			return
+		}
+		if c.res.Existed {
+			n++
+		}
+	}
+	c.int(n)
+}
+
+func cmdExists(c *conn, args [][]byte) {
+	if !c.oneSlot(args, 1, 1) {
+		return
+	}
+	var n int64
+	for _, k := range args[1:] {
+		st, ok := c.stat(k)
+		if !ok {
+			return
+		}
+		if st.Found {
+			n++
+		}
+	}
+	c.int(n)
+}
+
+func expireCommand(name string, unit int64, mode TTLMode) func(*conn, [][]byte) {
+	return func(c *conn, args [][]byte) {
+		n, ok := parseInt(args[2])
+		if !ok {
+			c.fail(errInteger)
+			return
+		}
+		if n > math.MaxInt64/unit || n < math.MinInt64/unit {
+			c.fail("ERR invalid expire time in '" + name + "' command")
+			return
+		}
+		c.op = Op{Kind: OpExpire, TTLMode: mode, TTL: n * unit, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
+		if !c.expireOptions(args[3:]) {
+			return
+		}
+		if c.do() {
+			c.int(c.res.Int)
+		}
+	}
+}
+
+func (c *conn) expireOptions(opts [][]byte) bool {
+	var nx, xx, gt, lt bool
+	for _, o := range opts {
+		switch {
+		case is(o, "NX"):
+			nx = true
+		case is(o, "XX"):
+			xx = true
+		case is(o, "GT"):
+			gt = true
+		case is(o, "LT"):
+			lt = true
+		default:
+			c.fail("ERR Unsupported option " + string(o))
+			return false
+		}
+	}
+	switch {
+	case nx && (xx || gt || lt):
+		c.fail("ERR NX and XX, GT or LT options at the same time are not compatible")
+		return false
+	case gt && lt:
+		c.fail("ERR GT and LT options at the same time are not compatible")
+		return false
+	case nx:
+		c.op.Cond = NX
+	case gt: // GT alone never touches a key without deadline, so XX adds nothing
+		c.op.Cond = GT
+	case lt && xx:
+		c.op.Cond = LTX
+	case lt:
+		c.op.Cond = LT
+	case xx:
+		c.op.Cond = XX
+	}
+	return true
+}
+
+func (c *conn) ttlLeft(key []byte, unit int64) {
+	st, ok := c.stat(key)
+	switch {
+	case !ok:
+	case !st.Found:
+		c.int(-2)
+	case st.Deadline == 0:
+		c.int(-1)
+	default:
+		left := max(0, st.Deadline-st.Now)
+		if unit > 1 {
+			left = (left + 500) / 1000
+		}
+		c.int(left)
+	}
+}
+
+func cmdPersist(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpPersist, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
+	if c.do() {
+		c.int(c.res.Int)
+	}
+}

@@ -1,0 +1,250 @@
+package redis
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+func serverCommands() []*command {
+	r, a := rightsRead, rightsAdmin
+	return []*command{
+		{
+			name: "command", arity: -1, flags: "loading stale", rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
+			subs: map[string]*command{
+				"COUNT": {name: "command|count", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }},
+				"INFO":  {name: "command|info", arity: -2, rights: rightsConnection, run: cmdCommandInfo},
+			},
+		},
+		{name: "info", arity: -1, flags: "loading stale", rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
+		{
+			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
+			subs: map[string]*command{
+				"GET": {name: "config|get", arity: -3, flags: "admin noscript loading stale", rights: a, run: cmdConfigGet},
+			},
+		},
+		{name: "dbsize", arity: 1, flags: "readonly fast", rights: r, summary: "Returns the number of keys in the slots this node holds.", run: cmdDBSize},
+		{name: "flushall", arity: -1, flags: "write", rights: rightsWrite, summary: "Removes all keys of the slots this node holds.", run: cmdFlushAll},
+		{name: "time", arity: 1, flags: "loading stale fast", rights: rightsConnection, summary: "Returns the server time.", run: cmdTime},
+		{name: "role", arity: 1, flags: "noscript loading stale fast", rights: rightsConnection, summary: "Returns the replication role.", run: cmdRole},
+		{name: "wait", arity: 3, flags: "blocking", rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
+	}
+}
+
+func cmdCommand(c *conn, _ [][]byte) {
+	c.out = resp.AppendArray(c.out, len(c.srv.table.names))
+	for _, n := range c.srv.table.names {
+		c.describe(c.srv.table.byName[strings.ToUpper(n)])
+	}
+}
+
+func cmdCommandInfo(c *conn, args [][]byte) {
+	names := c.srv.table.names
+	if len(args) > 2 {
+		names = nil
+		for _, a := range args[2:] {
+			names = append(names, string(a))
+		}
+	}
+	c.out = resp.AppendArray(c.out, len(names))
+	for _, n := range names {
+		if cmd := c.srv.table.find([]byte(n)); cmd != nil {
+			c.describe(cmd)
+		} else if c.sess.Proto >= 3 {
+			c.null()
+		} else {
+			c.out = append(c.out, "*-1\r\n"...)
+		}
+	}
+}
+
+// describe writes one row of COMMAND: ten elements, as clients count them.
+func (c *conn) describe(cmd *command) {
+	b := resp.AppendArray(c.out, 10)
+	b = resp.AppendBulk(b, cmd.name)
+	b = resp.AppendInt(b, int64(cmd.arity))
+	flags := strings.Fields(cmd.flags)
+	b = resp.AppendSet(b, c.sess.Proto, len(flags))
+	for _, f := range flags {
+		b = resp.AppendSimple(b, f)
+	}
+	b = resp.AppendInt(b, int64(cmd.first))
+	b = resp.AppendInt(b, int64(cmd.last))
+	b = resp.AppendInt(b, int64(cmd.step))
+	b = resp.AppendSet(b, c.sess.Proto, 1)
+	b = resp.AppendSimple(b, "@"+string(cmd.rights))
+	tips := tipsOf(cmd.name)
+	b = resp.AppendArray(b, len(tips))
+	for _, t := range tips {
+		b = resp.AppendBulk(b, t)
+	}
+	b = resp.AppendArray(b, 0) // key specifications: first, last and step say it all
+	c.out = resp.AppendArray(b, 0)
+}
+
+// tipsOf tells clients how to spread a command over nodes and merge the replies.
+func tipsOf(name string) []string {
+	switch name {
+	case "del", "unlink", "exists":
+		return []string{"request_policy:multi_shard", "response_policy:agg_sum"}
+	case "mget":
+		return []string{"request_policy:multi_shard"}
+	case "mset":
+		return []string{"request_policy:multi_shard", "response_policy:all_succeeded"}
+	case "dbsize":
+		return []string{"request_policy:all_shards", "response_policy:agg_sum"}
+	case "flushall":
+		return []string{"request_policy:all_shards", "response_policy:all_succeeded"}
+	case "wait":
+		return []string{"request_policy:all_shards", "response_policy:agg_min"}
+	}
+	return nil
+}
+
+func cmdInfo(c *conn, args [][]byte) {
+	want := map[string]bool{}
+	for _, a := range args[1:] {
+		want[strings.ToLower(string(a))] = true
+	}
+	all := len(want) == 0 || want["default"] || want["all"] || want["everything"]
+	var b strings.Builder
+	for _, s := range c.infoSections() {
+		if !all && !want[strings.ToLower(s.Name)] {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\r\n")
+		}
+		fmt.Fprintf(&b, "# %s\r\n", s.Name)
+		for _, f := range s.Fields {
+			fmt.Fprintf(&b, "%s:%s\r\n", f[0], f[1])
+		}
+	}
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
+}
+
+// infoSections puts the face's own figures before the Backend's.
+func (c *conn) infoSections() []InfoSection {
+	s := c.srv
+	up := time.Since(s.started)
+	port := ""
+	if _, p, ok := strings.Cut(c.sess.Local.String(), "]:"); ok {
+		port = p
+	} else if i := strings.LastIndexByte(c.sess.Local.String(), ':'); i >= 0 {
+		port = c.sess.Local.String()[i+1:]
+	}
+	own := []InfoSection{
+		{"Server", [][2]string{
+			{"redis_version", redisVersion}, {"aegis_version", s.cfg.Version}, {"redis_mode", "cluster"},
+			{"tcp_port", port}, {"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))}, {"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
+		}},
+		{"Clients", [][2]string{
+			{"connected_clients", strconv.Itoa(s.Clients())}, {"maxclients", strconv.Itoa(s.cfg.ClientsMax)}, {"blocked_clients", "0"},
+		}},
+		{"Stats", [][2]string{
+			{"total_connections_received", strconv.FormatInt(s.accepted.Load(), 10)},
+			{"total_commands_processed", strconv.FormatInt(s.commands.Load(), 10)},
+			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
+		}},
+	}
+	return mergeSections(own, s.backend.Info())
+}
+
+// mergeSections appends the fields of sections with equal names.
+func mergeSections(a, b []InfoSection) []InfoSection {
+	for _, s := range b {
+		merged := false
+		for i := range a {
+			if a[i].Name == s.Name {
+				a[i].Fields = append(a[i].Fields, s.Fields...)
+				merged = true
+			}
+		}
+		if !merged {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+func cmdConfigGet(c *conn, args [][]byte) {
+	var hits [][2]string
+	for _, kv := range c.srv.backend.Settings() {
+		for _, p := range args[2:] {
+			if ok, _ := path.Match(strings.ToLower(string(p)), kv[0]); ok {
+				hits = append(hits, kv)
+				break
+			}
+		}
+	}
+	c.out = resp.AppendMap(c.out, c.sess.Proto, len(hits))
+	for _, kv := range hits {
+		c.out = resp.AppendBulk(resp.AppendBulk(c.out, kv[0]), kv[1])
+	}
+}
+
+func cmdDBSize(c *conn, _ [][]byte) {
+	n, err := c.srv.backend.Size(&c.sess)
+	if err != nil {
+		c.failWith(err)
+		return
+	}
+	c.int(n)
+}
+
+func cmdFlushAll(c *conn, args [][]byte) {
+	if len(args) > 2 || (len(args) == 2 && !is(args[1], "SYNC") && !is(args[1], "ASYNC")) {
+		c.fail(errSyntax)
+		return
+	}
+	if err := c.retry(func() error { return c.srv.backend.FlushAll(&c.sess) }); err != nil {
+		c.failWith(err)
+		return
+	}
+	c.sess.writes++
+	c.ok()
+}
+
+func cmdTime(c *conn, _ [][]byte) {
+	now := time.Now()
+	c.out = resp.AppendArray(c.out, 2)
+	c.out = resp.AppendBulk(c.out, strconv.FormatInt(now.Unix(), 10))
+	c.out = resp.AppendBulk(c.out, strconv.Itoa(now.Nanosecond()/1000))
+}
+
+func cmdRole(c *conn, _ [][]byte) {
+	c.out = resp.AppendArray(c.out, 3)
+	c.out = resp.AppendBulk(c.out, "master")
+	c.out = resp.AppendInt(c.out, 0)
+	c.out = resp.AppendArray(c.out, 0)
+}
+
+func cmdWait(c *conn, args [][]byte) {
+	n, ok := parseInt(args[1])
+	if !ok {
+		c.fail(errInteger)
+		return
+	}
+	ms, ok := parseInt(args[2])
+	switch {
+	case !ok:
+		c.fail("ERR timeout is not an integer or out of range")
+		return
+	case ms < 0:
+		c.fail("ERR timeout is negative")
+		return
+	}
+	if !c.settle() {
+		return
+	}
+	held, err := c.srv.backend.Wait(&c.sess, int(n), time.Duration(ms)*time.Millisecond)
+	if err != nil {
+		c.failWith(err)
+		return
+	}
+	c.int(int64(held))
+}

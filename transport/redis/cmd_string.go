@@ -1,0 +1,254 @@
+package redis
+
+import (
+	"math"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+const (
+	errSyntax  = "ERR syntax error"
+	errInteger = "ERR value is not an integer or out of range"
+)
+
+func stringCommands() []*command {
+	w, r := rightsWrite, rightsRead
+	return []*command{
+		{name: "get", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the string value of a key.", run: cmdGet},
+		{name: "set", arity: -3, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets the string value of a key; a bare third argument is a TTL in milliseconds.", run: cmdSet},
+		{name: "getdel", arity: 2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Returns the value of a key after deleting it.", run: cmdGetDel},
+		{name: "getex", arity: -2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Returns the value of a key after setting its expiration time.", run: cmdGetEx},
+		{name: "mget", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Returns the values of keys of one slot.", run: cmdMGet},
+		{name: "mset", arity: -3, flags: "write denyoom", first: 1, last: -1, step: 2, rights: w, summary: "Sets keys of one slot.", run: cmdMSet},
+		{name: "strlen", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the length of a value.", run: cmdStrLen},
+		{name: "append", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Appends to the value of a key.", run: cmdAppend},
+		{name: "incr", arity: 2, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Increments a number by one.", run: func(c *conn, a [][]byte) { c.incr(a[1], 1) }},
+		{name: "decr", arity: 2, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Decrements a number by one.", run: func(c *conn, a [][]byte) { c.incr(a[1], -1) }},
+		{name: "incrby", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Increments a number.", run: cmdIncrBy},
+		{name: "decrby", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Decrements a number.", run: cmdDecrBy},
+	}
+}
+
+func cmdGet(c *conn, args [][]byte) {
+	if found, ok := c.get(args[1]); ok && !found {
+		c.null()
+	}
+}
+
+// cmdSet also takes SPEC.md's form: SET key value ttl-in-milliseconds.
+func cmdSet(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
+	if len(args) == 4 {
+		if ms, ok := parseInt(args[3]); ok {
+			if ms <= 0 {
+				c.fail("ERR invalid expire time in 'set' command")
+				return
+			}
+			c.op.TTLMode, c.op.TTL = TTLRelative, ms
+			c.reply3(OpSet)
+			return
+		}
+	}
+	if !c.setOptions(args[3:]) {
+		return
+	}
+	c.reply3(OpSet)
+}
+
+// reply3 runs a prepared SET and writes its reply: OK, null, or the old value.
+func (c *conn) reply3(Kind) {
+	if !c.do() {
+		return
+	}
+	switch {
+	case c.op.WithOld && c.res.Existed:
+		c.out = resp.AppendBulk(c.out, c.res.Value)
+	case c.op.WithOld || !c.res.Changed:
+		c.null()
+	default:
+		c.ok()
+	}
+}
+
+func (c *conn) setOptions(opts [][]byte) bool {
+	for i := 0; i < len(opts); i++ {
+		switch o := opts[i]; {
+		case is(o, "NX") && c.op.Cond == Always:
+			c.op.Cond = NX
+		case is(o, "XX") && c.op.Cond == Always:
+			c.op.Cond = XX
+		case is(o, "GET"):
+			c.op.WithOld = true
+		case is(o, "KEEPTTL") && c.op.TTLMode == TTLClear:
+			c.op.TTLMode = TTLKeep
+		case i+1 < len(opts) && c.op.TTLMode == TTLClear && isTTLWord(o):
+			if !c.ttl("set", o, opts[i+1]) {
+				return false
+			}
+			i++
+		default:
+			c.fail(errSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+func isTTLWord(o []byte) bool { return is(o, "EX") || is(o, "PX") || is(o, "EXAT") || is(o, "PXAT") }
+
+// ttl fills the op's TTL from EX, PX, EXAT or PXAT; a time that is not positive
+// or overflows is refused as Redis does.
+func (c *conn) ttl(name string, word, arg []byte) bool {
+	n, ok := parseInt(arg)
+	if !ok {
+		c.fail(errInteger)
+		return false
+	}
+	seconds := is(word, "EX") || is(word, "EXAT")
+	c.op.TTLMode = TTLRelative
+	if is(word, "EXAT") || is(word, "PXAT") {
+		c.op.TTLMode = TTLAbsolute
+	}
+	bad := n <= 0 || (seconds && n > math.MaxInt64/1000)
+	if !bad && seconds {
+		n *= 1000
+	}
+	if bad || (c.op.TTLMode == TTLRelative && n > math.MaxInt64-time.Now().UnixMilli()) {
+		c.fail("ERR invalid expire time in '" + name + "' command")
+		return false
+	}
+	c.op.TTL = n
+	return true
+}
+
+func cmdGetDel(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpGetDel, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
+	c.replyOld()
+}
+
+func (c *conn) replyOld() {
+	if !c.do() {
+		return
+	}
+	if c.res.Existed {
+		c.out = resp.AppendBulk(c.out, c.res.Value)
+	} else {
+		c.null()
+	}
+}
+
+func cmdGetEx(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpGetEx, TTLMode: TTLKeep, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
+	switch opts := args[2:]; {
+	case len(opts) == 0:
+	case len(opts) == 1 && is(opts[0], "PERSIST"):
+		c.op.TTLMode = TTLClear
+	case len(opts) == 2 && isTTLWord(opts[0]):
+		if !c.ttl("getex", opts[0], opts[1]) {
+			return
+		}
+	default:
+		c.fail(errSyntax)
+		return
+	}
+	c.replyOld()
+}
+
+func cmdMGet(c *conn, args [][]byte) {
+	if !c.oneSlot(args, 1, 1) {
+		return
+	}
+	at := len(c.out)
+	c.out = resp.AppendArray(c.out, len(args)-1)
+	for _, k := range args[1:] {
+		found, ok := c.get(k)
+		if !ok {
+			c.keepError(at)
+			return
+		}
+		if !found {
+			c.null()
+		}
+	}
+}
+
+// keepError drops what was written of a reply before the error that ends it.
+func (c *conn) keepError(at int) {
+	if len(c.out) <= at {
+		return
+	}
+	if i := lastReply(c.out[at:]); i > 0 {
+		c.out = append(c.out[:at], c.out[at+i:]...)
+	}
+}
+
+// lastReply finds the error line that ends b.
+func lastReply(b []byte) int {
+	for i := len(b) - 3; i >= 0; i-- {
+		if b[i] == '\n' {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func cmdMSet(c *conn, args [][]byte) {
+	if len(args)%2 == 0 {
+		c.fail("ERR wrong number of arguments for 'mset' command")
+		return
+	}
+	if !c.oneSlot(args, 1, 2) {
+		return
+	}
+	for i := 1; i < len(args); i += 2 {
+		c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[i]), Key: args[i], Value: args[i+1]}
+		if !c.do() {
+			return
+		}
+	}
+	c.ok()
+}
+
+func cmdStrLen(c *conn, args [][]byte) {
+	if st, ok := c.stat(args[1]); ok {
+		c.int(int64(st.Len))
+	}
+}
+
+func cmdAppend(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpAppend, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
+	if c.do() {
+		c.int(c.res.Int)
+	}
+}
+
+func (c *conn) incr(key []byte, by int64) {
+	c.op = Op{Kind: OpIncrBy, Slot: shardmap.SlotOf(key), Key: key, Delta: by}
+	if c.do() {
+		c.int(c.res.Int)
+	}
+}
+
+func cmdIncrBy(c *conn, args [][]byte) {
+	n, ok := parseInt(args[2])
+	if !ok {
+		c.fail(errInteger)
+		return
+	}
+	c.incr(args[1], n)
+}
+
+func cmdDecrBy(c *conn, args [][]byte) {
+	n, ok := parseInt(args[2])
+	if !ok {
+		c.fail(errInteger)
+		return
+	}
+	if n == math.MinInt64 {
+		c.fail("ERR decrement would overflow")
+		return
+	}
+	c.incr(args[1], -n)
+}

@@ -1,0 +1,202 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// run dispatches one command and appends its reply.
+func (c *conn) run(args [][]byte) {
+	cmd := c.srv.table.find(args[0])
+	if cmd == nil {
+		c.unknown(args)
+		return
+	}
+	if cmd.subs != nil {
+		if len(args) > 1 {
+			if cmd = c.subcommand(cmd, args); cmd == nil {
+				return
+			}
+		} else if cmd.run == nil {
+			c.wrongArgs(cmd)
+			return
+		}
+	}
+	if !cmd.takes(len(args)) {
+		c.wrongArgs(cmd)
+		return
+	}
+	cmd.calls.Add(1)
+	c.sess.commands++
+	c.sess.last = cmd.name
+	at := len(c.out)
+	cmd.run(c, args)
+	if len(c.out) > at && c.out[at] == '-' {
+		cmd.failed.Add(1)
+	}
+}
+
+func (c *conn) subcommand(parent *command, args [][]byte) *command {
+	sub := parent.subs[strings.ToUpper(string(args[1]))]
+	if sub == nil {
+		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(parent.name)))
+	}
+	return sub
+}
+
+func (c *conn) wrongArgs(cmd *command) {
+	c.fail("ERR wrong number of arguments for '" + cmd.name + "' command")
+}
+
+func (c *conn) unknown(args [][]byte) {
+	if why, ok := refused[strings.ToUpper(string(args[0]))]; ok {
+		c.fail(fmt.Sprintf("ERR unknown command '%.128s': %s", args[0], why))
+		return
+	}
+	var b strings.Builder
+	for _, a := range args[1:] {
+		if b.Len() >= 128 {
+			break
+		}
+		fmt.Fprintf(&b, "'%.*s' ", 128-b.Len(), a)
+	}
+	c.fail(fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], b.String()))
+}
+
+func (c *conn) fail(text string) { c.out = resp.AppendError(c.out, text) }
+
+func (c *conn) ok() { c.out = append(c.out, "+OK\r\n"...) }
+
+func (c *conn) int(n int64) { c.out = resp.AppendInt(c.out, n) }
+
+func (c *conn) null() { c.out = resp.AppendNull(c.out, c.sess.Proto) }
+
+// failWith turns a Backend's error into Redis's words.
+func (c *conn) failWith(err error) {
+	var moved *MovedError
+	var text ReplyError
+	switch {
+	case errors.As(err, &moved):
+		c.out = append(c.out, "-MOVED "...)
+		c.out = strconv.AppendInt(c.out, int64(moved.Slot), 10)
+		c.out = append(append(append(c.out, ' '), moved.Addr...), '\r', '\n')
+	case errors.As(err, &text):
+		c.fail(string(text))
+	case errors.Is(err, ErrDown), errors.Is(err, ErrAgain):
+		c.fail("CLUSTERDOWN Hash slot not served")
+	case errors.Is(err, ErrNoReplicas):
+		c.fail("NOREPLICAS Not enough good replicas to write.")
+	case errors.Is(err, ErrTooLarge):
+		c.fail("OOM value larger than this node can hold" + c.srv.backend.TooLargeText())
+	case errors.Is(err, ErrLoading):
+		c.fail("LOADING AegisKV is loading the dataset in memory")
+	case errors.Is(err, ErrUnblocked):
+		c.fail("UNBLOCKED the lease of a shard written on this connection was lost; what was written may be lost, see AEGIS.CHECK")
+	case errors.Is(err, ErrUnknown):
+		c.quit = true
+		c.out = c.out[:0]
+	default:
+		c.fail("ERR " + err.Error())
+	}
+}
+
+// retry runs f until it no longer says ErrAgain or the shard has been in
+// transition for too long. Earlier replies of the pipeline leave first.
+func (c *conn) retry(f func() error) error {
+	err := f()
+	if !errors.Is(err, ErrAgain) {
+		return err
+	}
+	if !c.settle() {
+		return ErrUnknown
+	}
+	for first := time.Now(); errors.Is(err, ErrAgain); err = f() {
+		if !c.srv.backend.Park(&c.sess, first) {
+			return err
+		}
+	}
+	return err
+}
+
+// do runs c.op; it reports whether a reply must still be written.
+func (c *conn) do() bool {
+	err := c.srv.backend.Do(&c.sess, &c.op, &c.res)
+	if errors.Is(err, ErrAgain) {
+		err = c.retry(func() error { return c.srv.backend.Do(&c.sess, &c.op, &c.res) })
+	}
+	if err != nil {
+		c.failWith(err)
+		return false
+	}
+	c.sess.writes++
+	return true
+}
+
+// get appends the bulk reply of a key, or says that it is absent or failed.
+func (c *conn) get(key []byte) (found, ok bool) {
+	slot := shardmap.SlotOf(key)
+	var err error
+	at := len(c.out)
+	value := c.res.Value[:0]
+	value, found, err = c.srv.backend.Get(&c.sess, slot, key, value)
+	if errors.Is(err, ErrAgain) {
+		err = c.retry(func() (err error) {
+			value, found, err = c.srv.backend.Get(&c.sess, slot, key, value[:0])
+			return err
+		})
+		at = len(c.out)
+	}
+	c.res.Value = value
+	if err != nil {
+		c.out = c.out[:min(at, len(c.out))]
+		c.failWith(err)
+		return false, false
+	}
+	if found {
+		c.out = resp.AppendBulk(c.out, value)
+	}
+	if cap(c.res.Value) > outKeep {
+		c.res.Value = nil
+	}
+	return found, true
+}
+
+func (c *conn) stat(key []byte) (Stat, bool) {
+	slot := shardmap.SlotOf(key)
+	st, err := c.srv.backend.Stat(&c.sess, slot, key)
+	if errors.Is(err, ErrAgain) {
+		err = c.retry(func() (err error) { st, err = c.srv.backend.Stat(&c.sess, slot, key); return err })
+	}
+	if err != nil {
+		c.failWith(err)
+		return st, false
+	}
+	return st, true
+}
+
+// oneSlot checks that the keys of a command share a slot: args from first in
+// steps of step.
+func (c *conn) oneSlot(args [][]byte, first, step int) bool {
+	slot := shardmap.SlotOf(args[first])
+	for i := first + step; i < len(args); i += step {
+		if shardmap.SlotOf(args[i]) != slot {
+			c.fail("CROSSSLOT Keys in request don't hash to the same slot")
+			return false
+		}
+	}
+	return true
+}
+
+// is compares an option word in any case.
+func is(arg []byte, word string) bool { return strings.EqualFold(string(arg), word) }
+
+func parseInt(b []byte) (int64, bool) {
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	return n, err == nil
+}

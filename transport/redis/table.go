@@ -1,0 +1,96 @@
+package redis
+
+import (
+	"sort"
+	"strings"
+	"sync/atomic"
+)
+
+// rights is the group of commands that a user may be given; operators' commands
+// are taken from loopback only until passwords exist.
+type rights string
+
+const (
+	rightsRead       rights = "read"
+	rightsWrite      rights = "write"
+	rightsConnection rights = "connection"
+	rightsCluster    rights = "cluster"
+	rightsAdmin      rights = "admin"
+)
+
+// command is one row of the table that COMMAND, help, counters and dispatch read.
+type command struct {
+	name    string
+	arity   int // Redis's: exact, or at least -arity
+	flags   string
+	first   int // key positions: first, last, step
+	last    int
+	step    int
+	rights  rights
+	summary string
+	run     func(c *conn, args [][]byte)
+	subs    map[string]*command // by upper-case name, for containers
+
+	calls  atomic.Int64
+	failed atomic.Int64
+}
+
+// table finds commands by name.
+type table struct {
+	byName map[string]*command
+	names  []string // sorted
+}
+
+func newTable() *table {
+	t := &table{byName: make(map[string]*command)}
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), connectionCommands(), clusterCommands(), serverCommands(), aegisCommands()} {
+		for _, c := range rows {
+			t.byName[strings.ToUpper(c.name)] = c
+			t.names = append(t.names, c.name)
+		}
+	}
+	sort.Strings(t.names)
+	return t
+}
+
+// find looks a name up in any case without allocating for the usual lengths.
+func (t *table) find(name []byte) *command {
+	var up [32]byte
+	if len(name) > len(up) {
+		return nil
+	}
+	for i, ch := range name {
+		if ch >= 'a' && ch <= 'z' {
+			ch -= 'a' - 'A'
+		}
+		up[i] = ch
+	}
+	return t.byName[string(up[:len(name)])]
+}
+
+func (c *command) takes(n int) bool {
+	if c.arity >= 0 {
+		return n == c.arity
+	}
+	return n >= -c.arity
+}
+
+// isWrite reports whether the command changes data.
+func (c *command) isWrite() bool { return c.rights == rightsWrite }
+
+// refused are commands of Redis that AegisKV will never have, with the reason.
+var refused = map[string]string{}
+
+func init() {
+	for reason, names := range map[string]string{
+		"AegisKV stores strings only":                                 "HSET HGET HGETALL HDEL HMGET HMSET HEXISTS HLEN HKEYS HVALS HINCRBY HSCAN LPUSH RPUSH LPOP RPOP LRANGE LLEN LINDEX LREM LTRIM BLPOP BRPOP SADD SREM SMEMBERS SISMEMBER SCARD SPOP SSCAN ZADD ZRANGE ZREM ZSCORE ZCARD ZINCRBY ZRANK ZSCAN XADD XREAD XRANGE XLEN GEOADD GEOSEARCH PFADD PFCOUNT PFMERGE SETBIT GETBIT BITCOUNT BITOP BITPOS BITFIELD SORT",
+		"data lives in one database":                                  "SWAPDB MOVE",
+		"replication is automatic; see `aegis status`":                "REPLICAOF SLAVEOF PSYNC SYNC FAILOVER",
+		"scripts, functions and modules are not run inside the cache": "FUNCTION FCALL FCALL_RO MODULE SCRIPT",
+		"slots are moved by the cluster itself":                       "MIGRATE",
+	} {
+		for _, n := range strings.Fields(names) {
+			refused[n] = reason
+		}
+	}
+}
