@@ -1,0 +1,265 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Class is a kind of traffic with a connection of its own.
+type Class byte
+
+// Classes. Control carries raft and questions, Data the replication stream, Ack
+// its acknowledgements, Bulk pulls and copies, Lease the lease packets when UDP
+// does not get through.
+const (
+	Control Class = iota + 1
+	Data
+	Ack
+	Bulk
+	Lease
+)
+
+var classes = [...]Class{Control, Data, Ack, Bulk, Lease}
+
+// Network makes connections; TLS will be another one.
+type Network interface {
+	Listen(addr string) (net.Listener, error)
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+	ListenPacket(addr string) (net.PacketConn, error)
+}
+
+// TCP is the plain Network.
+type TCP struct{}
+
+// Listen opens a TCP listener.
+func (TCP) Listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
+// Dial connects; names are resolved each time.
+func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
+}
+
+// ListenPacket opens a UDP socket.
+func (TCP) ListenPacket(addr string) (net.PacketConn, error) { return net.ListenPacket("udp", addr) }
+
+// Handler takes what arrives. Frame and Datagram are called from many
+// goroutines, but one at a time per connection; bytes are valid during the call.
+type Handler interface {
+	// Frame brings one frame of a peer. An error ends the connection.
+	Frame(from Identity, class Class, conn uint64, frame []byte) error
+	// Datagram brings a lease packet; overTCP says which way it came.
+	Datagram(from Identity, packet []byte, overTCP bool)
+	// Up says that this node's own connection of a class to a peer stands.
+	Up(peer shardmap.NodeID, class Class, conn uint64)
+	// Down says that it has ended.
+	Down(peer shardmap.NodeID, class Class, conn uint64)
+	// Next gives the next Data or Ack frame for a peer, appended to buf; empty when there is none.
+	Next(peer shardmap.NodeID, class Class, buf []byte) []byte
+	// Refused reports a handshake that failed, once per peer and reason.
+	Refused(peer shardmap.NodeID, addr string, err error)
+}
+
+// Config fixes how a Mux behaves.
+type Config struct {
+	Self    Identity
+	Secret  []byte // nil: no authenticator
+	Network Network
+	// ControlQueueMax and BulkQueueMax bound what waits for one peer, in bytes.
+	ControlQueueMax int
+	BulkQueueMax    int
+}
+
+const (
+	dialTimeout      = time.Second
+	handshakeTimeout = 2 * time.Second
+	writeTimeout     = 10 * time.Second
+	retryMin         = 20 * time.Millisecond
+	retryMax         = time.Second
+	controlQueueMax  = 8 << 20
+	bulkQueueMax     = 96 << 20
+)
+
+// Mux is a node's end of all connections to its peers.
+type Mux struct {
+	cfg     Config
+	handler Handler
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	ln      net.Listener
+	udp     *datagrams
+
+	mu       sync.Mutex // guards peers, inbound and nextConn
+	peers    map[shardmap.NodeID]*peer
+	inbound  map[net.Conn]struct{}
+	nextConn uint64
+}
+
+// New listens on addr, TCP and UDP, and serves peers until Close.
+func New(cfg Config, h Handler, ln net.Listener, pc net.PacketConn) *Mux {
+	if cfg.ControlQueueMax == 0 {
+		cfg.ControlQueueMax = controlQueueMax
+	}
+	if cfg.BulkQueueMax == 0 {
+		cfg.BulkQueueMax = bulkQueueMax
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &Mux{
+		cfg: cfg, handler: h, ctx: ctx, cancel: cancel, ln: ln,
+		peers: make(map[shardmap.NodeID]*peer), inbound: make(map[net.Conn]struct{}),
+		nextConn: uint64(time.Now().UnixMilli()) << 16,
+	}
+	m.udp = newDatagrams(cfg, pc, h)
+	m.wg.Add(2)
+	go m.accept()
+	go func() { defer m.wg.Done(); m.udp.receive() }()
+	return m
+}
+
+// SetPeers says who the peers are and where; addresses may change at any time.
+func (m *Mux) SetPeers(addrs map[shardmap.NodeID]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, p := range m.peers {
+		if _, stays := addrs[id]; !stays {
+			p.cancel()
+			delete(m.peers, id)
+		}
+	}
+	for id, addr := range addrs {
+		if p := m.peers[id]; p != nil {
+			p.setAddr(addr)
+			continue
+		}
+		if m.ctx.Err() != nil {
+			continue
+		}
+		p := newPeer(m, id, addr)
+		m.peers[id] = p
+		for _, c := range classes {
+			m.wg.Add(1)
+			go func() { defer m.wg.Done(); p.run(c) }()
+		}
+	}
+	m.udp.setPeers(addrs)
+}
+
+func (m *Mux) peer(id shardmap.NodeID) *peer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peers[id]
+}
+
+// Send queues a copy of a frame of class Control, Bulk or Lease; false when the
+// peer is unknown or its queue is full. It never blocks.
+func (m *Mux) Send(to shardmap.NodeID, class Class, frame []byte) bool {
+	p := m.peer(to)
+	return p != nil && p.enqueue(class, frame)
+}
+
+// Wake says that Next has something of a class for a peer.
+func (m *Mux) Wake(to shardmap.NodeID, class Class) {
+	if p := m.peer(to); p != nil {
+		p.wake(class)
+	}
+}
+
+// Datagram sends a lease packet, by UDP or over its own TCP connection.
+func (m *Mux) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
+	if overTCP {
+		m.Send(to, Lease, packet)
+		return
+	}
+	m.udp.send(to, packet)
+}
+
+// Close ends every connection and waits for all goroutines.
+func (m *Mux) Close() {
+	m.cancel()
+	m.ln.Close()
+	m.udp.close()
+	m.mu.Lock()
+	for c := range m.inbound {
+		c.Close()
+	}
+	m.mu.Unlock()
+	m.wg.Wait()
+}
+
+func (m *Mux) accept() {
+	defer m.wg.Done()
+	for {
+		c, err := m.ln.Accept()
+		if err != nil {
+			if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			select { // out of descriptors: others may close
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-m.ctx.Done():
+				return
+			}
+		}
+		m.mu.Lock()
+		m.inbound[c] = struct{}{}
+		m.mu.Unlock()
+		m.wg.Add(1)
+		go func() {
+			defer m.wg.Done()
+			m.receive(c)
+			c.Close()
+			m.mu.Lock()
+			delete(m.inbound, c)
+			m.mu.Unlock()
+		}()
+	}
+}
+
+// receive serves one connection that a peer dialled.
+func (m *Mux) receive(c net.Conn) {
+	if m.ctx.Err() != nil {
+		return
+	}
+	_ = c.SetDeadline(time.Now().Add(handshakeTimeout))
+	h, err := acceptHandshake(c, m.cfg.Self, m.cfg.Secret)
+	if err != nil {
+		var r *RefusedError
+		if errors.As(err, &r) {
+			m.handler.Refused(h.id.Node, c.RemoteAddr().String(), err)
+		}
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	r := frameReader{src: bufio.NewReaderSize(c, 64<<10)}
+	for {
+		frame, err := r.next()
+		if err != nil {
+			if errors.Is(err, ErrFrame) {
+				m.handler.Refused(h.id.Node, c.RemoteAddr().String(), err)
+			}
+			return
+		}
+		if h.class == Lease {
+			m.handler.Datagram(h.id, frame, true)
+		} else if err := m.handler.Frame(h.id, h.class, h.conn, frame); err != nil {
+			m.handler.Refused(h.id.Node, c.RemoteAddr().String(), fmt.Errorf("frame: %w", err))
+			return
+		}
+		r.trim()
+	}
+}
+
+func (m *Mux) newConnNumber() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nextConn++
+	return m.nextConn
+}

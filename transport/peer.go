@@ -1,0 +1,199 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// peer is one other node as seen from here: a bounded queue or a wake-up flag
+// per class, and a goroutine per class that keeps a connection.
+type peer struct {
+	mux    *Mux
+	id     shardmap.NodeID
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex // guards everything below
+	addr   string
+	queues [Lease + 1]queue
+	said   string // the last refusal that was reported
+}
+
+// queue is what waits for one class.
+type queue struct {
+	frames [][]byte
+	bytes  int
+	signal chan struct{} // capacity 1
+}
+
+func newPeer(m *Mux, id shardmap.NodeID, addr string) *peer {
+	p := &peer{mux: m, id: id, addr: addr}
+	p.ctx, p.cancel = context.WithCancel(m.ctx)
+	for i := range p.queues {
+		p.queues[i].signal = make(chan struct{}, 1)
+	}
+	return p
+}
+
+func (p *peer) setAddr(addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addr = addr
+}
+
+func (p *peer) address() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr
+}
+
+func (p *peer) enqueue(class Class, frame []byte) bool {
+	limit := p.mux.cfg.ControlQueueMax
+	if class == Bulk {
+		limit = p.mux.cfg.BulkQueueMax
+	}
+	p.mu.Lock()
+	q := &p.queues[class]
+	if q.bytes+len(frame) > limit && q.bytes > 0 {
+		p.mu.Unlock()
+		return false
+	}
+	q.frames = append(q.frames, append([]byte(nil), frame...))
+	q.bytes += len(frame)
+	p.mu.Unlock()
+	p.wake(class)
+	return true
+}
+
+func (p *peer) wake(class Class) {
+	select {
+	case p.queues[class].signal <- struct{}{}:
+	default:
+	}
+}
+
+// take gives everything queued for a class.
+func (p *peer) take(class Class) [][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := &p.queues[class]
+	frames := q.frames
+	q.frames, q.bytes = nil, 0
+	return frames
+}
+
+// run keeps a connection of one class until the peer is gone. Waits between
+// tries grow and vary, so that a restarted node is not met by all at once.
+func (p *peer) run(class Class) {
+	for pause := retryMin; p.ctx.Err() == nil; {
+		if up := p.connect(class); up > retryMax {
+			pause = retryMin
+		}
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, retryMax)
+		if class != Bulk {
+			p.take(class) // what waited for a dead connection is stale
+		}
+	}
+}
+
+// connect dials, serves the connection until it breaks, and says how long it stood.
+func (p *peer) connect(class Class) time.Duration {
+	addr := p.address()
+	c, err := p.mux.cfg.Network.Dial(p.ctx, addr)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	stop := context.AfterFunc(p.ctx, func() { c.Close() })
+	defer stop()
+	conn := p.mux.newConnNumber()
+	_ = c.SetDeadline(time.Now().Add(handshakeTimeout))
+	h := hello{id: p.mux.cfg.Self, min: versionMin, max: versionMax, target: p.id, class: class, conn: conn}
+	if _, err := dialHandshake(c, h, p.mux.cfg.Secret); err != nil {
+		p.refused(addr, err)
+		return 0
+	}
+	_ = c.SetDeadline(time.Time{})
+	start := time.Now()
+	p.mux.handler.Up(p.id, class, conn)
+	defer p.mux.handler.Down(p.id, class, conn)
+	gone := make(chan struct{})
+	go func() { // the peer never writes here: a read returns when it is gone
+		var b [1]byte
+		_, _ = c.Read(b[:])
+		close(gone)
+	}()
+	p.write(c, class, gone)
+	c.Close()
+	<-gone
+	return time.Since(start)
+}
+
+func (p *peer) refused(addr string, err error) {
+	var r *RefusedError
+	if !errors.As(err, &r) {
+		return
+	}
+	p.mu.Lock()
+	again := p.said == r.Reason
+	p.said = r.Reason
+	p.mu.Unlock()
+	if !again {
+		p.mux.handler.Refused(p.id, addr, err)
+	}
+}
+
+// write sends what there is for the class whenever it is woken.
+func (p *peer) write(c net.Conn, class Class, gone <-chan struct{}) {
+	var out, body, scratch []byte
+	pull := class == Data || class == Ack
+	for {
+		sent := false
+		out = out[:0]
+		if pull {
+			if body = p.mux.handler.Next(p.id, class, body[:0]); len(body) > 0 {
+				out, scratch = appendFrame(out, body, scratch, class == Data)
+			}
+		} else {
+			for _, f := range p.take(class) {
+				out, scratch = appendFrame(out, f, scratch, class == Bulk)
+			}
+		}
+		if len(out) > 0 {
+			_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if _, err := c.Write(out); err != nil {
+				return
+			}
+			sent = true
+			if cap(out) > 4<<20 {
+				out, body, scratch = nil, nil, nil
+			}
+		}
+		if sent {
+			select {
+			case <-gone:
+				return
+			default:
+				continue
+			}
+		}
+		select {
+		case <-p.queues[class].signal:
+		case <-gone:
+			return
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
