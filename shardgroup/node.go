@@ -1,6 +1,11 @@
 package shardgroup
 
 import (
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -11,111 +16,200 @@ import (
 // Upcalls of multiraft, Tick, Pump, OnControl and the calls that make or drop
 // replicas come from one thread; everything else may come from any goroutine.
 type Node struct {
-	cfg Config
+	cfg    Config
+	ctl    Control
+	out    Out
+	pool   *pool
+	seqMax uint64
+
+	groups []atomic.Pointer[Replica] // by GroupID
+	list   atomic.Pointer[[]*Replica]
+	lanes  atomic.Pointer[[]*lane] // by peer
+	lanesM sync.Mutex              // makes lanes
+
+	tailBytes atomic.Int64
+	waiting   atomic.Int64 // tickets
+	nextSess  atomic.Uint32
+	nextXfer  atomic.Uint64
+	wall      atomic.Int64 // wall time without leaps
+	timeMax   atomic.Int64 // highest shard time a takeover started from
+	lastTick  time.Duration
+	lastLaps  time.Duration // of TICK frames
+	kicked    []*Replica    // have something for Pump
 }
+
+// newEpochAt is the sequence number at which a holder opens a new epoch for itself.
+const newEpochAt = 1<<shardmap.SeqBits - 1<<24
 
 // NewNode makes a node without replicas.
 func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 	cfg, err := cfg.withDefaults()
-	return &Node{cfg: cfg}, err
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
+	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
+	n.groups = make([]atomic.Pointer[Replica], cfg.Layout.Groups+1)
+	n.list.Store(&[]*Replica{})
+	n.lanes.Store(&[]*lane{})
+	return n, nil
 }
 
 // Create makes the replica of a group that is founded now, together with
 // multiraft's Core.Create: its shards are empty and whole.
-func (n *Node) Create(g shardmap.GroupID, role multiraft.Role) *Replica { return nil }
+func (n *Node) Create(g shardmap.GroupID, role multiraft.Role) *Replica { return n.add(g, role, true) }
 
 // Join makes the replica of a group that exists elsewhere, or that this node had
 // before it restarted: nothing in it is whole until it is filled or opens.
-func (n *Node) Join(g shardmap.GroupID, role multiraft.Role) *Replica { return nil }
+func (n *Node) Join(g shardmap.GroupID, role multiraft.Role) *Replica { return n.add(g, role, false) }
+
+func (n *Node) add(g shardmap.GroupID, role multiraft.Role, whole bool) *Replica {
+	if int(g) >= len(n.groups) || g == shardmap.MetaGroup {
+		return nil
+	}
+	r := newReplica(n, g, role, whole)
+	n.groups[g].Store(r)
+	n.relist()
+	for _, l := range *n.lanes.Load() {
+		if l.conn.Load() != 0 {
+			r.laneUp(l)
+		}
+	}
+	return r
+}
 
 // Drop forgets a replica and its data; a lease it holds must have been released.
-func (n *Node) Drop(g shardmap.GroupID) {}
+func (n *Node) Drop(g shardmap.GroupID) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.take = nil
+	r.close("replica dropped")
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.in = inSession{}
+		s.ring.reset(s, 0)
+		s.m.Reset()
+		s.whole = false
+		s.mu.Unlock()
+	}
+	r.mu.Unlock()
+	n.groups[g].Store(nil)
+	n.relist()
+}
+
+func (n *Node) relist() {
+	var list []*Replica
+	for g := range n.groups {
+		if r := n.groups[g].Load(); r != nil {
+			list = append(list, r)
+		}
+	}
+	n.list.Store(&list)
+}
+
+// all is every replica, by group.
+func (n *Node) all() []*Replica { return *n.list.Load() }
 
 // Replica is this node's replica of a group, nil when there is none.
-func (n *Node) Replica(g shardmap.GroupID) *Replica { return nil }
+func (n *Node) Replica(g shardmap.GroupID) *Replica {
+	if int(g) >= len(n.groups) {
+		return nil
+	}
+	return n.groups[g].Load()
+}
 
 // ReplicaOf is this node's replica of the group that a shard belongs to.
-func (n *Node) ReplicaOf(s shardmap.ShardID) *Replica { return nil }
+func (n *Node) ReplicaOf(s shardmap.ShardID) *Replica {
+	if int(s) >= n.cfg.Layout.Shards {
+		return nil
+	}
+	return n.groups[n.cfg.Layout.GroupOf(s)].Load()
+}
 
-// Seal implements multiraft.Data.
-func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Member, now multiraft.Instant) []byte {
+// laneTo is the lane to a peer; it is made when it is first asked for.
+func (n *Node) laneTo(peer shardmap.NodeID) *lane {
+	if l := findLane(*n.lanes.Load(), peer); l != nil {
+		return l
+	}
+	n.lanesM.Lock()
+	defer n.lanesM.Unlock()
+	old := *n.lanes.Load()
+	if l := findLane(old, peer); l != nil {
+		return l
+	}
+	l := newLane(n, peer)
+	lanes := append(append([]*lane(nil), old...), l)
+	sort.Slice(lanes, func(i, j int) bool { return lanes[i].peer < lanes[j].peer })
+	n.lanes.Store(&lanes)
+	return l
+}
+
+func findLane(lanes []*lane, peer shardmap.NodeID) *lane {
+	i := sort.Search(len(lanes), func(i int) bool { return lanes[i].peer >= peer })
+	if i < len(lanes) && lanes[i].peer == peer {
+		return lanes[i]
+	}
 	return nil
 }
 
-// Sealed implements multiraft.Data.
-func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Member, role multiraft.Role, state []byte, now multiraft.Instant) {
-}
-
-// GateOpen implements multiraft.Data.
-func (n *Node) GateOpen(g shardmap.GroupID, b multiraft.Ballot, now multiraft.Instant) {}
-
-// LeaseClosed implements multiraft.Data.
-func (n *Node) LeaseClosed(g shardmap.GroupID, b multiraft.Ballot, reason string, now multiraft.Instant) {
-}
-
-// LeaderChanged implements multiraft.Data.
-func (n *Node) LeaderChanged(g shardmap.GroupID, leader shardmap.NodeID, term uint64, now multiraft.Instant) {
-}
-
-// Applied implements multiraft.Data.
-func (n *Node) Applied(g shardmap.GroupID, index uint64, data []byte, now multiraft.Instant) {}
-
-// ConfigApplied implements multiraft.Data.
-func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now multiraft.Instant) {}
-
-// StateSnapshot implements multiraft.Data.
-func (n *Node) StateSnapshot(g shardmap.GroupID) []byte { return nil }
-
-// StateRestore implements multiraft.Data.
-func (n *Node) StateRestore(g shardmap.GroupID, state []byte, now multiraft.Instant) {}
-
-// Healthy implements multiraft.Data.
-func (n *Node) Healthy(g shardmap.GroupID) bool { return true }
-
-// Ceiling implements multiraft.Data.
-func (n *Node) Ceiling() int64 { return 0 }
-
-// CeilingAcked implements multiraft.Data.
-func (n *Node) CeilingAcked(peer shardmap.NodeID, h int64) {}
-
-// CeilingHeard implements multiraft.Data.
-func (n *Node) CeilingHeard(peer shardmap.NodeID, h int64) {}
-
 // Tick lets time pass: tail bounds, ticket deadlines, takeovers, Admit, Seats and
 // Exposure proposals, TICK frames. Every 10 ms or so; it ends with a Pump.
-func (n *Node) Tick(now multiraft.Instant) {}
+func (n *Node) Tick(now multiraft.Instant) {
+	n.keepTime(now)
+	waiting := n.waiting.Load() > 0
+	for _, r := range n.all() {
+		if waiting {
+			r.expire(now.Mono)
+		}
+		if r.take != nil || r.leads.Load() {
+			r.tick(now)
+		}
+	}
+	if now.Mono-n.lastLaps >= n.cfg.TickEvery && n.leadsAny() {
+		n.lastLaps = now.Mono
+		for _, l := range *n.lanes.Load() {
+			l.tickDue.Store(true)
+			l.wakeData()
+		}
+	}
+	n.Pump(now)
+}
+
+func (n *Node) leadsAny() bool {
+	for _, r := range n.all() {
+		if r.leads.Load() {
+			return true
+		}
+	}
+	return false
+}
 
 // Pump carries out what the upcalls since the last Pump decided (proposals, lease
 // openings, transfers). Call it after every call into multiraft's Core that may
 // have made upcalls, and after OnControl; it costs nothing when there is nothing.
-func (n *Node) Pump(now multiraft.Instant) {}
-
-// LaneUp says that the data connection to a peer and the ack connection back are
-// up. conn rises with every connection of this ordered pair, restarts of this
-// node included (incarnation counter << 32 | n will do).
-func (n *Node) LaneUp(peer shardmap.NodeID, conn uint64, now multiraft.Instant) {}
-
-// LaneDown says that connection conn to the peer is gone.
-func (n *Node) LaneDown(peer shardmap.NodeID, conn uint64, now multiraft.Instant) {}
-
-// NextData appends the next frame for the peer's data connection to buf[:0];
-// empty when there is nothing to send. One caller per peer at a time.
-func (n *Node) NextData(peer shardmap.NodeID, buf []byte, now multiraft.Instant) []byte { return nil }
-
-// OnData brings a frame of the peer's data connection conn; frames of one
-// connection in order.
-func (n *Node) OnData(peer shardmap.NodeID, conn uint64, frame []byte, now multiraft.Instant) error {
-	return nil
+func (n *Node) Pump(now multiraft.Instant) {
+	for len(n.kicked) > 0 {
+		list := n.kicked
+		n.kicked = nil
+		for _, r := range list {
+			r.kicked = false
+			r.pump(now)
+		}
+	}
 }
 
-// NextAck appends the next frame for the ack connection that belongs to the
-// peer's data connection; empty when there is nothing to say.
-func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) []byte { return nil }
-
-// OnAck brings a frame of the ack connection that belongs to our data connection conn.
-func (n *Node) OnAck(peer shardmap.NodeID, conn uint64, frame []byte, now multiraft.Instant) error {
-	return nil
+// kick says that a replica has something for Pump.
+func (r *Replica) kick() {
+	if !r.kicked {
+		r.kicked = true
+		r.n.kicked = append(r.n.kicked, r)
+	}
 }
 
-// OnControl brings a frame that the peer's node gave to Out.Control.
-func (n *Node) OnControl(peer shardmap.NodeID, frame []byte, now multiraft.Instant) error { return nil }
+func raise(a *atomic.Int64, v int64) {
+	for old := a.Load(); v > old && !a.CompareAndSwap(old, v); old = a.Load() {
+	}
+}

@@ -1,89 +1,246 @@
 package shardgroup
 
 import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
 )
 
 // Replica is this node's copy of one group.
-type Replica struct{}
+type Replica struct {
+	n      *Node
+	g      shardmap.GroupID
+	first  shardmap.ShardID
+	shards []*shard // immutable
 
-// Admission says under what an operation was admitted.
-type Admission struct {
-	Lease   Lease            // check it once more before the reply leaves
-	Version shardmap.Version // of the write; for reads and no-ops the shard's position
-	Holder  shardmap.NodeID  // with ErrMoved
-	Wake    uint64           // with ErrParked and ErrDelayed
+	wakeSeq   atomic.Uint64
+	holder    atomic.Uint32 // node that serves, as far as is known here
+	leads     atomic.Bool
+	loading   atomic.Bool // a takeover is past its deadline
+	renew     atomic.Bool // sequence numbers run out: a new epoch is due
+	ceiling   atomic.Int64
+	tailBytes atomic.Int64
+	oldFill   atomic.Uint32 // seat whose old copy is being overwritten (L9)
+
+	mu       sync.Mutex // guards the rest
+	role     multiraft.Role
+	line     lineage
+	cfg      multiraft.GroupConfig
+	promised multiraft.Ballot
+	sealer   multiraft.Member // whom promised was promised to
+	heard    int64            // highest ceiling of former holders
+	gate     multiraft.Ballot // the last one whose holds are waited out
+	take     *takeover
+	lead     *leading
+	target   []shardmap.NodeID // wanted seats
+	kicked   bool
 }
 
-// Get looks a key up at the leaseholder. The value is appended to dst: nothing
-// of the shard is touched after the call. The reply needs a fresh lease check.
-func (r *Replica) Get(s shardmap.ShardID, key, dst []byte, now multiraft.Instant) (val statemachine.Value, found bool, a Admission, err error) {
-	return
+// leading is what a leaseholder keeps per group.
+type leading struct {
+	ballot multiraft.Ballot
+	epoch  uint32
+	lease  Lease
+	parked bool
+
+	joint    []multiraft.Member // seats proposed and not decided
+	proposed *entry             // the one control entry under way
+	at       time.Duration      // when
+	mark     uint64             // of the last Exposure
+	offering mask               // solo off was proposed: the bound is in force
 }
 
-// Do executes a command at the leaseholder. level only decides whether a write is
-// refused for lack of seats; to wait for acks, give Admission.Version to Await.
-func (r *Replica) Do(s shardmap.ShardID, c *statemachine.Command, level Level, res *statemachine.Result, now multiraft.Instant) (Admission, error) {
-	return Admission{}, nil
+func newReplica(n *Node, g shardmap.GroupID, role multiraft.Role, whole bool) *Replica {
+	per := n.cfg.Layout.ShardsPerGroup()
+	r := &Replica{n: n, g: g, role: role, first: n.cfg.Layout.FirstShard(g)}
+	r.line.shards = per
+	r.ceiling.Store(math.MaxInt64)
+	for i := range per {
+		r.shards = append(r.shards, &shard{
+			r: r, n: n, pool: n.pool, id: r.first + shardmap.ShardID(i), idx: i, whole: whole,
+			m: statemachine.New(statemachine.Config{
+				HashKey: n.cfg.Secret, BudgetBytes: n.cfg.BudgetBytes, ValueBytesMax: n.cfg.ValueBytesMax,
+			}),
+		})
+	}
+	return r
 }
 
-// Await registers a ticket of a write that Do admitted under lease l. It answers
-// at once when it can; Waiting means that Out.Due will be called exactly once.
-func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome { return Unknown }
-
-// Holding counts the whole seats besides the holder that hold v: WAIT's number.
-// false when this node does not serve the shard under lease l any more.
-func (r *Replica) Holding(l Lease, s shardmap.ShardID, v shardmap.Version) (int, bool) {
-	return 0, false
+// shard finds a shard of the group; nil when it is of another.
+func (r *Replica) shard(id shardmap.ShardID) *shard {
+	if r == nil || id < r.first || int(id-r.first) >= len(r.shards) {
+		return nil
+	}
+	return r.shards[id-r.first]
 }
 
-// Head is the position of a shard that this node serves, and its lease.
-func (r *Replica) Head(s shardmap.ShardID) (shardmap.Version, Lease, bool) { return 0, nil, false }
+func (r *Replica) isWitness() bool { return r.role == multiraft.RoleWitness }
 
-// Verdict judges a version (AEGIS.CHECK). Lost may be said by anyone; the rest
-// needs the holder: Admission.Lease must be checked afresh, or ErrMoved is returned.
-func (r *Replica) Verdict(s shardmap.ShardID, v shardmap.Version, now multiraft.Instant) (Verdict, Admission, error) {
-	return 0, Admission{}, nil
+// away says where the group is served instead.
+func (r *Replica) away() (Admission, error) {
+	a := Admission{Wake: r.wakeSeq.Load(), Holder: shardmap.NodeID(r.holder.Load())}
+	switch {
+	case a.Holder != 0 && a.Holder != r.n.cfg.Self.Node:
+		return a, ErrMoved
+	case r.loading.Load():
+		return a, ErrLoading
+	}
+	return a, ErrParked
 }
 
-// Len is the number of keys of the group's shards here.
-func (r *Replica) Len() int { return 0 }
+// wake lets parked and delayed operations try again.
+func (r *Replica) wake() {
+	r.wakeSeq.Add(1)
+	r.n.out.Wake(r.g)
+}
 
 // WakeSeq rises whenever parked or delayed operations should be tried again.
-func (r *Replica) WakeSeq() uint64 { return 0 }
+func (r *Replica) WakeSeq() uint64 { return r.wakeSeq.Load() }
 
 // Lease is the lease this replica serves under, nil when it does not.
-func (r *Replica) Lease() Lease { return nil }
+func (r *Replica) Lease() Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead == nil {
+		return nil
+	}
+	return r.lead.lease
+}
 
 // Holder is the node that serves the group as far as this replica knows, 0 unknown.
-func (r *Replica) Holder() shardmap.NodeID { return 0 }
+func (r *Replica) Holder() shardmap.NodeID { return shardmap.NodeID(r.holder.Load()) }
 
-// Filled reports whether the node's copy is whole, acked in the own epoch up to
-// all that was ever answered, and compared by digest: it may take a seat (L7).
-func (r *Replica) Filled(node shardmap.NodeID) bool { return false }
+// promise takes a higher ballot: what was served or followed before ends here
+// (F4). The caller holds mu.
+func (r *Replica) promise(b multiraft.Ballot, sealer multiraft.Member, now multiraft.Instant) {
+	r.close("sealed by a higher ballot")
+	if r.take != nil && r.take.ballot.Less(b) {
+		r.endTake()
+	}
+	if r.sealer.Node != 0 && r.sealer.Node != r.n.cfg.Self.Node {
+		r.heard = max(r.heard, r.n.laneTo(r.sealer.Node).ceilingHeard.Load())
+	}
+	r.promised, r.sealer = b, sealer
+	r.holder.Store(0)
+	for _, s := range r.shards {
+		s.mu.Lock()
+		if !mutant.Is("no-seal") && !mutant.Is("stale-chunk-accepted") {
+			s.in, s.xfer = inSession{}, 0
+		}
+		s.mu.Unlock()
+	}
+}
 
-// SetSeats says which nodes should have seats. The holder drives the group there
-// one Seats entry at a time, each as soon as the newcomers are Filled (L8).
-func (r *Replica) SetSeats(nodes []shardmap.NodeID) {}
+// close ends the leaseholder's part (L10): waiters hear that the outcome is
+// unknown, sessions stop. The caller holds mu.
+func (r *Replica) close(why string) {
+	if r.lead == nil {
+		return
+	}
+	e := Event{Kind: EventClosed, Group: r.g, Epoch: r.lead.epoch, Node: r.n.cfg.Self.Node, Detail: why}
+	r.lead = nil
+	r.leads.Store(false)
+	r.renew.Store(false)
+	r.oldFill.Store(0)
+	if r.Holder() == r.n.cfg.Self.Node {
+		r.holder.Store(0)
+	}
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.close()
+		s.mu.Unlock()
+	}
+	r.n.out.Event(e)
+	r.wake()
+}
 
-// SetBudget changes the byte budget of each shard copy. At the holder shrinking
-// evicts in bounded steps; followers follow its records.
-func (r *Replica) SetBudget(bytes int64) {}
+func (s *shard) close() {
+	s.lease, s.parked, s.delayed, s.soloOn, s.urgent = nil, false, false, false, false
+	s.setHeld(s.ring.end)
+	for _, f := range s.followers {
+		f.endFill()
+	}
+	s.followers = nil
+	for _, t := range s.tickets {
+		s.done(t, Unknown)
+	}
+	s.tickets = nil
+}
 
-// Park holds new operations back for a planned move; false when not serving.
-func (r *Replica) Park(now multiraft.Instant) bool { return false }
+// expire gives back tickets whose deadline has passed.
+func (r *Replica) expire(now time.Duration) {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		if len(s.tickets) > 0 {
+			s.expire(now)
+		}
+		s.mu.Unlock()
+	}
+}
 
-// Unpark lets operations in again after a move that did not happen.
-func (r *Replica) Unpark(now multiraft.Instant) {}
+// streamsTo says whether a node has a data replica of the group. The caller holds mu.
+func (r *Replica) streamsTo(node shardmap.NodeID) bool {
+	return node != r.n.cfg.Self.Node && streams(r.cfg, node)
+}
 
-// Flushed reports whether the node has everything: parked, and its whole copy
-// acked at the head of every shard. Then multiraft may hand the lease over.
-func (r *Replica) Flushed(node shardmap.NodeID) bool { return false }
+func streams(c multiraft.GroupConfig, node shardmap.NodeID) bool {
+	for _, ds := range [...][]multiraft.ReplicaDesc{c.Voters, c.Outgoing, c.Learners} {
+		for _, d := range ds {
+			if d.Node == node && d.Role != multiraft.RoleWitness {
+				return true
+			}
+		}
+	}
+	return false
+}
 
-// Successors lists the seats that are whole and closest to the head, best first.
-func (r *Replica) Successors() []shardmap.NodeID { return nil }
+// laneUp greets a peer that can be reached again.
+func (r *Replica) laneUp(l *lane) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead != nil && r.streamsTo(l.peer) {
+		l.greetGroup(r.g)
+	}
+}
 
-// Status describes the replica.
-func (r *Replica) Status(now multiraft.Instant) Status { return Status{} }
+// laneDown ends the sessions with a peer; what it acked counts no more.
+func (r *Replica) laneDown(l *lane) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.dismiss(l)
+		s.mu.Unlock()
+	}
+}
+
+// greetAll begins a session with every follower that can be reached. The caller holds mu.
+func (r *Replica) greetAll() {
+	for _, l := range *r.n.lanes.Load() {
+		if l.conn.Load() != 0 && r.streamsTo(l.peer) {
+			l.greetGroup(r.g)
+		}
+	}
+}
+
+// setQuorum tells the shards what the seats are now. The caller holds mu.
+func (r *Replica) setQuorum() {
+	q := &quorum{self: r.n.cfg.Self.Node, seats: slices.Clone(r.line.seats)}
+	q.short = len(q.seats) < writeQuorum(r.n.cfg.Factor)
+	if r.lead != nil {
+		q.joint = r.lead.joint
+	}
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.q = q
+		s.advance()
+		s.mu.Unlock()
+	}
+}

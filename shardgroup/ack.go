@@ -1,0 +1,226 @@
+package shardgroup
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// acks are the positions that the seats hold, sorted downward, the holder's own
+// among them; 0 for a seat whose word does not count now.
+type acks struct {
+	pos [maxSeats]shardmap.Version
+	n   int
+}
+
+// collect takes the positions of a set of seats (L3): only whole copies of the
+// admitted incarnation that acked in the holder's own epoch count.
+func (s *shard) collect(seats []multiraft.Member) (a acks) {
+	for _, m := range seats {
+		p := shardmap.Version(0)
+		if m.Node == s.q.self {
+			p = s.m.Position()
+		} else if f := s.follower(m.Node); f != nil && f.whole && f.inc == m.Inc && f.acked.Epoch() == s.epoch {
+			p = f.acked
+		}
+		a.pos[a.n] = p
+		a.n++
+	}
+	slices.SortFunc(a.pos[:a.n], func(x, y shardmap.Version) int {
+		if x > y {
+			return -1
+		}
+		return 1
+	})
+	return a
+}
+
+// at is the k-th largest position (from 1), 0 when there are not so many.
+func (a *acks) at(k int) shardmap.Version {
+	if k < 1 || k > a.n {
+		return 0
+	}
+	return a.pos[k-1]
+}
+
+func (a *acks) held() shardmap.Version {
+	w := writeQuorum(a.n)
+	if mutant.Is("ack-before-majority") {
+		w--
+	}
+	return a.at(w)
+}
+
+// advance recomputes held after an ack or a change of seats and answers tickets.
+func (s *shard) advance() {
+	if !s.serving() {
+		return
+	}
+	now := s.collect(s.q.seats)
+	h := now.held()
+	joint := acks{}
+	if s.q.joint != nil && !mutant.Is("seats-without-joint-count") {
+		joint = s.collect(s.q.joint)
+		h = min(h, joint.held())
+	}
+	if h > s.held {
+		s.raiseHeld(h)
+	}
+	if len(s.tickets) > 0 {
+		s.answer(h, &now, &joint)
+	}
+}
+
+// raiseHeld moves held up to h and its ring offset with it.
+func (s *shard) raiseHeld(h shardmap.Version) {
+	s.held = h
+	off := max(s.heldOff, s.ring.start())
+	for off < s.ring.end {
+		run := s.ring.from(off)
+		if versionOf(run) > h {
+			break
+		}
+		off += uint64(statemachine.RecordSize(run))
+	}
+	s.setHeld(off)
+	if s.delayed {
+		s.delayed = false
+		s.r.wake()
+	}
+}
+
+// answer gives the due tickets back (L4). h is what W seats hold now.
+func (s *shard) answer(h shardmap.Version, now, joint *acks) {
+	keep := s.tickets[:0]
+	s.urgent = false
+	for _, t := range s.tickets {
+		if s.reached(&t, h, now, joint) {
+			s.done(t, Acked)
+			continue
+		}
+		keep = append(keep, t)
+		s.urgent = true
+	}
+	s.tickets = keep
+}
+
+// reached says whether a ticket's level is reached, and remembers what was answered.
+func (s *shard) reached(t *Ticket, h shardmap.Version, now, joint *acks) bool {
+	if mutant.Is("M06") {
+		return true
+	}
+	var p shardmap.Version
+	switch t.Level {
+	case Majority:
+		p = h
+	case All:
+		if p = now.at(now.n); joint.n > 0 {
+			p = min(p, joint.at(joint.n))
+		}
+	case Seats:
+		return s.holding(t.Version) >= t.Need
+	default:
+		return true
+	}
+	if p.Epoch() != s.epoch || p < t.Version {
+		return false
+	}
+	s.answered = max(s.answered, t.Version)
+	return true
+}
+
+// holding counts the whole seats besides the holder that hold v.
+func (s *shard) holding(v shardmap.Version) int {
+	n := 0
+	for _, m := range s.q.seats {
+		if m.Node == s.q.self {
+			continue
+		}
+		if f := s.follower(m.Node); f != nil && f.whole && f.inc == m.Inc && f.acked.Epoch() == s.epoch && f.acked >= v {
+			n++
+		}
+	}
+	return n
+}
+
+// done gives a ticket back.
+func (s *shard) done(t Ticket, o Outcome) {
+	s.n.waiting.Add(-1)
+	s.n.out.Due(t, o)
+}
+
+// maxTickets bounds what waits on one shard; beyond it a ticket is pending at once.
+const maxTickets = 1 << 16
+
+// Await registers a ticket of a write that Do admitted under lease l. It answers
+// at once when it can; Waiting means that Out.Due will be called exactly once.
+func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome {
+	s := r.shard(t.Shard)
+	if s == nil {
+		return Unknown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil || s.lease != l {
+		return Unknown
+	}
+	seats, joint := s.collect(s.q.seats), acks{}
+	h := seats.held()
+	if s.q.joint != nil {
+		joint = s.collect(s.q.joint)
+		h = min(h, joint.held())
+	}
+	switch {
+	case s.reached(&t, h, &seats, &joint):
+		return Acked
+	case t.Deadline != 0 && t.Deadline <= now.Mono, len(s.tickets) >= maxTickets:
+		return Pending
+	}
+	s.tickets = append(s.tickets, t)
+	s.n.waiting.Add(1)
+	s.urgent = true
+	return Waiting
+}
+
+// expire gives back the tickets whose deadline has passed: pending, not undone.
+func (s *shard) expire(now time.Duration) {
+	keep := s.tickets[:0]
+	for _, t := range s.tickets {
+		if t.Deadline != 0 && t.Deadline <= now {
+			s.done(t, Pending)
+			continue
+		}
+		keep = append(keep, t)
+	}
+	s.tickets = keep
+}
+
+// Holding counts the whole seats besides the holder that hold v: WAIT's number.
+// false when this node does not serve the shard under lease l any more.
+func (r *Replica) Holding(l Lease, id shardmap.ShardID, v shardmap.Version) (int, bool) {
+	s := r.shard(id)
+	if s == nil {
+		return 0, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil || s.lease != l {
+		return 0, false
+	}
+	return s.holding(v), true
+}
+
+// Head is the position of a shard that this node serves, and its lease.
+func (r *Replica) Head(id shardmap.ShardID) (shardmap.Version, Lease, bool) {
+	s := r.shard(id)
+	if s == nil {
+		return 0, nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m.Position(), s.lease, s.lease != nil
+}

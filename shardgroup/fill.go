@@ -1,0 +1,142 @@
+package shardgroup
+
+import (
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+)
+
+// fillsPerPeer bounds the bulk transfers to one peer: each pins nothing, but the
+// ring must reach back to where the oldest began.
+const fillsPerPeer = 4
+
+// startFill decides that a follower is to be filled; beginFill begins it.
+func (s *shard) startFill(f *follower) {
+	f.endFill()
+	f.mode, f.whole, f.asked = modeBegin, false, nil
+	f.lane.markData(s.id)
+}
+
+// endFill gives the place among the transfers of its lane back.
+func (f *follower) endFill() {
+	if f.filling {
+		f.filling = false
+		f.lane.fills.Add(-1)
+	}
+}
+
+// beginFill announces a bulk transfer, if it may begin now: at most one seat of a
+// group is filled while it still holds an old copy (L9), and only a few at a time
+// to one peer. Tick asks again.
+func (s *shard) beginFill(f *follower, w *writer) bool {
+	if f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
+		return false
+	}
+	f.filling = true
+	f.lane.fills.Add(1)
+	f.xfer = s.n.nextXfer.Add(1)
+	f.off, f.lo, f.chunked, f.mode = s.ring.end, 0, false, modeFill
+	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor})
+	return true
+}
+
+// mayFill keeps L9: an old copy of a seat is worth something until it is
+// overwritten, so the group's other old copies wait.
+func (r *Replica) mayFill(f *follower) bool {
+	if !f.old {
+		return true
+	}
+	node := uint32(f.lane.peer)
+	return r.oldFill.CompareAndSwap(0, node) || r.oldFill.Load() == node
+}
+
+// composeFill sends the next hash range, or the end when all ranges and all
+// records have been sent. The cursor is at the head, or behind it: every record
+// above what the chunk shows goes out after the chunk.
+func (s *shard) composeFill(f *follower, w *writer) {
+	if f.chunked {
+		if f.off == s.ring.end {
+			s.m.Settle()
+			w.fillEnd(&fillEnd{
+				dataHead: s.headFor(f), xfer: f.xfer,
+				end: s.m.Position(), time: s.m.Time(), digest: s.m.Digest(),
+			})
+			f.mode = modeTail
+		}
+		return
+	}
+	at := w.open(msgChunk)
+	w.head(s.headFor(f))
+	w.u64(f.xfer)
+	w.u64(f.lo)
+	hiAt := len(w.b)
+	w.u64(0)
+	var hi uint64
+	w.b, hi = s.m.Chunk(f.lo, s.n.cfg.FillBytes, w.b)
+	hole := writer{b: w.b[:hiAt]}
+	hole.u64(hi)
+	w.shut(at)
+	f.chunked = hi == ^uint64(0)
+	f.lo = hi + 1
+}
+
+// onFillBegin gives the copy's claim up before the first chunk is touched (F5).
+func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
+	r := n.ReplicaOf(m.shard)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := n.listening(l, conn, m.dataHead)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if cut, known := r.line.cut(s.idx, s.m.Position()); s.whole && (!known || cut < s.m.Position()) {
+		s.rollback(cut)
+	}
+	s.xfer = m.xfer
+	if mutant.Is("mark-after-first-chunk") {
+		return
+	}
+	s.whole, s.floor = false, m.floor
+	s.rebase(m.start)
+	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
+	l.markAck(s.id, false)
+}
+
+// onChunk replaces a hash range, if it is of the transfer under way.
+func (n *Node) onChunk(l *lane, conn uint64, m *chunk) {
+	s := n.listening(l, conn, m.dataHead)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if (s.xfer != m.xfer || s.whole) && !mutant.Is("stale-chunk-accepted") && !mutant.Is("mark-after-first-chunk") {
+		return
+	}
+	if s.m.ReplaceRange(m.lo, m.hi, m.entries) != nil {
+		s.doubt("chunk does not fit")
+		l.markAck(s.id, true)
+	}
+}
+
+// onFillEnd makes the copy whole if it is where the holder's is and agrees with it (F5, F7).
+func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
+	s := n.listening(l, conn, m.dataHead)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if s.xfer != m.xfer {
+		return
+	}
+	s.xfer = 0
+	s.m.AdvanceTime(m.time)
+	s.m.Settle()
+	if s.m.Position() != m.end || s.m.Digest() != m.digest {
+		s.doubt("filled copy differs")
+	} else {
+		s.whole, s.matched = true, true
+	}
+	l.markAck(s.id, true)
+}

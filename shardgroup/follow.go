@@ -1,0 +1,298 @@
+package shardgroup
+
+import (
+	"encoding/binary"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// OnData brings a frame of the peer's data connection conn; frames of one
+// connection in order. Frames of a lower connection number are dropped.
+func (n *Node) OnData(peer shardmap.NodeID, conn uint64, frame []byte, now multiraft.Instant) error {
+	l := n.laneTo(peer)
+	l.recv.Lock()
+	defer l.recv.Unlock()
+	if old := l.inConn.Load(); conn < old {
+		return nil
+	} else if conn > old {
+		l.inConn.Store(conn)
+		l.assembly, l.want = nil, 0
+	}
+	if len(frame) < frameHead || frame[0] != frameFormat {
+		return ErrFrame
+	}
+	body := frame[frameHead:]
+	switch frame[1] {
+	case frameMessages:
+		return n.messages(l, conn, body, now)
+	case frameFirst:
+		if len(body) < 4 || binary.BigEndian.Uint32(body) > messageMax {
+			return ErrFrame
+		}
+		l.want, l.assembly = int(binary.BigEndian.Uint32(body)), append([]byte(nil), body[4:]...)
+	case framePart:
+		if l.want == 0 {
+			return ErrFrame
+		}
+		l.assembly = append(l.assembly, body...)
+	default:
+		return ErrFrame
+	}
+	if len(l.assembly) < l.want {
+		return nil
+	}
+	whole := l.assembly
+	l.assembly, l.want = nil, 0
+	return n.messages(l, conn, whole, now)
+}
+
+// messages takes the messages of a frame one by one.
+func (n *Node) messages(l *lane, conn uint64, b []byte, now multiraft.Instant) error {
+	for len(b) > 0 {
+		if len(b) < messageHead || uint32(len(b)-messageHead) < binary.BigEndian.Uint32(b[1:]) {
+			return ErrFrame
+		}
+		end := messageHead + int(binary.BigEndian.Uint32(b[1:]))
+		r := reader{b: b[messageHead:end]}
+		if err := n.message(l, conn, msgKind(b[0]), &r, now); err != nil {
+			return err
+		}
+		b = b[end:]
+	}
+	return nil
+}
+
+func (n *Node) message(l *lane, conn uint64, kind msgKind, r *reader, now multiraft.Instant) error {
+	switch kind {
+	case msgHello:
+		if h := r.hello(); !r.bad {
+			n.onHello(l, conn, &h, now)
+		}
+	case msgBatch:
+		if m := r.batch(); !r.bad {
+			n.onBatch(l, conn, &m)
+		}
+	case msgAsk:
+		if m := r.ask(); !r.bad {
+			n.onAsk(l, conn, &m)
+		}
+	case msgRevert:
+		if m := r.revert(); !r.bad {
+			n.onRevert(l, conn, &m)
+		}
+	case msgFillBegin:
+		if m := r.fillBegin(); !r.bad {
+			n.onFillBegin(l, conn, &m)
+		}
+	case msgChunk:
+		if m := r.chunk(); !r.bad {
+			n.onChunk(l, conn, &m)
+		}
+	case msgFillEnd:
+		if m := r.fillEnd(); !r.bad {
+			n.onFillEnd(l, conn, &m)
+		}
+	case msgTick:
+		n.onTick(l, conn, r)
+	default:
+		return ErrFrame
+	}
+	if r.bad {
+		return ErrFrame
+	}
+	return nil
+}
+
+// onHello begins to listen to a holder (F1). A Hello of a higher ballot counts as
+// a Seal; one of a lower ballot is of a holder that is past.
+func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
+	r := n.Replica(h.group)
+	if r == nil || r.isWitness() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h.ballot.Less(r.promised) {
+		return
+	}
+	if r.promised.Less(h.ballot) {
+		r.promise(h.ballot, multiraft.Member{Node: l.peer, Inc: h.from}, now)
+	}
+	r.holder.Store(uint32(l.peer))
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
+		s.xfer, s.asked, s.gap, s.matched, s.broken = 0, false, false, false, false
+		s.mu.Unlock()
+	}
+	r.wake()
+	l.states.set(int(h.group))
+	l.wakeAck(true)
+}
+
+// listening is the shard that a message is for, locked, if it is of the session
+// that the shard listens to (F1); nil otherwise.
+func (n *Node) listening(l *lane, conn uint64, h dataHead) *shard {
+	r := n.ReplicaOf(h.shard)
+	if r == nil {
+		return nil
+	}
+	s := r.shard(h.shard)
+	s.mu.Lock()
+	in := &s.in
+	if in.lane == l && in.conn == conn && in.sess == h.sess && in.ballot == h.ballot {
+		return s
+	}
+	if mutant.Is("no-seal") && !s.serving() && !h.ballot.Less(in.ballot) {
+		return s
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// onBatch applies records (F2).
+func (n *Node) onBatch(l *lane, conn uint64, b *batch) {
+	s := n.listening(l, conn, b.dataHead)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	s.headSeen = max(s.headSeen, b.head)
+	if s.play(b.records, !s.whole) && b.time != 0 {
+		s.m.AdvanceTime(b.time)
+		s.m.Sweep(sweepStep)
+	}
+	l.markAck(s.id, b.urgent)
+}
+
+// sweepStep bounds how many dead keys one step removes under the shard's mutex.
+const sweepStep = 128
+
+// play applies encoded records that follow the position and keeps them in the
+// ring; it stops at a gap or at what cannot be right.
+func (s *shard) play(buf []byte, filling bool) bool {
+	for len(buf) > 0 {
+		n := statemachine.RecordSize(buf)
+		if n < recordHead || n > len(buf) {
+			s.gap = true
+			return false
+		}
+		raw := buf[:n:n]
+		buf = buf[n:]
+		pos := s.m.Position()
+		if versionOf(raw) <= pos {
+			continue
+		}
+		if prevOf(raw) != pos && !mutant.Is("M11") && !mutant.Is("tail-across-a-hole-row") {
+			s.gap = true
+			return false
+		}
+		if err := s.playOne(raw, filling); err != nil {
+			s.doubt(err.Error())
+			return false
+		}
+		s.ring.add(s, raw)
+	}
+	return true
+}
+
+func (s *shard) playOne(raw []byte, filling bool) error {
+	if raw[recordOp] == opOpen {
+		if !checkOpen(raw) {
+			return statemachine.ErrBadRecord
+		}
+		s.m.SetPosition(versionOf(raw))
+		return nil
+	}
+	if _, err := statemachine.DecodeRecord(raw, &s.rec); err != nil {
+		return err
+	}
+	return s.m.Apply(&s.rec, filling)
+}
+
+// doubt gives up the copy's claim to be exact, and asks for a fill.
+func (s *shard) doubt(why string) {
+	s.broken = true
+	if s.whole {
+		s.whole = false
+		s.n.out.Event(Event{Kind: EventNotWhole, Group: s.r.g, Shard: s.id, Detail: why})
+	}
+}
+
+// NextAck appends the next frame for the ack connection that belongs to the
+// peer's data connection; empty when there is nothing to say.
+func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) []byte {
+	l := n.laneTo(peer)
+	w := writer{b: buf[:0]}
+	w.u8(frameFormat)
+	w.inc(n.cfg.Self.Inc)
+	w.u64(uint64(l.stamp.Load()))
+	l.ackAwake.Store(false)
+	room := func() bool { return len(w.b) < batchMax }
+	due := l.ackDue.Swap(false)
+	l.states.drain(func(g int) bool { n.composeState(l, shardmap.GroupID(g), &w); return room() })
+	if room() {
+		l.ackDirty.drain(func(id int) bool { n.composeAck(l, shardmap.ShardID(id), &w); return room() })
+	}
+	if len(w.b) == ackHead && !due {
+		return w.b[:0]
+	}
+	return w.b
+}
+
+// composeState answers a Hello with what this replica holds.
+func (n *Node) composeState(l *lane, g shardmap.GroupID, w *writer) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st := state{group: g, ballot: r.promised, shards: make([]copyState, 0, len(r.shards))}
+	for _, s := range r.shards {
+		s.mu.Lock()
+		if s.in.lane == l {
+			st.sess = s.in.sess
+			st.shards = append(st.shards, s.state())
+		}
+		s.mu.Unlock()
+	}
+	if len(st.shards) == len(r.shards) {
+		w.state(&st)
+	}
+}
+
+// composeAck states a shard's position, and its changed keys when they were asked for.
+func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
+	r := n.ReplicaOf(id)
+	if r == nil {
+		return
+	}
+	s := r.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in.lane != l {
+		return
+	}
+	if s.asked {
+		s.asked = false
+		k := keys{sess: s.in.sess, shard: id, cut: s.askedCut}
+		k.hashes, k.ok = s.changedAbove(s.askedCut)
+		w.keys(&k)
+		return
+	}
+	p := position{sess: s.in.sess, shard: id, pos: s.m.Position()}
+	for _, f := range [...]struct {
+		on  *bool
+		bit byte
+	}{{&s.whole, flagWhole}, {&s.gap, flagGap}, {&s.matched, flagMatched}, {&s.broken, flagBroken}} {
+		if *f.on {
+			p.flags |= f.bit
+		}
+	}
+	s.gap, s.matched, s.broken = false, false, false
+	w.position(p)
+}

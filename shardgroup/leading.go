@@ -1,0 +1,399 @@
+package shardgroup
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// serve begins to serve (T9): the own Open is applied. An Open whose lease is
+// closed by now opens nothing. The caller holds mu.
+func (r *Replica) serve(now multiraft.Instant) {
+	t, last := r.take, r.line.last()
+	if r.promised != t.ballot || last.holder != r.n.cfg.Self || last.ballot != t.ballot {
+		r.endTake()
+		return
+	}
+	lease := r.n.ctl.OpenLease(r.g, t.ballot)
+	if lease == nil {
+		r.endTake()
+		return
+	}
+	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
+	r.setCeiling()
+	for s := range r.shards {
+		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]))
+	}
+	r.endTake()
+	r.leads.Store(true)
+	r.holder.Store(uint32(r.n.cfg.Self.Node))
+	r.setSolo()
+	r.setQuorum()
+	r.greetAll()
+	r.n.out.Event(Event{
+		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(),
+	})
+	r.wake()
+}
+
+// startTime is the shard time a new holder begins with: no time the former one
+// may have used lies above it. When the former holder itself answered, its word
+// is exact.
+func (r *Replica) startTime(s int, now multiraft.Instant) int64 {
+	last, ceiling := int64(0), int64(0)
+	exact := false
+	for _, p := range r.take.replies {
+		last = max(last, p.shards[s].time)
+		ceiling = max(ceiling, p.heard)
+		if n := len(r.line.rows); n > 1 && p.from == r.line.rows[n-2].holder {
+			exact = true
+		}
+	}
+	if !exact {
+		last = max(last, ceiling)
+	}
+	raise(&r.n.timeMax, last)
+	return max(last, min(now.Wall, r.ceiling.Load()))
+}
+
+// open makes a shard the leaseholder's: a hole is emptied only now, the others
+// get the OPEN record of the epoch.
+func (s *shard) open(last *row, time int64, held shardmap.Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in, s.xfer = inSession{}, 0
+	at := shardmap.MakeVersion(last.epoch, 0)
+	if last.hole.has(s.idx) {
+		if pos := s.m.Position(); s.whole && pos != 0 {
+			s.rollback(0)
+		}
+		s.wipe(at)
+		s.floor = at
+	} else {
+		s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
+		s.m.SetPosition(at)
+	}
+	s.m.AdvanceTime(time)
+	s.whole = true
+	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false
+	s.held, s.answered = held, last.base[s.idx]
+	if mutant.Is("gate-counts-from-base") {
+		s.held = last.base[s.idx]
+	}
+	s.tail = tailMarks{}
+	s.heldOff = s.ring.end
+	off, have := s.ring.find(s.held, s.m.Position())
+	if !have {
+		off = s.ring.start()
+	}
+	s.setHeld(off)
+}
+
+// decided takes the outcome of a control entry while this node serves.
+func (r *Replica) decided(e *entry, done bool) {
+	l := r.lead
+	if e.ballot != l.ballot || l.proposed == nil || e.kind != l.proposed.kind {
+		return
+	}
+	if e.kind == entrySeats {
+		l.joint = nil
+	}
+	if e.kind == entryExposure && e.mark == l.mark {
+		l.offering = 0
+		r.setSolo()
+	}
+	if e.kind == entryAdmit && done {
+		r.n.out.Event(Event{Kind: EventAdmitted, Group: r.g, Epoch: l.epoch, Node: e.member.Node})
+	}
+	l.proposed = nil
+}
+
+// setSolo tells the shards whose exposure is declared and not being withdrawn (L5).
+func (r *Replica) setSolo() {
+	for i, s := range r.shards {
+		s.mu.Lock()
+		was := s.soloOn
+		s.soloOn = r.line.solo.has(i) && !r.lead.offering.has(i)
+		if s.soloOn && !was && s.delayed {
+			s.delayed = false
+			r.wake()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// proposeAgain is when a control entry without an outcome is offered once more.
+const proposeAgain = time.Second
+
+// govern proposes at most one control entry at a time: exposure, Admit, Seats.
+func (r *Replica) govern(now multiraft.Instant) {
+	l := r.lead
+	if l.proposed != nil {
+		if now.Mono >= l.at+proposeAgain {
+			l.at = now.Mono
+			r.n.ctl.Propose(r.g, l.ballot, l.proposed.encode())
+		}
+		return
+	}
+	e := r.exposure(now)
+	if e == nil {
+		e = r.admission()
+	}
+	if e == nil {
+		e = r.reseat()
+	}
+	if e == nil && r.renew.Load() {
+		r.renewEpoch(now)
+		return
+	}
+	if e == nil {
+		return
+	}
+	e.ballot = l.ballot
+	if r.n.ctl.Propose(r.g, l.ballot, e.encode()) {
+		l.proposed, l.at = e, now.Mono
+		return
+	}
+	l.joint = nil // nothing was offered: the old seats alone count
+	r.setQuorum()
+}
+
+// soloAfter is how long a seat may be silent before it is not live.
+const soloAfter = 500 * time.Millisecond
+
+// exposure is the Exposure entry that is due, if any: solo on when the bound is
+// reached and no other seat lives, solo off and thin off when that is so again.
+func (r *Replica) exposure(now multiraft.Instant) *entry {
+	l := r.lead
+	e := &entry{kind: entryExposure, solo: r.line.solo, thin: r.line.thin}
+	for i, s := range r.shards {
+		s.mu.Lock()
+		switch over := s.pastBound(now.Mono); {
+		case r.line.solo.has(i) && !over:
+			e.solo.put(i, false)
+		case !r.line.solo.has(i) && s.delayed && over && r.n.cfg.Solo == SoloAccept && !s.company(now.Mono):
+			e.solo.put(i, true)
+		}
+		if s.held.Epoch() == s.epoch {
+			e.thin.put(i, false)
+		}
+		s.mu.Unlock()
+	}
+	if e.solo == r.line.solo && e.thin == r.line.thin {
+		return nil
+	}
+	l.mark++
+	e.mark = l.mark
+	l.offering = r.line.solo &^ e.solo
+	r.setSolo() // the bound is in force before the withdrawal is proposed
+	return e
+}
+
+// pastBound is overBound without the exception that solo makes.
+func (s *shard) pastBound(now time.Duration) bool {
+	solo := s.soloOn
+	s.soloOn = false
+	over := s.overBound(now)
+	s.soloOn = solo
+	return over
+}
+
+// company says whether some other seat's whole copy answers.
+func (s *shard) company(now time.Duration) bool {
+	for _, m := range s.q.seats {
+		if f := s.follower(m.Node); f != nil && f.whole && f.inc == m.Inc && f.mode == modeTail &&
+			now < time.Duration(f.lane.lastAck.Load())+soloAfter {
+			return true
+		}
+	}
+	return false
+}
+
+// admission is an Admit entry for a seat whose new incarnation is filled (L7).
+func (r *Replica) admission() *entry {
+	for _, m := range r.line.seats {
+		if m.Node == r.n.cfg.Self.Node {
+			continue
+		}
+		if inc, ok := r.filled(m.Node); ok && inc != m.Inc {
+			return &entry{kind: entryAdmit, member: multiraft.Member{Node: m.Node, Inc: inc}}
+		}
+	}
+	return nil
+}
+
+// filled says whether a node's copy is whole in every shard, acked in the own
+// epoch up to all that was answered, and compared by digest; and which incarnation
+// of it that is.
+func (r *Replica) filled(node shardmap.NodeID) (inc multiraft.Incarnation, ok bool) {
+	matched := false
+	for i, s := range r.shards {
+		s.mu.Lock()
+		f := s.follower(node)
+		good := f != nil && f.whole && f.mode == modeTail && f.acked.Epoch() == s.epoch && f.acked >= s.answered
+		if mutant.Is("admit-too-early") {
+			good = f != nil && f.mode != modeWait
+		}
+		if good {
+			good = i == 0 || f.inc == inc
+			inc = f.inc
+			matched = matched || f.matched || mutant.Is("admit-too-early")
+		}
+		s.mu.Unlock()
+		if !good {
+			return inc, false
+		}
+	}
+	return inc, matched
+}
+
+// reseat is the next Seats entry toward the wanted seats. From here until its
+// outcome is applied, held counts over the old and the new seats (L8).
+func (r *Replica) reseat() *entry {
+	next := r.nextSeats()
+	if next == nil {
+		return nil
+	}
+	r.lead.joint = next
+	r.setQuorum()
+	return &entry{kind: entrySeats, prevSeats: slices.Clone(r.line.seats), seats: next}
+}
+
+// nextSeats is one step toward the target: one seat in and one out, or from one
+// seat to three and back. Newcomers must be filled; the holder never leaves.
+func (r *Replica) nextSeats() []multiraft.Member {
+	now := r.line.seats
+	if len(r.target) == 0 || !slices.Contains(r.target, r.n.cfg.Self.Node) {
+		return nil
+	}
+	var come []multiraft.Member
+	missing := 0
+	for _, n := range r.target {
+		if _, ok := r.line.seat(n); ok {
+			continue
+		}
+		missing++
+		if inc, ok := r.filled(n); ok {
+			come = append(come, multiraft.Member{Node: n, Inc: inc})
+		}
+	}
+	keep := slices.DeleteFunc(slices.Clone(now), func(m multiraft.Member) bool { return !slices.Contains(r.target, m.Node) })
+	switch {
+	case missing == 0 && len(keep) == len(now):
+		return nil
+	case len(now) == 1 && len(r.target) == 3:
+		if len(come) < 2 {
+			return nil
+		}
+		return append(keep, come...)
+	case len(now) == 3 && len(r.target) == 1:
+		return keep
+	case missing > 0 && len(come) == 0:
+		return nil
+	}
+	next := slices.Clone(now)
+	if len(keep) < len(now) {
+		out := slices.IndexFunc(next, func(m multiraft.Member) bool { return !slices.Contains(r.target, m.Node) })
+		next = slices.Delete(next, out, out+1)
+	}
+	if len(come) > 0 {
+		next = append(next, come[0])
+	}
+	return next
+}
+
+// renewEpoch opens a new epoch for this holder: the sequence numbers run out. The
+// group parks for one raft commit; no data moves.
+func (r *Replica) renewEpoch(now multiraft.Instant) {
+	if !r.lead.parked {
+		r.park(true)
+	}
+	e := &entry{
+		kind: entryOpen, ballot: r.lead.ballot, member: r.n.cfg.Self, prevEpoch: r.line.epoch(), tight: true,
+		clean: r.line.all(), solo: r.line.solo, lost: make([]uint64, len(r.shards)),
+	}
+	for _, s := range r.shards {
+		e.base = append(e.base, s.at())
+	}
+	if r.n.ctl.Propose(r.g, r.lead.ballot, e.encode()) {
+		r.lead.proposed, r.lead.at = e, now.Mono
+	}
+}
+
+// renewed goes on in the new epoch.
+func (r *Replica) renewed() {
+	last := r.line.last()
+	r.lead.epoch = last.epoch
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
+		s.m.SetPosition(shardmap.MakeVersion(last.epoch, 0))
+		s.epoch = last.epoch
+		for _, f := range s.followers {
+			f.lane.markData(s.id)
+		}
+		s.mu.Unlock()
+	}
+	r.renew.Store(false)
+	r.park(false)
+}
+
+// tend looks after what needs time rather than messages: transfers that wait for
+// their turn, budgets that shrink.
+func (r *Replica) tend(now multiraft.Instant) {
+	if node := shardmap.NodeID(r.oldFill.Load()); node != 0 && r.settled(node) {
+		r.oldFill.Store(0)
+	}
+	for _, s := range r.shards {
+		s.mu.Lock()
+		for _, f := range s.followers {
+			if f.mode == modeBegin {
+				f.lane.markData(s.id)
+			}
+		}
+		if s.m.HeldBytes() > s.m.BudgetBytes() && s.serving() && !s.overBound(now.Mono) {
+			s.shrink(now)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// shrinkStep bounds what one step evicts under the shard's mutex.
+const shrinkStep = 64
+
+func (s *shard) shrink(now multiraft.Instant) {
+	v := shardmap.MakeVersion(s.epoch, s.m.Position().Seq()+1)
+	if s.m.Shrink(v, shrinkStep, &s.rec) {
+		s.push(&s.rec, now)
+	}
+}
+
+// settled says whether no shard of a node waits for a fill or is being filled.
+func (r *Replica) settled(node shardmap.NodeID) bool {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		f := s.follower(node)
+		busy := f != nil && (!f.whole || f.mode == modeFill || f.mode == modeBegin)
+		s.mu.Unlock()
+		if busy {
+			return false
+		}
+	}
+	return true
+}
+
+// park holds operations back, or lets them in again. The caller holds mu.
+func (r *Replica) park(on bool) {
+	r.lead.parked = on
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.parked = on
+		s.mu.Unlock()
+	}
+	if !on {
+		r.wake()
+	}
+}

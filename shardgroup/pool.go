@@ -1,0 +1,102 @@
+package shardgroup
+
+import "sync"
+
+// block is a piece of a ring. Records do not straddle blocks; one that is larger
+// than a block has a block of its own.
+type block struct {
+	buf          []byte // used part
+	base         uint64 // logical offset of buf[0] in its ring
+	owner        *shard
+	older, newer *block // in the pool's order of age
+	large        bool
+}
+
+// pool is the ring memory of the node: counted, lent in blocks, never above its
+// limit but for what rings must keep (one block each, and one record that always fits).
+type pool struct {
+	mu             sync.Mutex
+	blockBytes     int
+	limit          int64
+	used           int64
+	free           []*block
+	oldest, newest *block
+}
+
+// take lends a block that holds need bytes. The caller holds s.mu.
+func (p *pool) take(s *shard, need int) *block {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size := max(need, p.blockBytes)
+	p.reclaim(s, int64(size))
+	var b *block
+	if n := len(p.free); n > 0 && size == p.blockBytes {
+		b = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		b = &block{buf: make([]byte, 0, size), large: size > p.blockBytes}
+	}
+	p.used += int64(cap(b.buf))
+	b.owner = s
+	b.older, b.newer = p.newest, nil
+	if p.newest != nil {
+		p.newest.newer = b
+	} else {
+		p.oldest = b
+	}
+	p.newest = b
+	return b
+}
+
+// give takes a block back.
+func (p *pool) give(b *block) {
+	p.mu.Lock()
+	p.release(b)
+	p.mu.Unlock()
+}
+
+func (p *pool) release(b *block) {
+	if b.older != nil {
+		b.older.newer = b.newer
+	} else {
+		p.oldest = b.newer
+	}
+	if b.newer != nil {
+		b.newer.older = b.older
+	} else {
+		p.newest = b.older
+	}
+	p.used -= int64(cap(b.buf))
+	b.older, b.newer, b.owner = nil, nil, nil
+	b.buf = b.buf[:0]
+	if !b.large {
+		p.free = append(p.free, b)
+	}
+}
+
+// reclaimScan bounds how many blocks one take looks at.
+const reclaimScan = 64
+
+// reclaim makes room for size bytes: the oldest blocks of the node go first, from
+// rings that have more than one, and those with records that W seats do not hold
+// only when there is no other choice. Other shards are only tried, never waited
+// for: their owner may be waiting for this pool.
+func (p *pool) reclaim(s *shard, size int64) {
+	for _, unheldToo := range [...]bool{false, true} {
+		scan := 0
+		for b := p.oldest; b != nil && p.used+size > p.limit && scan < reclaimScan; scan++ {
+			next := b.newer
+			if b.owner == s || b.owner.mu.TryLock() {
+				o := b.owner
+				if len(o.ring.blocks) > 1 && o.ring.blocks[0] == b && (unheldToo || !o.unheld(b)) {
+					o.ring.dropOldest()
+					p.release(b)
+				}
+				if o != s {
+					o.mu.Unlock()
+				}
+			}
+			b = next
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package shardgroup
+
+import (
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Seal implements multiraft.Data (F4): the group listens to nobody below the
+// ballot from here on, and says what it holds. A Seal below what was promised
+// already is answered with nothing.
+func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Member, now multiraft.Instant) []byte {
+	r := n.Replica(g)
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.Less(r.promised) {
+		return nil
+	}
+	if r.promised.Less(b) {
+		r.promise(b, sealer, now)
+	}
+	w := writer{b: make([]byte, 0, 32+41*len(r.shards))}
+	w.u8(entryFormat)
+	w.u8(byte(r.role))
+	w.u64(uint64(r.heard))
+	cs := make([]copyState, len(r.shards))
+	for i, s := range r.shards {
+		s.mu.Lock()
+		cs[i] = s.state()
+		s.mu.Unlock()
+	}
+	w.copyStates(cs)
+	return w.b
+}
+
+// reply is one replica's answer to our Seal.
+type reply struct {
+	from   multiraft.Member
+	role   multiraft.Role
+	heard  int64
+	shards []copyState
+	gone   bool // it did not answer a pull: no source any more
+}
+
+func decodeReply(from multiraft.Member, b []byte) (*reply, error) {
+	r := reader{b: b}
+	if r.u8() != entryFormat {
+		return nil, ErrFrame
+	}
+	p := &reply{from: from, role: multiraft.Role(r.u8()), heard: int64(r.u64()), shards: r.copyStates()}
+	if r.bad || len(r.b) != 0 {
+		return nil, ErrFrame
+	}
+	return p, nil
+}
+
+// Sealed implements multiraft.Data: one more answer for the leader of b. Before
+// the Open it goes into the takeover; afterwards it says that a late replica
+// listens now.
+func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Member, role multiraft.Role, state []byte, now multiraft.Instant) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead != nil && r.lead.ballot == b {
+		r.greetLate(from)
+		return
+	}
+	if b != r.promised {
+		return
+	}
+	p, err := decodeReply(from, state)
+	if err != nil || len(p.shards) != len(r.shards) {
+		return
+	}
+	if r.take == nil || r.take.ballot != b {
+		r.take = &takeover{ballot: b, start: now.Mono}
+		n.out.Event(Event{Kind: EventTakeover, Group: g, Node: n.cfg.Self.Node})
+	}
+	r.take.insert(p)
+	r.kick()
+}
+
+// greetLate opens a session with a replica that was sealed after the Open,
+// unless there is one with this very incarnation.
+func (r *Replica) greetLate(from multiraft.Member) {
+	if from.Node == r.n.cfg.Self.Node || !r.streamsTo(from.Node) {
+		return
+	}
+	l := r.n.laneTo(from.Node)
+	s := r.shards[0]
+	s.mu.Lock()
+	f := s.follower(from.Node)
+	known := f != nil && f.inc == from.Inc
+	s.mu.Unlock()
+	if !known && l.conn.Load() != 0 {
+		l.greetGroup(r.g)
+	}
+}
+
+// GateOpen implements multiraft.Data.
+func (n *Node) GateOpen(g shardmap.GroupID, b multiraft.Ballot, now multiraft.Instant) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gate = b
+	r.kick()
+}
+
+// LeaseClosed implements multiraft.Data.
+func (n *Node) LeaseClosed(g shardmap.GroupID, b multiraft.Ballot, reason string, now multiraft.Instant) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead != nil && r.lead.ballot == b {
+		r.close(reason)
+	}
+	if r.take != nil && r.take.ballot == b {
+		r.endTake()
+	}
+}
+
+// LeaderChanged implements multiraft.Data. Who leads raft is a hint only: fences
+// and closed leases end what this node does.
+func (n *Node) LeaderChanged(g shardmap.GroupID, leader shardmap.NodeID, term uint64, now multiraft.Instant) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.take != nil && r.take.ballot.Term < term {
+		r.endTake()
+	}
+}
+
+// Applied implements multiraft.Data: one committed entry.
+func (n *Node) Applied(g shardmap.GroupID, index uint64, data []byte, now multiraft.Instant) {
+	r := n.Replica(g)
+	e, err := decodeEntry(data)
+	if r == nil || err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done := r.line.apply(e)
+	if t := r.take; e.kind == entryOpen && t != nil && t.ballot == e.ballot && e.member == n.cfg.Self {
+		t.opened, t.proposed = t.opened || done, t.proposed && done
+		r.kick()
+	}
+	if l := r.lead; l != nil {
+		if e.kind == entryOpen && done && e.ballot == l.ballot {
+			r.renewed()
+		}
+		r.decided(e, done)
+		r.setQuorum()
+	}
+}
+
+// ConfigApplied implements multiraft.Data.
+func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now multiraft.Instant) {
+	r := n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.cfg
+	r.cfg = c
+	for _, ds := range [...][]multiraft.ReplicaDesc{c.Voters, c.Learners} {
+		for _, d := range ds {
+			if d.Node == n.cfg.Self.Node {
+				r.role = d.Role
+			}
+		}
+	}
+	r.setCeiling()
+	if r.lead == nil {
+		return
+	}
+	for _, l := range *n.lanes.Load() {
+		if l.conn.Load() == 0 {
+			continue
+		}
+		was := l.peer != n.cfg.Self.Node && streams(old, l.peer)
+		switch is := r.streamsTo(l.peer); {
+		case is && !was:
+			l.greetGroup(g)
+		case was && !is:
+			for _, s := range r.shards {
+				s.mu.Lock()
+				s.dismiss(l)
+				s.mu.Unlock()
+			}
+		}
+	}
+}
+
+// StateSnapshot implements multiraft.Data.
+func (n *Node) StateSnapshot(g shardmap.GroupID) []byte {
+	r := n.Replica(g)
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.line.encode()
+}
+
+// StateRestore implements multiraft.Data.
+func (n *Node) StateRestore(g shardmap.GroupID, state []byte, now multiraft.Instant) {
+	r := n.Replica(g)
+	l, err := decodeLineage(state)
+	if r == nil || err != nil || l.shards != len(r.shards) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.line = *l
+	if r.lead != nil {
+		r.setQuorum()
+	}
+}
+
+// Healthy implements multiraft.Data.
+func (n *Node) Healthy(g shardmap.GroupID) bool { return true }

@@ -1,0 +1,186 @@
+package shardgroup
+
+import (
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// NextData appends the next frame for the peer's data connection to buf[:0];
+// empty when there is nothing to send. One caller per peer at a time.
+func (n *Node) NextData(peer shardmap.NodeID, buf []byte, now multiraft.Instant) []byte {
+	l := n.laneTo(peer)
+	l.send.Lock()
+	defer l.send.Unlock()
+	for l.conn.Load() != 0 {
+		l.frame.b = buf[:0]
+		if buf = l.next(now); len(buf) > 0 {
+			return buf
+		}
+		l.awake.Store(false)
+		if !l.busy() || !l.awake.CompareAndSwap(false, true) {
+			break
+		}
+	}
+	return buf[:0]
+}
+
+// next builds one frame.
+func (l *lane) next(now multiraft.Instant) []byte {
+	w := &l.frame
+	if len(l.pending) > frameMax-frameHead {
+		return l.nextPart()
+	}
+	w.u8(frameFormat)
+	w.u8(frameMessages)
+	w.b = append(w.b, l.pending...)
+	l.pending = l.pending[:0]
+	l.greet.drain(func(g int) bool { l.hello(shardmap.GroupID(g)); return l.room() })
+	for again := true; again && l.room(); {
+		again = false
+		l.dirty.drain(func(id int) bool {
+			again = l.nextOf(shardmap.ShardID(id), now) || again
+			return l.room()
+		})
+	}
+	if l.room() && l.tickDue.Swap(false) {
+		l.tick(now)
+	}
+	if len(w.b) == frameHead {
+		return w.b[:0]
+	}
+	return w.b
+}
+
+// room says whether another message may go into the frame.
+func (l *lane) room() bool { return len(l.pending) == 0 && len(l.frame.b) < batchMax }
+
+// put places the message under way into the frame, or keeps it for the next one.
+func (l *lane) put() {
+	if len(l.frame.b)+len(l.msg.b) <= frameMax {
+		l.frame.b = append(l.frame.b, l.msg.b...)
+	} else {
+		l.pending = append(l.pending[:0], l.msg.b...)
+	}
+	if cap(l.msg.b) > 4*frameMax {
+		l.msg.b = nil
+	}
+	l.msg.b = l.msg.b[:0]
+}
+
+// nextPart sends a piece of a message that is longer than a frame.
+func (l *lane) nextPart() []byte {
+	w := &l.frame
+	w.u8(frameFormat)
+	if l.sent == 0 {
+		w.u8(frameFirst)
+		w.u32(uint32(len(l.pending)))
+	} else {
+		w.u8(framePart)
+	}
+	n := min(len(l.pending)-l.sent, frameMax-len(w.b))
+	w.b = append(w.b, l.pending[l.sent:l.sent+n]...)
+	if l.sent += n; l.sent == len(l.pending) {
+		l.pending, l.sent = nil, 0
+	}
+	return w.b
+}
+
+// hello opens a session of one group if this node serves it.
+func (l *lane) hello(g shardmap.GroupID) {
+	r := l.n.Replica(g)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead == nil || !r.streamsTo(l.peer) {
+		return
+	}
+	sess := l.n.nextSess.Add(1)
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.enroll(l, sess)
+		s.mu.Unlock()
+	}
+	l.msg.hello(hello{group: g, ballot: r.lead.ballot, sess: sess, epoch: r.lead.epoch, from: l.n.cfg.Self.Inc})
+	l.put()
+}
+
+// nextOf puts the next message about one shard into the frame; it reports whether
+// the shard has more.
+func (l *lane) nextOf(id shardmap.ShardID, now multiraft.Instant) bool {
+	r := l.n.ReplicaOf(id)
+	if r == nil {
+		return false
+	}
+	s := r.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.follower(l.peer)
+	if f == nil || !s.serving() || f.lane != l {
+		return false
+	}
+	more := s.compose(f, &l.msg, now)
+	if len(l.msg.b) > 0 {
+		l.put()
+	}
+	if more {
+		l.dirty.set(int(id))
+	}
+	return more
+}
+
+// compose writes the follower's next message; it reports whether there are more.
+func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
+	switch f.mode {
+	case modeAsk:
+		w.ask(&ask{s.headFor(f), f.cut})
+		f.mode = modeWait
+	case modeRevert:
+		s.composeRevert(f, w)
+		return f.off < s.ring.end
+	case modeBegin:
+		return s.beginFill(f, w)
+	case modeTail, modeFill:
+		if f.off < s.ring.start() {
+			s.startFill(f)
+			return true
+		}
+		if f.mode == modeFill && (f.off == s.ring.end || f.turn) {
+			f.turn = false
+			s.composeFill(f, w)
+			return f.mode == modeFill || f.off < s.ring.end
+		}
+		f.turn = true
+		s.composeBatch(f, w)
+		return f.mode == modeFill || f.off < s.ring.end
+	}
+	return false
+}
+
+func (s *shard) headFor(f *follower) dataHead {
+	return dataHead{ballot: s.lease.Ballot(), sess: f.sess, shard: s.id}
+}
+
+// composeBatch sends the next records after the follower's cursor.
+func (s *shard) composeBatch(f *follower, w *writer) {
+	if f.off == s.ring.end {
+		return
+	}
+	run := s.ring.from(f.off)
+	n := statemachine.RecordSize(run)
+	for n < len(run) {
+		size := statemachine.RecordSize(run[n:])
+		if n+size > batchMax {
+			break
+		}
+		n += size
+	}
+	f.off += uint64(n)
+	b := batch{dataHead: s.headFor(f), urgent: s.urgent, head: s.m.Position(), records: run[:n]}
+	if f.off == s.ring.end {
+		b.time = s.m.Time()
+	}
+	w.batch(&b)
+}

@@ -1,0 +1,219 @@
+package shardgroup
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// follower is the leaseholder's view of one follower of one shard: a cursor into
+// the ring and what it acked. It holds no data, so a slow one costs nothing.
+type follower struct {
+	lane    *lane
+	inc     multiraft.Incarnation
+	sess    uint32
+	mode    mode
+	off     uint64           // ring offset of the next record to send
+	cut     shardmap.Version // modeAsk, modeRevert
+	asked   []uint64         // modeRevert: hashes to answer
+	acked   shardmap.Version
+	whole   bool
+	matched bool   // a digest agreed in this session
+	old     bool   // it held an old copy when the fill was decided (L9)
+	xfer    uint64 // of the fill
+	lo      uint64 // next hash of the fill
+	chunked bool   // all ranges have been sent
+	turn    bool   // a chunk comes before more records
+	filling bool   // counted in lane.fills
+}
+
+// mode is what a follower is to be sent.
+type mode uint8
+
+const (
+	modeWait   mode = iota // for its State or Keys
+	modeAsk                // an Ask
+	modeRevert             // a Revert
+	modeBegin              // a FillBegin, as soon as L9 allows
+	modeFill               // chunks and records
+	modeTail               // records
+)
+
+// follower finds the view of a node's copy.
+func (s *shard) follower(n shardmap.NodeID) *follower {
+	for _, f := range s.followers {
+		if f.lane.peer == n {
+			return f
+		}
+	}
+	return nil
+}
+
+// enroll begins a session: nothing a former session or incarnation said counts.
+func (s *shard) enroll(l *lane, sess uint32) {
+	s.dismiss(l)
+	s.followers = append(s.followers, &follower{lane: l, sess: sess})
+	s.advance()
+}
+
+// dismiss forgets a follower.
+func (s *shard) dismiss(l *lane) {
+	for i, f := range s.followers {
+		if f.lane == l {
+			f.endFill()
+			s.followers = slices.Delete(s.followers, i, i+1)
+			return
+		}
+	}
+}
+
+// OnAck brings a frame of the ack connection that belongs to our data connection conn.
+func (n *Node) OnAck(peer shardmap.NodeID, conn uint64, frame []byte, now multiraft.Instant) error {
+	l := n.laneTo(peer)
+	if conn != l.conn.Load() {
+		return nil
+	}
+	r := reader{b: frame}
+	if r.u8() != frameFormat {
+		return ErrFrame
+	}
+	inc := r.inc()
+	r.u64() // the echoed stamp: staleness bounds of follower reads will use it
+	for len(r.b) > 0 && !r.bad {
+		switch ackKind(r.u8()) {
+		case ackPosition:
+			if p := r.position(); !r.bad {
+				n.acked(l, inc, p)
+			}
+		case ackState:
+			if st := r.state(); !r.bad {
+				n.stated(l, inc, &st)
+			}
+		case ackKeys:
+			if k := r.keys(); !r.bad {
+				n.answered(l, &k)
+			}
+		default:
+			r.bad = true
+		}
+	}
+	if r.bad {
+		return ErrFrame
+	}
+	l.lastAck.Store(int64(now.Mono))
+	return nil
+}
+
+// session is the follower that an answer belongs to, with its shard locked; nil
+// when the answer is of another session.
+func (n *Node) session(l *lane, id shardmap.ShardID, sess uint32) (*shard, *follower) {
+	r := n.ReplicaOf(id)
+	if r == nil {
+		return nil, nil
+	}
+	s := r.shard(id)
+	s.mu.Lock()
+	if f := s.follower(l.peer); f != nil && f.sess == sess && s.serving() {
+		return s, f
+	}
+	s.mu.Unlock()
+	return nil, nil
+}
+
+// acked takes a cumulative ack.
+func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
+	s, f := n.session(l, p.shard, p.sess)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if f.inc != inc || f.mode < modeFill {
+		return
+	}
+	f.acked = p.pos
+	f.whole = p.flags&flagWhole != 0
+	f.matched = f.matched || p.flags&flagMatched != 0
+	switch {
+	case p.flags&flagBroken != 0:
+		s.startFill(f)
+	case p.flags&flagGap != 0:
+		s.reposition(f, p.pos)
+	}
+	if f.whole && f.mode == modeTail {
+		f.endFill()
+	}
+	s.advance()
+}
+
+// reposition puts the cursor where a follower says it is.
+func (s *shard) reposition(f *follower, pos shardmap.Version) {
+	off, ok := s.ring.find(pos, s.m.Position())
+	if !ok {
+		s.startFill(f)
+		return
+	}
+	f.off = off
+	f.lane.markData(s.id)
+}
+
+// stated takes the answer to a Hello: each shard gets its verdict.
+func (n *Node) stated(l *lane, inc multiraft.Incarnation, st *state) {
+	r := n.Replica(st.group)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lead == nil || r.lead.ballot != st.ballot || len(st.shards) != len(r.shards) {
+		return
+	}
+	for i, s := range r.shards {
+		s.mu.Lock()
+		if f := s.follower(l.peer); f != nil && f.sess == st.sess && f.mode == modeWait {
+			f.inc = inc
+			cut, known := r.line.cut(i, st.shards[i].pos)
+			s.verdict(f, &st.shards[i], cut, known)
+			s.advance()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// verdict decides how a follower catches up: TAIL, REVERT or FILL.
+func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known bool) {
+	if mutant.Is("skip-revert") || mutant.Is("M08") {
+		cut = max(c.pos, s.ring.low)
+	}
+	off, have := s.ring.find(cut, s.m.Position())
+	exact := known && c.whole && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
+	f.acked, f.whole, f.old = c.pos, exact && cut == c.pos, c.whole
+	switch {
+	case exact && have && (cut == c.pos || mutant.Is("M08")):
+		f.off, f.mode = off, modeTail
+	case exact && have && c.ringLow <= cut:
+		f.cut, f.mode = cut, modeAsk
+	default:
+		s.startFill(f)
+	}
+	f.lane.markData(s.id)
+}
+
+// answered takes the keys that a divergent follower changed.
+func (n *Node) answered(l *lane, k *keys) {
+	s, f := n.session(l, k.shard, k.sess)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if f.mode != modeWait || f.cut != k.cut {
+		return
+	}
+	if _, have := s.ring.find(k.cut, s.m.Position()); !k.ok || !have {
+		s.startFill(f)
+	} else {
+		f.asked, f.mode = k.hashes, modeRevert
+	}
+	f.lane.markData(s.id)
+}

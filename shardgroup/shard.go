@@ -1,0 +1,152 @@
+package shardgroup
+
+import (
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// shard is one copy of one shard. Everything is guarded by mu but for the fields
+// that never change.
+//
+// Invariant: while whole, the contents are exactly what the records up to the
+// machine's position mean, on the branch of history that position lies on.
+type shard struct {
+	r    *Replica // immutable, as are the next four
+	n    *Node
+	pool *pool
+	id   shardmap.ShardID
+	idx  int // in its group
+
+	mu    sync.Mutex
+	m     *statemachine.Machine // its position is the copy's
+	ring  ring
+	whole bool
+	floor shardmap.Version // no prefix below this position is held (a hole, or a fill across one)
+
+	// As follower.
+	in       inSession
+	xfer     uint64           // the only transfer that may write while not whole
+	headSeen shardmap.Version // highest version heard of in the present epoch
+	gap      bool             // an ack has to say that a record did not follow
+	matched  bool             // an ack has to say that a digest agreed
+	broken   bool             // an ack has to say that the copy needs a fill
+	askedCut shardmap.Version
+	asked    bool // an ackKeys is due
+
+	// As leaseholder.
+	lease     Lease // nil unless this node serves the shard
+	parked    bool
+	epoch     uint32
+	held      shardmap.Version // W seats hold it
+	heldOff   uint64           // ring offset after held
+	answered  shardmap.Version // highest version ever answered at majority, or the base
+	soloOn    bool             // Exposure(on) is applied and none off was proposed since
+	delayed   bool             // somebody waits for the tail to shrink
+	q         *quorum
+	followers []*follower
+	tail      tailMarks
+	tickets   []Ticket            // rising versions
+	urgent    bool                // some ticket waits for acks
+	rec       statemachine.Record // scratch of play
+}
+
+// inSession is the stream a follower's shard listens to.
+type inSession struct {
+	lane   *lane // nil = none
+	conn   uint64
+	sess   uint32
+	ballot multiraft.Ballot
+}
+
+// quorum is what the shards need of a group's seats; immutable once shared.
+type quorum struct {
+	self  shardmap.NodeID
+	seats []multiraft.Member
+	joint []multiraft.Member // the seats being proposed (L8), nil when none are
+	short bool               // fewer seats than a majority of the configured factor
+}
+
+// serving says whether this node is the shard's leaseholder, as far as it knows.
+func (s *shard) serving() bool { return s.lease != nil }
+
+// unheld says whether a ring block has a record that W seats do not hold yet.
+func (s *shard) unheld(b *block) bool {
+	return s.lease != nil && b.base+uint64(len(b.buf)) > s.heldOff
+}
+
+// state is what the replica says of this copy. The caller holds mu.
+func (s *shard) state() copyState {
+	pos := s.m.Position()
+	low := s.ring.low
+	if len(s.ring.blocks) == 0 {
+		low = pos
+	}
+	return copyState{pos: pos, floor: s.floor, ringLow: low, head: max(s.headSeen, pos), time: s.m.Time(), whole: s.whole}
+}
+
+// wipe empties the copy at a position.
+func (s *shard) wipe(at shardmap.Version) {
+	s.m.Reset()
+	s.rebase(at)
+}
+
+// rebase puts the copy at a position with an empty ring.
+func (s *shard) rebase(at shardmap.Version) {
+	s.m.SetPosition(at)
+	s.ring.reset(s, at)
+}
+
+// clock is the shard time of an operation (L1, L11): never back, never above what
+// the lease quorum knows.
+func (s *shard) clock(now multiraft.Instant) int64 {
+	return max(s.m.Time(), min(now.Wall, s.r.ceiling.Load()))
+}
+
+// tailMarks says since when the records above held wait, to within a few
+// milliseconds: marks are taken at most every markEvery.
+type tailMarks struct {
+	marks [64]tailMark
+	first int
+	n     int
+}
+
+type tailMark struct {
+	off uint64
+	at  time.Duration
+}
+
+const markEvery = 5 * time.Millisecond
+
+// note remembers that the record at off was written at that time.
+func (t *tailMarks) note(off uint64, at time.Duration) {
+	if t.n > 0 {
+		last := t.marks[(t.first+t.n-1)%len(t.marks)]
+		if t.n == len(t.marks) || at < last.at+markEvery {
+			return
+		}
+	}
+	t.marks[(t.first+t.n)%len(t.marks)] = tailMark{off, at}
+	t.n++
+}
+
+// trim forgets marks that no record at or after off needs.
+func (t *tailMarks) trim(off, end uint64) {
+	for t.n > 1 && t.marks[(t.first+1)%len(t.marks)].off <= off {
+		t.first, t.n = (t.first+1)%len(t.marks), t.n-1
+	}
+	if off >= end {
+		t.n = 0
+	}
+}
+
+// age is how long the oldest record waits; 0 when none does.
+func (t *tailMarks) age(now time.Duration) time.Duration {
+	if t.n == 0 {
+		return 0
+	}
+	return now - t.marks[t.first].at
+}

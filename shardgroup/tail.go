@@ -1,0 +1,27 @@
+package shardgroup
+
+import "time"
+
+// tailOf is the bytes of records above held: what no takeover is obliged to find (L2).
+func (s *shard) tailOf() int64 { return int64(s.ring.end - s.heldOff) }
+
+// overBound says whether the tail bound is reached. An empty tail always takes
+// one record, or large values could never be written; declared exposure lifts
+// the bound (L5).
+func (s *shard) overBound(now time.Duration) bool {
+	if s.ring.end == s.heldOff || s.soloOn {
+		return false
+	}
+	return s.tail.age(now) > s.n.cfg.TailAge ||
+		s.r.tailBytes.Load() > s.n.cfg.TailBytes ||
+		s.n.tailBytes.Load() > s.n.cfg.RingBytes/2
+}
+
+// setHeld moves held and everything counted from it.
+func (s *shard) setHeld(off uint64) {
+	d := int64(off - s.heldOff)
+	s.heldOff = off
+	s.tail.trim(off, s.ring.end)
+	s.r.tailBytes.Add(-d)
+	s.n.tailBytes.Add(-d)
+}

@@ -1,0 +1,444 @@
+package shardgroup
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// takeover is the work of a raft leader between its Seal and its Open.
+type takeover struct {
+	ballot   multiraft.Ballot
+	start    time.Duration
+	replies  []*reply // by node
+	enough   time.Duration
+	enoughOK bool
+	passed   time.Duration // when leadership was last offered to a better replica
+	copies   []copying     // per shard, once decided
+	replaced mask          // own contents that a bulk copy began to overwrite
+	decided  bool
+	proposed bool
+	at       time.Duration // of the proposal
+	opened   bool          // our Open is applied
+}
+
+// insert takes a reply; a later one of the same node replaces it until decided.
+func (t *takeover) insert(p *reply) {
+	i := sort.Search(len(t.replies), func(i int) bool { return t.replies[i].from.Node >= p.from.Node })
+	if i < len(t.replies) && t.replies[i].from.Node == p.from.Node {
+		if t.replies[i].from.Inc != p.from.Inc {
+			t.decided = t.decided && t.proposed // its former life is no source any more
+		}
+		t.replies[i] = p
+		return
+	}
+	t.replies = slices.Insert(t.replies, i, p)
+}
+
+func (t *takeover) reply(node shardmap.NodeID) *reply {
+	for _, p := range t.replies {
+		if p.from.Node == node {
+			return p
+		}
+	}
+	return nil
+}
+
+// endTake gives a takeover up. The caller holds mu.
+func (r *Replica) endTake() {
+	r.take = nil
+	r.loading.Store(false)
+}
+
+// pump moves a takeover on as far as it can go, and proposes what the holder wants.
+func (r *Replica) pump(now multiraft.Instant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.take != nil {
+		r.takeOver(now)
+	} else if r.lead != nil {
+		r.govern(now)
+	}
+}
+
+// tick is pump's work when time has passed.
+func (r *Replica) tick(now multiraft.Instant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.take != nil {
+		r.takeOver(now)
+	}
+	if r.lead != nil {
+		r.setCeiling()
+		r.tend(now)
+		r.govern(now)
+	}
+}
+
+// takeOver is one step of T1-T9.
+func (r *Replica) takeOver(now multiraft.Instant) {
+	t := r.take
+	if t.opened {
+		r.serve(now)
+		return
+	}
+	if t.proposed {
+		if now.Mono >= t.at+time.Second {
+			t.proposed = false // conditional: a second one cannot hurt
+		}
+		return
+	}
+	if t.reply(r.n.cfg.Self.Node) == nil || r.promised != t.ballot {
+		return
+	}
+	if now.Mono >= t.start+r.n.cfg.Deadline {
+		r.loading.Store(true)
+	}
+	if !r.heardEnough(now) || r.passOn(now) || r.gate != t.ballot {
+		return
+	}
+	if !t.decided {
+		r.decide()
+	}
+	if r.gather(now) {
+		r.proposeOpen(now)
+	}
+}
+
+// counts says whether a reply counts for a shard (T3).
+func (r *Replica) counts(p *reply, s int) bool {
+	return r.line.counted(p.from) && r.sound(p, s)
+}
+
+// sound says whether a copy holds a full prefix of the lineage up to its cut.
+func (r *Replica) sound(p *reply, s int) bool {
+	c := &p.shards[s]
+	if mutant.Is("amnesiac-counted") && c.pos == 0 {
+		return true
+	}
+	cut, known := r.line.cut(s, c.pos)
+	return c.whole && known && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
+}
+
+// exact says whether a copy's contents are on the lineage: only such a copy is a
+// source of state (T4).
+func (r *Replica) exact(p *reply, s int) bool {
+	if p.from.Node == r.n.cfg.Self.Node && r.take.replaced.has(s) {
+		return false
+	}
+	cut, known := r.line.cut(s, p.shards[s].pos)
+	return r.sound(p, s) && known && (cut == p.shards[s].pos || mutant.Is("divergent-state-as-source"))
+}
+
+// quorumIn says whether R counting replies are there for a shard.
+func (r *Replica) quorumIn(s int) bool {
+	got := 0
+	for _, p := range r.take.replies {
+		if r.counts(p, s) {
+			got++
+		}
+	}
+	return got >= readQuorum(len(r.line.seats))
+}
+
+// heardEnough waits for R counting replies in every shard and then a little for
+// the other seats; after the deadline an available group goes on without (T3).
+func (r *Replica) heardEnough(now multiraft.Instant) bool {
+	t := r.take
+	if len(r.line.rows) == 0 {
+		return r.allAnswered() || now.Mono >= t.start+r.n.cfg.Grace
+	}
+	enough := true
+	for s := range r.shards {
+		enough = enough && r.quorumIn(s)
+	}
+	if enough {
+		if !t.enoughOK {
+			t.enough, t.enoughOK = now.Mono, true
+		}
+		return r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace
+	}
+	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline {
+		return false
+	}
+	return now.Mono >= t.start+r.n.cfg.EmptyWait || r.seatsAnswered() || !r.bestIsEmpty()
+}
+
+// seatsAnswered says whether every seat has said something.
+func (r *Replica) seatsAnswered() bool {
+	for _, m := range r.line.seats {
+		if r.take.reply(m.Node) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// allAnswered says whether every data replica of the configuration has.
+func (r *Replica) allAnswered() bool {
+	for _, ds := range [...][]multiraft.ReplicaDesc{r.cfg.Voters, r.cfg.Outgoing} {
+		for _, d := range ds {
+			if d.Role != multiraft.RoleWitness && r.take.reply(d.Node) == nil {
+				return false
+			}
+		}
+	}
+	return r.seatsAnswered()
+}
+
+// bestIsEmpty says whether some shard has no sound copy with anything in it.
+func (r *Replica) bestIsEmpty() bool {
+	for s := range r.shards {
+		best := shardmap.Version(0)
+		for _, p := range r.take.replies {
+			if r.sound(p, s) {
+				cut, _ := r.line.cut(s, p.shards[s].pos)
+				best = max(best, cut)
+			}
+		}
+		if best == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// passEvery is how often leadership is offered to a better replica.
+const passEvery = 100 * time.Millisecond
+
+// passOn hands leadership to a seat that is exact in every shard when this
+// replica is not (T1). It reports whether to wait for that.
+func (r *Replica) passOn(now multiraft.Instant) bool {
+	t := r.take
+	if now.Mono >= t.start+2*r.n.cfg.Deadline || len(r.line.rows) == 0 && !r.isWitness() {
+		return false
+	}
+	if r.fit(t.reply(r.n.cfg.Self.Node)) {
+		return false
+	}
+	for _, p := range t.replies {
+		if p.from.Node == r.n.cfg.Self.Node || !r.fit(p) {
+			continue
+		}
+		if t.passed == 0 || now.Mono >= t.passed+passEvery {
+			t.passed = now.Mono
+			r.n.ctl.Transfer(r.g, p.from.Node)
+		}
+		return true
+	}
+	return r.isWitness() && now.Mono < t.start+r.n.cfg.Deadline
+}
+
+// fit says whether a replica can lead at once: a seat, exact in every shard.
+func (r *Replica) fit(p *reply) bool {
+	if p.role == multiraft.RoleWitness || (len(r.line.rows) > 0 && !r.line.counted(p.from)) {
+		return false
+	}
+	for s := range r.shards {
+		if len(r.line.rows) > 0 && !r.exact(p, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// decide fixes the base of every shard from the replies (T4). It runs again when
+// a source is lost before the Open is proposed.
+func (r *Replica) decide() {
+	t := r.take
+	t.decided = true
+	t.copies = make([]copying, len(r.shards))
+	_, seated := r.line.seat(r.n.cfg.Self.Node)
+	seated = seated || mutant.Is("seat-taken-by-open")
+	for s := range r.shards {
+		c := &t.copies[s]
+		if len(r.line.rows) == 0 {
+			c.clean, c.done = true, true // nothing was ever written
+			continue
+		}
+		need := r.needed(s)
+		c.hole = true
+		for _, base := range r.candidates(s) {
+			if r.plan(s, base) {
+				c.hole = false
+				break
+			}
+		}
+		c.done = c.done || c.hole
+		c.clean = !c.hole && c.base >= need && r.quorumIn(s) && seated
+	}
+}
+
+// needed is the highest position that somebody counts for: a clean Open keeps it.
+func (r *Replica) needed(s int) shardmap.Version {
+	best := shardmap.Version(0)
+	for _, p := range r.take.replies {
+		if r.counts(p, s) {
+			cut, _ := r.line.cut(s, p.shards[s].pos)
+			best = max(best, cut)
+		}
+	}
+	if mutant.Is("base-too-low") || mutant.Is("M09") {
+		return 0
+	}
+	return best
+}
+
+// candidates are the positions that a shard might open from, best first: what the
+// counting copies hold, and beside it the exact copies that do not count, for a
+// whole learner's longer tail is welcome (schedule 37) and an unadmitted copy is
+// better than none.
+func (r *Replica) candidates(s int) []shardmap.Version {
+	var list []shardmap.Version
+	for _, p := range r.take.replies {
+		cut, known := r.line.cut(s, p.shards[s].pos)
+		switch {
+		case p.from.Node == r.n.cfg.Self.Node:
+			if r.exact(p, s) {
+				list = append(list, r.shards[s].at()) // pulls may have moved it on
+			} else if r.counts(p, s) {
+				list = append(list, cut)
+			}
+		case p.gone || !known:
+		case r.counts(p, s) || r.exact(p, s):
+			list = append(list, cut)
+		}
+	}
+	slices.Sort(list)
+	slices.Reverse(list)
+	list = slices.Compact(list)
+	if (mutant.Is("base-too-low") || mutant.Is("M09")) && len(list) > 1 {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// proposeOpen offers the one entry that decides everything (T9).
+func (r *Replica) proposeOpen(now multiraft.Instant) {
+	t := r.take
+	e := &entry{
+		kind: entryOpen, ballot: t.ballot, member: r.n.cfg.Self, prevEpoch: r.line.epoch(),
+		base: make([]shardmap.Version, len(r.shards)), lost: make([]uint64, len(r.shards)),
+	}
+	for s := range r.shards {
+		c := &t.copies[s]
+		e.base[s] = c.base
+		e.clean.put(s, c.clean && !c.hole)
+		e.hole.put(s, c.hole)
+		e.solo.put(s, r.staysSolo(s))
+		e.lost[s] = r.knownLost(s, c.base)
+	}
+	e.tight = r.cutNothing(e.base)
+	e.seats = r.firstSeats()
+	e.displaced = r.displaced()
+	if r.n.ctl.Propose(r.g, t.ballot, e.encode()) {
+		t.proposed, t.at = true, now.Mono
+	}
+	if mutant.Is("M10") && t.proposed {
+		r.line.apply(e)
+		t.opened = true
+		r.kick()
+	}
+}
+
+// staysSolo keeps a declared exposure over the Open while anything lies between
+// what W seats are known to hold and the base (T8). Bytes alone would not do:
+// the records there may be few and an hour old.
+func (r *Replica) staysSolo(s int) bool {
+	c := &r.take.copies[s]
+	if mutant.Is("open-resets-solo") {
+		return false
+	}
+	return r.line.solo.has(s) && !c.hole && r.sealedWatermark(s, c.base) < c.base
+}
+
+// sealedWatermark is what W seats are known to hold of the former epochs: the
+// replies, cut to the lineage and to the base, the holder at the base (L3).
+func (r *Replica) sealedWatermark(s int, base shardmap.Version) shardmap.Version {
+	ps := []shardmap.Version{base}
+	for _, p := range r.take.replies {
+		if p.from.Node != r.n.cfg.Self.Node && r.counts(p, s) {
+			cut, _ := r.line.cut(s, p.shards[s].pos)
+			ps = append(ps, min(base, cut))
+		}
+	}
+	w := writeQuorum(max(1, len(r.line.seats)))
+	if len(ps) < w {
+		return 0
+	}
+	slices.Sort(ps)
+	return ps[len(ps)-w]
+}
+
+// knownLost counts the versions above the base that somebody heard of (T10).
+func (r *Replica) knownLost(s int, base shardmap.Version) uint64 {
+	lost := uint64(0)
+	for _, p := range r.take.replies {
+		h := p.shards[s].head
+		switch {
+		case h <= base || h.Epoch() != r.line.epoch():
+		case h.Epoch() == base.Epoch():
+			lost = max(lost, h.Seq()-base.Seq())
+		default:
+			lost = max(lost, h.Seq())
+		}
+	}
+	return lost
+}
+
+// cutNothing says whether the last holder itself told its final positions and all
+// of them survive.
+func (r *Replica) cutNothing(base []shardmap.Version) bool {
+	last := r.line.last()
+	if last == nil {
+		return false
+	}
+	p := r.take.reply(last.holder.Node)
+	if p == nil || p.from != last.holder {
+		return false
+	}
+	for s := range base {
+		if !r.sound(p, s) || p.shards[s].pos.Epoch() != last.epoch || p.shards[s].pos > base[s] {
+			return false
+		}
+	}
+	return true
+}
+
+// firstSeats are the seats a founding Open brings: the voters, with the
+// incarnations that answered. One that did not answer has none yet and waits for
+// its Admit.
+func (r *Replica) firstSeats() []multiraft.Member {
+	if len(r.line.seats) > 0 {
+		return nil
+	}
+	var seats []multiraft.Member
+	for _, d := range r.cfg.Voters {
+		if d.Role == multiraft.RoleWitness || len(seats) == maxSeats-1 {
+			continue
+		}
+		m := multiraft.Member{Node: d.Node}
+		if d.Node == r.n.cfg.Self.Node {
+			m = r.n.cfg.Self
+		} else if p := r.take.reply(d.Node); p != nil {
+			m.Inc = p.from.Inc
+		}
+		seats = append(seats, m)
+	}
+	return seats
+}
+
+// displaced is whose seat this node takes when it has none: one that did not
+// answer, if there is one.
+func (r *Replica) displaced() shardmap.NodeID {
+	for _, m := range r.line.seats {
+		if r.take.reply(m.Node) == nil {
+			return m.Node
+		}
+	}
+	return 0
+}

@@ -1,0 +1,113 @@
+package shardgroup
+
+import (
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// Admission says under what an operation was admitted.
+type Admission struct {
+	Lease   Lease            // check it once more before the reply leaves
+	Version shardmap.Version // of the write; for reads and no-ops the shard's position
+	Holder  shardmap.NodeID  // with ErrMoved
+	Wake    uint64           // with ErrParked and ErrDelayed
+}
+
+// Fresh is the check before the reply (C1): the same lease object, at a reading
+// taken after the operation. false means that the outcome of a write is unknown
+// and that a read must not be answered.
+func (a Admission) Fresh(now multiraft.Instant) bool {
+	if mutant.Is("M02") {
+		return true
+	}
+	return a.Lease != nil && a.Lease.Check(now.Mono, now.SuspendOffset)
+}
+
+// Do executes a command at the leaseholder (L1). level only decides whether a
+// write is refused for lack of seats; to wait for acks, give Admission.Version to
+// Await. It allocates nothing when a key is overwritten by a value of its size.
+func (r *Replica) Do(id shardmap.ShardID, c *statemachine.Command, level Level, res *statemachine.Result, now multiraft.Instant) (Admission, error) {
+	s := r.shard(id)
+	if s == nil {
+		return Admission{}, ErrUnavailable
+	}
+	s.mu.Lock()
+	a, err := s.do(c, level, res, now)
+	s.mu.Unlock()
+	return a, err
+}
+
+func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Result, now multiraft.Instant) (Admission, error) {
+	if a, err := s.admit(now); err != nil {
+		return a, err
+	}
+	if level != Async && s.q.short {
+		return Admission{}, ErrNoReplicas
+	}
+	if s.overBound(now.Mono) {
+		s.delayed = true
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
+	}
+	head := s.m.Position()
+	if head.Seq() >= s.n.seqMax {
+		s.r.renew.Store(true)
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
+	}
+	if err := s.m.Execute(c, shardmap.MakeVersion(s.epoch, head.Seq()+1), s.clock(now), res); err != nil {
+		return Admission{}, err
+	}
+	if !res.Changed {
+		return Admission{Lease: s.lease, Version: head}, nil
+	}
+	s.push(&res.Record, now)
+	return Admission{Lease: s.lease, Version: res.Record.Version}, nil
+}
+
+// admit says whether this node may serve the shard at this moment.
+func (s *shard) admit(now multiraft.Instant) (Admission, error) {
+	if s.lease == nil {
+		return s.r.away()
+	}
+	if s.parked || !s.lease.Check(now.Mono, now.SuspendOffset) {
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
+	}
+	return Admission{}, nil
+}
+
+// push puts the record of a change into the ring and tells the followers' lanes.
+func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
+	need := recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*len(rec.Evicted)
+	room := s.ring.reserve(s, need)
+	off := s.ring.end
+	n := len(statemachine.AppendRecord(room, rec))
+	s.ring.commit(n)
+	s.tail.note(off, now.Mono)
+	s.r.tailBytes.Add(int64(n))
+	s.n.tailBytes.Add(int64(n))
+	for _, f := range s.followers {
+		f.lane.markData(s.id)
+	}
+	if len(s.q.seats) == 1 {
+		s.advance()
+	}
+}
+
+// Get looks a key up at the leaseholder. The value is appended to dst: nothing
+// of the shard is touched after the call. The reply needs a fresh lease check.
+func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instant) (val statemachine.Value, found bool, a Admission, err error) {
+	s := r.shard(id)
+	if s == nil {
+		return val, false, a, ErrUnavailable
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, err = s.admit(now); err != nil && !(mutant.Is("M01") && s.lease != nil) {
+		return val, false, a, err
+	}
+	a, err = Admission{Lease: s.lease, Version: s.m.Position()}, nil
+	val, found = s.m.Lookup(key, s.clock(now))
+	val.Data = append(dst, val.Data...)
+	return val, found, a, nil
+}
