@@ -1,0 +1,645 @@
+package shardgroup
+
+import (
+	"fmt"
+	"math/rand"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// world is a cluster of real Nodes around one group, on queues instead of
+// sockets, a raft log that is copied instead of sent, and leases that are exact:
+// opening one ends all others. It is the model of the protocol with the real code
+// in the place of the model's rules.
+type world struct {
+	t     testing.TB
+	r     *rand.Rand
+	cfg   Config
+	now   multiraft.Instant
+	nodes []*member // node id = index+1
+	link  [][]bool
+	term  uint64
+	trace bool
+	fail  string
+
+	oracle
+	conn uint64
+}
+
+const worldGroup = shardmap.GroupID(1)
+
+// member is one node of the world, across its restarts.
+type member struct {
+	w       *world
+	id      shardmap.NodeID
+	inc     multiraft.Incarnation
+	role    multiraft.Role
+	up      bool
+	n       *Node
+	term    uint64 // raft, durable
+	log     []logEntry
+	commit  int
+	applied int
+	snap    []byte // raft state as of applied, durable
+	lead    *raftLead
+	lease   *worldLease
+	data    map[shardmap.NodeID]*[][]byte // to peer
+	acks    map[shardmap.NodeID]*[][]byte
+	ctl     map[shardmap.NodeID]*[][]byte
+	conns   map[shardmap.NodeID]uint64 // of our data connections
+	due     map[uint64]Outcome
+	rolled  []Rollback
+	events  []Event
+	wakes   int
+}
+
+// raftLead is what a raft leader keeps.
+type raftLead struct {
+	ballot multiraft.Ballot
+	noop   int
+	sealed map[shardmap.NodeID]multiraft.Incarnation
+	gate   bool
+}
+
+type logEntry struct {
+	term uint64
+	id   int
+	data []byte
+}
+
+type worldLease struct {
+	b      multiraft.Ballot
+	valid  bool
+	closed bool
+}
+
+func (l *worldLease) Ballot() multiraft.Ballot              { return l.b }
+func (l *worldLease) Check(mono, offset time.Duration) bool { return l.valid && !l.closed }
+func (l *worldLease) Closed() bool                          { return l.closed }
+
+// worldConfig is small on purpose: rings of a few records, stores of a few keys.
+func worldConfig() Config {
+	return Config{
+		Layout: shardmap.Layout{Shards: 2, Groups: 1}, Secret: 7,
+		BudgetBytes: 900, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120,
+		TailAge: 250 * time.Millisecond,
+	}
+}
+
+// newWorld founds the group on the first seats of n nodes; the others are learners.
+func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
+	w := &world{t: t, r: rand.New(rand.NewSource(seed)), cfg: cfg}
+	w.now = multiraft.Instant{Mono: time.Second, Wall: 1_000_000_000}
+	w.oracle = newOracle(cfg.Layout.Shards)
+	w.link = make([][]bool, n)
+	for i := range n {
+		w.link[i] = make([]bool, n)
+		m := &member{w: w, id: shardmap.NodeID(i + 1), role: multiraft.RoleVoter}
+		w.nodes = append(w.nodes, m)
+	}
+	for i, m := range w.nodes {
+		m.start(i < seats)
+		m.n.ConfigApplied(worldGroup, w.config(seats), w.now)
+	}
+	for i := range n {
+		for j := range n {
+			w.cut(i, j, true)
+		}
+	}
+	return w
+}
+
+// config makes the first seats nodes voters and the rest learners.
+func (w *world) config(seats int) multiraft.GroupConfig {
+	c := multiraft.GroupConfig{Index: 1}
+	for i, m := range w.nodes {
+		d := multiraft.ReplicaDesc{ID: uint64(i + 1), Node: m.id, Role: multiraft.RoleVoter}
+		if i >= seats {
+			d.Role = multiraft.RoleLearner
+			c.Learners = append(c.Learners, d)
+			continue
+		}
+		c.Voters = append(c.Voters, d)
+	}
+	return c
+}
+
+// start brings a process up: a new incarnation, empty memory, the raft state from disk.
+func (m *member) start(founding bool) {
+	w := m.w
+	m.inc.Counter++
+	m.inc.Nonce = uint64(w.r.Int63())
+	m.up, m.lead, m.lease = true, nil, nil
+	m.data, m.acks, m.ctl = map[shardmap.NodeID]*[][]byte{}, map[shardmap.NodeID]*[][]byte{}, map[shardmap.NodeID]*[][]byte{}
+	m.conns = map[shardmap.NodeID]uint64{}
+	m.due = map[uint64]Outcome{}
+	cfg := w.cfg
+	cfg.Self = multiraft.Member{Node: m.id, Inc: m.inc}
+	n, err := NewNode(cfg, m, m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.n = n
+	if founding {
+		n.Create(worldGroup, m.role)
+	} else {
+		n.Join(worldGroup, m.role)
+	}
+	if m.snap != nil {
+		n.StateRestore(worldGroup, m.snap, w.now)
+	}
+	n.Tick(w.now)
+}
+
+func queue(qs map[shardmap.NodeID]*[][]byte, to shardmap.NodeID) *[][]byte {
+	if qs[to] == nil {
+		qs[to] = new([][]byte)
+	}
+	return qs[to]
+}
+
+func (w *world) node(id shardmap.NodeID) *member { return w.nodes[id-1] }
+func (m *member) rep() *Replica                  { return m.n.Replica(worldGroup) }
+
+func (w *world) reach(a, b *member) bool {
+	return a.up && b.up && (a == b || w.link[a.id-1][b.id-1])
+}
+
+func (w *world) cut(a, b int, up bool) {
+	if a == b || w.link[a][b] == up {
+		return
+	}
+	w.link[a][b], w.link[b][a] = up, up
+	for _, p := range [][2]*member{{w.nodes[a], w.nodes[b]}, {w.nodes[b], w.nodes[a]}} {
+		p[0].reconnect(p[1])
+	}
+}
+
+// reconnect ends our data connection to a peer and opens a new one if there is a way.
+func (m *member) reconnect(p *member) {
+	*queue(m.data, p.id), *queue(p.acks, m.id), *queue(m.ctl, p.id) = nil, nil, nil
+	if c := m.conns[p.id]; c != 0 && m.up {
+		m.n.LaneDown(p.id, c, m.w.now)
+	}
+	m.conns[p.id] = 0
+	if m.w.reach(m, p) {
+		m.w.conn++
+		m.conns[p.id] = m.w.conn
+		m.n.LaneUp(p.id, m.w.conn, m.w.now)
+	}
+}
+
+func (w *world) crash(m *member) {
+	if !m.up {
+		return
+	}
+	m.up = false
+	m.lead = nil
+	if m.lease != nil {
+		m.lease.closed = true
+	}
+	m.n = nil
+	for _, p := range w.nodes {
+		if p != m {
+			p.reconnect(m)
+			*queue(m.data, p.id), *queue(m.acks, p.id), *queue(m.ctl, p.id) = nil, nil, nil
+		}
+	}
+	w.tracef("crash %d", m.id)
+}
+
+func (w *world) restart(m *member) {
+	if m.up {
+		return
+	}
+	m.start(false)
+	m.n.ConfigApplied(worldGroup, w.config(w.voters()), w.now)
+	for _, p := range w.nodes {
+		if p != m && w.link[m.id-1][p.id-1] {
+			m.reconnect(p)
+			p.reconnect(m)
+		}
+	}
+	w.tracef("restart %d inc %d", m.id, m.inc.Counter)
+}
+
+func (w *world) voters() int { return len(w.nodes) - w.spares }
+
+// --- Out and Control --------------------------------------------------------
+
+func (m *member) WakeData(shardmap.NodeID)      {}
+func (m *member) WakeAck(shardmap.NodeID, bool) {}
+func (m *member) Control(to shardmap.NodeID, frame []byte) {
+	if p := m.w.node(to); p == m || m.w.reach(m, p) {
+		q := queue(m.ctl, to)
+		*q = append(*q, frame)
+	}
+}
+func (m *member) Due(t Ticket, o Outcome) { m.due[t.ID] = o; m.w.ticketDue(t, o) }
+func (m *member) Wake(shardmap.GroupID)   { m.wakes++ }
+func (m *member) Event(e Event) {
+	m.events = append(m.events, e)
+	m.w.tracef("node %d: event %d shard %d epoch %d %s", m.id, e.Kind, e.Shard, e.Epoch, e.Detail)
+}
+func (m *member) RolledBack(r Rollback) { m.rolled = append(m.rolled, r) }
+
+func (m *member) Propose(g shardmap.GroupID, b multiraft.Ballot, data []byte) bool {
+	if m.lead == nil || m.lead.ballot != b {
+		return false
+	}
+	m.w.lastID++
+	m.log = append(m.log, logEntry{term: b.Term, id: m.w.lastID, data: data})
+	if e, err := decodeEntry(data); err == nil {
+		m.w.tracef("node %d proposes %d: base %v clean %b hole %b solo %b seats %v member %v", m.id, e.kind, e.base, e.clean, e.hole, e.solo, e.seats, e.member)
+	}
+	return true
+}
+
+func (m *member) OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease {
+	if m.lead == nil || m.lead.ballot != b {
+		return nil
+	}
+	for _, p := range m.w.nodes {
+		if p.lease != nil {
+			p.lease.valid = false
+		}
+	}
+	m.lease = &worldLease{b: b, valid: true}
+	return m.lease
+}
+
+func (m *member) Transfer(g shardmap.GroupID, to shardmap.NodeID) bool {
+	m.w.transfers = append(m.w.transfers, to)
+	return m.lead != nil
+}
+
+// --- raft ---------------------------------------------------------------------
+
+func (m *member) lastTerm() uint64 {
+	if len(m.log) == 0 {
+		return 0
+	}
+	return m.log[len(m.log)-1].term
+}
+
+func (w *world) elect(m *member) bool {
+	votes := 0
+	for _, p := range w.nodes[:w.voters()] {
+		if !w.reach(m, p) {
+			continue
+		}
+		if mt, pt := m.lastTerm(), p.lastTerm(); mt > pt || mt == pt && len(m.log) >= len(p.log) {
+			votes++
+		}
+	}
+	if votes <= w.voters()/2 || int(m.id) > w.voters() {
+		return false
+	}
+	w.term++
+	for _, p := range w.nodes {
+		if w.reach(m, p) {
+			p.term = w.term
+			w.depose(p)
+		}
+	}
+	w.lastID++
+	m.log = append(m.log, logEntry{term: w.term, id: w.lastID})
+	m.lead = &raftLead{ballot: multiraft.Ballot{Term: w.term, Sub: 1}, noop: len(m.log), sealed: map[shardmap.NodeID]multiraft.Incarnation{}}
+	w.tracef("elect %d term %d", m.id, w.term)
+	return true
+}
+
+// depose ends a leader's claim.
+func (w *world) depose(m *member) {
+	if m.lead == nil {
+		return
+	}
+	b := m.lead.ballot
+	m.lead = nil
+	if m.lease != nil {
+		m.lease.closed = true
+		m.lease = nil
+	}
+	m.n.LeaseClosed(worldGroup, b, "deposed", w.now)
+	m.n.Pump(w.now)
+}
+
+// replicate copies the leader's log to one follower and commits what a majority holds.
+func (w *world) replicate(l, f *member) {
+	if !w.reach(l, f) || l == f {
+		return
+	}
+	if f.term > l.lead.ballot.Term {
+		w.depose(l)
+		return
+	}
+	f.term = l.lead.ballot.Term
+	w.depose(f)
+	f.log = append(append([]logEntry{}, f.log[:f.commit]...), l.log[f.commit:]...)
+	w.commit(l)
+	f.commit = max(f.commit, l.commit)
+}
+
+func (w *world) commit(l *member) {
+	for i := len(l.log); i > l.commit && l.log[i-1].term == l.lead.ballot.Term; i-- {
+		have := 0
+		for _, m := range w.nodes[:w.voters()] {
+			if len(m.log) >= i && m.log[i-1].id == l.log[i-1].id {
+				have++
+			}
+		}
+		if have > w.voters()/2 {
+			l.commit = i
+			return
+		}
+	}
+}
+
+func (w *world) applyNext(m *member) bool {
+	if !m.up || m.applied >= m.commit {
+		return false
+	}
+	e := m.log[m.applied]
+	m.applied++
+	if e.data != nil {
+		before := m.rep().line.epoch()
+		m.n.Applied(worldGroup, uint64(m.applied), e.data, w.now)
+		if r := m.rep().line.last(); r != nil && r.epoch > before {
+			w.opened(m, r)
+		}
+	}
+	m.snap = m.n.StateSnapshot(worldGroup)
+	m.n.Pump(w.now)
+	return true
+}
+
+// seal fences one replica for a leader.
+func (w *world) seal(l, f *member) {
+	if l.lead == nil || !w.reach(l, f) || l.applied < l.lead.noop && !mutant.Is("seal-before-term-entry") {
+		return
+	}
+	if f.term > l.lead.ballot.Term {
+		w.depose(l)
+		return
+	}
+	if f != l {
+		f.term = l.lead.ballot.Term
+		w.depose(f)
+	}
+	state := f.n.Seal(worldGroup, l.lead.ballot, multiraft.Member{Node: l.id, Inc: l.inc}, w.now)
+	if state == nil {
+		return
+	}
+	l.lead.sealed[f.id] = f.inc
+	w.tracef("seal %d by %d", f.id, l.id)
+	l.n.Sealed(worldGroup, l.lead.ballot, multiraft.Member{Node: f.id, Inc: f.inc}, f.role, state, w.now)
+	l.n.Pump(w.now)
+}
+
+func (w *world) openGate(l *member) {
+	if l.lead == nil || len(l.lead.sealed) <= w.voters()/2 || l.lead.sealed[l.id] != l.inc {
+		return
+	}
+	l.lead.gate = true
+	l.n.GateOpen(worldGroup, l.lead.ballot, w.now)
+	l.n.Pump(w.now)
+}
+
+// --- wires --------------------------------------------------------------------
+
+// send lets a node put its next data and ack frames to a peer on the wire.
+func (w *world) send(a, b *member) {
+	if a == b || !w.reach(a, b) {
+		return
+	}
+	if q := queue(a.data, b.id); len(*q) < 8 {
+		if f := a.n.NextData(b.id, nil, w.now); len(f) > 0 {
+			*q = append(*q, f)
+		}
+	}
+	if q := queue(a.acks, b.id); len(*q) < 8 {
+		if f := a.n.NextAck(b.id, nil, w.now); len(f) > 0 {
+			*q = append(*q, f)
+		}
+	}
+}
+
+// deliver takes one frame of each kind off the wire.
+func (w *world) deliver(a, b *member) bool {
+	if a == b || !w.reach(a, b) {
+		return false
+	}
+	did := false
+	pop := func(qs map[shardmap.NodeID]*[][]byte, take func(f []byte) error) {
+		q := queue(qs, b.id)
+		if len(*q) == 0 {
+			return
+		}
+		f := (*q)[0]
+		*q = (*q)[1:]
+		did = true
+		if err := take(f); err != nil {
+			w.bad("node %d cannot read a frame of %d: %v", b.id, a.id, err)
+		}
+	}
+	pop(a.data, func(f []byte) error { return b.n.OnData(a.id, a.conns[b.id], f, w.now) })
+	pop(a.acks, func(f []byte) error { return b.n.OnAck(a.id, b.conns[a.id], f, w.now) })
+	pop(a.ctl, func(f []byte) error {
+		err := b.n.OnControl(a.id, f, w.now)
+		b.n.Pump(w.now)
+		return err
+	})
+	return did
+}
+
+func (w *world) pass(d time.Duration) {
+	w.now.Mono += d
+	w.now.Age += d
+	w.now.Wait += d
+	w.now.Wall += d.Milliseconds()
+}
+
+// --- helpers for scripts --------------------------------------------------------
+
+// run lets everything that can move, move, for a while: raft, seals, wires, ticks.
+func (w *world) run(d time.Duration) {
+	for end := w.now.Mono + d; w.now.Mono < end; {
+		w.pass(5 * time.Millisecond)
+		w.round()
+	}
+}
+
+func (w *world) round() {
+	for _, l := range w.nodes {
+		if l.up && l.lead != nil {
+			w.lead(l)
+		}
+	}
+	for _, a := range w.nodes {
+		if a.up {
+			a.n.Tick(w.now)
+			for w.applyNext(a) {
+			}
+		}
+	}
+	for range 3 {
+		for _, a := range w.nodes {
+			for _, b := range w.nodes {
+				w.send(a, b)
+				w.deliver(a, b)
+			}
+		}
+	}
+	w.check()
+}
+
+func (w *world) lead(l *member) {
+	for _, f := range w.nodes {
+		if l.lead != nil {
+			w.replicate(l, f)
+		}
+	}
+	if l.lead != nil {
+		w.commit(l)
+	}
+	for w.applyNext(l) {
+	}
+	for _, f := range w.nodes {
+		if l.lead != nil && w.reach(l, f) && l.lead.sealed[f.id] != f.inc {
+			w.seal(l, f)
+		}
+	}
+	if l.lead != nil && !l.lead.gate {
+		w.openGate(l)
+	}
+}
+
+func (w *world) settle(what string, done func() bool) {
+	w.t.Helper()
+	for range 4000 {
+		if done() || w.fail != "" {
+			break
+		}
+		w.pass(5 * time.Millisecond)
+		w.round()
+	}
+	if w.fail != "" {
+		w.t.Fatal(w.fail)
+	}
+	if !done() {
+		w.t.Fatalf("never: %s\n%s", what, w.describe())
+	}
+}
+
+func (w *world) holder() *member {
+	for _, m := range w.nodes {
+		if m.up && m.lead != nil && m.lead.ballot.Term == w.term && m.rep().leads.Load() && m.lease != nil && m.lease.valid {
+			return m
+		}
+	}
+	return nil
+}
+
+// serve elects a node and waits until it serves.
+func (w *world) serve(id int) *member {
+	w.t.Helper()
+	m := w.nodes[id-1]
+	if !w.elect(m) {
+		w.t.Fatalf("node %d is not elected", id)
+	}
+	w.settle(fmt.Sprintf("node %d serves", id), func() bool { return w.holder() == m })
+	return m
+}
+
+// synced waits until every copy of the given nodes is whole and at the holder's head.
+func (w *world) synced(ids ...int) {
+	w.t.Helper()
+	w.settle(fmt.Sprintf("nodes %v are in step", ids), func() bool {
+		h := w.holder()
+		if h == nil {
+			return false
+		}
+		for _, id := range ids {
+			m := w.nodes[id-1]
+			for i, s := range m.rep().shards {
+				if !m.up || !s.whole || s.m.Position() != h.rep().shards[i].m.Position() {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+func (w *world) set(m *member, s int, key, value string) (Admission, error) {
+	c := &statemachine.Command{Kind: statemachine.Set, Key: []byte(key), Value: []byte(value)}
+	return w.do(m, s, c, Async)
+}
+
+func (w *world) must(m *member, s int, key, value string) shardmap.Version {
+	w.t.Helper()
+	a, err := w.set(m, s, key, value)
+	if err != nil {
+		w.t.Fatalf("set %s: %v", key, err)
+	}
+	return a.Version
+}
+
+func (w *world) get(m *member, s int, key string) string {
+	v, ok, _, err := m.rep().Get(shardmap.ShardID(s), []byte(key), nil, w.now)
+	if err != nil {
+		return err.Error()
+	}
+	if !ok {
+		return "-"
+	}
+	return string(v.Data)
+}
+
+func (w *world) bad(f string, a ...any) {
+	if w.fail == "" {
+		w.fail = fmt.Sprintf(f, a...)
+	}
+}
+
+func (w *world) tracef(f string, a ...any) {
+	if w.trace {
+		fmt.Printf("  %v "+f+"\n", append([]any{w.now.Mono}, a...)...)
+	}
+}
+
+func (w *world) describe() string {
+	var b strings.Builder
+	for _, m := range w.nodes {
+		fmt.Fprintf(&b, "[%d up=%v inc=%d term=%d", m.id, m.up, m.inc.Counter, m.term)
+		if m.up {
+			r := m.rep()
+			fmt.Fprintf(&b, " prom=%v phase=%v rows=%d seats=%v", r.promised, r.phase(), len(r.line.rows), r.line.seats)
+			for _, s := range r.shards {
+				fmt.Fprintf(&b, " %v/%v", s.m.Position(), s.whole)
+				for _, f := range s.followers {
+					fmt.Fprintf(&b, "(%d mode=%d acked=%v whole=%v)", f.lane.peer, f.mode, f.acked, f.whole)
+				}
+			}
+		}
+		b.WriteString("]\n")
+	}
+	return b.String()
+}
+
+// dump is the contents of a shard copy as text: the oracle's form of a state.
+func dump(s *shard) string {
+	var list []string
+	s.m.EachKey(func(k, v []byte, ver shardmap.Version, deadline int64) {
+		list = append(list, fmt.Sprintf("%s=%s@%v/%d", k, v, ver, deadline))
+	})
+	sort.Strings(list)
+	return strings.Join(list, " ")
+}
