@@ -1,0 +1,405 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// Client is a connection to a cluster. It may be used by any number of goroutines.
+type Client struct {
+	cfg     Config
+	refused error     // of a configuration that New refused; every call answers it
+	begun   time.Time // zero of the client's clock
+
+	view  atomic.Pointer[view] // nil until the first map came
+	calls atomic.Uint64        // calls begun, for the retry budget
+	tick  atomic.Int64         // keeper ticks, the clock of stalled connections
+
+	ctx     context.Context // ends at Close; for the client's own goroutines only
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	refresh refresher
+
+	mu      sync.Mutex // guards everything below; never held across I/O
+	started bool       // keeper and refresher run
+	closed  bool
+	nodes   map[string]*node
+	budget  budget
+}
+
+// view is the map with the nodes it names: nodes[i] is at table.nodes[i].
+type view struct {
+	table *table
+	nodes []*node
+}
+
+// New makes a client. It connects when the first call needs it, so it succeeds
+// while no node is up. It never returns nil: beside the error of a refused configuration
+// stands a client whose every call answers that error.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.filled()
+	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.refresh.init()
+	return c, err
+}
+
+// Get gives the value of a key: nil and ErrNotFound itself when there is none.
+func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
+	r, err := c.do(ctx, &command{op: opGet, key: key})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.IsNull():
+		return nil, ErrNotFound
+	}
+	return r.Text, nil
+}
+
+// Set stores a value without a time to live. An earlier one is dropped.
+func (c *Client) Set(ctx context.Context, key string, value []byte) error {
+	_, err := c.do(ctx, &command{op: opSet, key: key, value: value})
+	return err
+}
+
+// SetWithTTL stores a value that disappears after ttl milliseconds.
+func (c *Client) SetWithTTL(ctx context.Context, key string, value []byte, ttl int64) error {
+	if ttl <= 0 && c.refused == nil {
+		return &OpError{Op: "SET", Key: key, Err: fmt.Errorf("client: time to live is %d ms, it must be positive", ttl)}
+	}
+	_, err := c.do(ctx, &command{op: opSet, key: key, value: value, ttl: ttl})
+	return err
+}
+
+// Delete removes a key. It is no error when there is none.
+func (c *Client) Delete(ctx context.Context, key string) error {
+	_, err := c.do(ctx, &command{op: opDel, key: key})
+	return err
+}
+
+// Close ends all connections and waits for the client's goroutines. Calls that wait
+// end with ErrClosed; a write among them whose bytes had left ends with ErrAmbiguous
+// as well.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	nodes := make([]*node, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		nodes = append(nodes, n)
+	}
+	c.mu.Unlock()
+	c.cancel()
+	for _, n := range nodes {
+		n.close(ErrClosed)
+	}
+	c.workers.Wait()
+	return c.refused
+}
+
+// do runs one command to its end.
+func (c *Client) do(ctx context.Context, cmd *command) (resp.Reply, error) {
+	if c.refused != nil {
+		return resp.Reply{}, c.refused
+	}
+	c.calls.Add(1)
+	var w patience
+	w.begin(ctx, c.cfg.Timeout)
+	defer w.end()
+	st := callState{op: cmd.op}
+	slot := shardmap.SlotOfString(cmd.key)
+	err := c.admit(cmd)
+	if cause := w.over(); err == nil && cause != nil {
+		err = st.expired(nil, cause)
+	}
+	if err == nil {
+		var r resp.Reply
+		var asked string
+		if r, asked, err = c.attempt(&w, cmd, &st, slot, ""); err == nil {
+			return r, nil
+		}
+		if r, asked, err = c.again(&w, cmd, &st, slot, asked, err); err == nil {
+			return r, nil
+		}
+		return resp.Reply{}, c.opError(&w, cmd, &st, asked, err)
+	}
+	return resp.Reply{}, c.opError(&w, cmd, &st, "", err)
+}
+
+// admit refuses what need not be sent.
+func (c *Client) admit(cmd *command) error {
+	switch {
+	case len(cmd.key) > c.cfg.MaxKeyBytes:
+		return fmt.Errorf("%w: key of %d bytes, at most %d", ErrTooLarge, len(cmd.key), c.cfg.MaxKeyBytes)
+	case len(cmd.value) > c.cfg.MaxValueBytes:
+		return fmt.Errorf("%w: value of %d bytes, at most %d", ErrTooLarge, len(cmd.value), c.cfg.MaxValueBytes)
+	}
+	return nil
+}
+
+func (c *Client) opError(w *patience, cmd *command, st *callState, node string, err error) error {
+	return &OpError{Op: cmd.op.String(), Key: cmd.key, Node: node, Attempts: st.attempts, Elapsed: w.elapsed(), Err: err}
+}
+
+// again repeats a failed command as the rules in retry.go say.
+func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.Slot, asked string, err error) (resp.Reply, string, error) {
+	for {
+		if cause := w.over(); cause != nil {
+			return resp.Reply{}, asked, st.expired(err, cause)
+		}
+		s := c.cfg.Retry.next(st, err, asked, w.left(), c.random(), c.takeRetry)
+		if s.moved {
+			c.moved(s.slot, s.addr)
+		}
+		if s.refresh {
+			c.wantMap(s.moved)
+		}
+		if s.err != nil {
+			return resp.Reply{}, asked, s.err
+		}
+		if s.pause > 0 {
+			if cause := w.pause(s.pause, c.ctx.Done()); cause != nil {
+				return resp.Reply{}, asked, st.expired(err, cause)
+			}
+		}
+		to := s.addr
+		if s.elsewhere {
+			to = c.other(asked)
+		}
+		cmd.asking = s.ask
+		var r resp.Reply
+		if r, asked, err = c.attempt(w, cmd, st, slot, to); err == nil {
+			return r, asked, nil
+		}
+	}
+}
+
+// attempt sends the command once, to addr or to the node of its slot.
+func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap.Slot, addr string) (resp.Reply, string, error) {
+	st.attempts++
+	n, err := c.nodeFor(w, slot, addr)
+	if err != nil {
+		return resp.Reply{}, "", err
+	}
+	r, err := n.roundTrip(w, cmd, int(slot))
+	if err == nil {
+		if e := errorOf(r); e != nil {
+			err = e
+		}
+	}
+	return r, n.addr, err
+}
+
+// roundTrip sends a command on one of the node's connections and waits for its answer.
+func (n *node) roundTrip(w *patience, cmd *command, line int) (resp.Reply, error) {
+	for {
+		c, err := n.conn(w, line)
+		if err != nil {
+			return resp.Reply{}, err
+		}
+		k, room, err := c.send(cmd)
+		if err == nil {
+			return c.await(w, k)
+		}
+		if room == nil { // it has failed since we took it: the next one is dialed
+			n.lines[line%len(n.lines)].drop(c)
+			continue
+		}
+		if err := w.wait(room); err != nil {
+			return resp.Reply{}, &unsentError{err}
+		}
+	}
+}
+
+// await waits for the answer to a call that was queued.
+func (c *conn) await(w *patience, k *call) (resp.Reply, error) {
+	if err := w.wait(k.done); err != nil {
+		k.release()
+		return resp.Reply{}, &brokenError{err}
+	}
+	r, err := k.reply, k.err
+	k.release()
+	return r, err
+}
+
+// nodeFor is the node at addr, or of the slot when addr is empty, waiting for the first map.
+func (c *Client) nodeFor(w *patience, slot shardmap.Slot, addr string) (*node, error) {
+	if addr != "" {
+		return c.node(addr)
+	}
+	for {
+		if v := c.view.Load(); v != nil {
+			if at := v.table.slots[slot]; at != noNode {
+				return v.nodes[at], nil
+			}
+		}
+		if err := c.awaitMap(w); err != nil {
+			return nil, &unsentError{err}
+		}
+	}
+}
+
+// node is the node at an address, made when it is new.
+func (c *Client) node(addr string) (*node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, &unsentError{ErrClosed}
+	}
+	return c.nodeLocked(addr), nil
+}
+
+func (c *Client) nodeLocked(addr string) *node {
+	n := c.nodes[addr]
+	if n == nil {
+		n = newNode(c, addr)
+		c.nodes[addr] = n
+	}
+	return n
+}
+
+// other is an address that is not the one just asked; "" when none is known.
+func (c *Client) other(asked string) string {
+	v := c.view.Load()
+	if v == nil {
+		return ""
+	}
+	first := rand.IntN(len(v.table.nodes))
+	for i := range v.table.nodes {
+		if addr := v.table.nodes[(first+i)%len(v.table.nodes)]; addr != asked {
+			return addr
+		}
+	}
+	return ""
+}
+
+// moved applies a MOVED answer to the map.
+func (c *Client) moved(slot shardmap.Slot, addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v := c.view.Load(); v != nil {
+		c.showLocked(v.table.moved(slot, addr))
+	}
+}
+
+// showLocked publishes a table.
+func (c *Client) showLocked(t *table) {
+	v := &view{table: t}
+	for _, addr := range t.nodes {
+		v.nodes = append(v.nodes, c.nodeLocked(addr))
+	}
+	c.view.Store(v)
+}
+
+func (c *Client) takeRetry() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.budget.take(c.cfg.Retry, c.calls.Load(), c.now())
+}
+
+// start runs one goroutine of the client, unless it is closed.
+func (c *Client) start(run func(ctx context.Context)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.workers.Go(func() { run(c.ctx) })
+	if !c.started {
+		c.started = true
+		c.workers.Go(c.keep)
+		c.workers.Go(c.refreshLoop)
+	}
+	return true
+}
+
+// adopt starts the loops of a new connection of a line, unless the client is closed.
+func (c *Client) adopt(k *conn, l *line) bool {
+	ok := c.start(func(context.Context) {
+		k.readLoop()
+		l.drop(k)
+	}) && c.start(func(context.Context) { k.writeLoop() })
+	if !ok {
+		k.fail(ErrClosed)
+	}
+	return ok
+}
+
+// keep is the client's housekeeper: it ends connections that owe answers and stay
+// silent, and those of nodes that the map no longer names.
+func (c *Client) keep() {
+	const ticksPerStall = 4
+	t := time.NewTicker(max(c.cfg.StallTimeout/ticksPerStall, time.Millisecond))
+	defer t.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-t.C:
+		}
+		c.tick.Add(1)
+		for _, k := range c.conns() {
+			if k.stalled(ticksPerStall) {
+				k.fail(errStalled)
+			}
+		}
+		c.retire()
+	}
+}
+
+// errStalled is the error of a connection that owed answers for too long.
+var errStalled = errors.New("client: no answer within Config.StallTimeout")
+
+func (c *Client) conns() []*conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*conn
+	for _, n := range c.nodes {
+		for i := range n.lines {
+			if k := n.lines[i].live.Load(); k != nil {
+				all = append(all, k)
+			}
+		}
+	}
+	return all
+}
+
+// retireAfter is how many keeper ticks a node may be in no map before its
+// connections are closed.
+const retireAfter = 8
+
+func (c *Client) retire() {
+	v := c.view.Load()
+	if v == nil {
+		return
+	}
+	var gone []*node
+	c.mu.Lock()
+	for addr, n := range c.nodes {
+		n.unused++
+		if slices.Contains(v.table.nodes, addr) {
+			n.unused = 0
+		}
+		if n.unused > retireAfter && n.idle() {
+			delete(c.nodes, addr)
+			gone = append(gone, n)
+		}
+	}
+	c.mu.Unlock()
+	for _, n := range gone {
+		n.close(errors.New("client: node left the map"))
+	}
+}
+
+// now is the client's clock.
+func (c *Client) now() time.Duration { return time.Since(c.begun) }
+
+func (c *Client) random() float64 { return rand.Float64() }

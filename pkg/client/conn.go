@@ -1,0 +1,283 @@
+package client
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// conn is one multiplexed connection. Callers append their command to the pending
+// bytes and their call to the queue under one mutex, so bytes and queue have one
+// order; a writer goroutine hands all pending bytes to the kernel in one write,
+// a reader goroutine matches answers first in first out.
+//
+// A small command on an idle connection is written by its caller: nothing is
+// in flight, so the socket buffer is empty and the write cannot block, and two
+// goroutine switches are saved. A channel of calls in front of the writer was
+// the simpler way; it costs a switch per command and a copy of every value.
+type conn struct {
+	nc     net.Conn
+	addr   string
+	lim    limits
+	read   *bufio.Reader
+	wake   chan struct{}      // to the writer, one token
+	gone   chan struct{}      // closed when the connection has failed
+	tick   *atomic.Int64      // the keeper's count, in place of a clock
+	heard  atomic.Int64       // tick of the last bytes, or of the last idle to busy
+	onPush func(r resp.Reply) // nil: dropped
+
+	mu      sync.Mutex // guards everything below; never held across I/O
+	pending []byte     // encoded, not yet handed to a write
+	spare   []byte     // the other buffer
+	queued  uint64     // stream offset behind pending
+	sent    uint64     // stream offset handed to the kernel
+	writing bool       // somebody is seeing to pending: a write runs, or the writer was woken
+	inWrite bool       // the kernel has the other buffer right now
+	waiting queue
+	room    chan struct{} // closed when calls that found no room may look again
+	err     error         // why the connection has failed
+}
+
+// limits of one connection, from Config.
+type limits struct {
+	inflight, queueBytes int
+}
+
+// inlineMax is the largest command that its caller writes itself: it fits every
+// socket buffer.
+const inlineMax = 8 << 10
+
+// writeStep is the most that goes into one write call.
+const writeStep = 256 << 10
+
+// keepMax is the largest buffer kept for the next write.
+const keepMax = 256 << 10
+
+// errFull says that there is no room; wait on the channel that came with it.
+var errFull = errors.New("client: connection is full")
+
+// send queues a command. When there is no room it answers errFull and a channel that is
+// closed when it is worth trying again; any other error means that no
+// byte of the command left.
+func (c *conn) send(cmd *command) (*call, <-chan struct{}, error) {
+	c.mu.Lock()
+	if c.err != nil {
+		err := c.err
+		c.mu.Unlock()
+		return nil, nil, &unsentError{err}
+	}
+	if c.waiting.n >= c.lim.inflight || len(c.pending) > 0 && len(c.pending)+cmd.size() > c.lim.queueBytes {
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room := c.room
+		c.mu.Unlock()
+		return nil, room, errFull
+	}
+	k := newCall(cmd)
+	before := len(c.pending)
+	c.pending = cmd.append(c.pending)
+	c.queued += uint64(len(c.pending) - before)
+	k.end = c.queued
+	idle := c.waiting.n == 0
+	if idle {
+		c.heard.Store(c.tick.Load())
+	}
+	c.waiting.push(k)
+	c.startWriteLocked(idle)
+	return k, nil, nil
+}
+
+// startWriteLocked sees to it that pending bytes get written, and unlocks.
+func (c *conn) startWriteLocked(idle bool) {
+	if c.writing {
+		c.mu.Unlock()
+		return
+	}
+	c.writing = true
+	if !idle || len(c.pending) > inlineMax {
+		c.mu.Unlock()
+		c.wake <- struct{}{} // the token's place is free: writing was false
+		return
+	}
+	more := c.writePendingLocked()
+	if more {
+		c.mu.Unlock()
+		c.wake <- struct{}{}
+		return
+	}
+	c.writing = false
+	c.mu.Unlock()
+}
+
+// writePendingLocked hands pending bytes to the kernel, unlocked meanwhile, and
+// says whether more have gathered. It is one write up to writeStep; what is longer
+// goes in steps, so that a large value on a slow line is seen to move.
+func (c *conn) writePendingLocked() bool {
+	buf := c.pending
+	c.pending, c.spare = c.spare[:0], nil
+	c.inWrite = true
+	c.mu.Unlock()
+	var n int
+	var err error
+	for n < len(buf) && err == nil {
+		var step int
+		step, err = c.nc.Write(buf[n:min(len(buf), n+writeStep)])
+		if n += step; n > writeStep {
+			c.heard.Store(c.tick.Load())
+		}
+	}
+	c.mu.Lock()
+	c.inWrite = false
+	c.sent += uint64(n)
+	if cap(buf) <= keepMax {
+		c.spare = buf[:0]
+	}
+	c.freeRoomLocked()
+	if err != nil {
+		c.failLocked(err)
+	}
+	if c.err != nil {
+		c.abandonLocked()
+		return false
+	}
+	return len(c.pending) > 0
+}
+
+// writeLoop is the writer goroutine; it ends when the connection has failed.
+func (c *conn) writeLoop() {
+	for {
+		select {
+		case <-c.wake:
+		case <-c.gone:
+			return
+		}
+		c.mu.Lock()
+		if c.err != nil {
+			c.mu.Unlock()
+			return
+		}
+		for c.writePendingLocked() {
+		}
+		c.writing = false
+		c.mu.Unlock()
+	}
+}
+
+// readLoop is the reader goroutine; it ends with the connection.
+func (c *conn) readLoop() {
+	for {
+		r, err := resp.ReadReply(c.read)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if r.Kind == '>' {
+			if c.onPush != nil {
+				c.onPush(r)
+			}
+			continue
+		}
+		k, err := c.take()
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if k != nil {
+			k.complete(r, nil)
+		}
+	}
+}
+
+// take is the call that the answer just read belongs to; nil when the answer is one
+// to pass over.
+func (c *conn) take() (*call, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.waiting.front()
+	if k == nil {
+		return nil, errors.New("client: an answer that nobody asked for")
+	}
+	if k.skip > 0 {
+		k.skip--
+		return nil, nil
+	}
+	c.waiting.pop()
+	c.freeRoomLocked()
+	return k, nil
+}
+
+// Read counts what arrives, for the keeper's watch over silent connections.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.nc.Read(p)
+	if n > 0 {
+		c.heard.Store(c.tick.Load())
+	}
+	return n, err
+}
+
+func (c *conn) freeRoomLocked() {
+	if c.room != nil && c.waiting.n <= c.lim.inflight*3/4 && len(c.pending) <= c.lim.queueBytes*3/4 {
+		close(c.room)
+		c.room = nil
+	}
+}
+
+// fail ends the connection: every waiting call gets an error that says whether
+// its command can have reached the node.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked(err)
+	if !c.inWrite {
+		c.abandonLocked()
+	} // else that write ends at once, and only it knows how far it came
+}
+
+func (c *conn) failLocked(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = fmt.Errorf("%s: %w", c.addr, err)
+	_ = c.nc.Close() // the error that counts is err
+	close(c.gone)
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+}
+
+// abandonLocked completes all waiting calls of a failed connection. A command whose
+// last byte was not taken by the kernel cannot be run: the rest never follows.
+// REQUIRES: err is set and inWrite is not.
+func (c *conn) abandonLocked() {
+	for c.waiting.n > 0 {
+		k := c.waiting.pop()
+		if k.end > c.sent {
+			k.complete(resp.Reply{}, &unsentError{c.err})
+		} else {
+			k.complete(resp.Reply{}, &brokenError{c.err})
+		}
+	}
+	c.pending, c.spare = nil, nil
+}
+
+// stalled reports a connection that owes answers and brought no byte for more
+// than limit ticks.
+func (c *conn) stalled(limit int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err == nil && c.waiting.n > 0 && c.tick.Load()-c.heard.Load() > limit
+}
+
+// idle reports that no call waits on the connection.
+func (c *conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting.n == 0
+}

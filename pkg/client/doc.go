@@ -1,0 +1,34 @@
+// Package client is the Go client of AegisKV: Set, SetWithTTL, Get and Delete
+// against one node or a whole cluster, without anything to configure.
+//
+//	c, err := client.New(client.DefaultConfig([]string{"localhost:7000"}))
+//	err = c.Set(ctx, "user:1", []byte("Ada"))
+//	value, err := c.Get(ctx, "user:1") // errors.Is(err, client.ErrNotFound): no such key
+//
+// The client keeps a map from slot to node, sends every command straight to the
+// node that leads its slot, and repairs the map by itself: a MOVED answer moves
+// that slot at once, and a refresh follows in the background. All calls share a
+// few connections per node; commands of many goroutines travel in one write and
+// their answers are matched in order.
+//
+// # What a call can answer
+//
+// A call ends by the deadline of its context, or by Config.Timeout where the
+// context has none. Until then it waits out what passes: a shard between two
+// leaseholders, a node that restarts, a redirect. A redirect is never a miss.
+// Errors are *OpError around one of the sentinels of this package.
+//
+// # What can be lost
+//
+// A write whose connection broke, or whose deadline passed, after its bytes may
+// have reached a node has an unknown outcome: ErrAmbiguous. It is not sent again
+// by the client, not even a plain SET: see the head of retry.go. With the
+// server's default acknowledgements a write that was answered can be lost in a
+// failover; with Config.Losses the client asks for the verdict after every change
+// of leaseholder and reports losses with their bounds (ErrLostWrites).
+//
+// The package must know neither raft nor gossip nor the server's rooms; it speaks
+// the Redis protocol only, and works against a plain Redis or Redis Cluster too.
+// Rules are in route.go, retry.go and token.go, which touch neither clocks nor
+// sockets; conn.go, dial.go, refresh.go, node.go and client.go are the edge.
+package client
