@@ -7,20 +7,28 @@ import (
 	"time"
 )
 
+// Stepper is what a Host runs: a Core, or what is composed around one.
+type Stepper interface {
+	Tick(now Instant)
+	Flush(now Instant)
+	NextDeadline(now Instant) time.Duration
+	Appended(b *Batch, now Instant)
+	StorageFailed(err error, now Instant)
+}
+
 // Host runs a Core with real clocks and a real disk: one goroutine steps it, one
-// saves its batches. Everything that touches the Core goes through Do.
+// saves its batches. Everything that touches the Core goes through Post or Do.
 //
 // The loop never waits for the disk, so a slow fsync delays elections, not
 // promises. The inbox is bounded: when it is full, Post drops (raft and leases
 // tolerate loss) and Do waits.
 type Host struct {
-	core    *Core
+	core    Stepper
 	storage Storage
 
-	inbox  chan func(*Core, Instant)
+	inbox  chan func(Instant)
 	saved  chan *Batch
 	failed chan error
-	ticker func(Instant) // called with every pass, after the Core's Tick
 
 	mu      sync.Mutex
 	pending []*Batch // handed over by the Core, not yet taken by the append goroutine
@@ -38,7 +46,7 @@ const idleStep = 10 * time.Millisecond
 func NewHost(storage Storage) *Host {
 	return &Host{
 		storage: storage,
-		inbox:   make(chan func(*Core, Instant), inboxMax),
+		inbox:   make(chan func(Instant), inboxMax),
 		saved:   make(chan *Batch, 64),
 		failed:  make(chan error, 1),
 		wake:    make(chan struct{}, 1),
@@ -56,11 +64,10 @@ func (h *Host) Append(b *Batch) {
 	}
 }
 
-// Run steps the Core until ctx ends. tick is called once per pass, on the loop,
-// after the Core's own Tick. The error is a storage failure: leases were given
-// up and the process must end.
-func (h *Host) Run(ctx context.Context, core *Core, tick func(Instant)) error {
-	h.core, h.ticker = core, tick
+// Run steps the core until ctx ends. The error is a storage failure: leases were
+// given up and the process must end.
+func (h *Host) Run(ctx context.Context, core Stepper) error {
+	h.core = core
 	ctx, cancel := context.WithCancel(ctx)
 	var appender sync.WaitGroup
 	appender.Add(1)
@@ -81,7 +88,7 @@ func (h *Host) Run(ctx context.Context, core *Core, tick func(Instant)) error {
 			h.core.Flush(Now())
 			return fmt.Errorf("raft.db cannot be written, all leases were given up: %w", err)
 		case f := <-h.inbox:
-			f(h.core, Now())
+			f(Now())
 			h.drain()
 		case b := <-h.saved:
 			h.core.Appended(b, Now())
@@ -98,7 +105,7 @@ func (h *Host) drain() {
 	for range 256 {
 		select {
 		case f := <-h.inbox:
-			f(h.core, Now())
+			f(Now())
 		case b := <-h.saved:
 			h.core.Appended(b, Now())
 		default:
@@ -109,9 +116,6 @@ func (h *Host) drain() {
 
 func (h *Host) pass() {
 	h.core.Tick(Now())
-	if h.ticker != nil {
-		h.ticker(Now())
-	}
 	h.core.Flush(Now())
 }
 
@@ -147,7 +151,7 @@ func (h *Host) saveLoop(ctx context.Context) {
 
 // Post queues an event for the loop; false means that the inbox was full and the
 // event is dropped.
-func (h *Host) Post(f func(*Core, Instant)) bool {
+func (h *Host) Post(f func(Instant)) bool {
 	select {
 	case h.inbox <- f:
 		return true
@@ -157,10 +161,10 @@ func (h *Host) Post(f func(*Core, Instant)) bool {
 }
 
 // Do runs f on the loop and waits for it.
-func (h *Host) Do(ctx context.Context, f func(*Core, Instant)) error {
+func (h *Host) Do(ctx context.Context, f func(Instant)) error {
 	done := make(chan struct{})
 	select {
-	case h.inbox <- func(c *Core, now Instant) { f(c, now); close(done) }:
+	case h.inbox <- func(now Instant) { f(now); close(done) }:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
