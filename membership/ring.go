@@ -66,7 +66,7 @@ func (r *Ring) Order(g shardmap.GroupID) []shardmap.NodeID {
 
 // Plan gives, for groups 1..groups, all nodes in order of preference: the first
 // copies of them should hold the data, the first of all the lease. No node gets
-// more than a tenth above its share of copies (bounded load), and leases are
+// much more than a tenth above its share of copies (bounded load), and leases are
 // spread so that no node prefers to hold two more than another. Index 0 is unused.
 func (r *Ring) Plan(groups, copies int) [][]shardmap.NodeID {
 	plan := make([][]shardmap.NodeID, groups+1)

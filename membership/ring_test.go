@@ -41,7 +41,7 @@ func TestPlansAreBalancedAndTheSameEverywhere(t *testing.T) {
 		}
 		share := (groups*copies + len(nodes) - 1) / len(nodes)
 		for _, n := range nodes {
-			if load[n] > share+(share+9)/10 {
+			if load[n] > share+(share+9)/10+copies {
 				t.Fatalf("node %d has %d copies, the share is %d", n, load[n], share)
 			}
 			if leases[n] > (groups+len(nodes)-1)/len(nodes)+groups/8+1 {
