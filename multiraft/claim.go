@@ -33,15 +33,14 @@ type voterState struct {
 
 // claim is this node's way to one lease, from FENCE to close. One per ballot.
 type claim struct {
-	lease   *Lease
-	state   claimState
-	voters  []voterState
-	started time.Duration // Age
-	begun   time.Duration // Wait
-	resend  time.Duration // Wait
-	gateAt  time.Duration // Wait: when the gate can open, forever while unknown
-	lapse   time.Duration // Age: since when there is no support; 0 = there is
-	passOn  time.Duration // Wait: when leadership is handed on for want of a gate
+	lease  *Lease
+	state  claimState
+	voters []voterState
+	begun  time.Duration // Wait
+	resend time.Duration // Wait
+	gateAt time.Duration // Wait: when the gate can open, forever while unknown
+	lapse  time.Duration // Age: since when there is no support; 0 = there is
+	passOn time.Duration // Wait: when leadership is handed on for want of a gate
 }
 
 func (cl *claim) voter(id uint64) *voterState {
@@ -52,15 +51,6 @@ func (cl *claim) voter(id uint64) *voterState {
 	}
 	cl.voters = append(cl.voters, voterState{id: id, support: noSupport, wait: forever})
 	return &cl.voters[len(cl.voters)-1]
-}
-
-func (cl *claim) voterOn(n shardmap.NodeID) *voterState {
-	for i := range cl.voters {
-		if NodeOf(cl.voters[i].id) == n {
-			return &cl.voters[i]
-		}
-	}
-	return nil
 }
 
 // startFence begins a claim when this node leads, has applied an entry of its
@@ -78,8 +68,11 @@ func (c *Core) startFence(g *group, now Instant) {
 		e.Sub = g.lastClaim.Sub + 1
 	}
 	g.lastClaim = e
+	if e.Sub == 1 {
+		g.fenced = now.Age
+	}
 	l := &Lease{group: g.id, ballot: e}
-	g.claim = &claim{lease: l, started: now.Age, begun: now.Wait, gateAt: forever}
+	g.claim = &claim{lease: l, begun: now.Wait, gateAt: forever}
 	c.out.Event(Event{Kind: EventFencing, Group: g.id, Ballot: e, Node: c.cfg.Self.Node})
 	c.accept(g, e, c.cfg.Self, now)
 	g.claim.voter(g.self).acked = true
@@ -134,7 +127,7 @@ func (c *Core) heardFenceAck(g *group, sender Member, f *fenceFrame, now Instant
 		p := c.peer(sender.Node)
 		v.acked, v.inc, v.support = true, sender.Inc, noSupport
 		v.minSeq = p.seq + 1
-		c.beatTo(p, now)
+		p.beatDue = true // at the end of this pass, once for all groups
 		c.publish(g, now)
 	}
 	c.data.Sealed(g.id, f.ballot, sender, d.Role, f.state, now)
@@ -262,6 +255,11 @@ func (c *Core) support(g *group) time.Duration {
 
 // close ends the claim for good and only then says so (R1, R2).
 func (c *Core) close(g *group, reason string, now Instant) {
+	c.closeFor(g, reason, 0, now)
+}
+
+// closeFor names the heir, whom others leave a little time to take over.
+func (c *Core) closeFor(g *group, reason string, heir shardmap.NodeID, now Instant) {
 	cl := g.claim
 	if cl == nil {
 		return
@@ -277,10 +275,10 @@ func (c *Core) close(g *group, reason string, now Instant) {
 	c.out.Event(Event{Kind: EventLeaseEnded, Group: g.id, Ballot: e, Node: c.cfg.Self.Node, Detail: reason})
 	g.conf.each(func(d ReplicaDesc) {
 		if d.Node != c.cfg.Self.Node {
-			c.sendRelease(g, e, d.Node)
+			c.sendRelease(g, e, d.Node, heir)
 		}
 	})
-	c.heardRelease(g, c.cfg.Self, e, now) // R4
+	c.heardRelease(g, c.cfg.Self, e, heir, now) // R4
 }
 
 // Release gives one group's lease up; while this node still leads it fences anew
@@ -295,12 +293,21 @@ func (c *Core) Release(id shardmap.GroupID, reason string, now Instant) {
 // happen within 100 ms this node fences again (U5).
 func (c *Core) Handover(id shardmap.GroupID, to shardmap.NodeID, now Instant) bool {
 	g := c.groups[id]
-	if g == nil || !g.leads() {
+	if g == nil || !g.leads() || c.peer(to) == nil || !slices.ContainsFunc(g.conf.Voters, func(d ReplicaDesc) bool { return d.Node == to }) {
 		return false
 	}
 	g.handover = now.Wait + transferAbort
-	c.close(g, "handed over", now)
+	c.closeFor(g, "handed over", to, now)
 	return c.Transfer(id, to)
+}
+
+// endHandover takes back a transfer that did not happen in time: raft would drop
+// every proposal for an election timeout, and so the Open of the next ballot.
+func (c *Core) endHandover(g *group) {
+	if g.handover != 0 && g.leads() {
+		g.rn.TransferLeader(g.self)
+	}
+	g.handover = 0
 }
 
 // heardNack gives the claim up only for a higher ballot: "loading" must not
@@ -324,6 +331,7 @@ func (c *Core) tickClaim(g *group, now Instant) {
 	cl := g.claim
 	if cl == nil {
 		if now.Wait >= g.handover {
+			c.endHandover(g)
 			c.startFence(g, now)
 		}
 		return

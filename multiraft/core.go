@@ -63,7 +63,8 @@ type Core struct {
 	groups  map[shardmap.GroupID]*group
 	order   []*group // by id: effects must not depend on map order
 	tombs   map[Tombstone]bool
-	peers   []*peer // by node id
+	pledges map[shardmap.GroupID]*pledge // for the life of the process
+	peers   []*peer                      // by node id
 	touched []*group
 
 	cap        time.Duration // durable
@@ -82,6 +83,7 @@ func NewCore(cfg Config, r Restored, out Out, data Data, now Instant) (*Core, er
 		cfg: cfg, out: out, data: data,
 		groups:     make(map[shardmap.GroupID]*group),
 		tombs:      make(map[Tombstone]bool),
+		pledges:    make(map[shardmap.GroupID]*pledge),
 		cap:        max(cfg.Cap, r.Identity.Cap),
 		nextTick:   now.Wait + cfg.RaftTick,
 		nextBeat:   now.Age,
@@ -145,7 +147,7 @@ func (c *Core) NextDeadline(now Instant) time.Duration {
 		if g.claim != nil && g.claim.state == claimFencing {
 			next = min(next, max(now.Wait, g.claim.gateAt))
 		}
-		if g.campaignAt != 0 {
+		if g.campaignAt != 0 && g.leader == 0 && !c.stopped && g.conf.voter(g.self) {
 			next = min(next, g.campaignAt)
 		}
 	}
@@ -170,12 +172,17 @@ func (c *Core) Flush(now Instant) {
 		}
 	}
 	for _, p := range c.peers {
+		if p.beatDue {
+			c.beatTo(p, now)
+		}
 		if len(p.outbox) > 0 {
 			c.out.Control(p.node, p.outbox)
 			p.outbox = nil
 		}
 	}
-	if b := c.batch; b != nil {
+	// What nothing waits for (a commit index, an own snapshot) goes along with the
+	// next batch that something does wait for, and costs no sync of its own.
+	if b := c.batch; b != nil && b.MustSync {
 		c.batch = nil
 		c.out.Append(b)
 	}
@@ -203,10 +210,35 @@ func (c *Core) StorageFailed(err error, now Instant) {
 	c.out.Event(Event{Kind: EventFatal, Detail: err.Error()})
 }
 
-// Stop closes every claim and never makes one again: the node is leaving.
+// Stop closes every claim and never makes one again: the node is leaving. It
+// says so as proof of its own death, so that nobody waits for it (D4); what it
+// still has to send as a follower or for a transfer must have left before.
 func (c *Core) Stop(now Instant) {
 	c.CloseAll("node stops", now)
 	c.stopped = true
+	packet := NodeReleasePacket(c.cfg.Self)
+	for _, p := range c.peers {
+		for range 3 {
+			c.out.Datagram(p.node, packet, false)
+		}
+		c.out.Datagram(p.node, packet, true)
+	}
+}
+
+// PeerDown reports that the control connection to a node broke: what was sent
+// may be lost, so raft probes it before it streams again.
+func (c *Core) PeerDown(n shardmap.NodeID) {
+	for _, g := range c.order {
+		if !g.leads() {
+			continue
+		}
+		g.conf.each(func(d ReplicaDesc) {
+			if d.Node == n {
+				g.rn.ReportUnreachable(d.ID)
+				c.touch(g)
+			}
+		})
+	}
 }
 
 // CloseAll ends every claim of this node and says so.
@@ -228,13 +260,11 @@ func (c *Core) write(g *group) *GroupWrite {
 	if c.batch == nil {
 		c.batch = &Batch{}
 	}
-	for i := len(c.batch.Groups) - 1; i >= 0; i-- {
-		if w := &c.batch.Groups[i]; w.Group == g.id && w.ReplicaID == g.self {
-			return w
-		}
+	if g.inBatch != c.batch {
+		g.inBatch, g.slot = c.batch, len(c.batch.Groups)
+		c.batch.Groups = append(c.batch.Groups, GroupWrite{Group: g.id, ReplicaID: g.self})
 	}
-	c.batch.Groups = append(c.batch.Groups, GroupWrite{Group: g.id, ReplicaID: g.self})
-	return &c.batch.Groups[len(c.batch.Groups)-1]
+	return &c.batch.Groups[g.slot]
 }
 
 // raise makes a longer cap durable; until then nobody is promised that long (H3).
@@ -312,7 +342,7 @@ func (c *Core) Lease(id shardmap.GroupID) *Lease {
 // rank 0 at once, each next one 30 ms later. Freshness must come before preference.
 func (c *Core) SetRank(id shardmap.GroupID, rank int) {
 	if g := c.groups[id]; g != nil {
-		g.rank = rank
+		g.rank, g.ranked = rank, true
 	}
 }
 

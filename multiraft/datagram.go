@@ -14,7 +14,7 @@ import (
 //	format u8 | kind u8 | sender incarnation: counter u64, nonce u64 | body
 //	heartbeat:    seq u64 | promise ns u64 | ceiling ms i64 | bits u16 | led bitmap
 //	ack:          requester counter u64, nonce u64 | seq u64 | bits u16 | granted bitmap
-//	release:      group u16 | term u64 | sub u32
+//	release:      group u16 | term u64 | sub u32 | heir node u32
 //	node release: node u32 | counter u64 | nonce u64
 const (
 	datagramFormat = 1
@@ -40,7 +40,8 @@ type datagram struct {
 	bits    []byte
 	group   shardmap.GroupID
 	ballot  Ballot
-	dead    Member // node release
+	heir    shardmap.NodeID // release: the node that leadership is handed to, 0 none
+	dead    Member          // node release
 }
 
 func appendInc(b []byte, i Incarnation) []byte {
@@ -69,6 +70,7 @@ func (d *datagram) append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint16(b, uint16(d.group))
 		b = binary.BigEndian.AppendUint64(b, d.ballot.Term)
 		b = binary.BigEndian.AppendUint32(b, d.ballot.Sub)
+		b = binary.BigEndian.AppendUint32(b, uint32(d.heir))
 	case kindNodeRelease:
 		b = appendInc(binary.BigEndian.AppendUint32(b, uint32(d.dead.Node)), d.dead.Inc)
 	}
@@ -106,11 +108,12 @@ func decodeDatagram(b []byte) (d datagram, err error) {
 		d.seq = binary.BigEndian.Uint64(b[16:])
 		bitsAt = 24
 	case kindRelease:
-		if len(b) != 14 {
+		if len(b) != 18 {
 			return d, errDatagram
 		}
 		d.group = shardmap.GroupID(binary.BigEndian.Uint16(b))
-		d.ballot = Ballot{binary.BigEndian.Uint64(b[2:]), binary.BigEndian.Uint32(b[10:])}
+		d.ballot = readBallot(b[2:])
+		d.heir = shardmap.NodeID(binary.BigEndian.Uint32(b[14:]))
 		return d, nil
 	case kindNodeRelease:
 		if len(b) != 20 {

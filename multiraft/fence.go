@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -67,17 +68,6 @@ func (c *Core) accept(g *group, e Ballot, by Member, now Instant) {
 	g.ballot, g.grantee = e, by
 }
 
-func (g *group) owe(o owed) {
-	for i := range g.owed {
-		if g.owed[i].node == o.node {
-			o.until = max(o.until, g.owed[i].until)
-			g.owed[i] = o
-			return
-		}
-	}
-	g.owed = append(g.owed, o)
-}
-
 // hold is the longest promise this node may still owe to anybody but its grantee.
 func (c *Core) hold(g *group, now Instant) time.Duration {
 	h := time.Duration(0)
@@ -117,18 +107,12 @@ func (c *Core) holdShrank(g *group, now Instant) {
 }
 
 // heardRelease drops the promise of one released ballot and nothing else (R3).
-func (c *Core) heardRelease(g *group, from Member, e Ballot, now Instant) {
-	shrank := false
+// heir is the node that leadership was handed to, 0 when nobody in particular.
+func (c *Core) heardRelease(g *group, from Member, e Ballot, heir shardmap.NodeID, now Instant) {
+	shrank := g.dropReleased(from, e)
 	if g.grantee == from && (g.ballot == e || seeded("releaseany")) {
 		g.grantee = Member{}
 		shrank = true
-	}
-	for i := 0; i < len(g.owed); i++ {
-		if o := g.owed[i]; o.node == from.Node && o.inc == from.Inc && (!e.Less(o.ballot) || seeded("releaseany")) {
-			g.owed = append(g.owed[:i], g.owed[i+1:]...)
-			shrank = true
-			i--
-		}
 	}
 	if g.released.Less(e) {
 		g.released = e
@@ -141,6 +125,9 @@ func (c *Core) heardRelease(g *group, from Member, e Ballot, now Instant) {
 	}
 	if NodeOf(g.leader) == from.Node && e.Term == g.term {
 		c.suspect(g, now)
+		if heir != 0 {
+			g.campaignAt += transferAbort // its TimeoutNow is under way
+		}
 	}
 }
 
@@ -168,17 +155,26 @@ func (c *Core) nodeRelease(dead Member, now Instant) {
 			c.suspect(g, now)
 		}
 	}
+	for id, pl := range c.pledges { // of groups that left this node; order has no effect
+		if c.groups[id] != nil {
+			continue
+		}
+		pl.forgive(p.node, dead.Inc.Counter)
+		if pl.grantee.Node == p.node && pl.grantee.Inc.Counter <= dead.Inc.Counter {
+			pl.grantee = Member{}
+		}
+	}
 }
 
 // sendRelease says that the claim to a group under a ballot is over.
-func (c *Core) sendRelease(g *group, e Ballot, to shardmap.NodeID) {
+func (c *Core) sendRelease(g *group, e Ballot, to, heir shardmap.NodeID) {
 	p := c.peer(to)
 	if p == nil {
 		return
 	}
 	start := c.item(p, itemRelease, g.id)
-	p.outbox = appendBallot(p.outbox, e)
+	p.outbox = binary.BigEndian.AppendUint32(appendBallot(p.outbox, e), uint32(heir))
 	p.endItem(start)
-	d := datagram{kind: kindRelease, inc: c.cfg.Self.Inc, group: g.id, ballot: e}
+	d := datagram{kind: kindRelease, inc: c.cfg.Self.Inc, group: g.id, ballot: e, heir: heir}
 	c.out.Datagram(to, d.append(nil), false)
 }

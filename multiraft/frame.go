@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -19,7 +20,7 @@ import (
 //	fence:     from replica u64 | to replica u64 | term u64 | sub u32
 //	fence ack: from u64 | to u64 | requester counter u64, nonce u64 | term u64 | sub u32 | hold ns u64 | state
 //	nack:      from u64 | to u64 | term u64 | sub u32 (of what was refused) | higher term u64, sub u32 | reason u8
-//	release:   term u64 | sub u32
+//	release:   term u64 | sub u32 | heir node u32
 const (
 	frameFormat = 1
 	frameHead   = 1 + 16
@@ -84,6 +85,23 @@ func (c *Core) sendRaft(g *group, m *pb.Message) {
 	}
 	p.outbox = b
 	p.endItem(start)
+	if m.GetType() == pb.MsgSnap {
+		// Whether it arrived is found out by the next probe. Without a report raft
+		// would wait for one for ever after a lost frame.
+		g.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
+		c.touch(g)
+	}
+}
+
+// foreign reports whether another node may send such a message: proposals,
+// transfers and raft's local messages come from this node only.
+func foreign(t pb.MessageType) bool {
+	switch t {
+	case pb.MsgApp, pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp,
+		pb.MsgSnap, pb.MsgHeartbeat, pb.MsgHeartbeatResp, pb.MsgTimeoutNow:
+		return true
+	}
+	return false
 }
 
 func appendBallot(b []byte, x Ballot) []byte {
@@ -126,7 +144,7 @@ func decodeFence(kind byte, b []byte) (f fenceFrame, err error) {
 		f.req, f.ballot = readInc(b), readBallot(b[16:])
 		f.hold = time.Duration(binary.BigEndian.Uint64(b[28:]))
 		f.state = b[36:]
-		if f.hold < 0 {
+		if f.hold < 0 || f.hold > 2*promiseMax { // a longer one would overflow the wait
 			return f, errControl
 		}
 	case itemFenceNack:
@@ -145,7 +163,7 @@ func (c *Core) Receive(from shardmap.NodeID, frame []byte, now Instant) {
 	if p == nil {
 		p = c.stranger(from)
 	}
-	if !c.admit(p, sender.Inc) {
+	if !c.admit(p, sender.Inc, now) {
 		return
 	}
 	p.control = now.Wait
@@ -174,7 +192,7 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 		if g == nil || proto.Unmarshal(body, m) != nil {
 			return
 		}
-		if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || c.tombs[Tombstone{id, m.GetFrom()}] {
+		if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || c.tombs[Tombstone{id, m.GetFrom()}] || !foreign(m.GetType()) {
 			return
 		}
 		_ = g.rn.Step(m)
@@ -186,8 +204,9 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 		}
 		c.receiveFence(kind, g, id, sender, p, &f, now)
 	case itemRelease:
-		if g != nil && len(body) >= 12 {
-			c.heardRelease(g, sender, readBallot(body), now)
+		if g != nil && len(body) == 16 {
+			heir := shardmap.NodeID(binary.BigEndian.Uint32(body[12:]))
+			c.heardRelease(g, sender, readBallot(body), heir, now)
 		}
 	}
 }

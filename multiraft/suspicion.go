@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // tickSuspicion campaigns when it is this node's turn, and suspects a leader
@@ -42,7 +44,26 @@ func (c *Core) suspect(g *group, now Instant) {
 	}
 	c.out.Event(Event{Kind: EventSuspect, Group: g.id, Node: n})
 	_ = g.rn.ForgetLeader()
-	g.leader = 0
+	g.leader, g.ledMisses = 0, 0
 	g.campaignAt = now.Wait + time.Duration(g.rank)*rankStep
+	c.data.LeaderChanged(g.id, 0, g.term, now)
 	c.touch(g)
+}
+
+// hashRank is the rank of a node that nobody ranked: its place among the voters
+// by a hash of group and node, so that groups spread and rivals do not collide.
+func hashRank(g shardmap.GroupID, self shardmap.NodeID, voters []ReplicaDesc) int {
+	score := func(n shardmap.NodeID) uint64 {
+		x := uint64(g)<<32 | uint64(n)
+		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+		x = (x ^ x>>27) * 0x94d049bb133111eb
+		return x ^ x>>31
+	}
+	rank := 0
+	for _, v := range voters {
+		if v.Node != self && score(v.Node) > score(self) {
+			rank++
+		}
+	}
+	return rank
 }
