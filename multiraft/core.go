@@ -373,3 +373,6 @@ func (c *Core) Transfer(id shardmap.GroupID, to shardmap.NodeID) bool {
 	}
 	return false
 }
+
+// Busy reports whether Flush has anything to do beyond sending frames.
+func (c *Core) Busy() bool { return len(c.touched) > 0 || c.batch != nil }

@@ -1,0 +1,429 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/membership"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+)
+
+// Founding is what a node keeps of the cluster it belongs to: how it was founded
+// (a joiner keeps the settings and an empty node list).
+type Founding = meta.Founding
+
+// CoreConfig fixes what a Core is.
+type CoreConfig struct {
+	Name      string
+	Addresses meta.Addresses
+	DataBytes int64 // memory for stores
+	RingBytes int64 // memory for replication rings
+	Heartbeat time.Duration
+	Promise   time.Duration
+	Recovery  shardgroup.Recovery
+	Solo      shardgroup.Solo
+	// Founding says which cluster; Founder that this node is among its founders and
+	// has never run before.
+	Founding Founding
+	Founder  bool
+	// MetaReplica is the number group 0 minted for a joiner's replica of it, 0 otherwise.
+	MetaReplica uint64
+	// Contacts are nodes of the cluster that a joiner was told of.
+	Contacts []meta.Node
+}
+
+// CoreOut takes the effects of a Core. Control frames are the callee's to keep.
+type CoreOut interface {
+	Control(to shardmap.NodeID, frame []byte)
+	Bulk(to shardmap.NodeID, frame []byte)
+	Datagram(to shardmap.NodeID, packet []byte, overTCP bool)
+	Append(b *multiraft.Batch)
+	WakeData(peer shardmap.NodeID)
+	WakeAck(peer shardmap.NodeID, urgent bool)
+	// PeersChanged says which nodes there are, and the cluster address of each.
+	PeersChanged(addrs map[shardmap.NodeID]string)
+	// MapChanged brings a newer routing map.
+	MapChanged(m *shardmap.Map)
+	Due(t shardgroup.Ticket, o shardgroup.Outcome)
+	Wake(g shardmap.GroupID)
+	RaftEvent(e multiraft.Event)
+	DataEvent(e shardgroup.Event)
+	RolledBack(r shardgroup.Rollback)
+	// Answered brings the answer to a question this node asked.
+	Answered(id uint64, a Answer)
+}
+
+// Core is one node without its sockets, disk and clocks: multiraft's Core, the
+// data plane, group 0's state, and the decisions that tie them together. One
+// thread drives it; the data plane's own concurrent methods are reached by Data.
+type Core struct {
+	cfg  CoreConfig
+	self multiraft.Member
+	uuid meta.UUID
+	out  CoreOut
+
+	raft *multiraft.Core
+	data *shardgroup.Node
+	meta *meta.State // nil until a joiner has been filled
+	ring *membership.Ring
+	plan [][]shardmap.NodeID
+
+	now       multiraft.Instant
+	routes    *shardmap.Map
+	metaGate  multiraft.Ballot // group 0's lease is to be opened
+	metaOpen  multiraft.Ballot // group 0's lease is open under this ballot
+	dirty     bool             // group 0's state changed since the last reconcile
+	ticked    time.Duration    // Mono of the last data-plane tick
+	looked    time.Duration    // Mono of the last reconcile
+	told      time.Duration    // Mono of the last routes frame
+	tell      bool
+	announced time.Duration // Mono of the last register question
+	draining  bool
+	moves     map[shardmap.GroupID]*move
+	placed    time.Duration // Mono of the last placement proposal
+	steady    map[shardmap.GroupID]time.Duration
+
+	asked  map[uint64]asking
+	nextID uint64
+	waits  []registration
+}
+
+const (
+	dataTick      = 5 * time.Millisecond
+	reconcileTick = 50 * time.Millisecond
+	routesEvery   = time.Second
+)
+
+// NewCore puts a node together from what its disk held. A founder's groups are
+// made here; a joiner has only group 0, blank, until its leader fills it.
+func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.Instant) (*Core, error) {
+	settings := cfg.Founding.Settings
+	layout := settings.Layout()
+	if err := layout.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Core{
+		cfg: cfg, out: out, now: now, uuid: r.Identity.UUID,
+		self:   multiraft.Member{Node: r.Identity.Node, Inc: r.Identity.Inc},
+		routes: shardmap.NewMap(layout),
+		moves:  make(map[shardmap.GroupID]*move),
+		steady: make(map[shardmap.GroupID]time.Duration),
+		asked:  make(map[uint64]asking),
+	}
+	var err error
+	c.data, err = shardgroup.NewNode(shardgroup.Config{
+		Self: c.self, Layout: layout, Secret: settings.HashKey,
+		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), RingBytes: cfg.RingBytes, Lease: cfg.Promise,
+		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
+	}, control{c}, coreOut{c})
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range r.Groups {
+		if g.Group != shardmap.MetaGroup {
+			c.data.Join(g.Group, roleOf(g.ReplicaID))
+		}
+	}
+	rc := multiraft.DefaultConfig()
+	rc.Self, rc.Groups = c.self, layout.Groups+1
+	if cfg.Heartbeat > 0 {
+		rc.Heartbeat, rc.Promise = cfg.Heartbeat, cfg.Promise
+	}
+	if c.raft, err = multiraft.NewCore(rc, r, rOut{coreOut{c}}, upcalls{c}, now); err != nil {
+		return nil, err
+	}
+	if err := c.begin(now); err != nil {
+		return nil, err
+	}
+	c.dirty = true
+	return c, nil
+}
+
+func roleOf(replica uint64) multiraft.Role {
+	if multiraft.MakeReplica(0, 0, multiraft.RoleWitness).ID&replica != 0 {
+		return multiraft.RoleWitness
+	}
+	return multiraft.RoleLearner
+}
+
+// begin makes what a first start needs.
+func (c *Core) begin(now multiraft.Instant) error {
+	switch {
+	case c.cfg.Founder:
+		return c.found(now)
+	case c.cfg.MetaReplica != 0:
+		addrs := make(map[shardmap.NodeID]string)
+		for _, n := range c.cfg.Contacts {
+			addrs[n.ID] = n.Addresses.Cluster
+		}
+		delete(addrs, c.self.Node)
+		c.out.PeersChanged(addrs)
+		return c.raft.Join(shardmap.MetaGroup, multiraft.MakeReplica(c.cfg.MetaReplica, c.self.Node, multiraft.RoleLearner).ID, now)
+	}
+	return nil
+}
+
+// found makes group 0 and every shard group, the same at each founder.
+func (c *Core) found(now multiraft.Instant) error {
+	c.meta = meta.New(c.cfg.Founding, c.firstPlan())
+	c.metaChanged()
+	for g, want := range c.meta.Groups {
+		id := shardmap.GroupID(g)
+		mine, ok := want.On(c.self.Node)
+		if !ok {
+			continue
+		}
+		if id != shardmap.MetaGroup {
+			c.data.Create(id, raftRole(mine.Role))
+		}
+		if err := c.raft.Create(id, describeAll(want), describe(mine).ID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func raftRole(r meta.Role) multiraft.Role { return multiraft.Role(r) }
+
+func describe(r meta.Replica) multiraft.ReplicaDesc {
+	return multiraft.MakeReplica(r.ID, r.Node, raftRole(r.Role))
+}
+
+func describeAll(g meta.Group) []multiraft.ReplicaDesc {
+	ds := make([]multiraft.ReplicaDesc, len(g.Replicas))
+	for i, r := range g.Replicas {
+		ds[i] = describe(r)
+	}
+	return ds
+}
+
+// EncodeFounding is how a node keeps its Founding on disk.
+func EncodeFounding(f Founding) ([]byte, error) {
+	b, err := json.Marshal(f)
+	return append([]byte{1}, b...), err
+}
+
+// DecodeFounding reads what EncodeFounding wrote.
+func DecodeFounding(b []byte) (f Founding, err error) {
+	if len(b) == 0 || b[0] != 1 {
+		return f, fmt.Errorf("the founding record has another format")
+	}
+	if err := json.Unmarshal(b[1:], &f); err != nil {
+		return f, fmt.Errorf("the founding record cannot be read: %w", err)
+	}
+	return f, f.Settings.Layout().Validate()
+}
+
+// Data is the data plane, whose client calls and lanes many goroutines use.
+func (c *Core) Data() *shardgroup.Node { return c.data }
+
+// Raft is the raft and lease plane, for status and tests; only the core's thread.
+func (c *Core) Raft() *multiraft.Core { return c.raft }
+
+// Self is this node in its present incarnation.
+func (c *Core) Self() multiraft.Member { return c.self }
+
+// Map is the newest routing map; only the core's thread (others get it from MapChanged).
+func (c *Core) Map() *shardmap.Map { return c.routes }
+
+// Meta is group 0's state, nil before a joiner has it; only the core's thread.
+func (c *Core) Meta() *meta.State { return c.meta }
+
+// Tick implements multiraft.Stepper.
+func (c *Core) Tick(now multiraft.Instant) {
+	c.now = now
+	c.raft.Tick(now)
+	if now.Mono-c.ticked >= dataTick {
+		c.ticked = now.Mono
+		c.data.Tick(now)
+		c.tickMoves(now)
+	}
+	if now.Mono-c.looked >= reconcileTick {
+		c.looked = now.Mono
+		c.reconcile(now)
+	}
+	if c.tell || now.Mono-c.told >= routesEvery {
+		c.tellRoutes(now)
+	}
+}
+
+// Flush implements multiraft.Stepper: what the data plane decided goes into raft,
+// what raft committed goes to the data plane, until both are quiet.
+func (c *Core) Flush(now multiraft.Instant) {
+	c.now = now
+	for range 4 {
+		c.openMeta(now)
+		c.data.Pump(now)
+		if !c.raft.Busy() {
+			break
+		}
+		c.raft.Flush(now)
+	}
+	c.raft.Flush(now)
+	c.data.Pump(now)
+}
+
+// NextDeadline implements multiraft.Stepper.
+func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
+	return min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Mono))
+}
+
+// Appended implements multiraft.Stepper.
+func (c *Core) Appended(b *multiraft.Batch, now multiraft.Instant) {
+	c.now = now
+	c.raft.Appended(b, now)
+}
+
+// StorageFailed implements multiraft.Stepper.
+func (c *Core) StorageFailed(err error, now multiraft.Instant) {
+	c.now = now
+	c.raft.StorageFailed(err, now)
+}
+
+// Control takes a control frame of a peer.
+func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant) {
+	c.now = now
+	if len(frame) == 0 {
+		return
+	}
+	switch body := frame[1:]; frameKind(frame[0]) {
+	case frameRaft:
+		c.raft.Receive(from, body, now)
+	case frameData:
+		_ = c.data.OnControl(from, body, now)
+	case frameAsk:
+		if q, err := decodeQuestion(body); err == nil {
+			c.heardQuestion(from, q, now)
+		}
+	case frameAnswer:
+		if a, err := decodeAnswer(body); err == nil {
+			c.heardAnswer(from, a)
+		}
+	case frameRoutes:
+		if rs, err := decodeRoutes(body); err == nil {
+			c.heardRoutes(rs)
+		}
+	}
+}
+
+// Datagram takes a lease packet of a peer.
+func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now multiraft.Instant) {
+	c.now = now
+	c.raft.Datagram(from, packet, overTCP, now)
+}
+
+// openMeta opens group 0's lease: it has no data to take over.
+func (c *Core) openMeta(now multiraft.Instant) {
+	if b := c.metaGate; !b.IsZero() {
+		c.metaGate = multiraft.Ballot{}
+		if c.raft.OpenLease(shardmap.MetaGroup, b, now) {
+			c.metaOpen = b
+			c.dirty = true
+		}
+	}
+}
+
+// leadsMeta reports whether this node holds group 0.
+func (c *Core) leadsMeta(now multiraft.Instant) bool {
+	return !c.metaOpen.IsZero() && c.raft.Lease(shardmap.MetaGroup).Check(now.Mono, now.SuspendOffset)
+}
+
+// metaChanged follows a change of group 0's state.
+func (c *Core) metaChanged() {
+	c.dirty = true
+	addrs := make(map[shardmap.NodeID]string, len(c.meta.Nodes))
+	infos := make([]shardmap.NodeInfo, 0, len(c.meta.Nodes))
+	ids := make([]shardmap.NodeID, 0, len(c.meta.Nodes))
+	for _, n := range c.meta.Nodes {
+		ids = append(ids, n.ID)
+		if n.ID != c.self.Node {
+			addrs[n.ID] = n.Addresses.Cluster
+		}
+		host, port, err := net.SplitHostPort(n.Addresses.Client)
+		if err != nil {
+			continue
+		}
+		p, _ := strconv.Atoi(port)
+		infos = append(infos, shardmap.NodeInfo{ID: n.ID, Name: n.Name, Host: host, Port: p})
+	}
+	c.ring = membership.NewRing(ids, c.meta.Settings.VirtualNodes)
+	c.plan = c.ring.Plan(c.meta.Settings.Groups, c.meta.Settings.ReplicationFactor)
+	c.out.PeersChanged(addrs)
+	c.setMap(c.routes.WithNodes(c.meta.Version, infos))
+}
+
+func (c *Core) setMap(m *shardmap.Map) {
+	if m != c.routes {
+		c.routes = m
+		c.out.MapChanged(m)
+	}
+}
+
+// noteRoute takes a group's last row into the routing map.
+func (c *Core) noteRoute(g shardmap.GroupID) {
+	r := c.data.Replica(g)
+	if r == nil {
+		return
+	}
+	epoch, holder := r.LastRow()
+	if epoch == 0 {
+		return
+	}
+	before := c.routes
+	c.setMap(c.routes.With(shardmap.Route{Group: g, Epoch: epoch, Leader: holder}))
+	if c.routes != before && holder == c.self.Node {
+		c.tell = true
+	}
+}
+
+// tellRoutes says to every node which groups this one holds: nodes without a
+// replica of a group learn it from nobody else.
+func (c *Core) tellRoutes(now multiraft.Instant) {
+	c.told, c.tell = now.Mono, false
+	if c.meta == nil || len(c.meta.Nodes) < 2 {
+		return
+	}
+	var mine []shardmap.Route
+	for g := 1; g <= c.meta.Settings.Groups; g++ {
+		if r := c.routes.Route(shardmap.GroupID(g)); r.Leader == c.self.Node {
+			mine = append(mine, r)
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
+	for _, n := range c.meta.Nodes {
+		if n.ID != c.self.Node {
+			c.out.Control(n.ID, appendRoutes(nil, mine))
+		}
+	}
+}
+
+func (c *Core) heardRoutes(rs []shardmap.Route) {
+	m := c.routes
+	for _, r := range rs {
+		m = m.With(r)
+	}
+	c.setMap(m)
+}
+
+// firstPlan is the placement that a founding starts with.
+func (c *Core) firstPlan() []meta.Placement {
+	f := c.cfg.Founding
+	ids := make([]shardmap.NodeID, 0, len(f.Nodes))
+	bytes := make(map[shardmap.NodeID]int64)
+	for _, n := range f.Nodes {
+		ids = append(ids, n.ID)
+		bytes[n.ID] = n.DataBytes
+	}
+	slices.Sort(ids)
+	plan := membership.NewRing(ids, f.Settings.VirtualNodes).Plan(f.Settings.Groups, f.Settings.ReplicationFactor)
+	return placements(ids, plan, f.Settings, bytes, nil)
+}

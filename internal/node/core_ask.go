@@ -1,0 +1,182 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Answer is the end of a question.
+type Answer struct {
+	Body []byte // JSON
+	Err  string
+}
+
+// asking is a question of this node that has not been answered.
+type asking struct {
+	to   shardmap.NodeID
+	done func(Answer) // nil: goes to CoreOut.Answered
+}
+
+// registration is a registry row that waits to be applied.
+type registration struct {
+	node     meta.Node
+	answer   func(Answer)
+	deadline time.Duration // Mono
+}
+
+const (
+	registerWait  = 3 * time.Second
+	announceEvery = time.Second
+	waitsMax      = 256
+)
+
+// Grant is what a node that joins is told.
+type Grant struct {
+	Founding    Founding    `json:"founding"` // settings and cluster, no nodes
+	Node        meta.Node   `json:"node"`
+	MetaReplica uint64      `json:"metaReplica"`
+	Contacts    []meta.Node `json:"contacts"`
+}
+
+// Ask sends a question to a node (or answers it here) and calls done once.
+func (c *Core) Ask(to shardmap.NodeID, word string, body []byte, now multiraft.Instant, done func(Answer)) {
+	c.now = now
+	if to == c.self.Node {
+		c.answerQuestion(word, body, now, done)
+		return
+	}
+	c.nextID++
+	c.asked[c.nextID] = asking{to, done}
+	c.out.Control(to, appendQuestion(nil, question{ID: c.nextID, Word: word, Body: body}))
+}
+
+// Forget drops a question that nobody waits for any more.
+func (c *Core) Forget(id uint64) { delete(c.asked, id) }
+
+func (c *Core) heardQuestion(from shardmap.NodeID, q question, now multiraft.Instant) {
+	c.answerQuestion(q.Word, q.Body, now, func(a Answer) {
+		c.out.Control(from, appendAnswer(nil, answer{ID: q.ID, Err: a.Err, Body: a.Body}))
+	})
+}
+
+func (c *Core) heardAnswer(from shardmap.NodeID, a answer) {
+	q, ok := c.asked[a.ID]
+	if !ok || q.to != from {
+		return
+	}
+	delete(c.asked, a.ID)
+	if q.done != nil {
+		q.done(Answer{Body: a.Body, Err: a.Err})
+		return
+	}
+	c.out.Answered(a.ID, Answer{Body: a.Body, Err: a.Err})
+}
+
+func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, done func(Answer)) {
+	switch word {
+	case "register":
+		var n meta.Node
+		if err := json.Unmarshal(body, &n); err != nil {
+			done(Answer{Err: "the row cannot be read: " + err.Error()})
+			return
+		}
+		c.register(n, now, done)
+	case "status":
+		b, err := json.Marshal(c.NodeStatus(now))
+		if err != nil {
+			done(Answer{Err: err.Error()})
+			return
+		}
+		done(Answer{Body: b})
+	default:
+		done(Answer{Err: "unknown question " + word})
+	}
+}
+
+// errNotMeta is what a node says that cannot decide about the registry.
+var errNotMeta = errors.New("this node does not lead group 0")
+
+// MetaLeader is the node that leads group 0 as far as this node knows, 0 unknown.
+func (c *Core) MetaLeader() shardmap.NodeID {
+	if st, ok := c.raft.Group(shardmap.MetaGroup); ok {
+		return st.Leader
+	}
+	return 0
+}
+
+// register puts a node into the registry; done hears of it when it is applied.
+func (c *Core) register(n meta.Node, now multiraft.Instant, done func(Answer)) {
+	if !c.leadsMeta(now) || c.meta == nil {
+		done(Answer{Err: errNotMeta.Error()})
+		return
+	}
+	if c.meta.WasRemoved(n.UUID) {
+		done(Answer{Err: "this data directory was removed from the cluster for good: start the node with an empty one"})
+		return
+	}
+	if len(c.waits) >= waitsMax {
+		done(Answer{Err: "too many nodes register at once: try again"})
+		return
+	}
+	c.waits = append(c.waits, registration{n, done, now.Mono + registerWait})
+	c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Register: &meta.Register{Node: n}}.Encode())
+	c.registered()
+}
+
+// registered answers those whose row has been applied, or who waited too long. A
+// newcomer needs more: its replica of group 0 must have been placed.
+func (c *Core) registered() {
+	c.waits = slices.DeleteFunc(c.waits, func(w registration) bool {
+		n, ok := c.meta.ByUUID(w.node.UUID)
+		mine, placed := c.meta.Group(shardmap.MetaGroup).On(n.ID)
+		switch {
+		case ok && placed && n.Generation >= w.node.Generation:
+			w.answer(c.grant(n, mine.ID))
+		case c.now.Mono > w.deadline:
+			w.answer(Answer{Err: "group 0 did not take the row in time: try again"})
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (c *Core) grant(n meta.Node, metaReplica uint64) Answer {
+	g := Grant{
+		Founding: Founding{Cluster: c.meta.Cluster, Settings: c.meta.Settings},
+		Node:     n, MetaReplica: metaReplica, Contacts: c.meta.Nodes,
+	}
+	b, err := json.Marshal(g)
+	if err != nil {
+		return Answer{Err: err.Error()}
+	}
+	return Answer{Body: b}
+}
+
+// announce keeps this node's own row true: addresses may change at a restart.
+func (c *Core) announce(now multiraft.Instant) {
+	if len(c.waits) > 0 {
+		c.registered()
+	}
+	n, ok := c.meta.Node(c.self.Node)
+	if !ok || n.Generation >= c.self.Inc.Counter || now.Mono-c.announced < announceEvery {
+		return
+	}
+	to := c.MetaLeader()
+	if to == 0 {
+		return
+	}
+	c.announced = now.Mono
+	n.Addresses, n.DataBytes, n.Name, n.Generation = c.cfg.Addresses, c.cfg.DataBytes, c.cfg.Name, c.self.Inc.Counter
+	b, err := json.Marshal(n)
+	if err != nil {
+		return
+	}
+	c.Ask(to, "register", b, now, func(Answer) {})
+}

@@ -1,0 +1,149 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// A planned move parks new operations, waits until the target has everything,
+// then closes the lease, says so, and hands leadership over. Any step can abort.
+const (
+	moveFlush   = 50 * time.Millisecond  // how long operations may be parked for
+	moveRetry   = 20 * time.Millisecond  // between tries of a drain
+	drainAtOnce = 16                     // groups moving at once
+	moveDone    = 500 * time.Millisecond // after which a move is forgotten
+)
+
+// move is one lease on its way to another node.
+type move struct {
+	to     shardmap.NodeID
+	since  time.Duration // Mono
+	handed bool
+}
+
+// moveLease begins a planned move; false when the group is not served here.
+func (c *Core) moveLease(id shardmap.GroupID, to shardmap.NodeID, now multiraft.Instant) bool {
+	r := c.data.Replica(id)
+	if r == nil || c.moves[id] != nil || !r.Park(now) {
+		return false
+	}
+	c.moves[id] = &move{to: to, since: now.Mono}
+	return true
+}
+
+// tickMoves takes each move one step on.
+func (c *Core) tickMoves(now multiraft.Instant) {
+	if c.draining {
+		c.drainMore(now)
+	}
+	for g := 1; g <= c.routes.Layout().Groups && len(c.moves) > 0; g++ {
+		id := shardmap.GroupID(g)
+		m := c.moves[id]
+		if m == nil {
+			continue
+		}
+		r := c.data.Replica(id)
+		switch {
+		case r == nil || (m.handed && now.Mono-m.since > moveDone):
+			delete(c.moves, id)
+		case m.handed:
+			if r.Holder() != c.self.Node {
+				delete(c.moves, id)
+			}
+		case r.Flushed(m.to):
+			m.handed, m.since = true, now.Mono
+			c.raft.Handover(id, m.to, now)
+		case now.Mono-m.since > moveFlush:
+			r.Unpark(now)
+			delete(c.moves, id)
+			c.steady[id] = now.Mono
+		}
+	}
+}
+
+// Drain begins to hand every lease over; Drained tells when it is done. New
+// leases are not taken any more.
+func (c *Core) Drain(now multiraft.Instant) {
+	c.draining = true
+	if c.meta != nil {
+		for g := range c.meta.Groups {
+			c.settle(shardmap.GroupID(g))
+		}
+	}
+}
+
+// Drained reports whether this node holds no group any more that another could hold.
+func (c *Core) Drained() bool {
+	for _, id := range c.raft.Groups() {
+		if st, _ := c.raft.Group(id); st.Lease != nil && c.successor(id) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// successor is the node that should take a group over, 0 when there is none.
+func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
+	st, ok := c.raft.Group(id)
+	if !ok {
+		return 0
+	}
+	votes := func(n shardmap.NodeID) bool {
+		return n != c.self.Node && slices.ContainsFunc(st.Config.Voters, func(d multiraft.ReplicaDesc) bool { return d.Node == n })
+	}
+	if id == shardmap.MetaGroup {
+		for _, d := range st.Config.Voters {
+			if silent, heard := c.raft.Silence(d.Node, c.now); votes(d.Node) && heard && silent < time.Second {
+				return d.Node
+			}
+		}
+		return 0
+	}
+	if r := c.data.Replica(id); r != nil {
+		for _, n := range r.Successors() {
+			if silent, heard := c.raft.Silence(n, c.now); votes(n) && heard && silent < time.Second {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// drainMore starts the next moves of a drain.
+func (c *Core) drainMore(now multiraft.Instant) {
+	for _, id := range c.raft.Groups() {
+		if len(c.moves) >= drainAtOnce {
+			return
+		}
+		st, _ := c.raft.Group(id)
+		if st.Lease == nil || c.moves[id] != nil {
+			continue
+		}
+		if since, tried := c.steady[id]; tried && now.Mono-since < moveRetry {
+			continue
+		}
+		to := c.successor(id)
+		if to == 0 {
+			continue
+		}
+		if id == shardmap.MetaGroup {
+			c.steady[id] = now.Mono
+			c.raft.Handover(id, to, now)
+			continue
+		}
+		c.moveLease(id, to, now)
+	}
+}
+
+// Leave closes what could not be handed over, so that the others need not wait.
+func (c *Core) Leave(now multiraft.Instant) {
+	c.now = now
+	c.raft.Stop(now)
+	for _, p := range c.raft.Peers() {
+		c.out.Datagram(p, multiraft.NodeReleasePacket(c.self), false)
+		c.out.Datagram(p, multiraft.NodeReleasePacket(c.self), true)
+	}
+}

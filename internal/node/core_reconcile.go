@@ -1,0 +1,253 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+const (
+	// placeEvery spaces placement proposals: one must be applied before the next
+	// is computed.
+	placeEvery = time.Second
+	// steadyFor is how long a group must have been whole and quiet before its
+	// lease goes back to the node that the ring prefers.
+	steadyFor = 30 * time.Second
+	// balanceAtOnce bounds planned lease moves of one node at a time.
+	balanceAtOnce = 4
+)
+
+// reconcile compares what is wanted with what is, and takes the next step. Every
+// step is idempotent and conditional, so doing it again, late, or at two nodes
+// does no harm.
+func (c *Core) reconcile(now multiraft.Instant) {
+	if c.meta == nil {
+		return
+	}
+	c.announce(now)
+	if c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
+		c.place(now)
+	}
+	c.adopt(now)
+	for g := range c.meta.Groups {
+		c.drive(shardmap.GroupID(g), now)
+	}
+	if !c.draining {
+		c.balance(now)
+	}
+}
+
+// place proposes the placement that the ring wants, where it differs.
+func (c *Core) place(now multiraft.Instant) {
+	ids := make([]shardmap.NodeID, 0, len(c.meta.Nodes))
+	bytes := make(map[shardmap.NodeID]int64)
+	for _, n := range c.meta.Nodes {
+		ids = append(ids, n.ID)
+		bytes[n.ID] = n.DataBytes
+	}
+	var changed []meta.Placement
+	for _, p := range placements(ids, c.plan, c.meta.Settings, bytes, c.meta) {
+		if !sameReplicas(c.meta.Group(p.Group), p) {
+			changed = append(changed, p)
+		}
+	}
+	if len(changed) > 0 {
+		c.placed = now.Mono
+		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Place: changed}.Encode())
+	}
+}
+
+// placements is what every group should have on these nodes.
+func placements(ids []shardmap.NodeID, plan [][]shardmap.NodeID, s meta.Settings, bytes map[shardmap.NodeID]int64, present *meta.State) []meta.Placement {
+	was := func(g shardmap.GroupID) meta.Group {
+		if present == nil {
+			return meta.Group{}
+		}
+		return present.Group(g)
+	}
+	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, was(0))}}
+	groupsOn := make(map[shardmap.NodeID]int64)
+	for g := 1; g <= s.Groups; g++ {
+		id := shardmap.GroupID(g)
+		ws := wantedReplicas(plan[g], len(ids), s.ReplicationFactor, was(id))
+		for _, w := range ws {
+			if w.Role != meta.Witness {
+				groupsOn[w.Node]++
+			}
+		}
+		ps = append(ps, meta.Placement{Group: id, From: was(id).Version, Replicas: ws})
+	}
+	for i := 1; i < len(ps); i++ {
+		ps[i].BudgetBytes = groupBudget(ps[i].Replicas, bytes, groupsOn)
+	}
+	return ps
+}
+
+func sameReplicas(g meta.Group, p meta.Placement) bool {
+	if g.BudgetBytes != p.BudgetBytes || len(g.Replicas) != len(p.Replicas) {
+		return false
+	}
+	for i, r := range g.Replicas {
+		if r.Node != p.Replicas[i].Node || r.Role != p.Replicas[i].Role {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt makes the replicas that group 0 wants here and drops those it does not.
+func (c *Core) adopt(now multiraft.Instant) {
+	if !c.dirty {
+		return
+	}
+	c.dirty = false
+	for g := range c.meta.Groups {
+		id := shardmap.GroupID(g)
+		want, wanted := c.meta.Groups[g].On(c.self.Node)
+		st, have := c.raft.Group(id)
+		switch {
+		case wanted && !have:
+			if id != shardmap.MetaGroup {
+				c.data.Join(id, raftRole(want.Role))
+			}
+			if c.raft.Join(id, describe(want).ID, now) != nil {
+				c.data.Drop(id)
+			}
+		case have && !wanted && id != shardmap.MetaGroup:
+			_, member := st.Config.On(c.self.Node)
+			if !member && st.Applied > 0 {
+				c.raft.Destroy(id, now)
+				c.data.Drop(id)
+			} else {
+				c.dirty = true
+			}
+		}
+		c.settle(id)
+	}
+}
+
+// settle applies what group 0 says of a group that is here: budget and the order
+// in which replicas campaign.
+func (c *Core) settle(id shardmap.GroupID) {
+	want := c.meta.Group(id)
+	rank := len(want.Replicas)
+	for i, r := range want.Replicas {
+		if r.Node == c.self.Node {
+			rank = i
+		}
+	}
+	if c.draining {
+		rank += len(want.Replicas)
+	}
+	c.raft.SetRank(id, rank)
+	if r := c.data.Replica(id); r != nil && want.BudgetBytes > 0 {
+		r.SetBudget(want.BudgetBytes / int64(c.meta.Settings.Layout().ShardsPerGroup()))
+	}
+}
+
+// drive moves the raft configuration of a group this node holds toward what is
+// wanted: learners first; seats when they are filled; voters after the seats, so
+// that every voter that may lead has a seat.
+func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
+	st, ok := c.raft.Group(id)
+	if !ok || !st.Leads || !st.Open {
+		return
+	}
+	want := c.meta.Group(id)
+	if len(want.Replicas) == 0 {
+		return
+	}
+	target := describeAll(want)
+	if id != shardmap.MetaGroup {
+		c.fillFirst(id, st, want, target)
+	} else {
+		c.metaFillFirst(st, target)
+	}
+	c.raft.Reconfigure(st, target, now)
+}
+
+// metaFillFirst keeps group 0's newcomers learners until they speak to this node.
+func (c *Core) metaFillFirst(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) {
+	for i, d := range target {
+		if _, member := st.Config.Find(d.ID); !member && d.Role == multiraft.RoleVoter {
+			target[i].Role = multiraft.RoleLearner
+			holdVoters(st, target)
+		}
+	}
+}
+
+// holdVoters keeps the present voters as they are and lets all others learn.
+func holdVoters(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) {
+	voting := func(id uint64) bool {
+		return slices.ContainsFunc(st.Config.Voters, func(v multiraft.ReplicaDesc) bool { return v.ID == id })
+	}
+	for i, d := range target {
+		if d.Role != multiraft.RoleLearner && !voting(d.ID) {
+			target[i].Role = multiraft.RoleLearner
+		}
+	}
+}
+
+// fillFirst asks for the seats that the wanted voters need, and holds the voters
+// back until the seats are there.
+func (c *Core) fillFirst(id shardmap.GroupID, st multiraft.GroupStatus, want meta.Group, target []multiraft.ReplicaDesc) {
+	r := c.data.Replica(id)
+	if r == nil {
+		return
+	}
+	var seats []shardmap.NodeID
+	voters := 0
+	for _, w := range want.Replicas {
+		if w.Role != meta.Learner {
+			voters++
+		}
+		if w.HoldsData() {
+			seats = append(seats, w.Node)
+		}
+	}
+	if voters < groupVoters {
+		seats = []shardmap.NodeID{c.self.Node}
+	}
+	r.SetSeats(seats)
+	have := r.Seats()
+	ready := len(have) == len(seats)
+	for _, n := range seats {
+		ready = ready && slices.ContainsFunc(have, func(m multiraft.Member) bool { return m.Node == n })
+	}
+	if !ready {
+		holdVoters(st, target)
+	}
+}
+
+// balance hands leases back to the nodes the ring prefers, a few at a time, once
+// everything has been quiet for a while.
+func (c *Core) balance(now multiraft.Instant) {
+	moving := len(c.moves)
+	for g := 1; g <= c.meta.Settings.Groups && moving < balanceAtOnce; g++ {
+		id := shardmap.GroupID(g)
+		st, ok := c.raft.Group(id)
+		want := c.meta.Group(id)
+		if !ok || !st.Open || c.moves[id] != nil || len(want.Replicas) < groupVoters ||
+			want.Replicas[0].Node == c.self.Node || st.Config.Joint() {
+			delete(c.steady, id)
+			continue
+		}
+		to := want.Replicas[0].Node
+		if r := c.data.Replica(id); r == nil || !slices.Contains(r.Successors(), to) {
+			delete(c.steady, id)
+			continue
+		}
+		since, known := c.steady[id]
+		switch {
+		case !known:
+			c.steady[id] = now.Mono
+		case now.Mono-since >= steadyFor:
+			delete(c.steady, id)
+			c.moveLease(id, to, now)
+			moving++
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// GroupReport is what a node says of one group it has.
+type GroupReport struct {
+	Group     shardmap.GroupID  `json:"group"`
+	Epoch     uint32            `json:"epoch"`
+	Phase     string            `json:"phase"`
+	Open      bool              `json:"open"`
+	Voters    []shardmap.NodeID `json:"voters"`
+	Learners  []shardmap.NodeID `json:"learners"`
+	Seats     []shardmap.NodeID `json:"seats"`
+	Whole     bool              `json:"whole"` // this node's own copy
+	CaughtUp  []shardmap.NodeID `json:"caughtUp"`
+	LagMax    int64             `json:"lagMax"` // versions, of the furthest follower
+	Keys      int               `json:"keys"`
+	Bytes     int64             `json:"bytes"`
+	TailBytes int64             `json:"tailBytes"`
+	Solo      bool              `json:"solo"`
+	Thin      bool              `json:"thin"`
+}
+
+// NodeReport is what a node says of itself.
+type NodeReport struct {
+	Node        shardmap.NodeID `json:"node"`
+	Name        string          `json:"name"`
+	Incarnation uint64          `json:"incarnation"`
+	Addresses   meta.Addresses  `json:"addresses"`
+	Draining    bool            `json:"draining"`
+	LeadsMeta   bool            `json:"leadsMeta"`
+	Groups      []GroupReport   `json:"groups"`
+}
+
+// NodeStatus describes this node.
+func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
+	r := NodeReport{
+		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
+		Addresses: c.cfg.Addresses, Draining: c.draining, LeadsMeta: c.leadsMeta(now),
+	}
+	for _, id := range c.raft.Groups() {
+		if id != shardmap.MetaGroup {
+			r.Groups = append(r.Groups, c.groupReport(id, now))
+		}
+	}
+	return r
+}
+
+func (c *Core) groupReport(id shardmap.GroupID, now multiraft.Instant) GroupReport {
+	g := GroupReport{Group: id}
+	if st, ok := c.raft.Group(id); ok {
+		g.Open = st.Open && st.Lease.Check(now.Mono, now.SuspendOffset)
+		g.Voters, g.Learners = nodesOf(st.Config.Voters), nodesOf(st.Config.Learners)
+	}
+	r := c.data.Replica(id)
+	if r == nil {
+		return g
+	}
+	st := r.Status(now)
+	g.Epoch, g.Phase, g.Whole = st.Epoch, st.Phase.String(), true
+	for _, m := range st.Seats {
+		g.Seats = append(g.Seats, m.Node)
+	}
+	for _, s := range st.Shards {
+		g.Whole = g.Whole && s.Whole
+		g.Keys += s.Keys
+		g.Bytes += s.Bytes
+		g.TailBytes += s.TailBytes
+		g.Solo = g.Solo || s.Solo
+		g.Thin = g.Thin || s.Thin
+	}
+	for _, f := range st.Followers {
+		g.LagMax = max(g.LagMax, f.Lag)
+		if f.CaughtUp && f.Whole {
+			g.CaughtUp = append(g.CaughtUp, f.Node)
+		}
+	}
+	return g
+}
+
+func nodesOf(ds []multiraft.ReplicaDesc) []shardmap.NodeID {
+	ns := make([]shardmap.NodeID, len(ds))
+	for i, d := range ds {
+		ns[i] = d.Node
+	}
+	return ns
+}
+
+// ClusterReport is the cluster as one node sees it, with what the others said.
+type ClusterReport struct {
+	Cluster  string       `json:"cluster"`
+	MapEpoch uint64       `json:"mapEpoch"`
+	Groups   int          `json:"groups"`
+	Factor   int          `json:"replicationFactor"`
+	Nodes    []NodeReport `json:"nodes"`
+	Silent   []string     `json:"silent"` // nodes that did not answer
+	Served   int          `json:"served"` // groups with an open lease
+	FullyFed int          `json:"fullyReplicated"`
+	Healthy  bool         `json:"healthy"`
+	Verdict  string       `json:"verdict"`
+	At       time.Time    `json:"at"`
+}

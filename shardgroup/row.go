@@ -1,0 +1,26 @@
+package shardgroup
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// LastRow is the epoch of the last Open applied here and the node it names; 0
+// before the first. It is what routing maps are made of.
+func (r *Replica) LastRow() (epoch uint32, holder shardmap.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if row := r.line.last(); row != nil {
+		return row.epoch, row.holder.Node
+	}
+	return 0, 0
+}
+
+// Seats are the members whose word counts now.
+func (r *Replica) Seats() []multiraft.Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.line.seats)
+}
