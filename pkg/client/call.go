@@ -16,7 +16,8 @@ type call struct {
 
 	end   uint64 // offset in the connection's stream behind the command; guarded by conn.mu
 	skip  int    // answers to pass over before the command's own (ASKING)
-	write bool
+	write bool   // changes data
+	token bool   // the connection's own AEGIS.TOKEN; nobody waits
 
 	reply resp.Reply // set before done
 	err   error      // set before done
@@ -27,7 +28,7 @@ var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1
 func newCall(cmd *command) *call {
 	k := calls.Get().(*call)
 	k.refs.Store(2)
-	k.write = cmd.writes()
+	k.write, k.token = cmd.writes(), false
 	k.skip = 0
 	if cmd.asking {
 		k.skip = 1

@@ -28,6 +28,7 @@ type Client struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 	refresh refresher
+	losses  *losses // nil unless Config.Losses
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	started bool       // keeper and refresher run
@@ -50,6 +51,9 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.refresh.init()
+	if cfg.Losses {
+		c.losses = newLosses(cfg.OnLost)
+	}
 	return c, err
 }
 
@@ -116,7 +120,7 @@ func (c *Client) do(ctx context.Context, cmd *command) (resp.Reply, error) {
 	defer w.end()
 	st := callState{op: cmd.op}
 	slot := shardmap.SlotOfString(cmd.key)
-	err := c.admit(cmd)
+	err := c.admit(cmd, slot)
 	if cause := w.over(); err == nil && cause != nil {
 		err = st.expired(nil, cause)
 	}
@@ -135,12 +139,16 @@ func (c *Client) do(ctx context.Context, cmd *command) (resp.Reply, error) {
 }
 
 // admit refuses what need not be sent.
-func (c *Client) admit(cmd *command) error {
+func (c *Client) admit(cmd *command, slot shardmap.Slot) error {
 	switch {
 	case len(cmd.key) > c.cfg.MaxKeyBytes:
 		return fmt.Errorf("%w: key of %d bytes, at most %d", ErrTooLarge, len(cmd.key), c.cfg.MaxKeyBytes)
 	case len(cmd.value) > c.cfg.MaxValueBytes:
 		return fmt.Errorf("%w: value of %d bytes, at most %d", ErrTooLarge, len(cmd.value), c.cfg.MaxValueBytes)
+	case c.losses != nil:
+		if lost := c.losses.take(slot); lost != nil {
+			return lost
+		}
 	}
 	return nil
 }
@@ -317,15 +325,22 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 		c.started = true
 		c.workers.Go(c.keep)
 		c.workers.Go(c.refreshLoop)
+		if c.losses != nil {
+			c.workers.Go(func() { c.judgeLoop(c.ctx) })
+		}
 	}
 	return true
 }
 
 // adopt starts the loops of a new connection of a line, unless the client is closed.
 func (c *Client) adopt(k *conn, l *line) bool {
+	k.tokens = c.losses != nil
 	ok := c.start(func(context.Context) {
 		k.readLoop()
 		l.drop(k)
+		if c.losses != nil {
+			c.losses.add(k.newestToken())
+		}
 	}) && c.start(func(context.Context) { k.writeLoop() })
 	if !ok {
 		k.fail(ErrClosed)

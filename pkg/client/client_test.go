@@ -653,15 +653,15 @@ func TestAllocations(t *testing.T) {
 	if err := c.Set(ctx, "k", value); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(ctx, "k") }); n > 1 {
+	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(ctx, "k") }); n > 1 && !raceBuild {
 		t.Errorf("Get allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(500, func() { _ = c.Set(ctx, "k", value) }); n > 1 {
+	if n := testing.AllocsPerRun(500, func() { _ = c.Set(ctx, "k", value) }); n > 1 && !raceBuild {
 		t.Errorf("Set allocates %v times", n)
 	}
 	deadline, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(deadline, "k") }); n > 1 {
+	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(deadline, "k") }); n > 1 && !raceBuild {
 		t.Errorf("Get with a deadline allocates %v times", n)
 	}
 }

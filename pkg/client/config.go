@@ -50,13 +50,14 @@ type Config struct {
 	// "" leaves the server's default. Needs an aegis server.
 	Durability string
 
-	// Losses makes the client keep the version of its last write to every shard,
-	// which costs one AEGIS.TOKEN per write to the socket that holds writes, and ask
-	// AEGIS.CHECK about them when a shard changed hands. Against servers
-	// without these commands nothing is tracked.
+	// Losses makes the client ask what became of its writes when a shard changed
+	// hands or a connection ended (AEGIS.TOKEN, AEGIS.CHECK). The next call on the
+	// shard, before it is sent, answers ErrLostWrites once. It costs one AEGIS.TOKEN
+	// per write to the socket that holds a SET or DEL. Servers without these
+	// commands are not asked again.
 	Losses bool
 	// OnLost is told of every loss found, from a goroutine of the client; it must not
-	// block. Needs Losses. The next call on that shard answers ErrLostWrites too.
+	// block nor call Close. Needs Losses.
 	OnLost func(*LostWritesError)
 
 	// Dial replaces the TCP dialer, for tunnels and tests.

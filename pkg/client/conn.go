@@ -29,7 +29,6 @@ type conn struct {
 	gone   chan struct{}      // closed when the connection has failed
 	tick   *atomic.Int64      // the keeper's count, in place of a clock
 	heard  atomic.Int64       // tick of the last bytes, or of the last idle to busy
-	onPush func(r resp.Reply) // nil: dropped
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	pending []byte     // encoded, not yet handed to a write
@@ -41,6 +40,9 @@ type conn struct {
 	waiting queue
 	room    chan struct{} // closed when calls that found no room may look again
 	err     error         // why the connection has failed
+	tokens  bool          // follow writes by AEGIS.TOKEN
+	wrote   bool          // pending holds a write that no AEGIS.TOKEN follows yet
+	token   string        // the newest answer to it
 }
 
 // limits of one connection, from Config.
@@ -89,6 +91,7 @@ func (c *conn) send(cmd *command) (*call, <-chan struct{}, error) {
 		c.heard.Store(c.tick.Load())
 	}
 	c.waiting.push(k)
+	c.wrote = c.wrote || k.write
 	c.startWriteLocked(idle)
 	return k, nil, nil
 }
@@ -119,6 +122,10 @@ func (c *conn) startWriteLocked(idle bool) {
 // says whether more have gathered. It is one write up to writeStep; what is longer
 // goes in steps, so that a large value on a slow line is seen to move.
 func (c *conn) writePendingLocked() bool {
+	if c.tokens && c.wrote {
+		c.askTokenLocked()
+	}
+	c.wrote = false
 	buf := c.pending
 	c.pending, c.spare = c.spare[:0], nil
 	c.inWrite = true
@@ -149,6 +156,41 @@ func (c *conn) writePendingLocked() bool {
 	return len(c.pending) > 0
 }
 
+// tokenCommand asks for the newest version written on this connection in each shard.
+var tokenCommand = command{words: []string{"AEGIS.TOKEN"}}
+
+// askTokenLocked lets an AEGIS.TOKEN follow the writes that are about to leave, so that
+// its answer comes in the same flush as theirs.
+func (c *conn) askTokenLocked() {
+	k := newCall(&tokenCommand)
+	k.token = true
+	k.refs.Store(1) // nobody waits
+	before := len(c.pending)
+	c.pending = tokenCommand.append(c.pending)
+	c.queued += uint64(len(c.pending) - before)
+	k.end = c.queued
+	c.waiting.push(k)
+}
+
+// setToken keeps the answer to an AEGIS.TOKEN; a server that does not know it is not
+// asked again.
+func (c *conn) setToken(r resp.Reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.IsError() {
+		c.tokens = false
+		return
+	}
+	c.token = string(r.Text)
+}
+
+// newestToken names the newest writes on the connection, "" when there are none.
+func (c *conn) newestToken() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token
+}
+
 // writeLoop is the writer goroutine; it ends when the connection has failed.
 func (c *conn) writeLoop() {
 	for {
@@ -177,10 +219,7 @@ func (c *conn) readLoop() {
 			c.fail(err)
 			return
 		}
-		if r.Kind == '>' {
-			if c.onPush != nil {
-				c.onPush(r)
-			}
+		if r.Kind == '>' { // a push: nothing here listens to one
 			continue
 		}
 		k, err := c.take()
@@ -188,9 +227,13 @@ func (c *conn) readLoop() {
 			c.fail(err)
 			return
 		}
-		if k != nil {
-			k.complete(r, nil)
+		if k == nil {
+			continue
 		}
+		if k.token {
+			c.setToken(r)
+		}
+		k.complete(r, nil)
 	}
 }
 

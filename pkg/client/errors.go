@@ -81,17 +81,18 @@ func (e *ServerError) Is(target error) bool {
 	return false
 }
 
-// LostWritesError says which acknowledged writes of this client are gone: those of
-// one shard, with versions from First to Last (both included, as this client
-// knows them), all above what the new leaseholder kept.
+// LostWritesError says which acknowledged writes of this client are gone: those to
+// one shard with versions above After and up to Last, as far as no later write has
+// replaced them. Last itself is lost; After is the newest version this client saw
+// confirmed durable, 0 when it saw none.
 type LostWritesError struct {
 	Shard       shardmap.ShardID
-	First, Last shardmap.Version
+	After, Last shardmap.Version
 }
 
 // Error is one line for a log.
 func (e *LostWritesError) Error() string {
-	return fmt.Sprintf("client: acknowledged writes of shard %d were lost: versions %v to %v", e.Shard, e.First, e.Last)
+	return fmt.Sprintf("client: acknowledged writes to shard %d were lost: versions above %v up to %v", e.Shard, e.After, e.Last)
 }
 
 // Is makes errors.Is(err, ErrLostWrites) true.

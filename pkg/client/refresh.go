@@ -80,6 +80,11 @@ func (c *Client) refreshLoop() {
 			return
 		}
 		changed, err := c.refreshOnce()
+		if changed && c.losses != nil {
+			for _, k := range c.conns() {
+				c.losses.add(k.newestToken())
+			}
+		}
 		pause := time.NewTimer(c.endRound(err, changed))
 		select {
 		case <-c.ctx.Done():
