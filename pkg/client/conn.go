@@ -21,14 +21,14 @@ import (
 // goroutine switches are saved. A channel of calls in front of the writer was
 // the simpler way; it costs a switch per command and a copy of every value.
 type conn struct {
-	nc     net.Conn
-	addr   string
-	lim    limits
-	read   *bufio.Reader
-	wake   chan struct{}      // to the writer, one token
-	gone   chan struct{}      // closed when the connection has failed
-	tick   *atomic.Int64      // the keeper's count, in place of a clock
-	heard  atomic.Int64       // tick of the last bytes, or of the last idle to busy
+	nc    net.Conn
+	addr  string
+	lim   limits
+	read  *bufio.Reader
+	wake  chan struct{} // to the writer, one token
+	gone  chan struct{} // closed when the connection has failed
+	tick  *atomic.Int64 // the keeper's count, in place of a clock
+	heard atomic.Int64  // tick of the last bytes, or of the last idle to busy
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	pending []byte     // encoded, not yet handed to a write
