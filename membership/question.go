@@ -1,0 +1,158 @@
+package membership
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// The bootstrap question, on the gossip TCP port (big endian):
+//
+//	0xA5 | format u8 | length u32 | authenticator 16 | JSON
+//
+// The first byte tells it from every other stream. The authenticator is
+// HMAC-SHA256 of the JSON under the cluster secret, cut to 16 bytes; zero
+// without a secret.
+const (
+	questionByte   = 0xA5
+	questionFormat = 1
+	questionMax    = 8 << 20
+	questionTime   = 4 * time.Second
+)
+
+// Words of a Question.
+const (
+	AskWho   = "who"   // who are you
+	AskJoin  = "join"  // take me in: Row is the registry row
+	AskFound = "found" // make this founding record yours and fsync it: Row is the record
+)
+
+// Question is what a node that starts asks the nodes it knows of.
+type Question struct {
+	Word    string          `json:"word"`
+	UUID    [16]byte        `json:"uuid"`
+	Cluster [16]byte        `json:"cluster"`
+	Name    string          `json:"name"`
+	Seeds   []string        `json:"seeds"` // sorted, this node's own gossip address included
+	Expect  int             `json:"expect"`
+	Row     json.RawMessage `json:"row,omitempty"`
+}
+
+// Reply is the answer to a Question.
+type Reply struct {
+	UUID    [16]byte `json:"uuid"`
+	Cluster [16]byte `json:"cluster"` // zero: blank
+	Name    string   `json:"name"`
+	Seeds   []string `json:"seeds"`
+	Expect  int      `json:"expect"`
+	// Row is the replier's own registry row (who, blank), the founding record that
+	// names the asker (who), or the grant (join).
+	Row      json.RawMessage `json:"row,omitempty"`
+	Founding bool            `json:"founding,omitempty"` // Row is a founding record
+	Err      string          `json:"err,omitempty"`
+}
+
+// ErrQuestion says that the bytes are no question or answer of this cluster.
+var ErrQuestion = errors.New("membership: bytes that are no bootstrap question")
+
+func questionMAC(secret, body []byte) (m [16]byte) {
+	if len(secret) == 0 {
+		return m
+	}
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte("bootstrap"))
+	h.Write(body)
+	copy(m[:], h.Sum(nil))
+	return m
+}
+
+func writeMessage(w io.Writer, v any, secret []byte) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b := binary.BigEndian.AppendUint32([]byte{questionByte, questionFormat}, uint32(len(body)))
+	m := questionMAC(secret, body)
+	_, err = w.Write(append(append(b, m[:]...), body...))
+	return err
+}
+
+func readMessage(r io.Reader, v any, secret []byte) error {
+	var head [22]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(head[2:])
+	if head[0] != questionByte || n > questionMax {
+		return ErrQuestion
+	}
+	if head[1] != questionFormat {
+		return fmt.Errorf("%w: format %d, this version speaks %d", ErrQuestion, head[1], questionFormat)
+	}
+	body, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err != nil {
+		return err
+	}
+	if len(body) != int(n) {
+		return io.ErrUnexpectedEOF
+	}
+	if m := questionMAC(secret, body); !hmac.Equal(m[:], head[6:]) {
+		return fmt.Errorf("%w: the other node has another cluster secret", ErrQuestion)
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrQuestion, err)
+	}
+	return nil
+}
+
+// Ask puts one question to an address.
+func Ask(ctx context.Context, addr string, q Question, secret []byte) (Reply, error) {
+	var rep Reply
+	ctx, cancel := context.WithTimeout(ctx, questionTime)
+	defer cancel()
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return rep, err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	if err := writeMessage(c, q, secret); err != nil {
+		return rep, err
+	}
+	return rep, readMessage(c, &rep, secret)
+}
+
+// Serve answers questions on a listener until it is closed.
+func Serve(l net.Listener, secret []byte, answer func(Question) Reply) {
+	slots := make(chan struct{}, 64)
+	for {
+		c, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		if err != nil {
+			continue
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(questionTime))
+			var q Question
+			if readMessage(c, &q, secret) == nil {
+				_ = writeMessage(c, answer(q), secret)
+			}
+		}()
+	}
+	for range cap(slots) { // every answer under way has ended
+		slots <- struct{}{}
+	}
+}
