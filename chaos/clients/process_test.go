@@ -1,0 +1,226 @@
+package clients
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// needs says whether a program is installed. Where it is not, the test prints a line
+// that names it as not run, and fails when everything must run.
+func needs(t *testing.T, program, pkg string) bool {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return true
+	}
+	line := fmt.Sprintf("NOT RUN: %s (chaos/clients) needs %s: apt-get install %s", t.Name(), program, pkg)
+	if os.Getenv("AEGIS_TEST_ALL") == "1" {
+		t.Fatal(line)
+	}
+	fmt.Println(line)
+	return false
+}
+
+// repository is the root of the parent module.
+func repository(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+var aegisBinary struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// buildAegis builds cmd/aegis of the parent, once.
+func buildAegis(t *testing.T) string {
+	t.Helper()
+	b := &aegisBinary
+	b.once.Do(func() {
+		dir, err := os.MkdirTemp("", "aegis-clients-")
+		if err != nil {
+			b.err = err
+			return
+		}
+		b.path = filepath.Join(dir, "aegis")
+		cmd := exec.Command("go", "build", "-o", b.path, "./cmd/aegis")
+		cmd.Dir = repository(t)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("build cmd/aegis: %w\n%s", err, out)
+		}
+	})
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	return b.path
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if p := aegisBinary.path; p != "" {
+		_ = os.RemoveAll(filepath.Dir(p))
+	}
+	os.Exit(code)
+}
+
+// freeBlock is the first of n ports in a row that nobody listens on, below the
+// range from which the kernel takes outgoing ports.
+func freeBlock(t *testing.T, n int) int {
+	t.Helper()
+	for base := 20000 + os.Getpid()%500*16; base < 32000; base += n {
+		if blockIsFree(base, n) {
+			return base
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func blockIsFree(base, n int) bool {
+	for p := base; p < base+n; p++ {
+		ln, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(p)))
+		if err != nil {
+			return false
+		}
+		_ = ln.Close()
+		udp, err := net.ListenPacket("udp", net.JoinHostPort("", strconv.Itoa(p)))
+		if err != nil {
+			return false
+		}
+		_ = udp.Close()
+	}
+	return true
+}
+
+// run starts a program that lives as long as the test; its output is shown when the
+// test fails.
+func run(t *testing.T, dir, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			text := out.Bytes()
+			t.Logf("output of %s %s:\n%s", filepath.Base(program), strings.Join(args, " "), text[max(0, len(text)-8<<10):])
+		}
+	})
+	return cmd
+}
+
+// startAegis starts nodes with the commands of SPEC.md from one directory, on free ports, and
+// waits until they agree on one complete map that stays. It gives their client addresses.
+func startAegis(t *testing.T, nodes int) []string {
+	t.Helper()
+	bin, dir := buildAegis(t), t.TempDir()
+	base := freeBlock(t, 10*nodes)
+	var addrs []string
+	for i := range nodes {
+		port := base + 10*i
+		args := []string{
+			"--id", fmt.Sprint("node", i+1),
+			"--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2),
+			"--max-memory-bytes", "256MiB",
+		}
+		if i > 0 {
+			args = append(args, "--seeds", fmt.Sprint("localhost:", base+2))
+		}
+		run(t, dir, bin, args...)
+		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	}
+	awaitMap(t, addrs)
+	return addrs
+}
+
+// startRedis starts one redis-server in cluster mode that owns all slots.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	port := freeBlock(t, 1)
+	for !blockIsFree(port+10000, 1) {
+		port = freeBlock(t, 1)
+	}
+	p := strconv.Itoa(port)
+	run(t, t.TempDir(), "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "",
+		"--cluster-enabled", "yes", "--dir", t.TempDir())
+	addr := net.JoinHostPort("127.0.0.1", p)
+	until(t, 10*time.Second, "redis-server answers", func() bool { return cli(addr, "ping") == "PONG" })
+	cli(addr, "cluster", "addslotsrange", "0", "16383")
+	until(t, 10*time.Second, "redis-server serves all slots", func() bool {
+		return strings.Contains(cli(addr, "cluster", "info"), "cluster_state:ok")
+	})
+	return addr
+}
+
+// cli runs redis-cli once and gives its output, trimmed.
+func cli(addr string, words ...string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, _ := exec.CommandContext(ctx, "redis-cli", append([]string{"-p", port}, words...)...).CombinedOutput()
+	return strings.TrimSpace(string(out))
+}
+
+// awaitMap waits until all nodes give the same CLUSTER SLOTS over all slots and know each other,
+// for a second without a change: leases that still move would cost redirects.
+func awaitMap(t *testing.T, addrs []string) {
+	t.Helper()
+	var last string
+	var since time.Time
+	until(t, 30*time.Second, "all nodes agree on the map", func() bool {
+		var first string
+		for i, addr := range addrs {
+			info := cli(addr, "cluster", "info")
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(addrs))) {
+				last = ""
+				return false
+			}
+			slots := cli(addr, "cluster", "slots")
+			if i == 0 {
+				first = slots
+			} else if slots != first {
+				last = ""
+				return false
+			}
+		}
+		if first != last {
+			last, since = first, time.Now()
+			return false
+		}
+		return time.Since(since) > time.Second
+	})
+}
+
+// until waits for a condition.
+func until(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("waited %v in vain for: %s", limit, what)
+		}
+	}
+}

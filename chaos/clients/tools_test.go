@@ -1,0 +1,104 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/client"
+)
+
+func TestRedisCLI(t *testing.T) {
+	if !needs(t, "redis-server", "redis-server") || !needs(t, "redis-cli", "redis-tools") {
+		return
+	}
+	nodes := startAegis(t, 3)
+	judge := startRedis(t)
+	for i, s := range dataSteps {
+		args := []string{"-c"}
+		for _, a := range s.args {
+			args = append(args, fmt.Sprint(a))
+		}
+		if strings.ContainsRune(strings.Join(args, ""), 0) {
+			continue // a zero byte does not fit an argument of a program
+		}
+		got, want := cli(nodes[i%len(nodes)], args...), cli(judge, args...)
+		switch {
+		case s.mode == exact && got != want:
+			t.Errorf("%q answers %q, redis %q", s.args, got, want)
+		case s.mode == ours && !strings.Contains(got, s.want):
+			t.Errorf("%q answers %q", s.args, got)
+		case strings.Contains(got, "MOVED"):
+			t.Errorf("%q: redis-cli -c does not follow: %q", s.args, got)
+		}
+	}
+	if out := cli(nodes[0], "--cluster", "check", nodes[0]); !strings.Contains(out, "All 16384 slots covered") ||
+		!strings.Contains(out, "All nodes agree about slots configuration") {
+		t.Errorf("redis-cli --cluster check:\n%s", out)
+	}
+}
+
+func TestRedisBenchmark(t *testing.T) {
+	if !needs(t, "redis-benchmark", "redis-tools") || !needs(t, "redis-cli", "redis-tools") {
+		return
+	}
+	nodes := startAegis(t, 3)
+	_, port, _ := net.SplitHostPort(nodes[0])
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, more := range [][]string{{}, {"-P", "16"}, {"--threads", "2"}, {"-3"}} {
+		args := append([]string{"--cluster", "-p", port, "-q", "-t", "ping_inline,ping_mbulk,set,get,incr,mset", "-n", "20000", "-c", "20", "-r", "10000"}, more...)
+		out, err := exec.CommandContext(ctx, "redis-benchmark", args...).CombinedOutput()
+		text := strings.ReplaceAll(string(out), "\r", "\n")
+		if err != nil || strings.Contains(text, "rror") || strings.Contains(text, "MOVED") {
+			t.Errorf("redis-benchmark %v: %v\n%s", more, err, text)
+		}
+		for _, test := range []string{"PING_INLINE", "SET", "GET", "INCR", "MSET"} {
+			if !strings.Contains(text, test) {
+				t.Errorf("redis-benchmark %v: no line for %s\n%s", more, test, text)
+			}
+		}
+	}
+}
+
+func TestGoClient(t *testing.T) {
+	if !needs(t, "redis-cli", "redis-tools") {
+		return
+	}
+	nodes := startAegis(t, 3)
+	cfg := client.DefaultConfig(nodes[:1])
+	cfg.Durability, cfg.Losses = "majority", true
+	cfg.OnLost = func(e *client.LostWritesError) { t.Error(e) }
+	c, err := client.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	ctx := context.Background()
+	for i := range 1000 {
+		key := fmt.Sprint("key", i)
+		if err := c.Set(ctx, key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := c.Get(ctx, key); string(v) != key || err != nil {
+			t.Fatalf("%q %v", v, err)
+		}
+	}
+	if err := c.Delete(ctx, "key1"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := c.Get(ctx, "key1"); v != nil || err != client.ErrNotFound {
+		t.Fatalf("%q %v", v, err)
+	}
+	if err := c.SetWithTTL(ctx, "short", []byte("v"), 50); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 5*time.Second, "the time to live ends", func() bool {
+		_, err := c.Get(ctx, "short")
+		return err == client.ErrNotFound
+	})
+}
