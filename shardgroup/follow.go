@@ -122,6 +122,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 		r.promise(h.ballot, multiraft.Member{Node: l.peer, Inc: h.from}, now)
 	}
 	r.holder.Store(uint32(l.peer))
+	r.passes = 0
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}

@@ -28,6 +28,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]))
 	}
 	r.endTake()
+	r.passes = 0
 	r.leads.Store(true)
 	r.holder.Store(uint32(r.n.cfg.Self.Node))
 	r.setSolo()

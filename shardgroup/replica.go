@@ -40,6 +40,8 @@ type Replica struct {
 	take     *takeover
 	lead     *leading
 	target   []shardmap.NodeID // wanted seats
+	passTo   shardmap.NodeID   // leadership goes there when mu is free
+	passes   int               // how often it was offered since somebody served
 	kicked   bool
 }
 

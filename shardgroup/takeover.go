@@ -57,18 +57,17 @@ func (r *Replica) endTake() {
 // pump moves a takeover on as far as it can go, and proposes what the holder wants.
 func (r *Replica) pump(now multiraft.Instant) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.take != nil {
 		r.takeOver(now)
 	} else if r.lead != nil {
 		r.govern(now)
 	}
+	r.unlockAndPass()
 }
 
 // tick is pump's work when time has passed.
 func (r *Replica) tick(now multiraft.Instant) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.take != nil {
 		r.takeOver(now)
 	}
@@ -76,6 +75,18 @@ func (r *Replica) tick(now multiraft.Instant) {
 		r.setCeiling()
 		r.tend(now)
 		r.govern(now)
+	}
+	r.unlockAndPass()
+}
+
+// unlockAndPass hands leadership on if that was decided: without the lock,
+// because multiraft tells us on the way that the claim is closed.
+func (r *Replica) unlockAndPass() {
+	to := r.passTo
+	r.passTo = 0
+	r.mu.Unlock()
+	if to != 0 {
+		r.n.ctl.Transfer(r.g, to)
 	}
 }
 
@@ -207,8 +218,19 @@ func (r *Replica) bestIsEmpty() bool {
 	return false
 }
 
-// passEvery is how often leadership is offered to a better replica.
-const passEvery = 100 * time.Millisecond
+// passEvery is how often leadership is offered to a better replica, passesMax how
+// often in a row before this replica copies what it lacks and serves itself.
+const (
+	passEvery = 100 * time.Millisecond
+	passesMax = 5
+)
+
+// votes says whether a node could be elected: a voter with data.
+func (r *Replica) votes(node shardmap.NodeID) bool {
+	return slices.ContainsFunc(r.cfg.Voters, func(d multiraft.ReplicaDesc) bool {
+		return d.Node == node && d.Role == multiraft.RoleVoter
+	})
+}
 
 // passOn hands leadership to a seat that is exact in every shard when this
 // replica is not (T1). It reports whether to wait for that.
@@ -221,12 +243,13 @@ func (r *Replica) passOn(now multiraft.Instant) bool {
 		return false
 	}
 	for _, p := range t.replies {
-		if p.from.Node == r.n.cfg.Self.Node || !r.fit(p) {
+		if p.from.Node == r.n.cfg.Self.Node || !r.votes(p.from.Node) || !r.fit(p) || r.passes >= passesMax {
 			continue
 		}
 		if t.passed == 0 || now.Mono >= t.passed+passEvery {
 			t.passed = now.Mono
-			r.n.ctl.Transfer(r.g, p.from.Node)
+			r.passes++
+			r.passTo = p.from.Node
 		}
 		return true
 	}

@@ -276,8 +276,14 @@ func (m *member) OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease {
 }
 
 func (m *member) Transfer(g shardmap.GroupID, to shardmap.NodeID) bool {
+	if m.lead == nil {
+		return false
+	}
 	m.w.transfers = append(m.w.transfers, to)
-	return m.lead != nil
+	b := m.lead.ballot
+	m.lead = nil
+	m.n.LeaseClosed(g, b, "handed over", m.w.now)
+	return true
 }
 
 // --- raft ---------------------------------------------------------------------
