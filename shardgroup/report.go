@@ -87,9 +87,9 @@ func (r *Replica) Each(id shardmap.ShardID, yield func(key, value []byte, v shar
 	}
 }
 
-// Digest is the digest of a shard copy with its position and time, dead keys
+// CopyDigest is the digest of a shard copy with its position and time, dead keys
 // swept: equal positions and times mean equal digests.
-func (r *Replica) Digest(id shardmap.ShardID) (digest uint64, at shardmap.Version, time int64, whole bool) {
+func (r *Replica) CopyDigest(id shardmap.ShardID) (digest uint64, at shardmap.Version, time int64, whole bool) {
 	s := r.shard(id)
 	if s == nil {
 		return 0, 0, 0, false
@@ -123,17 +123,6 @@ func (r *Replica) SetSeats(nodes []shardmap.NodeID) {
 	if len(r.target) >= maxSeats {
 		r.target = r.target[:maxSeats-1]
 	}
-}
-
-// Seated lists the nodes that have seats now.
-func (r *Replica) Seated() []shardmap.NodeID {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var list []shardmap.NodeID
-	for _, m := range r.line.seats {
-		list = append(list, m.Node)
-	}
-	return list
 }
 
 // SetBudget changes the byte budget of each shard copy. At the holder shrinking
