@@ -362,8 +362,11 @@ func (c *Client) keep() {
 		}
 		c.tick.Add(1)
 		for _, k := range c.conns() {
-			if k.stalled(ticksPerStall) {
+			switch {
+			case k.stalled(ticksPerStall):
 				k.fail(errStalled)
+			case k.stalled(ticksPerStall / 2):
+				c.wantMap(false) // its lease may be passing on: let new calls know early
 			}
 		}
 		c.retire()

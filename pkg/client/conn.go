@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -199,6 +200,7 @@ func (c *conn) writeLoop() {
 		case <-c.gone:
 			return
 		}
+		runtime.Gosched() // who is about to send joins this write
 		c.mu.Lock()
 		if c.err != nil {
 			c.mu.Unlock()

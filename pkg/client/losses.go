@@ -107,15 +107,16 @@ func (l *losses) waiting() []string {
 // judge asks all nodes of the map about one token.
 func (c *Client) judge(ctx context.Context, token string) {
 	var marks []mark
+	answered := false // a token without shards is final as soon as anyone has read it
 	for _, r := range c.askAll(ctx, "AEGIS.CHECK", token) {
 		if m, ok := parseVerdicts(r); ok {
-			marks = append(marks, m...)
+			marks, answered = append(marks, m...), true
 		}
 	}
 	l := c.losses
 	l.mu.Lock()
 	lost, final := l.ledger.judge(merged(marks))
-	if l.open[token]++; final && len(marks) > 0 || l.open[token] > judgeRounds {
+	if l.open[token]++; final && answered || l.open[token] > judgeRounds {
 		delete(l.open, token)
 	}
 	l.lost = append(l.lost, lost...)

@@ -34,7 +34,7 @@ func needs(t *testing.T, program, pkg string) bool {
 
 // redisServer starts redis-server on a port that is free together with the port
 // 10000 above it (the cluster bus), and gives its address.
-func redisServer(t *testing.T, args ...string) string {
+func redisServer(t testing.TB, args ...string) string {
 	t.Helper()
 	for range 20 {
 		addr, cmd, err := tryRedis(t, args)
@@ -52,7 +52,7 @@ func redisServer(t *testing.T, args ...string) string {
 	return ""
 }
 
-func tryRedis(t *testing.T, args []string) (string, *exec.Cmd, error) {
+func tryRedis(t testing.TB, args []string) (string, *exec.Cmd, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
