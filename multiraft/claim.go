@@ -218,9 +218,6 @@ func (c *Core) publish(g *group, now Instant) {
 	}
 	cl.lease.deadline.Store(int64(now.Mono + left))
 	cl.lease.offset.Store(int64(now.SuspendOffset))
-	if seeded("nosuspend") {
-		cl.lease.offset.Store(math.MinInt64)
-	}
 }
 
 // support is until when (Age) a quorum of the applied voters supports the claim.
@@ -234,7 +231,7 @@ func (c *Core) support(g *group) time.Duration {
 				if (g.ballot == g.claim.lease.ballot && g.grantee == c.cfg.Self) || seeded("selfforever") {
 					s = forever
 				}
-			case v.acked:
+			case v.acked || seeded("nominseq"):
 				s = v.support
 			}
 			all = append(all, s)

@@ -1,11 +1,15 @@
 package multiraft
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -18,23 +22,46 @@ type testNode struct {
 	core  *Core
 	disk  *MemoryStorage
 	start time.Duration // of this life, in cluster time
-	rate  float64
+	life  int
 	down  bool
 	saved time.Duration // when the last batch is on disk
 	conf  map[shardmap.GroupID]GroupConfig
 	log   map[shardmap.GroupID][]string
-	ended map[Ballot]bool
+
+	rate     float64       // of every clock
+	skew     time.Duration // added to every clock
+	monoSkew time.Duration
+	monoRate float64       // of Mono on top, as a time daemon slews it
+	paused   bool          // nothing runs
+	asleep   bool          // paused, and Mono and Wait stand still
+	sleptAt  time.Duration // since when
+	slept    time.Duration // in all
+	inbox    []testMessage // arrived while paused
+	leases   []*Lease      // every claim of this life that was opened: a request may hold any
 }
 
 type testMessage struct {
 	at       time.Duration
 	from, to shardmap.NodeID
-	fromLife time.Duration
+	life     int
+	kind     string // beat ack release noderelease raft fence fenceack nack
+	raft     pb.MessageType
+	seq      uint64 // of beat and ack
 	body     []byte
 	datagram bool
 	tcp      bool
 	saved    *Batch
 }
+
+// verdict is what a script does with a message when it is sent.
+type verdict int
+
+const (
+	pass verdict = iota
+	drop
+	keep // set aside until the script delivers it
+	both // pass, and keep a copy
+)
 
 // testCluster delivers everything in one goroutine and checks after every event
 // that nobody serves beside another.
@@ -49,18 +76,23 @@ type testCluster struct {
 	delayMax time.Duration
 	top      map[shardmap.GroupID]Ballot
 	served   map[shardmap.GroupID]int
+	opened   map[shardmap.GroupID]int // leases opened
 	overlaps []string
+	groups   int
+	cfg      func(*Config)
+	rule     func(*testMessage) verdict
+	kept     []testMessage
+	lastAck  time.Duration // when node 1 was last sent an ACK
 }
 
 func newTestCluster(tb testing.TB, nodes, groups int, seed uint64) *testCluster {
 	c := &testCluster{
 		tb: tb, rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]shardmap.NodeID]bool{},
 		delayMax: 2 * time.Millisecond, top: map[shardmap.GroupID]Ballot{}, served: map[shardmap.GroupID]int{},
+		opened: map[shardmap.GroupID]int{}, groups: groups,
 	}
 	for i := 1; i <= nodes; i++ {
-		n := &testNode{t: c, id: shardmap.NodeID(i), disk: NewMemoryStorage([16]byte{byte(i)}), rate: 1}
-		c.nodes = append(c.nodes, n)
-		n.boot(groups)
+		n := c.addNode(shardmap.NodeID(i))
 		for g := range groups {
 			var rs []ReplicaDesc
 			for j := 1; j <= nodes; j++ {
@@ -76,14 +108,26 @@ func newTestCluster(tb testing.TB, nodes, groups int, seed uint64) *testCluster 
 	return c
 }
 
+func (c *testCluster) addNode(id shardmap.NodeID) *testNode {
+	n := &testNode{t: c, id: id, disk: NewMemoryStorage([16]byte{byte(id)}), rate: 1, monoRate: 1}
+	c.nodes = append(c.nodes, n)
+	n.boot(c.groups)
+	return n
+}
+
 func (n *testNode) boot(groups int) {
 	r, err := n.disk.Load()
 	if err != nil {
 		n.t.tb.Fatal(err)
 	}
 	n.start, n.down = n.t.now, false
-	n.conf, n.log, n.ended = map[shardmap.GroupID]GroupConfig{}, map[shardmap.GroupID][]string{}, map[Ballot]bool{}
+	n.life++
+	n.leases, n.inbox = nil, nil
+	n.conf, n.log = map[shardmap.GroupID]GroupConfig{}, map[shardmap.GroupID][]string{}
 	cfg := DefaultConfig()
+	if n.t.cfg != nil {
+		n.t.cfg(&cfg)
+	}
 	cfg.Self, cfg.Groups = Member{n.id, r.Identity.Inc}, groups
 	if n.core, err = NewCore(cfg, r, n, n, n.clock()); err != nil {
 		n.t.tb.Fatal(err)
@@ -91,19 +135,51 @@ func (n *testNode) boot(groups int) {
 }
 
 func (n *testNode) clock() Instant {
-	d := time.Duration(float64(n.t.now) * n.rate)
-	return Instant{Mono: d, Age: d, Wait: d}
+	slept := n.slept
+	if n.asleep {
+		slept += n.t.now - n.sleptAt
+	}
+	awake := float64(n.t.now-slept)*n.rate + float64(n.skew)
+	return Instant{
+		Mono: time.Duration(awake*n.monoRate) + n.monoSkew, SuspendOffset: slept,
+		Age: time.Duration(awake) + slept, Wait: time.Duration(awake),
+	}
+}
+
+func (n *testNode) serves(l *Lease) bool {
+	now := n.clock()
+	return !n.down && !n.paused && l.Check(now.Mono, now.SuspendOffset)
 }
 
 func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
-	n.t.send(testMessage{from: n.id, to: to, body: frame, fromLife: n.start})
+	// Every item travels as a frame of its own, so that scripts can tell them apart.
+	names := map[byte]string{itemRaft: "raft", itemFence: "fence", itemFenceAck: "fenceack", itemFenceNack: "nack", itemRelease: "release"}
+	at := n.t.now + n.t.delay()
+	for b := frame[frameHead:]; len(b) > 0; {
+		size := itemHead + int(binary.BigEndian.Uint32(b[3:]))
+		m := testMessage{at: at, from: n.id, to: to, body: append(slices.Clone(frame[:frameHead]), b[:size]...), life: n.life, kind: names[b[0]]}
+		if m.kind == "raft" {
+			var rm pb.Message
+			if err := proto.Unmarshal(b[itemHead:size], &rm); err != nil {
+				panic(err)
+			}
+			m.raft = rm.GetType()
+		}
+		n.t.send(m)
+		b = b[size:]
+	}
 }
 func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
-	n.t.send(testMessage{from: n.id, to: to, body: p, datagram: true, tcp: tcp, fromLife: n.start})
+	d, err := decodeDatagram(p)
+	if err != nil {
+		panic(err)
+	}
+	kind := map[byte]string{kindBeat: "beat", kindBeatAck: "ack", kindRelease: "release", kindNodeRelease: "noderelease"}[d.kind]
+	n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: p, datagram: true, tcp: tcp, life: n.life, kind: kind, seq: d.seq})
 }
 func (n *testNode) Append(b *Batch) {
 	n.saved = max(n.saved, n.t.now+n.t.delay()) // one disk: batches finish in order
-	n.t.wires = append(n.t.wires, testMessage{at: n.saved, from: n.id, to: n.id, saved: b, fromLife: n.start})
+	n.t.wires = append(n.t.wires, testMessage{at: n.saved, from: n.id, to: n.id, saved: b, life: n.life})
 }
 func (n *testNode) Event(Event) {}
 func (n *testNode) Seal(g shardmap.GroupID, b Ballot, m Member, _ Instant) []byte {
@@ -113,7 +189,7 @@ func (n *testNode) Sealed(shardmap.GroupID, Ballot, Member, Role, []byte, Instan
 func (n *testNode) GateOpen(g shardmap.GroupID, b Ballot, now Instant) {
 	n.core.Propose(g, b, []byte(b.String()))
 }
-func (n *testNode) LeaseClosed(_ shardmap.GroupID, b Ballot, _ string, _ Instant)    { n.ended[b] = true }
+func (n *testNode) LeaseClosed(shardmap.GroupID, Ballot, string, Instant)            {}
 func (n *testNode) LeaderChanged(shardmap.GroupID, shardmap.NodeID, uint64, Instant) {}
 func (n *testNode) ConfigApplied(g shardmap.GroupID, c GroupConfig, _ Instant)       { n.conf[g] = c }
 func (n *testNode) StateSnapshot(g shardmap.GroupID) []byte                          { return fmt.Appendf(nil, "%v", n.log[g]) }
@@ -125,7 +201,10 @@ func (n *testNode) CeilingHeard(shardmap.NodeID, int64)                         
 func (n *testNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
 	n.log[g] = append(n.log[g], string(data))
 	if l := n.core.Lease(g); l != nil && l.Ballot().String() == string(data) {
-		n.core.OpenLease(g, l.Ballot(), now)
+		if n.core.OpenLease(g, l.Ballot(), now) {
+			n.leases = append(n.leases, l)
+			n.t.opened[g]++
+		}
 	}
 }
 
@@ -137,10 +216,23 @@ func (c *testCluster) send(m testMessage) {
 	if c.cut[[2]shardmap.NodeID{m.from, m.to}] || c.rng.Float64() < c.loss {
 		return
 	}
-	m.at = c.now + c.delay()
 	m.body = slices.Clone(m.body)
+	if m.kind == "ack" && m.to == 1 {
+		c.lastAck = c.now
+	}
+	if c.rule != nil {
+		switch c.rule(&m) {
+		case drop:
+			return
+		case keep:
+			c.kept = append(c.kept, m)
+			return
+		case both:
+			c.kept = append(c.kept, m)
+		}
+	}
 	c.wires = append(c.wires, m)
-	if m.datagram && c.rng.IntN(20) == 0 {
+	if m.datagram && c.rule == nil && c.rng.IntN(20) == 0 {
 		m.at += 5 * c.delay()
 		c.wires = append(c.wires, m)
 	}
@@ -168,7 +260,7 @@ func (c *testCluster) run(d time.Duration, done func() bool) bool {
 			c.deliver(m)
 		}
 		for _, n := range c.nodes {
-			if !n.down && n.core.NextDeadline(n.clock()) <= n.clock().Wait {
+			if !n.down && !n.paused && n.core.NextDeadline(n.clock()) <= n.clock().Wait {
 				n.core.Tick(n.clock())
 				n.core.Flush(n.clock())
 			}
@@ -180,7 +272,11 @@ func (c *testCluster) run(d time.Duration, done func() bool) bool {
 
 func (c *testCluster) deliver(m testMessage) {
 	n := c.nodes[m.to-1]
-	if n.down || (m.saved != nil && m.fromLife != n.start) {
+	if n.down || (m.saved != nil && m.life != n.life) {
+		return
+	}
+	if n.paused {
+		n.inbox = append(n.inbox, m)
 		return
 	}
 	switch now := n.clock(); {
@@ -198,27 +294,31 @@ func (c *testCluster) deliver(m testMessage) {
 
 func (c *testCluster) holder(g shardmap.GroupID) *testNode {
 	for _, n := range c.nodes {
-		if !n.down && n.core.Lease(g).Check(n.clock().Mono, 0) {
+		if n.serves(n.core.Lease(g)) {
 			return n
 		}
 	}
 	return nil
 }
 
+// check looks at every claim that a request might still hold, current or not.
 func (c *testCluster) check() {
-	for _, g := range c.nodes[0].core.Groups() {
+	for g := range c.groups {
+		g := shardmap.GroupID(g)
 		var who []string
 		for _, n := range c.nodes {
-			l := n.core.Lease(g)
-			if n.down || !l.Check(n.clock().Mono, 0) {
-				continue
+			for _, l := range n.leases {
+				if l.Group() != g || !n.serves(l) {
+					continue
+				}
+				who = append(who, fmt.Sprintf("node %d under %v", n.id, l.Ballot()))
+				c.served[g]++
+				if l.Ballot().Less(c.top[g]) {
+					c.overlaps = append(c.overlaps, fmt.Sprintf("%v: group %d: %s after %v served", c.now, g, who, c.top[g]))
+				} else {
+					c.top[g] = l.Ballot()
+				}
 			}
-			who = append(who, fmt.Sprintf("node %d under %v", n.id, l.Ballot()))
-			c.served[g]++
-			if l.Ballot().Less(c.top[g]) {
-				c.overlaps = append(c.overlaps, fmt.Sprintf("%v: group %d: %s after %v served", c.now, g, who, c.top[g]))
-			}
-			c.top[g] = l.Ballot()
 		}
 		if len(who) > 1 {
 			c.overlaps = append(c.overlaps, fmt.Sprintf("%v: group %d: %v", c.now, g, who))
@@ -241,8 +341,8 @@ func (c *testCluster) isolate(n *testNode, on bool) {
 }
 
 func (c *testCluster) allHeld() bool {
-	for _, g := range c.nodes[0].core.Groups() {
-		if c.holder(g) == nil {
+	for g := range c.groups {
+		if c.holder(shardmap.GroupID(g)) == nil {
 			return false
 		}
 	}
@@ -323,9 +423,7 @@ func TestASingleNodeOpensAtOnceAndGrowsToThree(t *testing.T) {
 	c := newTestCluster(t, 3, 1, 5) // only for the nodes; the group is made anew below
 	c.nodes, c.wires = nil, nil
 	for i := 1; i <= 3; i++ {
-		n := &testNode{t: c, id: shardmap.NodeID(i), disk: NewMemoryStorage([16]byte{byte(i)}), rate: 1}
-		c.nodes = append(c.nodes, n)
-		n.boot(1)
+		c.addNode(shardmap.NodeID(i))
 	}
 	r := []ReplicaDesc{MakeReplica(1, 1, RoleVoter), MakeReplica(2, 2, RoleLearner), MakeReplica(3, 3, RoleLearner)}
 	one := c.nodes[0]
@@ -421,3 +519,5 @@ func TestNobodyServesBesideAnotherInAStorm(t *testing.T) {
 		}
 	}
 }
+
+func pair(x, y *testNode) [2]shardmap.NodeID { return [2]shardmap.NodeID{x.id, y.id} }

@@ -35,6 +35,8 @@ const (
 	rankStep      = 30 * time.Millisecond
 	// campaignRetry spaces campaigns while a group has no leader.
 	campaignRetry = 150 * time.Millisecond
+	// campaignSpread keeps two nodes of equal rank from splitting the vote for ever.
+	campaignSpread = 100 * time.Millisecond
 	// ledMissesMax is how many heartbeats in a row may leave a led group out before
 	// its leader is suspected: one more than a slow commit of its first entry takes.
 	ledMissesMax = 3

@@ -124,8 +124,7 @@ func (c *Core) heardRelease(g *group, from Member, e Ballot, heir shardmap.NodeI
 		c.holdShrank(g, now)
 	}
 	if NodeOf(g.leader) == from.Node && e.Term == g.term {
-		c.suspect(g, now)
-		if heir != 0 {
+		if c.suspect(g, now) && heir != 0 {
 			g.campaignAt += transferAbort // its TimeoutNow is under way
 		}
 	}

@@ -54,6 +54,7 @@ type group struct {
 	rank       int           // how early to campaign
 	ranked     bool          // by SetRank, not by hash
 	campaignAt time.Duration // on Wait, 0 = none planned
+	tries      uint64        // campaigns so far
 	ledMisses  int
 }
 

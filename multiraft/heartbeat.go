@@ -146,7 +146,13 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 		for i := range cl.voters { // a replica made anew has an entry of its own (G7)
 			v := &cl.voters[i]
 			switch {
-			case NodeOf(v.id) != p.node || !v.acked || v.inc != d.inc || (d.seq < v.minSeq && !seeded("nominseq")):
+			case NodeOf(v.id) != p.node:
+			case seeded("nominseq") && granted && until > v.support:
+				v.support, rose = until, true
+			case !v.acked || d.inc.Counter < v.inc.Counter:
+			case v.inc != d.inc: // it restarted and knows of no grantee
+				c.sendFence(g, v.id, now)
+			case d.seq < v.minSeq:
 			case !granted:
 				c.sendFence(g, v.id, now) // H7
 			case until > v.support:

@@ -28,7 +28,9 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	if now.Wait < g.campaignAt {
 		return
 	}
-	g.campaignAt = now.Wait + campaignRetry + time.Duration(g.rank)*rankStep
+	g.tries++
+	spread := mix(uint64(g.id)<<32|uint64(c.cfg.Self.Node), g.tries) % uint64(campaignSpread)
+	g.campaignAt = now.Wait + campaignRetry + time.Duration(g.rank)*rankStep + time.Duration(spread)
 	if g.rn.BasicStatus().RaftState != raft.StateLeader {
 		_ = g.rn.Campaign()
 		c.touch(g)
@@ -37,10 +39,10 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 
 // suspect forgets the leader and plans a campaign by rank. Being wrong is cheap:
 // promises are not touched, and the deposed leader learns the higher term.
-func (c *Core) suspect(g *group, now Instant) {
+func (c *Core) suspect(g *group, now Instant) bool {
 	n := NodeOf(g.leader)
 	if g.leader == 0 || n == c.cfg.Self.Node || !g.conf.voter(g.self) {
-		return
+		return false
 	}
 	c.out.Event(Event{Kind: EventSuspect, Group: g.id, Node: n})
 	_ = g.rn.ForgetLeader()
@@ -48,17 +50,13 @@ func (c *Core) suspect(g *group, now Instant) {
 	g.campaignAt = now.Wait + time.Duration(g.rank)*rankStep
 	c.data.LeaderChanged(g.id, 0, g.term, now)
 	c.touch(g)
+	return true
 }
 
 // hashRank is the rank of a node that nobody ranked: its place among the voters
 // by a hash of group and node, so that groups spread and rivals do not collide.
 func hashRank(g shardmap.GroupID, self shardmap.NodeID, voters []ReplicaDesc) int {
-	score := func(n shardmap.NodeID) uint64 {
-		x := uint64(g)<<32 | uint64(n)
-		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-		x = (x ^ x>>27) * 0x94d049bb133111eb
-		return x ^ x>>31
-	}
+	score := func(n shardmap.NodeID) uint64 { return mix(uint64(g)<<32|uint64(n), 0) }
 	rank := 0
 	for _, v := range voters {
 		if v.Node != self && score(v.Node) > score(self) {
@@ -66,4 +64,12 @@ func hashRank(g shardmap.GroupID, self shardmap.NodeID, voters []ReplicaDesc) in
 		}
 	}
 	return rank
+}
+
+// mix is a hash of two numbers (splitmix64's finish).
+func mix(a, b uint64) uint64 {
+	x := a + (b+1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
