@@ -24,15 +24,3 @@ func (r *Replica) Seats() []multiraft.Member {
 	defer r.mu.Unlock()
 	return slices.Clone(r.line.seats)
 }
-
-// Digest is the digest of a shard copy after sweeping what is dead at its T.
-func (r *Replica) Digest(id shardmap.ShardID) (uint64, bool) {
-	s := r.shard(id)
-	if s == nil {
-		return 0, false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.m.Settle()
-	return s.m.Digest(), true
-}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+)
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+func exitCode(err error) int {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return 1
+}
+
+// longFlags accepts single-dash spellings of long flags.
+func longFlags(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if len(a) > 2 && a[0] == '-' && a[1] != '-' && !strings.ContainsAny(a[1:2], "0123456789") {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
+}
+
+func newRoot() *cobra.Command {
+	var opts options
+	root := &cobra.Command{
+		Use:           "aegis",
+		Short:         "A distributed in-memory cache that speaks Redis",
+		Long:          "aegis runs one node of a cluster. Without --seeds it founds a cluster of its own; with --seeds it joins one.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := opts.load(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cfg)
+		},
+	}
+	opts.declare(root)
+	root.AddCommand(newVersion(), newStatus(), newDemo())
+	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "aegis", node.Version) },
+	}
+}
+
+// serve runs a node until SIGINT or SIGTERM; a second signal leaves at once.
+func serve(cfg *node.Loaded) error {
+	log := newLogger(cfg)
+	defer func() { _ = log.Sync() }()
+	n, err := node.New(cfg.Config, log)
+	if err != nil {
+		return err
+	}
+	banner(os.Stderr, n)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
+		stop()
+		<-again
+		os.Exit(130)
+	})
+	return n.Run(ctx)
+}
+
+// newLogger writes JSON, or columns on a terminal.
+func newLogger(cfg *node.Loaded) *zap.Logger {
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if cfg.LogFormat == "console" || (cfg.LogFormat == "auto" && terminal(os.Stderr)) {
+		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		enc.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	level, err := zapcore.ParseLevel(cfg.LogLevel)
+	if err != nil {
+		level = zap.InfoLevel
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level))
+}
+
+func terminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+func banner(w *os.File, n *node.Node) {
+	for _, l := range n.Banner() {
+		fmt.Fprintln(w, l)
+	}
+}

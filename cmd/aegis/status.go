@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+func newStatus() *cobra.Command {
+	var addr, format string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show nodes, leases, replicas and a verdict (exit code 0 healthy, 1 degraded, 2 unreachable)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := admin(addr, "status")
+			if err != nil {
+				return &exitError{2, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
+			}
+			var r node.ClusterReport
+			if err := json.Unmarshal(b, &r); err != nil {
+				return &exitError{2, "the node's answer cannot be read: " + err.Error()}
+			}
+			switch format {
+			case "json":
+				fmt.Fprintln(cmd.OutOrStdout(), string(b))
+			case "table":
+				printStatus(cmd.OutOrStdout(), r)
+			default:
+				return fmt.Errorf("unknown output format %q: use table or json", format)
+			}
+			if !r.Healthy {
+				return &exitError{1, r.Verdict}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "localhost:7000", "client address of any node")
+	cmd.Flags().StringVarP(&format, "output", "o", "table", "table or json")
+	return cmd
+}
+
+// admin sends operators' words to a node.
+func admin(addr string, words ...string) ([]byte, error) {
+	c, err := net.DialTimeout("tcp", addr, 2*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := c.Write(resp.AppendCommand(nil, append([]string{"AEGIS.ADMIN"}, words...)...)); err != nil {
+		return nil, err
+	}
+	r, err := resp.ReadReply(bufio.NewReader(c))
+	switch {
+	case err != nil:
+		return nil, err
+	case r.IsError():
+		return nil, fmt.Errorf("%s", r.Text)
+	}
+	return r.Text, nil
+}
+
+func printStatus(w io.Writer, r node.ClusterReport) {
+	fmt.Fprintf(w, "cluster %.8s   map epoch %d   groups %d   replication factor %d\n\n", r.Cluster, r.MapEpoch, r.Groups, r.Factor)
+	slices.SortFunc(r.Nodes, func(a, b node.NodeReport) int { return int(a.Node) - int(b.Node) })
+	t := tabwriter.NewWriter(w, 0, 4, 3, ' ', 0)
+	fmt.Fprintln(t, "NODE\tNAME\tCLIENTS\tLEASES\tCOPIES\tWHOLE\tKEYS\tBYTES\tLAG\tSTATE")
+	for _, n := range r.Nodes {
+		leases, whole, keys, size, lag := 0, 0, 0, int64(0), int64(0)
+		for _, g := range n.Groups {
+			if g.Open {
+				leases++
+				keys += g.Keys
+				lag = max(lag, g.LagMax)
+			}
+			if g.Whole {
+				whole++
+			}
+			size += g.Bytes
+		}
+		state := "up"
+		if n.Draining {
+			state = "draining"
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", n.Node, n.Name, n.Addresses.Client, leases, len(n.Groups), whole, keys, size, lag, state)
+	}
+	for _, name := range r.Silent {
+		fmt.Fprintf(t, "-\t%s\t\t\t\t\t\t\t\tdoes not answer\n", name)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\n%s\n", r.Verdict)
+}

@@ -1,0 +1,447 @@
+package node
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/transport/redis"
+)
+
+// Waiting times of the client port.
+const (
+	parkMax  = 200 * time.Millisecond // one client library gives up after 250 ms
+	delayMax = 50 * time.Millisecond
+	ackMax   = 5 * time.Second // a majority ack that takes longer leaves the outcome unknown
+)
+
+// session is what the node keeps of one client connection.
+type session struct {
+	level   shardgroup.Level
+	now     multiraft.Instant // read at the first command since the last Commit
+	fresh   bool
+	leases  []shardgroup.Lease // checked at Commit
+	wrote   bool               // a write is among them
+	tickets []ticketWait
+	written map[shardmap.ShardID]writtenShard
+	cmd     statemachine.Command
+	res     statemachine.Result
+	wait    waitReason
+}
+
+// writtenShard is the newest write of a session in one shard.
+type writtenShard struct {
+	version shardmap.Version
+	lease   shardgroup.Lease
+}
+
+// ticketWait is an ack that Commit waits for.
+type ticketWait struct {
+	id   uint64
+	done chan shardgroup.Outcome
+}
+
+// waitReason is why the last command was told to come again.
+type waitReason struct {
+	group   shardmap.GroupID
+	seq     uint64
+	delayed bool
+	giveUp  error
+}
+
+// backend answers the Redis face from the data plane.
+type backend struct {
+	n *Node
+}
+
+var _ redis.Backend = backend{}
+
+func state(s *redis.Session) *session { return s.State.(*session) }
+
+// Open implements redis.Backend.
+func (b backend) Open(s *redis.Session) { s.State = &session{level: b.n.level} }
+
+// Closed implements redis.Backend.
+func (b backend) Closed(s *redis.Session) {
+	for _, t := range state(s).tickets {
+		b.n.tickets.drop(t.id)
+	}
+}
+
+// clock reads the clocks once for the commands up to the next Commit; Commit
+// itself reads them afresh.
+func (s *session) clock() multiraft.Instant {
+	if !s.fresh {
+		s.now, s.fresh = multiraft.Now(), true
+	}
+	return s.now
+}
+
+func (s *session) touch(l shardgroup.Lease) {
+	for _, have := range s.leases {
+		if have == l {
+			return
+		}
+	}
+	s.leases = append(s.leases, l)
+}
+
+// replica finds where a slot is served here, or says where else.
+func (b backend) replica(slot shardmap.Slot) (*shardgroup.Replica, shardmap.ShardID, error) {
+	m := b.n.routes.Load()
+	shard := m.Layout().ShardOf(slot)
+	if r := b.n.core.Data().ReplicaOf(shard); r != nil {
+		return r, shard, nil
+	}
+	leader := m.LeaderOf(slot)
+	if leader == 0 || leader == b.n.self {
+		return nil, shard, redis.ErrDown
+	}
+	return nil, shard, b.moved(slot, leader)
+}
+
+func (b backend) moved(slot shardmap.Slot, to shardmap.NodeID) error {
+	n, ok := b.n.routes.Load().Node(to)
+	if !ok {
+		return redis.ErrDown
+	}
+	return &redis.MovedError{Slot: slot, Addr: net.JoinHostPort(n.Host, strconv.Itoa(n.Port))}
+}
+
+// refuse turns a refusal of the data plane into one of the face.
+func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, err error) error {
+	switch {
+	case errors.Is(err, shardgroup.ErrMoved):
+		return b.moved(slot, a.Holder)
+	case errors.Is(err, shardgroup.ErrParked), errors.Is(err, shardgroup.ErrDelayed):
+		if s.wait.giveUp != nil {
+			err, s.wait.giveUp = s.wait.giveUp, nil
+			return err
+		}
+		m := b.n.routes.Load()
+		s.wait = waitReason{group: m.Layout().GroupOf(m.Layout().ShardOf(slot)), seq: a.Wake, delayed: errors.Is(err, shardgroup.ErrDelayed)}
+		s.fresh = false
+		return redis.ErrAgain
+	case errors.Is(err, shardgroup.ErrNoReplicas):
+		return redis.ErrNoReplicas
+	case errors.Is(err, shardgroup.ErrLoading):
+		return redis.ErrLoading
+	case errors.Is(err, shardgroup.ErrUnavailable):
+		return redis.ErrDown
+	case errors.Is(err, shardgroup.ErrOOM):
+		return redis.ReplyError("OOM command not allowed when used memory > 'maxmemory'.")
+	case errors.Is(err, statemachine.ErrTooLarge):
+		return redis.ErrTooLarge
+	}
+	return err
+}
+
+// Get implements redis.Backend.
+func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
+	s := state(rs)
+	r, shard, err := b.replica(slot)
+	if err != nil {
+		return dst, false, err
+	}
+	v, found, a, err := r.Get(shard, key, dst, s.clock())
+	if err != nil {
+		return dst, false, b.refuse(s, slot, a, err)
+	}
+	s.touch(a.Lease)
+	b.n.counts.get(found)
+	if !found {
+		return dst, false, nil
+	}
+	return v.Data, true, nil
+}
+
+// Stat implements redis.Backend.
+func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.Stat, error) {
+	s := state(rs)
+	r, shard, err := b.replica(slot)
+	if err != nil {
+		return redis.Stat{}, err
+	}
+	v, found, a, err := r.Get(shard, key, s.res.Value[:0], s.clock())
+	if err != nil {
+		return redis.Stat{}, b.refuse(s, slot, a, err)
+	}
+	s.touch(a.Lease)
+	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: s.now.Wall}, nil
+}
+
+// Do implements redis.Backend. The kinds, conditions and modes of Op have the
+// numbers of statemachine.Command, which a test keeps true.
+func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
+	s := state(rs)
+	r, shard, err := b.replica(op.Slot)
+	if err != nil {
+		return err
+	}
+	s.cmd = statemachine.Command{
+		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
+		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
+	}
+	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	if err != nil {
+		return b.refuse(s, op.Slot, a, err)
+	}
+	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
+	res.Value = append(res.Value[:0], s.res.Value...)
+	s.touch(a.Lease)
+	b.note(s, r, shard, a)
+	return nil
+}
+
+// note remembers a write for its acks, its token, and WAIT.
+func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID, a shardgroup.Admission) {
+	if !s.res.Changed {
+		return
+	}
+	s.wrote = true
+	if s.written == nil {
+		s.written = make(map[shardmap.ShardID]writtenShard)
+	}
+	s.written[shard] = writtenShard{a.Version, a.Lease}
+	if s.level == shardgroup.Async {
+		return
+	}
+	b.await(s, r, a.Lease, shardgroup.Ticket{Shard: shard, Version: a.Version, Level: s.level, Deadline: s.now.Mono + ackMax})
+}
+
+// await registers a ticket, or counts its outcome when that is known at once.
+func (b backend) await(s *session, r *shardgroup.Replica, l shardgroup.Lease, t shardgroup.Ticket) {
+	id, done := b.n.tickets.open()
+	t.ID = id
+	if o := r.Await(l, t, s.now); o != shardgroup.Waiting {
+		done <- o
+	}
+	s.tickets = append(s.tickets, ticketWait{id, done})
+}
+
+// collect waits for every open ticket of the session; the worst outcome counts.
+func (b backend) collect(s *session) shardgroup.Outcome {
+	worst := shardgroup.Acked
+	for _, t := range s.tickets {
+		worst = max(worst, <-t.done)
+		b.n.tickets.drop(t.id)
+	}
+	s.tickets = s.tickets[:0]
+	return worst
+}
+
+// Commit implements redis.Backend: acks first, then the fresh lease checks.
+func (b backend) Commit(rs *redis.Session) error {
+	s := state(rs)
+	s.fresh = false
+	outcome := shardgroup.Acked
+	if len(s.tickets) > 0 {
+		outcome = b.collect(s)
+	}
+	ok := outcome == shardgroup.Acked
+	if len(s.leases) > 0 && ok {
+		mono, offset := multiraft.CheckClock()
+		for _, l := range s.leases {
+			ok = ok && l.Check(mono, offset)
+		}
+	}
+	clear(s.leases)
+	s.leases = s.leases[:0]
+	wrote := s.wrote
+	s.wrote = false
+	switch {
+	case ok:
+		return nil
+	case wrote:
+		return redis.ErrUnknown
+	}
+	return redis.ErrStale
+}
+
+// Park implements redis.Backend.
+func (b backend) Park(rs *redis.Session, first time.Time) bool {
+	s := state(rs)
+	limit, answer := parkMax, redis.ErrDown
+	if s.wait.delayed {
+		limit, answer = delayMax, redis.ErrNoReplicas
+	}
+	left := limit - time.Since(first)
+	if left <= 0 {
+		s.wait.giveUp = answer
+		return true // the next try answers with the reason
+	}
+	b.n.wakes.wait(s.wait.group, s.wait.seq, left, b.n.core.Data())
+	return true
+}
+
+// FlushAll implements redis.Backend.
+func (b backend) FlushAll(rs *redis.Session) error {
+	s := state(rs)
+	layout := b.n.routes.Load().Layout()
+	for i := range layout.Shards {
+		shard := shardmap.ShardID(i)
+		r := b.n.core.Data().ReplicaOf(shard)
+		if r == nil || r.Lease() == nil {
+			continue
+		}
+		s.cmd = statemachine.Command{Kind: statemachine.Flush}
+		a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+		slot, _ := layout.SlotRange(shard)
+		switch err = b.refuse(s, slot, a, err); {
+		case err == nil:
+			s.touch(a.Lease)
+			b.note(s, r, shard, a)
+		case errors.As(err, new(*redis.MovedError)):
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// Size implements redis.Backend.
+func (b backend) Size(*redis.Session) (int64, error) {
+	var n int64
+	for g := 1; g <= b.n.routes.Load().Layout().Groups; g++ {
+		if r := b.n.core.Data().Replica(shardmap.GroupID(g)); r != nil && r.Lease() != nil {
+			n += int64(r.Len())
+		}
+	}
+	return n, nil
+}
+
+// Wait implements redis.Backend: the smallest number of followers that hold all
+// this session wrote, over the shards it wrote.
+func (b backend) Wait(rs *redis.Session, n int, timeout time.Duration) (int, error) {
+	s := state(rs)
+	s.fresh = false
+	now := s.clock()
+	deadline := time.Duration(0)
+	if timeout > 0 {
+		deadline = now.Mono + timeout
+	}
+	for _, shard := range b.writtenShards(s) {
+		w := s.written[shard]
+		r := b.n.core.Data().ReplicaOf(shard)
+		if r == nil || w.lease.Closed() {
+			b.collect(s)
+			return 0, redis.ErrUnblocked
+		}
+		b.await(s, r, w.lease, shardgroup.Ticket{Shard: shard, Version: w.version, Level: shardgroup.Seats, Need: n, Deadline: deadline})
+	}
+	if b.collect(s) == shardgroup.Unknown {
+		return 0, redis.ErrUnblocked
+	}
+	return b.holding(s, n)
+}
+
+func (b backend) holding(s *session, none int) (int, error) {
+	least, any := none, false
+	for _, shard := range b.writtenShards(s) {
+		w := s.written[shard]
+		r := b.n.core.Data().ReplicaOf(shard)
+		if r == nil {
+			return 0, redis.ErrUnblocked
+		}
+		n, ok := r.Holding(w.lease, shard, w.version)
+		if !ok {
+			return 0, redis.ErrUnblocked
+		}
+		if !any || n < least {
+			least, any = n, true
+		}
+	}
+	if !any {
+		return b.followers(), nil
+	}
+	return least, nil
+}
+
+// followers is what WAIT answers a connection that wrote nothing.
+func (b backend) followers() int {
+	return max(0, min(b.n.cfg.ReplicationFactor, len(b.n.routes.Load().Nodes()))-1)
+}
+
+func (b backend) writtenShards(s *session) []shardmap.ShardID {
+	ids := make([]shardmap.ShardID, 0, len(s.written))
+	for id := range s.written {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// wakes lets parked commands wait for their group.
+type wakes struct {
+	mu    sync.Mutex
+	chans map[shardmap.GroupID]chan struct{}
+}
+
+// wake lets every waiter of a group go on. It is called with the data plane's
+// locks held and never blocks.
+func (w *wakes) wake(g shardmap.GroupID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.chans[g]; c != nil {
+		close(c)
+		delete(w.chans, g)
+	}
+}
+
+// wait waits until the group's wake counter differs from seq, or for d.
+func (w *wakes) wait(g shardmap.GroupID, seq uint64, d time.Duration, data *shardgroup.Node) {
+	w.mu.Lock()
+	c := w.chans[g]
+	if c == nil {
+		c = make(chan struct{})
+		w.chans[g] = c
+	}
+	w.mu.Unlock()
+	if r := data.Replica(g); r != nil && r.WakeSeq() != seq {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c:
+	case <-t.C:
+	}
+}
+
+// tickets finds who waits for an outcome.
+type tickets struct {
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]chan shardgroup.Outcome
+}
+
+func (t *tickets) open() (uint64, chan shardgroup.Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	c := make(chan shardgroup.Outcome, 1)
+	t.waiting[t.next] = c
+	return t.next, c
+}
+
+func (t *tickets) due(id uint64, o shardgroup.Outcome) {
+	t.mu.Lock()
+	c := t.waiting[id]
+	t.mu.Unlock()
+	if c != nil {
+		c <- o
+	}
+}
+
+func (t *tickets) drop(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.waiting, id)
+}

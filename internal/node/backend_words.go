@@ -1,0 +1,186 @@
+package node
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/transport/redis"
+)
+
+var levelWords = map[string]shardgroup.Level{"async": shardgroup.Async, "majority": shardgroup.Majority, "all": shardgroup.All}
+
+// ParseLevel reads an ack level.
+func ParseLevel(word string) (shardgroup.Level, error) {
+	if l, ok := levelWords[word]; ok {
+		return l, nil
+	}
+	if strings.HasSuffix(word, "+fsync") {
+		return 0, fmt.Errorf("ack level %q needs a write-ahead log, which this version does not have: use async, majority or all", word)
+	}
+	return 0, fmt.Errorf("unknown ack level %q: use async, majority or all", word)
+}
+
+func levelWord(l shardgroup.Level) string {
+	for w, v := range levelWords {
+		if v == l {
+			return w
+		}
+	}
+	return "?"
+}
+
+// SetLevel implements redis.Backend.
+func (b backend) SetLevel(rs *redis.Session, word string) (string, error) {
+	s := state(rs)
+	switch word {
+	case "":
+	case "default":
+		s.level = b.n.level
+	default:
+		l, err := ParseLevel(word)
+		if err != nil {
+			return "", redis.ReplyError("ERR " + err.Error())
+		}
+		s.level = l
+	}
+	return levelWord(s.level), nil
+}
+
+// Token implements redis.Backend: "1:<cluster>:<shard>.<version>,...".
+func (b backend) Token(rs *redis.Session) string {
+	s := state(rs)
+	var t strings.Builder
+	t.WriteString("1:" + hex.EncodeToString(b.n.cluster[:]) + ":")
+	for i, shard := range b.writtenShards(s) {
+		if i > 0 {
+			t.WriteByte(',')
+		}
+		fmt.Fprintf(&t, "%d.%d", shard, s.written[shard].version)
+	}
+	return t.String()
+}
+
+// Check implements redis.Backend. A shard served elsewhere is "unknown" here
+// unless its loss is known, because only its holder can say more.
+func (b backend) Check(rs *redis.Session, token string) ([]redis.Verdict, error) {
+	s := state(rs)
+	parts := strings.SplitN(token, ":", 3)
+	if len(parts) != 3 || parts[0] != "1" {
+		return nil, redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
+	}
+	foreign := parts[1] != hex.EncodeToString(b.n.cluster[:])
+	var out []redis.Verdict
+	if parts[2] == "" {
+		return out, nil
+	}
+	layout := b.n.routes.Load().Layout()
+	for _, f := range strings.Split(parts[2], ",") {
+		sh, ver, ok := strings.Cut(f, ".")
+		id, err1 := strconv.ParseUint(sh, 10, 16)
+		v, err2 := strconv.ParseUint(ver, 10, 63)
+		if !ok || err1 != nil || err2 != nil || int(id) >= layout.Shards || len(out) >= layout.Shards {
+			return nil, redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
+		}
+		word := shardgroup.VerdictUnknown
+		if !foreign {
+			word = b.judge(s, shardmap.ShardID(id), shardmap.Version(v))
+		}
+		out = append(out, redis.Verdict{Shard: shardmap.ShardID(id), Version: shardmap.Version(v), Word: word.String()})
+	}
+	return out, nil
+}
+
+func (b backend) judge(s *session, shard shardmap.ShardID, v shardmap.Version) shardgroup.Verdict {
+	r := b.n.core.Data().ReplicaOf(shard)
+	if r == nil {
+		return shardgroup.VerdictUnknown
+	}
+	verdict, a, err := r.Verdict(shard, v, s.clock())
+	if err != nil {
+		return shardgroup.VerdictUnknown
+	}
+	if a.Lease != nil {
+		s.touch(a.Lease)
+	}
+	return verdict
+}
+
+// Map implements redis.Backend.
+func (b backend) Map() *shardmap.Map { return b.n.routes.Load() }
+
+// Self implements redis.Backend.
+func (b backend) Self() shardmap.NodeID { return b.n.self }
+
+// TooLargeText implements redis.Backend.
+func (b backend) TooLargeText() string {
+	return fmt.Sprintf(": the longest is %d bytes, a quarter of a shard's memory", b.n.valueMax.Load())
+}
+
+// Settings implements redis.Backend.
+func (b backend) Settings() [][2]string {
+	return [][2]string{
+		{"appendonly", "no"}, {"save", ""}, {"maxmemory", strconv.FormatInt(b.n.cfg.MaxMemoryBytes, 10)},
+		{"maxmemory-policy", "allkeys-lru"}, {"databases", "1"}, {"cluster-enabled", "yes"},
+		{"maxclients", strconv.Itoa(redis.DefaultConfig().ClientsMax)}, {"port", portOf(b.n.cfg.ClientAddr)},
+		{"timeout", "0"}, {"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},
+	}
+}
+
+func portOf(addr string) string {
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		return addr[i+1:]
+	}
+	return ""
+}
+
+// Info implements redis.Backend.
+func (b backend) Info() []redis.InfoSection {
+	var used, keys, held int64
+	layout := b.n.routes.Load().Layout()
+	now := multiraft.Now()
+	for g := 1; g <= layout.Groups; g++ {
+		r := b.n.core.Data().Replica(shardmap.GroupID(g))
+		if r == nil {
+			continue
+		}
+		for _, s := range r.Status(now).Shards {
+			used += s.Bytes + s.RingBytes
+		}
+		if r.Lease() != nil {
+			held++
+			keys += int64(r.Len())
+		}
+	}
+	n := strconv.FormatInt
+	return []redis.InfoSection{
+		{Name: "Server", Fields: [][2]string{{"run_id", hex.EncodeToString(b.n.uuid[:])}, {"aegis_node_id", n(int64(b.n.self), 10)}, {"aegis_node_name", b.n.cfg.ID}}},
+		{Name: "Memory", Fields: [][2]string{{"used_memory", n(used, 10)}, {"maxmemory", n(b.n.cfg.MaxMemoryBytes, 10)}, {"maxmemory_policy", "allkeys-lru"}}},
+		{Name: "Persistence", Fields: [][2]string{{"loading", "0"}, {"rdb_bgsave_in_progress", "0"}, {"aof_enabled", "0"}}},
+		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}}},
+		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}}},
+		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}}},
+		{Name: "Keyspace", Fields: [][2]string{{"db0", fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", keys)}}},
+	}
+}
+
+// Admin implements redis.Backend.
+func (b backend) Admin(_ *redis.Session, words []string) ([]byte, error) {
+	switch strings.ToLower(words[0]) {
+	case "status":
+		r, err := b.n.Status(2 * time.Second)
+		if err != nil {
+			return nil, redis.ReplyError("ERR " + err.Error())
+		}
+		return json.Marshal(r)
+	case "digest":
+		return json.Marshal(b.n.Digests())
+	}
+	return nil, redis.ReplyError(fmt.Sprintf("ERR unknown operators' command %q: status, digest", words[0]))
+}

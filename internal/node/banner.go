@@ -1,0 +1,25 @@
+package node
+
+import (
+	"fmt"
+	"net"
+)
+
+// Banner tells an operator what was started, line by line.
+func (n *Node) Banner() []string {
+	c := n.cfg
+	p := profiles[c.LeaseProfile]
+	lines := []string{
+		fmt.Sprintf("AegisKV %s, node %s (incarnation %d)", Version, c.ID, n.start.Identity.Inc.Counter),
+		fmt.Sprintf("  clients %s   peers %s   gossip %s", n.addrs.Client, n.addrs.Cluster, n.addrs.Gossip),
+		fmt.Sprintf("  memory %s: stores %s, rings %s, the rest for connections and transfers", mib(c.MaxMemoryBytes), mib(n.dataBytes()), mib(ringBytes(c.MaxMemoryBytes))),
+		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
+		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),
+	}
+	if host, _, _ := net.SplitHostPort(c.ClientAddr); len(n.secret) == 0 && !isLoopback(host) {
+		lines = append(lines, "  WARNING: no --cluster-secret-file, and these ports are not on loopback: anyone who reaches them can read, write and flush")
+	}
+	return lines
+}
+
+func mib(b int64) string { return fmt.Sprintf("%d MiB", b>>20) }

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/shardgroup"
+)
+
+// Version is the release this code is.
+const Version = "0.1.0"
+
+// Config is everything an operator may say about a node.
+type Config struct {
+	ID           string // shown to users; empty: made from the client port
+	ClientAddr   string
+	ClusterAddr  string
+	GossipAddr   string
+	Advertise    string // host announced to others; empty: found out
+	Seeds        []string
+	Expect       int
+	DataDir      string
+	SecretFile   string
+	LeaseProfile string
+	AckLevel     string
+	Recovery     string
+	Solo         string
+
+	ReplicationFactor int
+	VirtualNodes      int
+	NumShards         int
+	NumGroups         int // 0: min(64, NumShards)
+	MaxMemoryBytes    int64
+	// Stated names the hard settings that the operator gave explicitly.
+	Stated map[string]bool
+}
+
+// DefaultConfig is what SPEC.md publishes.
+func DefaultConfig() Config {
+	return Config{
+		ClientAddr: ":7000", DataDir: "./data", LeaseProfile: "default", AckLevel: "async",
+		Recovery: "available", Solo: "accept",
+		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30,
+		Stated: map[string]bool{},
+	}
+}
+
+// profile is one --lease-profile.
+type profile struct{ heartbeat, promise time.Duration }
+
+var profiles = map[string]profile{
+	"default": {100 * time.Millisecond, 600 * time.Millisecond},
+	"fast":    {20 * time.Millisecond, 100 * time.Millisecond},
+	"lan":     {50 * time.Millisecond, 250 * time.Millisecond},
+	"noisy":   {200 * time.Millisecond, 1500 * time.Millisecond},
+}
+
+var recoveries = map[string]shardgroup.Recovery{"available": shardgroup.RecoverAvailable, "strict": shardgroup.RecoverStrict}
+
+var solos = map[string]shardgroup.Solo{"accept": shardgroup.SoloAccept, "reject": shardgroup.SoloReject}

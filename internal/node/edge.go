@@ -1,0 +1,199 @@
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/transport"
+)
+
+// peerHandler takes what peers send: control and lease traffic goes to the
+// core's thread, the replication stream straight to the data plane.
+type peerHandler struct{ n *Node }
+
+var errShortAck = errors.New("an ack frame without its connection number")
+
+// Frame implements transport.Handler. An ack frame starts with the number of the
+// data connection that it answers.
+func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn uint64, frame []byte) error {
+	n := h.n
+	core := n.standing()
+	if core == nil {
+		return nil
+	}
+	switch class {
+	case transport.Control, transport.Bulk:
+		kept := append([]byte(nil), frame...)
+		n.host.Post(func(now multiraft.Instant) { core.Control(from.Node, kept, now) })
+	case transport.Data:
+		if old, _ := n.dataConn.Swap(from.Node, conn); old != conn {
+			n.mux.Wake(from.Node, transport.Ack)
+		}
+		return core.Data().OnData(from.Node, conn, frame, multiraft.Now())
+	case transport.Ack:
+		if len(frame) < 8 {
+			return errShortAck
+		}
+		return core.Data().OnAck(from.Node, binary.BigEndian.Uint64(frame), frame[8:], multiraft.Now())
+	}
+	return nil
+}
+
+// standing is the core once it stands.
+func (n *Node) standing() *Core {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core
+}
+
+// Datagram implements transport.Handler.
+func (h peerHandler) Datagram(from transport.Identity, packet []byte, overTCP bool) {
+	core := h.n.standing()
+	if core == nil {
+		return
+	}
+	kept := append([]byte(nil), packet...)
+	h.n.host.Post(func(now multiraft.Instant) { core.Datagram(from.Node, kept, overTCP, now) })
+}
+
+// Up implements transport.Handler.
+func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64) {
+	core := h.n.standing()
+	if core == nil {
+		return
+	}
+	switch class {
+	case transport.Data:
+		core.Data().LaneUp(peer, conn, multiraft.Now())
+		h.n.mux.Wake(peer, transport.Data)
+	case transport.Ack:
+		h.n.mux.Wake(peer, transport.Ack)
+	case transport.Control:
+		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
+	}
+}
+
+// Down implements transport.Handler.
+func (h peerHandler) Down(peer shardmap.NodeID, class transport.Class, conn uint64) {
+	core := h.n.standing()
+	if core == nil {
+		return
+	}
+	switch class {
+	case transport.Data:
+		core.Data().LaneDown(peer, conn, multiraft.Now())
+	case transport.Control:
+		h.n.log.Warn("peer lost", zap.Uint32("node", uint32(peer)))
+	}
+}
+
+// Next implements transport.Handler.
+func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byte) []byte {
+	core := h.n.standing()
+	if core == nil {
+		return buf[:0]
+	}
+	if class == transport.Data {
+		return core.Data().NextData(peer, buf, multiraft.Now())
+	}
+	conn, ok := h.n.dataConn.Load(peer)
+	if !ok {
+		return buf[:0]
+	}
+	ack := core.Data().NextAck(peer, buf, multiraft.Now())
+	if len(ack) == 0 {
+		return buf[:0]
+	}
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(ack)), conn.(uint64)), ack...)
+}
+
+// Refused implements transport.Handler.
+func (h peerHandler) Refused(peer shardmap.NodeID, addr string, err error) {
+	h.n.log.Warn("peer refused", zap.Uint32("node", uint32(peer)), zap.String("addr", addr), zap.Error(err))
+}
+
+// coreEdge carries the core's effects out.
+type coreEdge struct{ n *Node }
+
+var _ CoreOut = coreEdge{}
+
+func (e coreEdge) Control(to shardmap.NodeID, frame []byte) {
+	e.n.mux.Send(to, transport.Control, frame)
+}
+func (e coreEdge) Bulk(to shardmap.NodeID, frame []byte) { e.n.mux.Send(to, transport.Bulk, frame) }
+func (e coreEdge) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
+	e.n.mux.Datagram(to, packet, overTCP)
+}
+func (e coreEdge) Append(b *multiraft.Batch)                     { e.n.host.Append(b) }
+func (e coreEdge) WakeData(peer shardmap.NodeID)                 { e.n.mux.Wake(peer, transport.Data) }
+func (e coreEdge) WakeAck(peer shardmap.NodeID, _ bool)          { e.n.mux.Wake(peer, transport.Ack) }
+func (e coreEdge) PeersChanged(addrs map[shardmap.NodeID]string) { e.n.mux.SetPeers(addrs) }
+func (e coreEdge) MapChanged(m *shardmap.Map)                    { e.n.routes.Store(m) }
+func (e coreEdge) Due(t shardgroup.Ticket, o shardgroup.Outcome) { e.n.tickets.due(t.ID, o) }
+func (e coreEdge) Wake(g shardmap.GroupID)                       { e.n.wakes.wake(g) }
+func (e coreEdge) Answered(uint64, Answer)                       {}
+
+// RaftEvent writes the story of the control plane, a line per change.
+func (e coreEdge) RaftEvent(ev multiraft.Event) {
+	f := []zap.Field{zap.Uint16("group", uint16(ev.Group)), zap.Stringer("ballot", ev.Ballot)}
+	if ev.Node != 0 {
+		f = append(f, zap.Uint32("node", uint32(ev.Node)))
+	}
+	if ev.Detail != "" {
+		f = append(f, zap.String("detail", ev.Detail))
+	}
+	switch ev.Kind {
+	case multiraft.EventLeaseOpen:
+		e.n.log.Info("lease open", f...)
+	case multiraft.EventLeaseEnded:
+		e.n.log.Info("lease ended", f...)
+	case multiraft.EventSuspect:
+		e.n.log.Warn("holder suspected", f...)
+	case multiraft.EventConfig:
+		e.n.log.Info("replicas changed", f...)
+	case multiraft.EventFatal:
+		e.n.log.Error("storage failed", f...)
+	default:
+		e.n.log.Debug("raft", f...)
+	}
+}
+
+// DataEvent writes the story of the data plane.
+func (e coreEdge) DataEvent(ev shardgroup.Event) {
+	f := []zap.Field{zap.Uint16("group", uint16(ev.Group)), zap.Uint32("epoch", ev.Epoch)}
+	if ev.Detail != "" {
+		f = append(f, zap.String("detail", ev.Detail))
+	}
+	switch ev.Kind {
+	case shardgroup.EventOpened:
+		for _, r := range ev.Report {
+			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint64("atLeast", r.AtLeast),
+				zap.Bool("bounded", r.Bounded), zap.Bool("clean", r.Clean), zap.Bool("hole", r.Hole))
+		}
+		e.n.log.Info("group opened", f...)
+	case shardgroup.EventNotWhole:
+		e.n.log.Warn("shard copy is not whole", append(f, zap.Uint16("shard", uint16(ev.Shard)))...)
+	case shardgroup.EventTakeover:
+		e.n.log.Info("takeover", f...)
+	default:
+		e.n.log.Debug("data", f...)
+	}
+}
+
+// rollbackKeysMax bounds how many lost writes one log line names.
+const rollbackKeysMax = 100
+
+// RolledBack writes the list of lost writes.
+func (e coreEdge) RolledBack(r shardgroup.Rollback) {
+	keys := make([]string, 0, min(len(r.Lost), rollbackKeysMax))
+	for _, w := range r.Lost[:cap(keys)] {
+		keys = append(keys, string(w.Key))
+	}
+	e.n.log.Warn("writes rolled back", zap.Uint16("shard", uint16(r.Shard)), zap.Stringer("cut", r.Cut), zap.Stringer("head", r.Head),
+		zap.Int("count", len(r.Lost)), zap.Bool("complete", r.Complete), zap.Strings("keys", keys))
+}

@@ -1,0 +1,309 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/transport"
+	"github.com/baxromumarov/aegisKV/transport/redis"
+)
+
+// Node is one running aegis process. Make it with New, run it once with Run.
+type Node struct {
+	cfg    Config
+	log    *zap.Logger
+	level  shardgroup.Level
+	secret []byte
+
+	dir     *dataDir
+	storage *multiraft.BoltStorage
+	start   multiraft.Restored
+	begun   multiraft.Instant // read after the lock was won
+	addrs   meta.Addresses
+	client  net.Listener
+	peerTCP net.Listener
+	peerUDP net.PacketConn
+	gossip  net.Listener
+
+	self    shardmap.NodeID
+	uuid    [16]byte
+	cluster [16]byte
+	core    *Core
+	host    *multiraft.Host
+	mux     *transport.Mux
+	redis   *redis.Server
+
+	routes   atomic.Pointer[shardmap.Map]
+	valueMax atomic.Int64
+	tickets  tickets
+	wakes    wakes
+	counts   counts
+	dataConn sync.Map // shardmap.NodeID -> uint64: newest data connection of each peer
+
+	mu       sync.Mutex // guards the rest
+	identity multiraft.Identity
+	founded  Founding
+	grant    Grant
+	running  bool
+}
+
+// counts are the figures of the data path.
+type counts struct{ hits, misses atomic.Int64 }
+
+func (c *counts) get(found bool) {
+	if found {
+		c.hits.Add(1)
+	} else {
+		c.misses.Add(1)
+	}
+}
+
+// reserveBytes is kept aside for connections, bulk transfers and the runtime.
+func reserveBytes(limit int64) int64 { return limit / 8 }
+
+// ringBytes is the memory of the replication rings: 2 % of the limit, 64 MiB at
+// least, but never more than an eighth of a small limit.
+func ringBytes(limit int64) int64 { return min(max(limit/50, 64<<20), max(limit/8, 8<<20)) }
+
+// New checks the configuration, takes the data directory and opens the ports.
+// Whatever is wrong is said in one sentence.
+func New(cfg Config, log *zap.Logger) (*Node, error) {
+	n := &Node{cfg: cfg, log: log}
+	n.tickets.waiting = make(map[uint64]chan shardgroup.Outcome)
+	n.wakes.chans = make(map[shardmap.GroupID]chan struct{})
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	if err := n.open(); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) check() (err error) {
+	if err := n.cfg.fillAddresses(); err != nil {
+		return err
+	}
+	if n.level, err = ParseLevel(n.cfg.AckLevel); err != nil {
+		return err
+	}
+	if n.cfg.NumGroups == 0 {
+		n.cfg.NumGroups = min(64, n.cfg.NumShards)
+	}
+	if err := (shardmap.Layout{Shards: n.cfg.NumShards, Groups: n.cfg.NumGroups}).Validate(); err != nil {
+		return err
+	}
+	if n.cfg.ReplicationFactor < 1 || n.cfg.ReplicationFactor > 7 {
+		return fmt.Errorf("replicationFactor is %d: it must be from 1 to 7", n.cfg.ReplicationFactor)
+	}
+	if n.cfg.MaxMemoryBytes < 32<<20 {
+		return fmt.Errorf("maxMemoryBytes is %d: a node needs at least 32 MiB", n.cfg.MaxMemoryBytes)
+	}
+	if n.cfg.SecretFile == "" {
+		return nil
+	}
+	b, err := os.ReadFile(n.cfg.SecretFile)
+	if err != nil {
+		return fmt.Errorf("cluster secret: %w", err)
+	}
+	if n.secret = []byte(strings.TrimSpace(string(b))); len(n.secret) < 16 {
+		return fmt.Errorf("cluster secret: %s holds fewer than 16 characters", n.cfg.SecretFile)
+	}
+	return nil
+}
+
+func (n *Node) open() error {
+	path, err := n.cfg.dir()
+	if err != nil {
+		return err
+	}
+	if n.dir, err = openDataDir(path); err != nil {
+		return err
+	}
+	n.begun = multiraft.Now()
+	if n.storage, err = multiraft.OpenBolt(n.dir.file("raft.db")); err != nil {
+		return err
+	}
+	if n.start, err = n.storage.Load(); err != nil {
+		return err
+	}
+	n.identity, n.uuid = n.start.Identity, n.start.Identity.UUID
+	if n.cfg.ID == "" {
+		n.cfg.ID = n.identity.Name
+	}
+	if n.cfg.ID == "" {
+		n.cfg.ID = fmt.Sprintf("node-%x", n.uuid[:4])
+	}
+	if n.client, err = listen("client", n.cfg.ClientAddr, "--client-addr"); err != nil {
+		return err
+	}
+	if n.peerTCP, err = listen("cluster", n.cfg.ClusterAddr, "--cluster-addr"); err != nil {
+		return err
+	}
+	if n.peerUDP, err = (transport.TCP{}).ListenPacket(n.cfg.ClusterAddr); err != nil {
+		return fmt.Errorf("cluster port %s cannot be opened for UDP: %w; choose another with --cluster-addr", n.cfg.ClusterAddr, err)
+	}
+	if n.gossip, err = listen("gossip", n.cfg.GossipAddr, "--gossip-addr"); err != nil {
+		return err
+	}
+	host := n.cfg.announced()
+	n.addrs = meta.Addresses{
+		Client: announce(host, n.cfg.ClientAddr), Cluster: announce(host, n.cfg.ClusterAddr), Gossip: announce(host, n.cfg.GossipAddr),
+	}
+	return nil
+}
+
+func listen(what, addr, flag string) (net.Listener, error) {
+	l, err := (transport.TCP{}).Listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s port %s cannot be opened: %w; stop what uses it, or choose another with %s", what, addr, err, flag)
+	}
+	return l, nil
+}
+
+func (n *Node) close() {
+	for _, c := range []interface{ Close() error }{n.client, n.peerTCP, n.peerUDP, n.gossip} {
+		switch v := c.(type) {
+		case net.Listener:
+			if v != nil {
+				v.Close()
+			}
+		case net.PacketConn:
+			if v != nil {
+				v.Close()
+			}
+		}
+	}
+	if n.storage != nil {
+		n.storage.Close()
+	}
+	if n.dir != nil {
+		n.dir.Close()
+	}
+}
+
+// Run joins or founds the cluster and serves until ctx ends; then it hands every
+// lease over and returns nil. A second signal is the caller's business.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close()
+	answering := n.answerQuestions()
+	defer func() { n.gossip.Close(); <-answering }()
+	if err := n.bootstrap(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	loop, stopLoop := context.WithCancel(context.Background())
+	defer stopLoop()
+	if err := n.build(); err != nil {
+		return err
+	}
+	defer n.mux.Close()
+	var wg sync.WaitGroup
+	failed := make(chan error, 2)
+	wg.Add(2)
+	go func() {
+		defer wg.Done()
+		if err := n.host.Run(loop, n.core); err != nil {
+			failed <- err
+		}
+	}()
+	go func() {
+		defer wg.Done()
+		if err := n.redis.Serve(n.client); !errors.Is(err, redis.ErrClosed) {
+			failed <- err
+		}
+	}()
+	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addrs.Client))
+	var err error
+	select {
+	case <-ctx.Done():
+		n.leave()
+	case err = <-failed:
+	}
+	shut, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = n.redis.Shutdown(shut)
+	stopLoop()
+	n.mux.Close()
+	wg.Wait()
+	return err
+}
+
+// drainMax is how long a node that leaves tries to hand its leases over.
+const drainMax = 2 * time.Second
+
+// leave hands every lease over, then says that this incarnation is over.
+func (n *Node) leave() {
+	n.log.Info("leaving: handing leases over")
+	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
+	defer cancel()
+	_ = n.host.Do(ctx, func(now multiraft.Instant) { n.core.Drain(now) })
+	for done := false; !done; {
+		if n.host.Do(ctx, func(multiraft.Instant) { done = n.core.Drained() }) != nil {
+			n.log.Warn("not every lease could be handed over in time")
+			break
+		}
+		if !done {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	last, cancelLast := context.WithTimeout(context.Background(), time.Second)
+	defer cancelLast()
+	_ = n.host.Do(last, func(now multiraft.Instant) { n.core.Leave(now) })
+}
+
+// build puts the core, its host, the peers and the face together.
+func (n *Node) build() error {
+	n.host = multiraft.NewHost(n.storage)
+	p := profiles[n.cfg.LeaseProfile]
+	n.routes.Store(shardmap.NewMap(n.founded.Settings.Layout()))
+	data := n.dataBytes()
+	layout := n.founded.Settings.Layout()
+	n.valueMax.Store(max(1<<20, min(64<<20, data/int64(layout.Shards)/4)))
+	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
+	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	cfg := CoreConfig{
+		Name: n.cfg.ID, Addresses: n.addrs, DataBytes: data, RingBytes: ringBytes(n.cfg.MaxMemoryBytes),
+		Heartbeat: p.heartbeat, Promise: p.promise,
+		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
+		Founding: n.founded, Founder: n.founder(), MetaReplica: n.grant.MetaReplica, Contacts: n.grant.Contacts,
+	}
+	r := n.start
+	r.Identity = n.identity
+	core, err := NewCore(cfg, r, coreEdge{n}, n.begun)
+	if err != nil {
+		n.mux.Close()
+		return err
+	}
+	n.mu.Lock()
+	n.core, n.running = core, true
+	n.mu.Unlock()
+	rc := redis.DefaultConfig()
+	rc.Version = Version
+	n.redis = redis.NewServer(rc, backend{n})
+	return nil
+}
+
+func (n *Node) dataBytes() int64 {
+	limit := n.cfg.MaxMemoryBytes
+	return limit - ringBytes(limit) - reserveBytes(limit)
+}

@@ -1,0 +1,123 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Status asks every node for its report and draws the conclusion. Nodes that do
+// not answer in time are named.
+func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var nodes []meta.Node
+	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
+	err := n.host.Do(ctx, func(multiraft.Instant) {
+		if m := n.core.Meta(); m != nil {
+			nodes = append(nodes, m.Nodes...)
+			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
+		}
+	})
+	if err != nil {
+		return r, fmt.Errorf("the node is too busy to answer: %w", err)
+	}
+	if nodes == nil {
+		return r, errors.New("this node has not been filled by group 0 yet: try again")
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, m := range nodes {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			a := n.ask(ctx, func() shardmap.NodeID { return m.ID }, "status", nil)
+			var nr NodeReport
+			mu.Lock()
+			defer mu.Unlock()
+			if a.Err != "" || json.Unmarshal(a.Body, &nr) != nil {
+				r.Silent = append(r.Silent, m.Name)
+				return
+			}
+			r.Nodes = append(r.Nodes, nr)
+		}()
+	}
+	wg.Wait()
+	r.conclude(len(nodes))
+	return r, nil
+}
+
+// conclude counts what is served and says in a sentence how the cluster is.
+func (r *ClusterReport) conclude(nodes int) {
+	copies := min(r.Factor, nodes)
+	full := 0
+	for _, n := range r.Nodes {
+		for _, g := range n.Groups {
+			if !g.Open {
+				continue
+			}
+			r.Served++
+			if len(g.CaughtUp)+1 >= copies && len(g.Seats) >= min(copies, groupSeats(nodes)) && !g.Solo && !g.Thin {
+				full++
+			}
+		}
+	}
+	r.FullyFed = full
+	switch {
+	case r.Served < r.Groups:
+		r.Verdict = fmt.Sprintf("%d of %d groups are served", r.Served, r.Groups)
+	case nodes < groupVoters:
+		r.Verdict = fmt.Sprintf("no failover yet: %d of %d nodes", nodes, groupVoters)
+	case full < r.Groups:
+		r.Verdict = fmt.Sprintf("all groups are served; %d of %d have all their replicas", full, r.Groups)
+	case len(r.Silent) > 0:
+		r.Verdict = fmt.Sprintf("all groups are served; %d nodes do not answer", len(r.Silent))
+	default:
+		r.Verdict = "healthy: every group is served and has all its replicas"
+		r.Healthy = true
+	}
+}
+
+// groupSeats is how many seats a group can have on this many nodes.
+func groupSeats(nodes int) int {
+	if nodes < groupVoters {
+		return 1
+	}
+	return nodes
+}
+
+// ShardDigest is the state of one shard copy, to compare replicas by.
+type ShardDigest struct {
+	Shard   shardmap.ShardID `json:"shard"`
+	Version shardmap.Version `json:"version"`
+	Time    int64            `json:"time"`
+	Digest  string           `json:"digest"`
+	Whole   bool             `json:"whole"`
+	Keys    int              `json:"keys"`
+}
+
+// Digests lists every shard copy of this node.
+func (n *Node) Digests() []ShardDigest {
+	var out []ShardDigest
+	layout := n.routes.Load().Layout()
+	now := multiraft.Now()
+	for g := 1; g <= layout.Groups; g++ {
+		r := n.core.Data().Replica(shardmap.GroupID(g))
+		if r == nil {
+			continue
+		}
+		for _, s := range r.Status(now).Shards {
+			d, at, t, whole := r.CopyDigest(s.Shard)
+			out = append(out, ShardDigest{s.Shard, at, t, fmt.Sprintf("%016x", d), whole, s.Keys})
+		}
+	}
+	return out
+}
