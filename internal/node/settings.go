@@ -3,21 +3,46 @@ package node
 import (
 	"strings"
 	"unicode"
-
-	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
-// Change says when a setting may change.
+// Change says when a new value of a setting takes effect.
 type Change string
 
-// Kinds of Change: Hard settings are fixed when the cluster is founded, Restart
-// ones are read at start.
+// Kinds of Change.
 const (
-	Hard    Change = "hard"
-	Restart Change = "restart"
+	Hard    Change = "hard"    // fixed when the cluster is founded; a joiner that states another value refuses to start
+	Restart Change = "restart" // read once, when the node starts
+	Live    Change = "live"    // may change while the node runs
 )
 
-// envPrefix starts every variable of ours.
+// Setting is one row of the one table of settings: the flags, the variables, the
+// configuration file and the help text are all made from it.
+type Setting struct {
+	Key     string // in the file; also names the variable and a flag
+	Short   string // the published flag where it differs from the kebab spelling of Key
+	Unit    string // what a value looks like, for the help text
+	Default string // as a user would write it; "" = none, or what Help says
+	Help    string
+	Change  Change
+
+	read  func(c *Loaded, s string) error // sets the value from its text
+	write func(c *Loaded) string          // the text of the value
+}
+
+// Flag is the spelling that help and errors use.
+func (s Setting) Flag() string {
+	if s.Short != "" {
+		return s.Short
+	}
+	return s.Kebab()
+}
+
+// Kebab is the flag that every key has: maxMemoryBytes -> max-memory-bytes.
+func (s Setting) Kebab() string { return splitWords(s.Key, '-') }
+
+// Env is the variable that every key has: maxMemoryBytes -> AEGIS_MAX_MEMORY_BYTES.
+func (s Setting) Env() string { return envPrefix + strings.ToUpper(splitWords(s.Key, '_')) }
+
 // HelpLine is what --help says behind the flag.
 func (s Setting) HelpLine() string {
 	line := s.Help
@@ -29,55 +54,70 @@ func (s Setting) HelpLine() string {
 
 const envPrefix = "AEGIS_"
 
-// Setting is one row of the table that flags, environment, file, help and banner
-// read. read takes the text of any source; write gives the value as a user would
-// write it.
-type Setting struct {
-	Key     string // in the JSON file
-	Unit    string // what the value is, as --help shows it
-	Default string // "" = found out or none
-	Help    string
-	Change  Change
-	short   string // the published flag, where it is not the kebab-case key
-	read    func(c *Loaded, s string) error
-	write   func(c *Loaded) string
-}
-
-// Kebab is the key as a flag: max-memory-bytes.
-func (s Setting) Kebab() string { return s.spell('-', unicode.ToLower) }
-
-// Flag is the flag that --help shows.
-func (s Setting) Flag() string {
-	if s.short != "" {
-		return s.short
-	}
-	return s.Kebab()
-}
-
-// Env is the environment variable.
-func (s Setting) Env() string { return envPrefix + s.spell('_', unicode.ToUpper) }
-
-// spell writes the camel-case key with separators.
-func (s Setting) spell(separator rune, letter func(rune) rune) string {
+func splitWords(key string, sep rune) string {
 	var b strings.Builder
-	for i, r := range s.Key {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteRune(separator)
+	for _, r := range key {
+		if unicode.IsUpper(r) {
+			b.WriteRune(sep)
 		}
-		b.WriteRune(letter(r))
+		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
 }
 
-func (s Setting) called(flag string) Setting {
-	s.short = flag
-	return s
-}
-
-// Settings lists the table in the order of --help.
+// Settings lists the table in the order of help texts. A setting stands here when
+// something acts on it, not before: what is accepted is never ignored.
 func Settings() []Setting { return table }
 
-// settingOf finds a row by its key.
+var table = []Setting{
+	{
+		Key: "nodeId", Short: "id", Unit: "NAME", Change: Restart,
+		Help: "name of this node; its files live in <data-dir>/NAME (default: made once and kept in <data-dir>/port-<client port>)",
+		read: func(c *Loaded, s string) error { c.ID = s; return checkID(s) }, write: func(c *Loaded) string { return c.ID },
+	},
+	address("clientAddr", ":7000", "where Redis clients connect", func(c *Loaded) *string { return &c.ClientAddr }),
+	address("clusterAddr", "", "where the other nodes connect, TCP and UDP (default: the client port + 1)", func(c *Loaded) *string { return &c.ClusterAddr }),
+	address("gossipAddr", ":7002", "where nodes find each other; what --seeds of other nodes name", func(c *Loaded) *string { return &c.GossipAddr }),
+	{
+		Key: "seedNodes", Short: "seeds", Unit: "HOST:PORT,...", Change: Restart,
+		Help: "gossip addresses of other nodes; without any, a blank node founds a cluster of its own",
+		read: func(c *Loaded, s string) (err error) { c.Seeds, err = readAddresses(s); return err }, write: func(c *Loaded) string { return strings.Join(c.Seeds, ",") },
+	},
+	number("expect", "", 1, 1000, Restart, "how many blank nodes found a cluster together (default: the number of seeds, this node included)", func(c *Loaded) *int { return &c.Expect }),
+	{
+		Key: "walMode", Short: "wal", Unit: "off|write|fsync", Default: "off", Change: Restart,
+		Help: "write-ahead log; this version has none, so only off (0) is taken",
+		read: readWAL, write: func(c *Loaded) string { return c.WAL.String() },
+	},
+	text("walDir", "DIR", "./data/wal", "where the log will live; not used while --wal is off", checkDir, func(c *Loaded) *string { return &c.WALDir }),
+	text("dataDir", "DIR", "./data", "where nodes keep their identity and raft state", checkDir, func(c *Loaded) *string { return &c.DataDir }),
+	number("replicationFactor", "3", 1, 7, Hard, "copies of every key, as soon as there are so many nodes", func(c *Loaded) *int { return &c.ReplicationFactor }),
+	number("virtualNodes", "100", 1, 10000, Hard, "points of each node on the consistent-hash ring", func(c *Loaded) *int { return &c.VirtualNodes }),
+	number("numShards", "256", 1, 16384, Hard, "shards of the cluster, a power of two", func(c *Loaded) *int { return &c.NumShards }),
+	number("numGroups", "", 1, 16384, Hard, "raft groups that the shards are divided into (default: the smaller of 64 and numShards)", func(c *Loaded) *int { return &c.NumGroups }),
+	{
+		Key: "maxMemoryBytes", Unit: "SIZE", Default: "1GiB", Change: Restart,
+		Help: "memory for keys, values and replication; the default is lowered to 60 % of the machine or cgroup where that is smaller",
+		read: readMemory, write: func(c *Loaded) string { return formatSize(c.MaxMemoryBytes) },
+	},
+	text("advertise", "HOST", "", "name or address that this node announces (default: found out, see the banner)", checkHost, func(c *Loaded) *string { return &c.Advertise }),
+	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
+	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
+		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),
+	{
+		Key: "ack", Unit: "async|majority|all", Default: "async", Change: Restart,
+		Help: "what a write waits for, unless its connection says otherwise (AEGIS.DURABILITY)",
+		read: readAck, write: func(c *Loaded) string { return c.AckLevel },
+	},
+	word("recovery", "available", []string{"available", "strict"},
+		"with too few whole copies after a failure: available serves the best one and reports the loss, strict stays down", func(c *Loaded) *string { return &c.Recovery }),
+	word("solo", "accept", []string{"accept", "reject"},
+		"with no live follower at all: accept goes on writing and records the exposure, reject refuses", func(c *Loaded) *string { return &c.Solo }),
+	word("logLevel", "info", []string{"debug", "info", "warn", "error"}, "least level that is logged", func(c *Loaded) *string { return &c.LogLevel }),
+	word("logFormat", "auto", []string{"auto", "json", "console"}, "auto is console on a terminal and json elsewhere", func(c *Loaded) *string { return &c.LogFormat }),
+}
+
+// settingOf finds the row of a key.
 func settingOf(key string) (Setting, bool) {
 	for _, s := range table {
 		if s.Key == key {
@@ -85,57 +125,4 @@ func settingOf(key string) (Setting, bool) {
 		}
 	}
 	return Setting{}, false
-}
-
-// table is every setting there is. A row without effect does not belong here.
-var table []Setting
-
-func init() {
-	table = []Setting{
-		text("nodeId", "NAME", "", "name of this node; made once and kept in the data directory when not given", func(s string) error {
-			if s == "" {
-				return nil
-			}
-			return checkID(s)
-		}, func(c *Loaded) *string { return &c.ID }).called("id"),
-		address("clientAddr", ":7000", "where Redis clients connect", func(c *Loaded) *string { return &c.ClientAddr }),
-		address("clusterAddr", "", "where peers connect, TCP and UDP; client port + 1 when not given", func(c *Loaded) *string { return &c.ClusterAddr }),
-		address("gossipAddr", ":7002", "where nodes find each other", func(c *Loaded) *string { return &c.GossipAddr }),
-		{
-			Key: "seedNodes", Unit: "LIST", Help: "gossip addresses of nodes to join, comma-separated", Change: Restart, short: "seeds",
-			read:  func(c *Loaded, s string) (err error) { c.Seeds, err = readAddresses(s); return err },
-			write: func(c *Loaded) string { return strings.Join(c.Seeds, ",") },
-		},
-		number("expect", "", 0, 64, Restart, "how many blank nodes found a cluster together; the number of seeds when not given", func(c *Loaded) *int { return &c.Expect }),
-		text("advertise", "HOST", "", "host that other nodes and clients are told; found out when not given", func(s string) error {
-			if s == "" {
-				return nil
-			}
-			return checkHost(s)
-		}, func(c *Loaded) *string { return &c.Advertise }),
-		text("dataDir", "DIR", "./data", "directory for the node's own files", checkDir, func(c *Loaded) *string { return &c.DataDir }),
-		{
-			Key: "walMode", Unit: strings.Join(wal.Words(), "|"), Default: "off", Help: "write-ahead log", Change: Restart, short: "wal",
-			read: readWAL, write: func(c *Loaded) string { return c.WAL.String() },
-		},
-		text("walDir", "DIR", "./data/wal", "directory of the write-ahead log", checkDir, func(c *Loaded) *string { return &c.WALDir }),
-		text("clusterSecretFile", "FILE", "", "file with the secret that peers prove to each other", nil, func(c *Loaded) *string { return &c.SecretFile }),
-		word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"}, "heartbeat and lease length", func(c *Loaded) *string { return &c.LeaseProfile }),
-		{
-			Key: "ack", Unit: "async|majority|all", Default: "async", Help: "how many copies a write waits for", Change: Restart,
-			read: readAck, write: func(c *Loaded) string { return c.AckLevel },
-		},
-		word("recovery", "available", []string{"available", "strict"}, "what a takeover does when too few copies answer", func(c *Loaded) *string { return &c.Recovery }),
-		word("solo", "accept", []string{"accept", "reject"}, "what a leaseholder does when no follower is live", func(c *Loaded) *string { return &c.Solo }),
-		number("replicationFactor", "3", 1, 7, Hard, "copies of the data", func(c *Loaded) *int { return &c.ReplicationFactor }),
-		number("virtualNodes", "100", 1, 10000, Hard, "points of a node on the consistent-hash ring", func(c *Loaded) *int { return &c.VirtualNodes }),
-		number("numShards", "256", 1, 16384, Hard, "shards, a power of two", func(c *Loaded) *int { return &c.NumShards }),
-		number("numGroups", "", 0, 16384, Hard, "groups of shards that share a lease; min(64, numShards) when not given", func(c *Loaded) *int { return &c.NumGroups }),
-		{
-			Key: "maxMemoryBytes", Unit: "SIZE", Default: "1GiB", Help: "memory of stores, rings and transfers", Change: Restart,
-			read: readMemory, write: func(c *Loaded) string { return formatSize(c.MaxMemoryBytes) },
-		},
-		word("logLevel", "info", []string{"debug", "info", "warn", "error"}, "least level of log lines", func(c *Loaded) *string { return &c.LogLevel }),
-		word("logFormat", "auto", []string{"auto", "json", "console"}, "auto writes columns on a terminal", func(c *Loaded) *string { return &c.LogFormat }),
-	}
 }
