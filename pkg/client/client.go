@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -34,6 +35,7 @@ type Client struct {
 	started bool       // keeper and refresher run
 	closed  bool
 	nodes   map[string]*node
+	live    map[*conn]int // keeper ticks since the map last named the connection's node
 	budget  budget
 }
 
@@ -48,7 +50,7 @@ type view struct {
 // stands a client whose every call answers that error.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.filled()
-	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}}
+	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}, live: map[*conn]int{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.refresh.init()
 	if cfg.Losses {
@@ -96,14 +98,10 @@ func (c *Client) Delete(ctx context.Context, key string) error {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	nodes := make([]*node, 0, len(c.nodes))
-	for _, n := range c.nodes {
-		nodes = append(nodes, n)
-	}
 	c.mu.Unlock()
 	c.cancel()
-	for _, n := range nodes {
-		n.close(ErrClosed)
+	for _, k := range c.conns() {
+		k.fail(ErrClosed)
 	}
 	c.workers.Wait()
 	return c.refused
@@ -274,19 +272,30 @@ func (c *Client) nodeLocked(addr string) *node {
 	return n
 }
 
-// other is an address that is not the one just asked; "" when none is known.
+// other is the address of a node to try instead of the one just asked, "" for the
+// slot's own: one that is connected if there is any, the one asked if it
+// alone is, else any.
 func (c *Client) other(asked string) string {
 	v := c.view.Load()
 	if v == nil {
 		return ""
 	}
-	first := rand.IntN(len(v.table.nodes))
-	for i := range v.table.nodes {
-		if addr := v.table.nodes[(first+i)%len(v.table.nodes)]; addr != asked {
-			return addr
+	best, first := "", rand.IntN(len(v.nodes))
+	for i := range v.nodes {
+		n := v.nodes[(first+i)%len(v.nodes)]
+		switch {
+		case n.addr == asked && n.connected() && best == "":
+			best = asked
+		case n.addr != asked && n.connected():
+			return n.addr
 		}
 	}
-	return ""
+	if best == "" && len(v.nodes) > 1 {
+		for best = asked; best == asked; {
+			best = v.nodes[rand.IntN(len(v.nodes))].addr
+		}
+	}
+	return best
 }
 
 // moved applies a MOVED answer to the map.
@@ -333,19 +342,31 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 }
 
 // adopt starts the loops of a new connection of a line, unless the client is closed.
-func (c *Client) adopt(k *conn, l *line) bool {
+func (c *Client) adopt(k *conn, n *node, l *line) bool {
 	k.tokens = c.losses != nil
-	ok := c.start(func(context.Context) {
-		k.readLoop()
-		l.drop(k)
-		if c.losses != nil {
-			c.losses.add(k.newestToken())
-		}
-	}) && c.start(func(context.Context) { k.writeLoop() })
+	c.mu.Lock()
+	c.live[k] = 0
+	c.mu.Unlock()
+	ok := c.start(func(context.Context) { c.read(k, n, l) }) && c.start(func(context.Context) { k.writeLoop() })
 	if !ok {
 		k.fail(ErrClosed)
 	}
 	return ok
+}
+
+// read is the reader goroutine of a connection and what is left to do after its end.
+func (c *Client) read(k *conn, n *node, l *line) {
+	k.readLoop()
+	l.drop(k)
+	if k.failedBy(errStalled) {
+		n.suspect(errStalled)
+	}
+	c.mu.Lock()
+	delete(c.live, k)
+	c.mu.Unlock()
+	if c.losses != nil {
+		c.losses.add(k.newestToken())
+	}
 }
 
 // keep is the client's housekeeper: it ends connections that owe answers and stay
@@ -379,41 +400,40 @@ var errStalled = errors.New("client: no answer within Config.StallTimeout")
 func (c *Client) conns() []*conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []*conn
-	for _, n := range c.nodes {
-		for i := range n.lines {
-			if k := n.lines[i].live.Load(); k != nil {
-				all = append(all, k)
-			}
-		}
-	}
-	return all
+	return slices.Collect(maps.Keys(c.live))
 }
 
-// retireAfter is how many keeper ticks a node may be in no map before its
+// retireAfter is how many keeper ticks a node may be in no map before its idle
 // connections are closed.
 const retireAfter = 8
 
+// errRetired is the end of a connection to a node that the map does not name.
+var errRetired = errors.New("client: node is not in the map")
+
+// retire lets go of what the map no longer names.
 func (c *Client) retire() {
 	v := c.view.Load()
 	if v == nil {
 		return
 	}
-	var gone []*node
+	var idle []*conn
 	c.mu.Lock()
-	for addr, n := range c.nodes {
-		n.unused++
-		if slices.Contains(v.table.nodes, addr) {
-			n.unused = 0
+	for k := range c.live {
+		c.live[k]++
+		if slices.Contains(v.table.nodes, k.addr) {
+			c.live[k] = 0
+		} else if c.live[k] > retireAfter && k.idle() {
+			idle = append(idle, k)
 		}
-		if n.unused > retireAfter && n.idle() {
+	}
+	for addr, n := range c.nodes {
+		if !n.connected() && !slices.Contains(v.table.nodes, addr) {
 			delete(c.nodes, addr)
-			gone = append(gone, n)
 		}
 	}
 	c.mu.Unlock()
-	for _, n := range gone {
-		n.close(errors.New("client: node left the map"))
+	for _, k := range idle {
+		k.fail(errRetired)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -146,6 +147,7 @@ func (c Config) filled() (Config, error) {
 	if c.Name == "" {
 		c.Name = d.Name
 	}
+	c.Seeds = slices.Clone(c.Seeds)
 	return c, c.checkWords()
 }
 

@@ -320,6 +320,13 @@ func (c *conn) stalled(limit int64) bool {
 	return c.err == nil && c.waiting.n > 0 && c.tick.Load()-c.heard.Load() > limit
 }
 
+// failedBy reports that err ended the connection.
+func (c *conn) failedBy(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Is(c.err, err)
+}
+
 // idle reports that no call waits on the connection.
 func (c *conn) idle() bool {
 	c.mu.Lock()

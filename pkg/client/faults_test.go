@@ -384,3 +384,65 @@ func TestWrongPasswordIsToldAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A stopped process takes connections and never answers. One stall is the price,
+// paid once: nobody waits for a dial to it afterwards.
+func TestStoppedNodeCostsOneStall(t *testing.T) {
+	w := newWorld(t, 3)
+	cfg := quick(w.seeds())
+	cfg.DialTimeout = 10 * time.Second
+	c := open1(t, cfg)
+	key := keyOn(w, 0, "k")
+	if err := c.Set(ctx, key, []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	w.nodes[0].on(func(*peer, []string) bool { return true })
+	w.set(func() { w.epoch++; w.owner = func(s shardmap.Slot) int { return 1 + int(s)%2 } })
+	within(t, 2*cfg.StallTimeout, func() {
+		if v, err := c.Get(ctx, key); string(v) != "v" {
+			t.Error(err)
+		}
+	})
+	within(t, 2*cfg.StallTimeout, func() {
+		for i := range 50 {
+			if err := c.Set(ctx, keyOn(w, 0, fmt.Sprint("after", i)), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A host that is gone answers nothing, not even a refusal.
+func TestVanishedHostIsPassedBy(t *testing.T) {
+	w := newWorld(t, 2)
+	cfg := quick(w.seeds())
+	var gone atomic.Bool
+	cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+		if gone.Load() && addr == w.nodes[0].addr {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", addr)
+	}
+	c := open1(t, cfg)
+	key := keyOn(w, 0, "k")
+	if err := c.Set(ctx, key, []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	gone.Store(true)
+	w.nodes[0].hangUp()
+	w.set(func() { w.owner = func(shardmap.Slot) int { return 1 } })
+	within(t, 2*cfg.DialTimeout, func() {
+		if v, err := c.Get(ctx, key); string(v) != "v" {
+			t.Error(err)
+		}
+	})
+	within(t, cfg.DialTimeout, func() {
+		for range 50 {
+			if v, err := c.Get(ctx, key); string(v) != "v" {
+				t.Error(err)
+			}
+		}
+	})
+}

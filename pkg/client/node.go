@@ -14,7 +14,9 @@ type node struct {
 	client *Client
 	addr   string
 	lines  []line
-	unused int // keeper ticks without a slot; guarded by Client.mu
+
+	// down is why the node did not answer last, nil from the next dial that succeeds.
+	down atomic.Pointer[error]
 }
 
 // line is one connection of a node: live, being dialed, or waiting to be.
@@ -25,7 +27,6 @@ type line struct {
 	dialing  *dialing
 	failures int
 	retryAt  time.Duration // on the client's clock: no dial before
-	lastErr  error
 }
 
 // dialing is one attempt to connect that everybody who needs the line waits for.
@@ -59,27 +60,29 @@ func (n *node) conn(w *patience, i int) (*conn, error) {
 	return d.conn, nil
 }
 
-// startDial joins the dial that runs or starts one, unless the last failed just now.
+// startDial joins the dial that runs or starts one. After a failure nobody waits
+// for a dial: it goes on beside, and callers hear of the last failure at once, so
+// that a node which does not even refuse costs nobody a second.
 func (n *node) startDial(l *line) (*dialing, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dialing != nil {
-		return l.dialing, nil
-	}
 	if c := l.live.Load(); c != nil {
 		d := &dialing{done: make(chan struct{}), conn: c}
 		close(d.done)
 		return d, nil
 	}
-	if n.client.now() < l.retryAt {
-		return nil, l.lastErr
+	down := n.down.Load()
+	if l.dialing == nil && (down == nil || n.client.now() >= l.retryAt) {
+		d := &dialing{done: make(chan struct{})}
+		if !n.client.start(func(ctx context.Context) { n.dial(ctx, l, d) }) {
+			return nil, ErrClosed
+		}
+		l.dialing = d
 	}
-	d := &dialing{done: make(chan struct{})}
-	if !n.client.start(func(ctx context.Context) { n.dial(ctx, l, d) }) {
-		return nil, ErrClosed
+	if down != nil {
+		return nil, *down
 	}
-	l.dialing = d
-	return d, nil
+	return l.dialing, nil
 }
 
 // dial is the goroutine of one attempt.
@@ -89,38 +92,33 @@ func (n *node) dial(ctx context.Context, l *line, d *dialing) {
 	defer l.mu.Unlock()
 	defer close(d.done)
 	l.dialing = nil
-	if err == nil && !n.client.adopt(c, l) {
+	if err == nil && !n.client.adopt(c, n, l) {
 		err = ErrClosed
 	}
 	if err != nil {
 		d.err = fmt.Errorf("dial %s: %w", n.addr, err)
-		l.lastErr = d.err
+		n.down.Store(&d.err)
 		l.retryAt = n.client.now() + redialPause(l.failures, n.client.random())
 		l.failures++
 		return
 	}
-	d.conn, l.failures = c, 0
+	d.conn, l.failures, l.retryAt = c, 0, 0
+	n.down.Store(nil)
 	l.live.Store(c)
 }
 
 // drop forgets a connection that has failed.
 func (l *line) drop(c *conn) { l.live.CompareAndSwap(c, nil) }
 
-// close ends all connections of the node.
-func (n *node) close(err error) {
+// connected reports that one of the node's connections is up.
+func (n *node) connected() bool {
 	for i := range n.lines {
-		if c := n.lines[i].live.Load(); c != nil {
-			c.fail(err)
+		if n.lines[i].live.Load() != nil {
+			return true
 		}
 	}
+	return false
 }
 
-// idle reports that nobody waits on any connection of the node.
-func (n *node) idle() bool {
-	for i := range n.lines {
-		if c := n.lines[i].live.Load(); c != nil && !c.idle() {
-			return false
-		}
-	}
-	return true
-}
+// suspect makes callers pass the node by until a dial has succeeded.
+func (n *node) suspect(err error) { n.down.Store(&err) }
