@@ -43,15 +43,6 @@ func (s Setting) Kebab() string { return splitWords(s.Key, '-') }
 // Env is the variable that every key has: maxMemoryBytes -> AEGIS_MAX_MEMORY_BYTES.
 func (s Setting) Env() string { return envPrefix + strings.ToUpper(splitWords(s.Key, '_')) }
 
-// HelpLine is what --help says behind the flag.
-func (s Setting) HelpLine() string {
-	line := s.Help
-	if s.Default != "" {
-		line += " (default " + s.Default + ")"
-	}
-	return line + " [" + s.Env() + "]"
-}
-
 const envPrefix = "AEGIS_"
 
 func splitWords(key string, sep rune) string {

@@ -86,10 +86,10 @@ func checkAddress(s string) error {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("%q has no port from 1 to 65535", s)
 	}
-	if host == "" {
-		return nil
+	if host != "" && checkHost(host) != nil {
+		return fmt.Errorf("%q names no host", s)
 	}
-	return checkHost(host)
+	return nil
 }
 
 // checkHost takes a name or an address without a port or brackets.
