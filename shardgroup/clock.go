@@ -171,3 +171,16 @@ func (s *shard) follow(t *tickHead) {
 		s.in.lane.markAck(s.id, true)
 	}
 }
+
+// sweep lets the time of a served group pass and removes what is dead by it, in
+// bounded steps. No record goes out: followers sweep by the Ticks.
+func (r *Replica) sweep(now multiraft.Instant) {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		if s.serving() {
+			s.m.AdvanceTime(s.clock(now))
+			s.m.Sweep(sweepStep)
+		}
+		s.mu.Unlock()
+	}
+}

@@ -30,7 +30,7 @@ func (s *shard) beginFill(f *follower, w *writer) bool {
 	if f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
 		return false
 	}
-	f.filling = true
+	f.filling, f.stale, f.matched = true, true, false
 	f.lane.fills.Add(1)
 	f.xfer = s.n.nextXfer.Add(1)
 	f.off, f.lo, f.chunked, f.mode = s.ring.end, 0, false, modeFill

@@ -110,12 +110,12 @@ func (n *Node) message(l *lane, conn uint64, kind msgKind, r *reader, now multir
 // a Seal; one of a lower ballot is of a holder that is past.
 func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	r := n.Replica(h.group)
-	if r == nil || r.isWitness() {
+	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if h.ballot.Less(r.promised) {
+	if r.isWitness() || h.ballot.Less(r.promised) {
 		return
 	}
 	if r.promised.Less(h.ballot) {

@@ -25,7 +25,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
 	r.setCeiling()
 	for s := range r.shards {
-		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]))
+		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]), now)
 	}
 	r.endTake()
 	r.passes = 0
@@ -49,8 +49,8 @@ func (r *Replica) startTime(s int, now multiraft.Instant) int64 {
 	for _, p := range r.take.replies {
 		last = max(last, p.shards[s].time)
 		ceiling = max(ceiling, p.heard)
-		if n := len(r.line.rows); n > 1 && p.from == r.line.rows[n-2].holder {
-			exact = true
+		if p.from == r.take.former.holder && p.shards[s].pos.Epoch() == r.take.former.epoch {
+			exact = true // it served, and its clock is in its answer
 		}
 	}
 	if !exact {
@@ -62,7 +62,7 @@ func (r *Replica) startTime(s int, now multiraft.Instant) int64 {
 
 // open makes a shard the leaseholder's: a hole is emptied only now, the others
 // get the OPEN record of the epoch.
-func (s *shard) open(last *row, time int64, held shardmap.Version) {
+func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft.Instant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.in, s.xfer = inSession{}, 0
@@ -91,6 +91,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version) {
 		off = s.ring.start()
 	}
 	s.setHeld(off)
+	s.tail.note(off, now.Mono) // how old what is not held may be is not known: it counts from here
 }
 
 // decided takes the outcome of a control entry while this node serves.

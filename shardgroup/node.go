@@ -85,7 +85,7 @@ func (n *Node) Drop(g shardmap.GroupID) {
 		return
 	}
 	r.mu.Lock()
-	r.take = nil
+	r.endTake()
 	r.close("replica dropped")
 	for _, s := range r.shards {
 		s.mu.Lock()
@@ -164,12 +164,17 @@ func (n *Node) Tick(now multiraft.Instant) {
 		if waiting {
 			r.expire(now.Mono)
 		}
-		if r.take != nil || r.leads.Load() {
+		if r.taking.Load() || r.leads.Load() {
 			r.tick(now)
 		}
 	}
 	if now.Mono-n.lastLaps >= n.cfg.TickEvery && n.leadsAny() {
 		n.lastLaps = now.Mono
+		for _, r := range n.all() {
+			if r.leads.Load() {
+				r.sweep(now)
+			}
+		}
 		for _, l := range *n.lanes.Load() {
 			l.tickDue.Store(true)
 			l.wakeData()

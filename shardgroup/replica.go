@@ -23,6 +23,7 @@ type Replica struct {
 	wakeSeq   atomic.Uint64
 	holder    atomic.Uint32 // node that serves, as far as is known here
 	leads     atomic.Bool
+	taking    atomic.Bool // a takeover is under way
 	loading   atomic.Bool // a takeover is past its deadline
 	renew     atomic.Bool // sequence numbers run out: a new epoch is due
 	ceiling   atomic.Int64
@@ -62,6 +63,7 @@ type leading struct {
 func newReplica(n *Node, g shardmap.GroupID, role multiraft.Role, whole bool) *Replica {
 	per := n.cfg.Layout.ShardsPerGroup()
 	r := &Replica{n: n, g: g, role: role, first: n.cfg.Layout.FirstShard(g)}
+	whole = whole && role != multiraft.RoleWitness
 	r.line.shards = per
 	r.ceiling.Store(math.MaxInt64)
 	for i := range per {
@@ -83,6 +85,7 @@ func (r *Replica) shard(id shardmap.ShardID) *shard {
 	return r.shards[id-r.first]
 }
 
+// isWitness says that the replica holds no data by right. The caller holds mu.
 func (r *Replica) isWitness() bool { return r.role == multiraft.RoleWitness }
 
 // away says where the group is served instead.

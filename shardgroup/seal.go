@@ -79,6 +79,7 @@ func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Mem
 	}
 	if r.take == nil || r.take.ballot != b {
 		r.take = &takeover{ballot: b, start: now.Mono}
+		r.taking.Store(true)
 		n.out.Event(Event{Kind: EventTakeover, Group: g, Node: n.cfg.Self.Node})
 	}
 	r.take.insert(p)

@@ -28,8 +28,8 @@ type Control interface {
 	Transfer(g shardmap.GroupID, to shardmap.NodeID) bool
 }
 
-// Out takes the effects of a Node. Its methods are called with locks held: they
-// must not block and must not call back into the Node.
+// Out takes the effects of a Node. Its methods are called from any goroutine and
+// with locks held: they must not block and must not call back into the Node.
 type Out interface {
 	// WakeData says that NextData(peer) has something to send.
 	WakeData(peer shardmap.NodeID)

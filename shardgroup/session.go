@@ -21,6 +21,7 @@ type follower struct {
 	acked   shardmap.Version
 	whole   bool
 	matched bool   // a digest agreed in this session
+	stale   bool   // an ack from before the fill may still be under way
 	old     bool   // it held an old copy when the fill was decided (L9)
 	xfer    uint64 // of the fill
 	lo      uint64 // next hash of the fill
@@ -132,8 +133,12 @@ func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
 	if f.inc != inc || f.mode < modeFill {
 		return
 	}
-	f.acked = p.pos
 	f.whole = p.flags&flagWhole != 0
+	if f.stale && f.whole && p.flags&flagMatched == 0 {
+		f.whole = false // said before the fill began
+		return
+	}
+	f.acked, f.stale = p.pos, false
 	f.matched = f.matched || p.flags&flagMatched != 0
 	switch {
 	case p.flags&flagBroken != 0:

@@ -24,6 +24,7 @@ type takeover struct {
 	proposed bool
 	at       time.Duration // of the proposal
 	opened   bool          // our Open is applied
+	former   row           // the last row when it was proposed
 }
 
 // insert takes a reply; a later one of the same node replaces it until decided.
@@ -51,6 +52,7 @@ func (t *takeover) reply(node shardmap.NodeID) *reply {
 // endTake gives a takeover up. The caller holds mu.
 func (r *Replica) endTake() {
 	r.take = nil
+	r.taking.Store(false)
 	r.loading.Store(false)
 }
 
@@ -359,7 +361,10 @@ func (r *Replica) proposeOpen(now multiraft.Instant) {
 	e.seats = r.firstSeats()
 	e.displaced = r.displaced()
 	if r.n.ctl.Propose(r.g, t.ballot, e.encode()) {
-		t.proposed, t.at = true, now.Mono
+		t.proposed, t.at, t.former = true, now.Mono, row{}
+		if last := r.line.last(); last != nil {
+			t.former = *last
+		}
 	}
 	if mutant.Is("M10") && t.proposed {
 		r.line.apply(e)
