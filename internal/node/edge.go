@@ -22,7 +22,7 @@ var errShortAck = errors.New("an ack frame without its connection number")
 // data connection that it answers.
 func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn uint64, frame []byte) error {
 	n := h.n
-	core := n.standing()
+	core := n.ready()
 	if core == nil {
 		return nil
 	}
@@ -44,16 +44,23 @@ func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn 
 	return nil
 }
 
-// standing is the core once it stands.
+// standing is the core once it stands, nil before.
 func (n *Node) standing() *Core {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.core
 }
 
+// ready waits for the core: peers connect as soon as it names them, which is
+// before its making has returned. nil when it was never made.
+func (n *Node) ready() *Core {
+	<-n.built
+	return n.standing()
+}
+
 // Datagram implements transport.Handler.
 func (h peerHandler) Datagram(from transport.Identity, packet []byte, overTCP bool) {
-	core := h.n.standing()
+	core := h.n.ready()
 	if core == nil {
 		return
 	}
@@ -63,7 +70,7 @@ func (h peerHandler) Datagram(from transport.Identity, packet []byte, overTCP bo
 
 // Up implements transport.Handler.
 func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64) {
-	core := h.n.standing()
+	core := h.n.ready()
 	if core == nil {
 		return
 	}
@@ -80,7 +87,7 @@ func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64
 
 // Down implements transport.Handler.
 func (h peerHandler) Down(peer shardmap.NodeID, class transport.Class, conn uint64) {
-	core := h.n.standing()
+	core := h.n.ready()
 	if core == nil {
 		return
 	}
@@ -94,7 +101,7 @@ func (h peerHandler) Down(peer shardmap.NodeID, class transport.Class, conn uint
 
 // Next implements transport.Handler.
 func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byte) []byte {
-	core := h.n.standing()
+	core := h.n.ready()
 	if core == nil {
 		return buf[:0]
 	}

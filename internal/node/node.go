@@ -51,13 +51,13 @@ type Node struct {
 	tickets  tickets
 	wakes    wakes
 	counts   counts
-	dataConn sync.Map // shardmap.NodeID -> uint64: newest data connection of each peer
+	built    chan struct{} // closed when core is set, or will never be
+	dataConn sync.Map      // shardmap.NodeID -> uint64: newest data connection of each peer
 
 	mu       sync.Mutex // guards the rest
 	identity multiraft.Identity
 	founded  Founding
 	grant    Grant
-	running  bool
 }
 
 // counts are the figures of the data path.
@@ -81,7 +81,7 @@ func ringBytes(limit int64) int64 { return min(max(limit/50, 64<<20), max(limit/
 // New checks the configuration, takes the data directory and opens the ports.
 // Whatever is wrong is said in one sentence.
 func New(cfg Config, log *zap.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log}
+	n := &Node{cfg: cfg, log: log, built: make(chan struct{})}
 	n.tickets.waiting = make(map[uint64]chan shardgroup.Outcome)
 	n.wakes.chans = make(map[shardmap.GroupID]chan struct{})
 	if err := n.check(); err != nil {
@@ -290,13 +290,14 @@ func (n *Node) build() error {
 	r := n.start
 	r.Identity = n.identity
 	core, err := NewCore(cfg, r, coreEdge{n}, n.begun)
+	n.mu.Lock()
+	n.core = core
+	n.mu.Unlock()
+	close(n.built)
 	if err != nil {
 		n.mux.Close()
 		return err
 	}
-	n.mu.Lock()
-	n.core, n.running = core, true
-	n.mu.Unlock()
 	rc := redis.DefaultConfig()
 	rc.Version = Version
 	n.redis = redis.NewServer(rc, backend{n})
