@@ -46,7 +46,6 @@ var (
 type BoltStorage struct {
 	db   *bbolt.DB
 	path string
-	inc  Incarnation
 }
 
 // OpenBolt opens or makes raft.db. The caller holds the data directory's lock.
@@ -72,15 +71,29 @@ type storedIdentity struct {
 // Load raises the incarnation with an fsync, then reads everything.
 func (s *BoltStorage) Load() (Restored, error) {
 	var r Restored
-	err := s.db.Update(func(tx *bbolt.Tx) error { return s.begin(tx, &r.Identity) })
-	if err == nil {
-		err = s.db.View(func(tx *bbolt.Tx) error { return readGroups(tx, &r) })
-	}
+	err := s.guard(func() error { return s.load(&r) })
 	if err != nil {
 		return Restored{}, fmt.Errorf("read %s: %w", s.path, err)
 	}
-	s.inc = r.Identity.Inc
 	return r, nil
+}
+
+// guard makes an error of bbolt's panics: it asserts what a damaged page breaks.
+func (s *BoltStorage) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the file is damaged: %v", p)
+		}
+	}()
+	return f()
+}
+
+func (s *BoltStorage) load(r *Restored) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error { return s.begin(tx, &r.Identity) })
+	if err == nil {
+		err = s.db.View(func(tx *bbolt.Tx) error { return readGroups(tx, r) })
+	}
+	return err
 }
 
 func (s *BoltStorage) begin(tx *bbolt.Tx, id *Identity) error {
@@ -197,20 +210,32 @@ func readGroup(tx *bbolt.Tx, g shardmap.GroupID, replica uint64) (RestoredGroup,
 }
 
 // Save writes a batch in one transaction: two syncs, however many groups.
-func (s *BoltStorage) Save(b *Batch) error {
+func (s *BoltStorage) Save(b *Batch) error { return s.SaveAll([]*Batch{b}) }
+
+// SaveAll writes several batches, in order, in one transaction.
+func (s *BoltStorage) SaveAll(bs []*Batch) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		if b.Cap > 0 {
-			if err := tx.Bucket(bucketIdent).Put(keyCap, binary.BigEndian.AppendUint64(nil, uint64(b.Cap))); err != nil {
+		for _, b := range bs {
+			if err := saveBatch(tx, b); err != nil {
 				return err
-			}
-		}
-		for i := range b.Groups {
-			if err := saveGroup(tx, &b.Groups[i]); err != nil {
-				return fmt.Errorf("group %d: %w", b.Groups[i].Group, err)
 			}
 		}
 		return nil
 	})
+}
+
+func saveBatch(tx *bbolt.Tx, b *Batch) error {
+	if ident := tx.Bucket(bucketIdent); b.Cap > time.Duration(readU64(ident.Get(keyCap))) {
+		if err := ident.Put(keyCap, binary.BigEndian.AppendUint64(nil, uint64(b.Cap))); err != nil {
+			return err
+		}
+	}
+	for i := range b.Groups {
+		if err := saveGroup(tx, &b.Groups[i]); err != nil {
+			return fmt.Errorf("group %d: %w", b.Groups[i].Group, err)
+		}
+	}
+	return nil
 }
 
 func saveGroup(tx *bbolt.Tx, w *GroupWrite) error {

@@ -152,6 +152,10 @@ func (n *testNode) serves(l *Lease) bool {
 }
 
 func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
+	if n.t.rule == nil {
+		n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: frame, life: n.life})
+		return
+	}
 	// Every item travels as a frame of its own, so that scripts can tell them apart.
 	names := map[byte]string{itemRaft: "raft", itemFence: "fence", itemFenceAck: "fenceack", itemFenceNack: "nack", itemRelease: "release"}
 	at := n.t.now + n.t.delay()
@@ -174,7 +178,7 @@ func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 	if err != nil {
 		panic(err)
 	}
-	kind := map[byte]string{kindBeat: "beat", kindBeatAck: "ack", kindRelease: "release", kindNodeRelease: "noderelease"}[d.kind]
+	kind := [...]string{kindBeat: "beat", kindBeatAck: "ack", kindRelease: "release", kindNodeRelease: "noderelease"}[d.kind]
 	n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: p, datagram: true, tcp: tcp, life: n.life, kind: kind, seq: d.seq})
 }
 func (n *testNode) Append(b *Batch) {

@@ -52,6 +52,8 @@ func readInc(b []byte) Incarnation {
 	return Incarnation{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
 
+func (d *datagram) packet() []byte { return d.append(make([]byte, 0, 64+len(d.bits))) }
+
 func (d *datagram) append(b []byte) []byte {
 	b = appendInc(append(b, datagramFormat, d.kind), d.inc)
 	switch d.kind {
@@ -81,7 +83,7 @@ func (d *datagram) append(b []byte) []byte {
 // to the peers: every claim of this incarnation is over (D1-D6).
 func NodeReleasePacket(dead Member) []byte {
 	d := datagram{kind: kindNodeRelease, inc: dead.Inc, dead: dead}
-	return d.append(nil)
+	return d.packet()
 }
 
 func decodeDatagram(b []byte) (d datagram, err error) {

@@ -175,5 +175,5 @@ func (c *Core) sendRelease(g *group, e Ballot, to, heir shardmap.NodeID) {
 	p.outbox = binary.BigEndian.AppendUint32(appendBallot(p.outbox, e), uint32(heir))
 	p.endItem(start)
 	d := datagram{kind: kindRelease, inc: c.cfg.Self.Inc, group: g.id, ballot: e, heir: heir}
-	c.out.Datagram(to, d.append(nil), false)
+	c.out.Datagram(to, d.packet(), false)
 }

@@ -30,7 +30,7 @@ func (c *Core) beatTo(p *peer, now Instant) {
 		ceiling: c.data.Ceiling(), bits: c.ledBits(now),
 	}
 	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling})
-	packet := d.append(nil)
+	packet := d.packet()
 	c.out.Datagram(p.node, packet, false)
 	if now.Wait-p.acked > 3*c.cfg.Heartbeat {
 		c.out.Datagram(p.node, packet, true) // U4: UDP may be blocked
@@ -115,7 +115,7 @@ func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 			setBit(ack.bits, g.id)
 		}
 	}
-	c.out.Datagram(p.node, ack.append(nil), overTCP)
+	c.out.Datagram(p.node, ack.packet(), overTCP)
 }
 
 // heardAck counts a promise for every claim that it may count for (H5).

@@ -119,26 +119,44 @@ func (h *Host) pass() {
 	h.core.Flush(Now())
 }
 
-// saveLoop writes batches in order; all that waits goes out one after the other
-// before it sleeps again.
+// manySaver is a Storage that writes several batches with one sync.
+type manySaver interface {
+	SaveAll(bs []*Batch) error
+}
+
+// save writes what has gathered while the last sync ran: under load the passes
+// of several milliseconds share one.
+func (h *Host) save(work []*Batch) error {
+	if s, ok := h.storage.(manySaver); ok {
+		return s.SaveAll(work)
+	}
+	for _, b := range work {
+		if err := h.storage.Save(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveLoop writes batches in the order they were handed over.
 func (h *Host) saveLoop(ctx context.Context) {
 	for {
 		h.mu.Lock()
 		work := h.pending
 		h.pending = nil
 		h.mu.Unlock()
-		for _, b := range work {
-			if err := h.storage.Save(b); err != nil {
+		if len(work) > 0 {
+			if err := h.save(work); err != nil {
 				h.failed <- err
 				return
 			}
-			select {
-			case h.saved <- b:
-			case <-ctx.Done():
-				return
+			for _, b := range work {
+				select {
+				case h.saved <- b:
+				case <-ctx.Done():
+					return
+				}
 			}
-		}
-		if len(work) > 0 {
 			continue
 		}
 		select {
