@@ -50,8 +50,8 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 		case r == nil || (m.handed && now.Mono-m.since > moveDone):
 			delete(c.moves, id)
 		case m.handed:
-			if r.Holder() != c.self.Node {
-				delete(c.moves, id)
+			if h := r.Holder(); h != 0 && h != c.self.Node {
+				delete(c.moves, id) // the other one serves
 			}
 		case r.Flushed(m.to):
 			m.handed, m.since = true, now.Mono
@@ -75,8 +75,12 @@ func (c *Core) Drain(now multiraft.Instant) {
 	}
 }
 
-// Drained reports whether this node holds no group any more that another could hold.
+// Drained reports whether this node holds no group any more that another could
+// hold, and what it handed over is served.
 func (c *Core) Drained() bool {
+	if len(c.moves) > 0 {
+		return false
+	}
 	for _, id := range c.raft.Groups() {
 		if st, _ := c.raft.Group(id); st.Lease != nil && c.successor(id) != 0 {
 			return false
