@@ -15,7 +15,6 @@ import (
 //
 //	length u32 (of what follows the crc) | crc32c u32 (of the same) | codec u8 | body
 const (
-	frameHead = 4 + 4 + 1
 	// FrameMax bounds a frame's body, compressed or not: one value of 64 MiB and
 	// what surrounds it.
 	FrameMax = 80 << 20

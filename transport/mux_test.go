@@ -58,15 +58,19 @@ func (r *recorder) Frame(from Identity, class Class, _ uint64, frame []byte) err
 	r.note(fmt.Sprintf("frame %d class %d %s", from.Node, class, frame))
 	return nil
 }
+
 func (r *recorder) Datagram(from Identity, p []byte, tcp bool) {
 	r.note(fmt.Sprintf("packet %d %s tcp %v", from.Node, p, tcp))
 }
+
 func (r *recorder) Up(peer shardmap.NodeID, class Class, _ uint64) {
 	r.note(fmt.Sprintf("up %d class %d", peer, class))
 }
+
 func (r *recorder) Down(peer shardmap.NodeID, class Class, _ uint64) {
 	r.note(fmt.Sprintf("down %d class %d", peer, class))
 }
+
 func (r *recorder) Next(_ shardmap.NodeID, class Class, buf []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,6 +81,7 @@ func (r *recorder) Next(_ shardmap.NodeID, class Class, buf []byte) []byte {
 	r.pull = r.pull[1:]
 	return append(buf, f...)
 }
+
 func (r *recorder) Refused(_ shardmap.NodeID, _ string, err error) { r.note("refused: " + err.Error()) }
 
 type end struct {

@@ -126,10 +126,16 @@ func (b backend) TooLargeText() string {
 // Settings implements redis.Backend.
 func (b backend) Settings() [][2]string {
 	return [][2]string{
-		{"appendonly", "no"}, {"save", ""}, {"maxmemory", strconv.FormatInt(b.n.cfg.MaxMemoryBytes, 10)},
-		{"maxmemory-policy", "allkeys-lru"}, {"databases", "1"}, {"cluster-enabled", "yes"},
-		{"maxclients", strconv.Itoa(redis.DefaultConfig().ClientsMax)}, {"port", portOf(b.n.cfg.ClientAddr)},
-		{"timeout", "0"}, {"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},
+		{"appendonly", "no"},
+		{"save", ""},
+		{"maxmemory", strconv.FormatInt(b.n.cfg.MaxMemoryBytes, 10)},
+		{"maxmemory-policy", "allkeys-lru"},
+		{"databases", "1"},
+		{"cluster-enabled", "yes"},
+		{"maxclients", strconv.Itoa(redis.DefaultConfig().ClientsMax)},
+		{"port", portOf(b.n.cfg.ClientAddr)},
+		{"timeout", "0"},
+		{"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},
 	}
 }
 

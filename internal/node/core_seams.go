@@ -137,6 +137,7 @@ type rOut struct{ coreOut }
 func (o rOut) Control(to shardmap.NodeID, frame []byte) {
 	o.c.out.Control(to, append([]byte{byte(frameRaft)}, frame...))
 }
+
 func (o rOut) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
 	o.c.out.Datagram(to, packet, overTCP)
 }

@@ -139,8 +139,12 @@ func (c *conn) infoSections() []InfoSection {
 	}
 	own := []InfoSection{
 		{"Server", [][2]string{
-			{"redis_version", redisVersion}, {"aegis_version", s.cfg.Version}, {"redis_mode", "cluster"},
-			{"tcp_port", port}, {"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))}, {"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
+			{"redis_version", redisVersion},
+			{"aegis_version", s.cfg.Version},
+			{"redis_mode", "cluster"},
+			{"tcp_port", port},
+			{"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))},
+			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
 		}},
 		{"Clients", [][2]string{
 			{"connected_clients", strconv.Itoa(s.Clients())}, {"maxclients", strconv.Itoa(s.cfg.ClientsMax)}, {"blocked_clients", "0"},

@@ -170,7 +170,6 @@ type conn struct {
 	sess     Session
 	op       Op
 	res      Result
-	slots    []int
 	stopping atomic.Bool
 	quit     bool
 }

@@ -75,9 +75,6 @@ func (c *command) takes(n int) bool {
 	return n >= -c.arity
 }
 
-// isWrite reports whether the command changes data.
-func (c *command) isWrite() bool { return c.rights == rightsWrite }
-
 // refused are commands of Redis that AegisKV will never have, with the reason.
 var refused = map[string]string{}
 
