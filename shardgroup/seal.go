@@ -70,7 +70,7 @@ func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Mem
 		r.greetLate(from)
 		return
 	}
-	if b != r.promised {
+	if b.Less(r.promised) {
 		return
 	}
 	p, err := decodeReply(from, state)

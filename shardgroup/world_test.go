@@ -31,6 +31,7 @@ type world struct {
 
 	oracle
 	conn uint64
+	mute map[[2]shardmap.NodeID]bool // pairs whose data and acks stand still
 }
 
 const worldGroup = shardmap.GroupID(1)
@@ -104,6 +105,7 @@ func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
 		m := &member{w: w, id: shardmap.NodeID(i + 1), role: multiraft.RoleVoter}
 		w.nodes = append(w.nodes, m)
 	}
+	w.spares = n - seats
 	for i, m := range w.nodes {
 		m.start(i < seats)
 		m.n.ConfigApplied(worldGroup, w.config(seats), w.now)
@@ -422,7 +424,7 @@ func (w *world) openGate(l *member) {
 
 // send lets a node put its next data and ack frames to a peer on the wire.
 func (w *world) send(a, b *member) {
-	if a == b || !w.reach(a, b) {
+	if a == b || !w.reach(a, b) || w.mute[[2]shardmap.NodeID{a.id, b.id}] {
 		return
 	}
 	if q := queue(a.data, b.id); len(*q) < 8 {
@@ -454,6 +456,9 @@ func (w *world) deliver(a, b *member) bool {
 		if err := take(f); err != nil {
 			w.bad("node %d cannot read a frame of %d: %v", b.id, a.id, err)
 		}
+	}
+	if w.mute[[2]shardmap.NodeID{a.id, b.id}] {
+		return false
 	}
 	pop(a.data, func(f []byte) error { return b.n.OnData(a.id, a.conns[b.id], f, w.now) })
 	pop(a.acks, func(f []byte) error { return b.n.OnAck(a.id, b.conns[a.id], f, w.now) })
@@ -551,6 +556,15 @@ func (w *world) holder() *member {
 		}
 	}
 	return nil
+}
+
+// hush stops data and acks between two nodes without cutting anything else.
+func (w *world) hush(a, b int, on bool) {
+	if w.mute == nil {
+		w.mute = map[[2]shardmap.NodeID]bool{}
+	}
+	w.mute[[2]shardmap.NodeID{shardmap.NodeID(a), shardmap.NodeID(b)}] = on
+	w.mute[[2]shardmap.NodeID{shardmap.NodeID(b), shardmap.NodeID(a)}] = on
 }
 
 // serve elects a node and waits until it serves.

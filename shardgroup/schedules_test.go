@@ -1,0 +1,861 @@
+package shardgroup
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+)
+
+// The schedules of the data protocol's section 12 that belong to this room, by number.
+
+func version(e uint32, n uint64) shardmap.Version { return shardmap.MakeVersion(e, n) }
+
+func (w *world) lastRow(m *member) *row { return m.rep().line.last() }
+
+func (w *world) wantRow(m *member, base []shardmap.Version, clean, hole mask) {
+	w.t.Helper()
+	r := w.lastRow(m)
+	if fmt.Sprint(r.base) != fmt.Sprint(base) || r.clean != clean || r.hole != hole {
+		w.t.Fatalf("row %d has base %v clean %b hole %b, want %v %b %b", r.epoch, r.base, r.clean, r.hole, base, clean, hole)
+	}
+}
+
+// trio is three seats, all whole, with node 1 serving.
+func trio(t *testing.T) (*world, *member, *member, *member) {
+	w := newWorld(t, 1, bigConfig(), 3, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3)
+	w.run(300 * time.Millisecond)
+	return w, a, w.nodes[1], w.nodes[2]
+}
+
+func (w *world) fill(m *member, s, from, to int) {
+	w.t.Helper()
+	for i := from; i <= to; i++ {
+		w.must(m, s, fmt.Sprintf("k%d", i), fmt.Sprint(i))
+	}
+}
+
+// spread lets the streams run without time passing.
+func (w *world) spread() {
+	for range 6 {
+		for _, a := range w.nodes {
+			for _, b := range w.nodes {
+				w.send(a, b)
+				w.deliver(a, b)
+			}
+		}
+	}
+}
+
+func (w *world) finish() {
+	w.t.Helper()
+	w.settle("all seats whole, admitted and equal", w.settled)
+	w.verdicts()
+	if w.fail != "" {
+		w.t.Fatal(w.fail)
+	}
+}
+
+func TestSchedule01LongestTailSurvives(t *testing.T) {
+	for lead := 2; lead <= 3; lead++ {
+		w, a, _, _ := trio(t)
+		w.fill(a, 0, 1, 8)
+		w.spread()
+		w.hush(1, 3, true)
+		w.fill(a, 0, 9, 10)
+		w.spread()
+		w.crash(a)
+		b := w.serve(lead)
+		w.wantRow(b, []shardmap.Version{version(1, 10), version(1, 0)}, 3, 0)
+		if got := w.get(b, 0, "k10"); got != "10" {
+			t.Fatalf("k10 = %q", got)
+		}
+		w.hush(1, 3, false)
+		w.restart(a)
+		w.finish()
+	}
+}
+
+func TestSchedule02BasesFromDifferentReplicas(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.hush(1, 3, true)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.hush(1, 3, false)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.crash(a)
+	// node 2 has shard 0 up to 5; give node 3 alone shard 1 by hand of the stream
+	w2, a2, _, _ := trio(t)
+	w2.hush(1, 3, true)
+	w2.fill(a2, 0, 1, 5)
+	w2.spread()
+	w2.hush(1, 3, false)
+	w2.hush(1, 2, true)
+	w2.fill(a2, 1, 1, 4)
+	w2.spread()
+	w2.crash(a2)
+	c := w2.serve(3)
+	w2.wantRow(c, []shardmap.Version{version(1, 5), version(1, 4)}, 3, 0)
+	w2.restart(a2)
+	w2.finish()
+}
+
+func TestSchedule03OldBatchAfterSeal(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 1)
+	w.send(a, b) // on the wire
+	w.cut(0, 2, false)
+	w.elect(c)
+	for range 5 {
+		w.lead(c)
+	}
+	if c.lead.sealed[2] != b.inc {
+		t.Fatal("node 2 is not sealed")
+	}
+	before := b.rep().shards[0].m.Position()
+	w.deliver(a, b)
+	if b.rep().shards[0].m.Position() != before {
+		t.Fatal("a sealed replica took a batch of an older ballot")
+	}
+	w.settle("3 serves", func() bool { return w.holder() == c })
+	w.healLinks()
+	w.finish()
+}
+
+func TestSchedule04AckInFlight(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.hush(1, 3, true)
+	ad, err := w.do(a, 0, setCommand("k", "v"), Majority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.send(a, b)
+	w.deliver(a, b)
+	w.send(b, a) // the ack is on its way, and A is cut off
+	for i := 1; i < 3; i++ {
+		w.cut(0, i, false)
+	}
+	c := w.serve(3)
+	if base := w.lastRow(c).base[0]; base < ad.Version {
+		t.Fatalf("base %v below what B acked, %v", base, ad.Version)
+	}
+	w.hush(1, 3, false)
+	w.healLinks()
+	w.finish()
+}
+
+func TestSchedule07OpenTwiceInOneTerm(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 3, 3)
+	a := w.nodes[0]
+	w.elect(a)
+	w.cut(0, 1, false)
+	for range 3 {
+		w.lead(a)
+	}
+	w.healLinks()
+	for range 20 {
+		w.lead(a)
+		if a.rep().take != nil && a.rep().take.proposed {
+			break
+		}
+		w.pass(5 * time.Millisecond)
+		a.n.Tick(w.now)
+	}
+	w.pass(1100 * time.Millisecond)
+	a.n.Tick(w.now)
+	a.n.Tick(w.now)
+	n := 0
+	for _, e := range a.log {
+		if e.data != nil {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Fatalf("%d proposals, want 2", n)
+	}
+	w.settle("serves", func() bool { return w.holder() == a })
+	if e := a.rep().line.epoch(); e != 1 {
+		t.Fatalf("epoch %d after two equal proposals", e)
+	}
+}
+
+func TestSchedule08OpenWithoutAReply(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.fill(a, 0, 1, 3)
+	w.spread()
+	w.crash(a)
+	b := w.serve(2)
+	w.crash(b)
+	w.restart(a)
+	c := w.serve(3)
+	if base := w.lastRow(c).base[0]; base != version(1, 3) && base != version(2, 0) {
+		t.Fatalf("base %v", base)
+	}
+	w.restart(b)
+	w.finish()
+}
+
+func TestSchedule10DelayedSeal(t *testing.T) {
+	w, _, b, _ := trio(t)
+	old := b.rep().promised
+	w.elect(w.nodes[2])
+	w.lead(w.nodes[2])
+	w.lead(w.nodes[2])
+	if b.rep().promised == old {
+		t.Fatal("not sealed")
+	}
+	if st := b.n.Seal(worldGroup, old, b.rep().sealer, w.now); st != nil {
+		t.Fatal("a seal below the promise was answered")
+	}
+}
+
+func TestSchedule13HoleThenAnOlderReplicaReturns(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 3)
+	w.spread()
+	v := w.writes[2].v
+	w.cut(2, 0, false)
+	w.cut(2, 1, false)
+	w.crash(a)
+	w.crash(b)
+	w.restart(a)
+	w.restart(b)
+	b = w.serve(2) // after EmptyWait: nobody whole answers
+	w.wantRow(b, []shardmap.Version{0, 0}, 0, 3)
+	if took := w.now.Mono; took < 10*time.Second {
+		t.Fatalf("opened empty after %v already", took)
+	}
+	w.fill(b, 0, 1, 2)
+	w.healLinks()
+	w.synced(1, 2, 3)
+	if verdict, _, _ := b.rep().Verdict(0, v, w.now); verdict != VerdictLost {
+		t.Fatalf("a version before the hole is %v", verdict)
+	}
+	if c.rolled == nil || c.rolled[0].Head != v || len(c.rolled[0].Lost) != 3 {
+		t.Fatalf("node 3 rolled back %+v", c.rolled)
+	}
+	w.finish()
+}
+
+func TestSchedule15RevertKeyByKey(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.cut(0, 1, false)
+	w.cut(0, 2, false)
+	w.fill(a, 0, 4, 8) // five divergent writes: two overwrite, three create
+	b = w.serve(2)
+	w.must(b, 0, "k1", "new")
+	w.healLinks()
+	w.synced(1, 2, 3)
+	if len(a.rolled) != 1 || len(a.rolled[0].Lost) != 5 || !a.rolled[0].Complete {
+		t.Fatalf("rolled back: %+v", a.rolled)
+	}
+	if !eventSeen(a, EventOverwritten, "reverted") || eventSeen(a, EventOverwritten, "filling") {
+		t.Fatalf("not reverted key by key: %+v", a.events)
+	}
+	w.finish()
+}
+
+func eventSeen(m *member, k EventKind, detail string) bool {
+	for _, e := range m.events {
+		if e.Kind == k && strings.Contains(e.Detail, detail) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestSchedule16DivergentDelCreateFlush(t *testing.T) {
+	for _, flush := range []bool{false, true} {
+		w, a, _, _ := trio(t)
+		w.fill(a, 0, 1, 5)
+		w.spread()
+		w.cut(0, 1, false)
+		w.cut(0, 2, false)
+		kind := statemachine.Del
+		if flush {
+			kind = statemachine.Flush
+		}
+		w.do(a, 0, &statemachine.Command{Kind: kind, Key: []byte("k1")}, Async)
+		w.must(a, 0, "fresh", "x")
+		w.serve(2)
+		w.healLinks()
+		w.synced(1, 2, 3)
+		if eventSeen(a, EventOverwritten, "filling") != flush {
+			t.Fatalf("flush %v: %+v", flush, a.events)
+		}
+		w.finish()
+	}
+}
+
+func TestSchedule17HolderDiesDuringARevert(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.cut(0, 1, false)
+	w.cut(0, 2, false)
+	w.fill(a, 0, 6, 8)
+	b = w.serve(2)
+	w.fill(b, 0, 20, 22)
+	w.spread()
+	w.hush(1, 2, true)
+	w.healLinks()
+	w.crash(b)
+	if cut, _ := c.rep().line.cut(0, a.rep().shards[0].m.Position()); cut != version(1, 5) {
+		t.Fatalf("node 1 is not divergent: %v", cut)
+	}
+	w.serve(3)
+	w.wantRow(c, []shardmap.Version{version(2, 3), version(2, 0)}, 3, 0)
+	w.restart(b)
+	w.finish()
+}
+
+func TestSchedule19FillingCopyDoesNotCount(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		w, a, b, c := trio(t)
+		for i := range 50 {
+			w.must(a, 0, fmt.Sprint("k", i), strings.Repeat("v", 5000))
+			w.spread()
+		}
+		w.spread()
+		w.crash(c)
+		w.restart(c)
+		for range 4 { // Hello, State, FillBegin and a first chunk
+			w.lead(a)
+			w.send(a, c)
+			w.deliver(a, c)
+			w.send(c, a)
+			w.deliver(c, a)
+		}
+		if c.rep().shards[0].whole {
+			t.Fatal("whole already")
+		}
+		for _, m := range w.nodes {
+			if strict {
+				m.n.cfg.Recovery = RecoverStrict
+			}
+		}
+		w.crash(a)
+		w.elect(b)
+		w.run(2 * time.Second)
+		if strict {
+			if w.holder() != nil {
+				t.Fatal("strict opened with one of two")
+			}
+			w.restart(a)
+			w.run(time.Second)
+			if w.holder() != nil {
+				t.Fatal("strict opened with an amnesiac")
+			}
+			continue
+		}
+		if w.holder() != b || w.lastRow(b).clean != 0 {
+			t.Fatalf("holder %v row %+v", w.holder(), w.lastRow(b))
+		}
+		w.restart(a)
+		w.finish()
+	}
+}
+
+func TestSchedule22FilledBeforeOpenDoesNotCount(t *testing.T) {
+	// Hole 5: node 1 is broken where it had acked more than node 3 holds. It copies
+	// from 3, loses its term before the Open, and must not count in the next quorum.
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 3)
+	w.spread()
+	w.hush(2, 1, true)
+	w.hush(1, 3, true)
+	_ = b
+	s := a.rep().shards[0]
+	s.mu.Lock()
+	s.whole = false
+	s.mu.Unlock()
+	w.depose(a)
+	w.cut(0, 1, false)
+	w.cut(1, 2, false)
+	w.elect(a)
+	for range 400 {
+		w.pass(5 * time.Millisecond)
+		for range 2 {
+			if a.lead != nil && a.rep().take != nil && a.rep().take.proposed {
+				break
+			}
+			w.round()
+		}
+		if tk := a.rep().take; tk != nil && tk.proposed {
+			break
+		}
+	}
+	if s.whole && !a.rep().leads.Load() {
+		t.Fatal("a copy filled in a takeover is whole before its Open is applied")
+	}
+	_ = c
+}
+
+func TestSchedule24AdmitAfterRestart(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 20)
+	w.spread()
+	w.crash(b)
+	w.restart(b)
+	w.settle("node 2 is admitted", func() bool { m, _ := a.rep().line.seat(2); return m.Inc == b.inc })
+	if !eventSeen(a, EventAdmitted, "") {
+		t.Fatal("no event")
+	}
+	w.crash(a)
+	c := w.serve(2)
+	w.wantRow(c, []shardmap.Version{version(1, 20), version(1, 0)}, 3, 0)
+}
+
+func TestSchedule25NotAdmittedWhileItLacksWhatWasAnswered(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 20)
+	w.spread()
+	w.crash(b)
+	w.restart(b)
+	w.hush(1, 2, true)
+	if _, err := w.do(a, 0, setCommand("k", "v"), Majority); err != nil {
+		t.Fatal(err)
+	}
+	w.run(100 * time.Millisecond)
+	if !w.writes[20].maj {
+		t.Fatal("A and C did not answer")
+	}
+	if _, ok := a.rep().filled(2); ok {
+		t.Fatal("an empty copy is filled")
+	}
+	w.hush(1, 2, false)
+	w.finish()
+}
+
+func TestSchedule26SeatSwapCountsBoth(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 4, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3, 4)
+	w.run(300 * time.Millisecond)
+	if !a.rep().Filled(4) {
+		t.Fatal("the learner is not filled")
+	}
+	// The swap 3 -> 4 is proposed and its entry does not get through; a write held
+	// by 1 and 3 alone must not be answered.
+	a.rep().SetSeats([]shardmap.NodeID{1, 2, 4})
+	a.n.Tick(w.now)
+	if a.rep().lead.joint == nil {
+		t.Fatal("no swap under way")
+	}
+	w.hush(1, 2, true)
+	w.hush(1, 4, true)
+	if _, err := w.do(a, 0, setCommand("k", "v"), Majority); err != nil {
+		t.Fatal(err)
+	}
+	w.spread()
+	if w.writes[0].maj {
+		t.Fatal("answered by the old seats alone while the new ones are proposed")
+	}
+	w.hush(1, 4, false)
+	w.spread()
+	if !w.writes[0].maj {
+		t.Fatal("not answered by a majority of both")
+	}
+	w.hush(1, 2, false)
+	w.settle("swapped", func() bool { _, ok := a.rep().line.seat(4); return ok })
+	w.crash(a)
+	w.crash(w.nodes[2])
+}
+
+func TestSchedule28GrowthAndShrink(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 3, 1)
+	a := w.serve(1)
+	w.fill(a, 0, 1, 200)
+	a.rep().SetSeats([]shardmap.NodeID{1, 2, 3})
+	for i := range 40 {
+		w.must(a, 1, fmt.Sprint("live", i), "x")
+		w.run(5 * time.Millisecond)
+	}
+	w.settle("three seats", func() bool { return len(a.rep().line.seats) == 3 })
+	w.spares = 0
+	for _, m := range w.nodes {
+		m.n.ConfigApplied(worldGroup, w.config(3), w.now)
+	}
+	w.synced(1, 2, 3)
+	w.crash(a)
+	b := w.serve(2)
+	if got := w.get(b, 0, "k200"); got != "200" {
+		t.Fatalf("after growth and failover: %q", got)
+	}
+	if w.lastRow(b).clean != 3 {
+		t.Fatal("not clean")
+	}
+	b.rep().SetSeats([]shardmap.NodeID{2})
+	w.settle("one seat", func() bool { return len(b.rep().line.seats) == 1 })
+	w.must(b, 0, "alone", "y")
+}
+
+func TestSchedule29SoloIsDeclared(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.must(a, 0, "k", "1")
+	w.run(300 * time.Millisecond)
+	if _, err := w.set(a, 0, "k", "2"); err != ErrDelayed {
+		t.Fatalf("beyond the bound: %v", err)
+	}
+	w.settle("solo is declared", func() bool { return a.rep().line.solo.has(0) && a.rep().shards[0].soloOn })
+	w.fill(a, 0, 1, 100)
+	w.crash(a)
+	w.serve(2)
+	r := w.lastRow(b)
+	if r.bounded.has(0) || !r.bounded.has(1) {
+		t.Fatalf("bounded %b", r.bounded)
+	}
+	if !b.rep().line.solo.has(0) {
+		// what W seats held lies at the base: nothing is exposed any more
+		if b.rep().line.thin.has(0) {
+			t.Fatal("thin after a clean Open")
+		}
+	}
+	w.hush(1, 2, false)
+	w.hush(1, 3, false)
+	w.restart(a)
+	w.finish()
+}
+
+func TestSchedule30SoloOnlyAfterItIsApplied(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.must(a, 0, "k", "1")
+	for range 100 { // ticks, but no raft
+		w.pass(10 * time.Millisecond)
+		a.n.Tick(w.now)
+		if _, err := w.set(a, 0, "k", "2"); w.now.Mono > 2*time.Second && err != ErrDelayed {
+			t.Fatalf("written beyond the bound before the exposure is applied: %v", err)
+		}
+	}
+	if a.rep().lead.proposed == nil || a.rep().lead.proposed.solo != 1 {
+		t.Fatal("solo not proposed")
+	}
+}
+
+func TestSchedule31SoloOffEnforcesFirst(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.must(a, 0, "k", "1")
+	w.run(300 * time.Millisecond)
+	w.set(a, 0, "k", "2")
+	w.settle("solo", func() bool { return a.rep().shards[0].soloOn })
+	w.must(a, 0, "k", "3")
+	w.run(time.Second)
+	if !a.rep().line.solo.has(0) {
+		t.Fatal("withdrawn while the tail is over the bound")
+	}
+	w.hush(1, 2, false)
+	w.spread()
+	a.n.Tick(w.now) // proposes, and enforces at once
+	if a.rep().shards[0].soloOn {
+		t.Fatal("still unbounded after the withdrawal was proposed")
+	}
+	w.settle("solo off", func() bool { return !a.rep().line.solo.has(0) })
+}
+
+func TestSchedule32SoloOutlivesAnOpenNeverServed(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.must(a, 0, "k", "1")
+	w.run(300 * time.Millisecond)
+	w.set(a, 0, "k", "2")
+	w.settle("solo", func() bool { return a.rep().shards[0].soloOn })
+	w.fill(a, 0, 1, 30)
+	// A is elected again, its Open is committed, and it dies at once.
+	w.serve(1)
+	if !a.rep().line.solo.has(0) {
+		t.Fatal("its own Open wiped the exposure out")
+	}
+	w.crash(a)
+	w.serve(3)
+	if r := w.lastRow(c); r.bounded.has(0) {
+		t.Fatal("the loss of a solo holder is called bounded")
+	}
+	_ = b
+}
+
+func TestSchedule33UncleanIsNotForgotten(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.crash(b)
+	w.crash(c)
+	w.restart(b)
+	w.restart(c)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	w.crash(a)
+	w.serve(2)
+	if r := w.lastRow(b); r.clean != 0 {
+		t.Fatalf("clean %b without a copy", r.clean)
+	}
+	if b.rep().line.thin != 3 {
+		t.Fatalf("thin %b", b.rep().line.thin)
+	}
+	w.hush(1, 2, false)
+	w.hush(1, 3, false)
+	w.restart(a)
+	w.finish()
+	for _, x := range w.writes {
+		if v, _, _ := b.rep().Verdict(0, x.v, w.now); v != VerdictLost {
+			t.Fatalf("%v is %v", x.v, v)
+		}
+	}
+	w.settle("thin is over", func() bool { return b.rep().line.thin == 0 })
+}
+
+func TestSchedule35AllRestartEmpty(t *testing.T) {
+	w, a, b, c := trio(t)
+	v := w.must(a, 0, "k", "1")
+	w.spread()
+	for _, m := range []*member{a, b, c} {
+		w.crash(m)
+	}
+	for _, m := range []*member{a, b, c} {
+		w.restart(m)
+	}
+	b = w.serve(2)
+	w.wantRow(b, []shardmap.Version{0, 0}, 0, 3)
+	if v2 := w.must(b, 0, "k", "2"); v2 <= v {
+		t.Fatalf("%v after %v", v2, v)
+	}
+	w.finish()
+}
+
+func TestSchedule36FiveSeats(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 5, 5)
+	a := w.serve(1)
+	w.synced(1, 2, 3, 4, 5)
+	for i := 3; i <= 5; i++ {
+		w.hush(1, i, true)
+	}
+	w.must(a, 0, "k", "1")
+	w.run(300 * time.Millisecond)
+	if _, err := w.set(a, 0, "k", "2"); err != ErrDelayed {
+		t.Fatalf("one follower of five is no quorum: %v", err)
+	}
+	w.run(time.Second)
+	if a.rep().line.solo != 0 {
+		t.Fatal("solo with a live seat")
+	}
+}
+
+func TestSchedule42ExpiredStaysDead(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.timed = true
+	w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 100}, Async)
+	w.run(500 * time.Millisecond)
+	if got := w.get(a, 0, "k"); got != "-" {
+		t.Fatalf("at the holder: %q", got)
+	}
+	w.crash(a)
+	w.now.Wall -= 2000 // B's clock is behind
+	b = w.serve(2)
+	if got := w.get(b, 0, "k"); got != "-" {
+		t.Fatalf("alive again at the next holder: %q", got)
+	}
+}
+
+func TestSchedule43WallLeapWaitsForTheCeiling(t *testing.T) {
+	w, a, b, c := trio(t)
+	a.n.CeilingAcked(b.id, w.now.Wall+800)
+	a.n.CeilingAcked(c.id, w.now.Wall+800)
+	a.n.Tick(w.now)
+	w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 60_000}, Async)
+	start := w.now.Wall
+	w.now.Wall += 3_600_000
+	w.must(a, 0, "x", "y")
+	if T := a.rep().shards[0].m.Time(); T > start+800 {
+		t.Fatalf("shard time leapt by %d ms", T-start)
+	}
+	if h := a.n.Ceiling(); h > start+3000 {
+		t.Fatalf("the ceiling leapt by %d ms", h-start)
+	}
+	if got := w.get(a, 0, "k"); got != "v" {
+		t.Fatalf("k = %q", got)
+	}
+}
+
+func TestSchedule45MassExpiryWritesNothing(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.timed = true
+	for i := range 300 {
+		w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: fmt.Appendf(nil, "k%d", i), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 50}, Async)
+	}
+	w.spread()
+	head := a.rep().shards[0].m.Position()
+	w.settle("both swept", func() bool {
+		return a.rep().Len() == 0 && b.rep().Len() == 0
+	})
+	if a.rep().shards[0].m.Position() != head {
+		t.Fatal("expiry wrote records")
+	}
+}
+
+func TestSchedule51Wait(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.hush(1, 2, true)
+	w.hush(1, 3, true)
+	ad, _ := w.set(a, 0, "k", "v")
+	if n, ok := a.rep().Holding(ad.Lease, 0, ad.Version); n != 0 || !ok {
+		t.Fatalf("holding %d %v", n, ok)
+	}
+	o := a.rep().Await(ad.Lease, Ticket{ID: 7, Shard: 0, Version: ad.Version, Level: Seats, Need: 2}, w.now)
+	if o != Waiting {
+		t.Fatal(o)
+	}
+	w.hush(1, 2, false)
+	w.spread()
+	if _, due := a.due[7]; due {
+		t.Fatal("due with one of two")
+	}
+	if n, _ := a.rep().Holding(ad.Lease, 0, ad.Version); n != 1 {
+		t.Fatalf("holding %d", n)
+	}
+	w.depose(a)
+	if a.due[7] != Unknown {
+		t.Fatalf("lease lost in WAIT: %v", a.due[7])
+	}
+	if _, ok := a.rep().Holding(ad.Lease, 0, ad.Version); ok {
+		t.Fatal("a number after the lease was lost")
+	}
+}
+
+func TestSchedule53ManyRows(t *testing.T) {
+	l := &lineage{shards: 1}
+	base := shardmap.Version(0)
+	for e := range uint32(100) {
+		if !l.apply(&entry{kind: entryOpen, prevEpoch: e, base: []shardmap.Version{base}, lost: []uint64{3}, clean: 1}) {
+			t.Fatal("refused")
+		}
+		base = version(e+1, 5) // two writes above it are lost each time
+	}
+	if len(l.rows) != maxRows || l.forgotten != 36 {
+		t.Fatalf("%d rows, forgotten %d", len(l.rows), l.forgotten)
+	}
+	for e := uint32(1); e < 100; e++ {
+		lost, _ := l.judge(0, version(e, 6))
+		kept, ok := l.judge(0, version(e, 5))
+		if e < l.forgotten {
+			if lost != VerdictUnknown || kept != VerdictUnknown {
+				t.Fatalf("epoch %d: %v %v", e, lost, kept)
+			}
+			continue
+		}
+		if lost != VerdictLost || kept != 0 || !ok {
+			t.Fatalf("epoch %d: %v %v %v", e, lost, kept, ok)
+		}
+	}
+}
+
+func TestSchedule54SequenceRunsOut(t *testing.T) {
+	w, a, _, _ := trio(t)
+	for _, m := range w.nodes {
+		m.n.seqMax = 5
+	}
+	w.fill(a, 0, 1, 5)
+	if _, err := w.set(a, 0, "k6", "6"); err != ErrParked {
+		t.Fatalf("at the end of the sequence: %v", err)
+	}
+	w.settle("a new epoch", func() bool { return a.rep().line.epoch() == 2 && !a.rep().lead.parked })
+	if v := w.must(a, 0, "k6", "6"); v != version(2, 1) {
+		t.Fatalf("version %v", v)
+	}
+	w.finish()
+	for _, m := range w.nodes {
+		if eventSeen(m, EventOverwritten, "") {
+			t.Fatal("data moved")
+		}
+	}
+}
+
+func TestSchedule57OldConnectionIsDropped(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.must(a, 0, "k", "1")
+	frame := append([]byte(nil), a.n.NextData(b.id, nil, w.now)...)
+	old := a.conns[b.id]
+	a.reconnect(b)
+	w.synced(1, 2, 3)
+	pos := b.rep().shards[0].m.Position()
+	w.must(a, 0, "k", "2")
+	if err := b.n.OnData(a.id, old, frame, w.now); err != nil || b.rep().shards[0].m.Position() != pos {
+		t.Fatalf("a frame of an old connection did something: %v", err)
+	}
+	w.finish()
+}
+
+func TestSchedule58HugeValue(t *testing.T) {
+	cfg := bigConfig()
+	cfg.BudgetBytes, cfg.RingBytes, cfg.ValueBytesMax = 64<<20, 1<<20, 16<<20
+	w := newWorld(t, 1, cfg, 3, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3)
+	if _, err := w.set(a, 0, "big", strings.Repeat("x", 12<<20)); err != nil {
+		t.Fatal(err)
+	}
+	w.synced(1, 2, 3)
+	for _, m := range w.nodes[1:] {
+		if eventSeen(m, EventOverwritten, "") {
+			t.Fatal("a large value made a follower resynchronize")
+		}
+	}
+	w.must(a, 0, "small", "y")
+	w.finish()
+}
+
+func TestSchedule60AmnesiacHandsOn(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.crash(b)
+	w.restart(b)
+	w.crash(a)
+	w.elect(b)
+	w.settle("the amnesiac passes leadership on", func() bool { return len(w.transfers) > 0 })
+	if w.transfers[0] != c.id {
+		t.Fatalf("passed to %d", w.transfers[0])
+	}
+	w.serve(3)
+	w.restart(a)
+	w.finish()
+}
+
+func TestPlannedMove(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 5)
+	r := a.rep()
+	if r.Flushed(b.id) || !r.Park(w.now) {
+		t.Fatal("park")
+	}
+	if _, err := w.set(a, 0, "k", "v"); err != ErrParked {
+		t.Fatalf("parked: %v", err)
+	}
+	w.spread()
+	if !r.Flushed(b.id) || r.Successors()[0] != b.id {
+		t.Fatal("not flushed")
+	}
+	w.depose(a)
+	w.serve(2)
+	w.wantRow(b, []shardmap.Version{version(1, 5), version(1, 0)}, 3, 0)
+	if !w.lastRow(b).tight {
+		t.Fatal("a move is not tight")
+	}
+	if T := b.rep().shards[0].m.Time(); T > w.now.Wall {
+		t.Fatal("the clock leapt in a move")
+	}
+	w.finish()
+}
