@@ -3,6 +3,7 @@ package shardgroup
 import (
 	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -23,6 +24,12 @@ type rates struct {
 	crash, elect int
 	moving       bool // about seat swaps: no crashes, majority writes
 	patience     time.Duration
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	mutant.Set(*mutation)
+	os.Exit(m.Run())
 }
 
 func randomWorld(t testing.TB, seed int64) (*world, rates) {
@@ -240,7 +247,6 @@ func (w *world) play(rt rates, steps int) string {
 }
 
 func TestRandom(t *testing.T) {
-	mutant.Set(*mutation)
 	n := *seedCount
 	if testing.Short() {
 		n /= 5

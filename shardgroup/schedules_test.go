@@ -327,7 +327,7 @@ func TestSchedule19FillingCopyDoesNotCount(t *testing.T) {
 		w.spread()
 		w.crash(c)
 		w.restart(c)
-		for range 4 { // Hello, State, FillBegin and a first chunk
+		for c.rep().shards[0].xfer == 0 { // Hello, State, FillBegin and a first chunk
 			w.lead(a)
 			w.send(a, c)
 			w.deliver(a, c)
