@@ -173,6 +173,7 @@ func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
 		b = b[size:]
 	}
 }
+
 func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 	d, err := decodeDatagram(p)
 	if err != nil {
@@ -181,6 +182,7 @@ func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 	kind := [...]string{kindBeat: "beat", kindBeatAck: "ack", kindRelease: "release", kindNodeRelease: "noderelease"}[d.kind]
 	n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: p, datagram: true, tcp: tcp, life: n.life, kind: kind, seq: d.seq})
 }
+
 func (n *testNode) Append(b *Batch) {
 	n.saved = max(n.saved, n.t.now+n.t.delay()) // one disk: batches finish in order
 	n.t.wires = append(n.t.wires, testMessage{at: n.saved, from: n.id, to: n.id, saved: b, life: n.life})
@@ -195,13 +197,14 @@ func (n *testNode) GateOpen(g shardmap.GroupID, b Ballot, now Instant) {
 }
 func (n *testNode) LeaseClosed(shardmap.GroupID, Ballot, string, Instant)            {}
 func (n *testNode) LeaderChanged(shardmap.GroupID, shardmap.NodeID, uint64, Instant) {}
-func (n *testNode) ConfigApplied(g shardmap.GroupID, c GroupConfig, _ Instant)       { n.conf[g] = c }
-func (n *testNode) StateSnapshot(g shardmap.GroupID) []byte                          { return fmt.Appendf(nil, "%v", n.log[g]) }
-func (n *testNode) StateRestore(shardmap.GroupID, []byte, Instant)                   {}
-func (n *testNode) Healthy(shardmap.GroupID) bool                                    { return true }
-func (n *testNode) Ceiling() int64                                                   { return 0 }
-func (n *testNode) CeilingAcked(shardmap.NodeID, int64)                              {}
-func (n *testNode) CeilingHeard(shardmap.NodeID, int64)                              {}
+func (n *testNode) ConfigApplied(g shardmap.GroupID, c GroupConfig, _ Instant) { n.conf[g] = c }
+
+func (n *testNode) StateSnapshot(g shardmap.GroupID) []byte        { return fmt.Appendf(nil, "%v", n.log[g]) }
+func (n *testNode) StateRestore(shardmap.GroupID, []byte, Instant) {}
+func (n *testNode) Healthy(shardmap.GroupID) bool                  { return true }
+func (n *testNode) Ceiling() int64                                 { return 0 }
+func (n *testNode) CeilingAcked(shardmap.NodeID, int64)            {}
+func (n *testNode) CeilingHeard(shardmap.NodeID, int64)            {}
 func (n *testNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
 	n.log[g] = append(n.log[g], string(data))
 	if l := n.core.Lease(g); l != nil && l.Ballot().String() == string(data) {

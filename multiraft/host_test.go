@@ -51,6 +51,7 @@ func (n *liveNode) Control(to shardmap.NodeID, frame []byte) {
 func (n *liveNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 	n.mesh.post(n.id, to, func(c *Core, now Instant) { c.Datagram(n.id, p, tcp, now) })
 }
+
 func (n *liveNode) Append(b *Batch)                                                  { n.host.Append(b) }
 func (n *liveNode) Event(Event)                                                      {}
 func (n *liveNode) Seal(shardmap.GroupID, Ballot, Member, Instant) []byte            { return nil }
@@ -67,6 +68,7 @@ func (n *liveNode) CeilingHeard(shardmap.NodeID, int64)                         
 func (n *liveNode) GateOpen(g shardmap.GroupID, b Ballot, _ Instant) {
 	n.core.Propose(g, b, []byte(b.String()))
 }
+
 func (n *liveNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
 	l := n.core.Lease(g)
 	if l != nil && l.Ballot().String() == string(data) && n.core.OpenLease(g, l.Ballot(), now) {

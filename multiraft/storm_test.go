@@ -28,9 +28,10 @@ func tempest(tb testing.TB, seed uint64) *testCluster {
 		}
 		return pass
 	}
-	for range 30 {
+	for range 50 {
 		n := c.nodes[c.rng.IntN(len(c.nodes))]
 		s.blow(n, &lossy, &oneWay)
+		s.mend(&lossy, &oneWay)
 		c.run(time.Duration(c.rng.IntN(500))*time.Millisecond, nil)
 		s.deliverKept(func(*testMessage) bool { return c.rng.IntN(2) == 0 })
 	}
@@ -47,6 +48,30 @@ func tempest(tb testing.TB, seed uint64) *testCluster {
 		}
 	}
 	return c
+}
+
+// mend keeps a quorum alive most of the time: without one nothing is tried.
+func (s *script) mend(lossy *float64, oneWay *[2]*testNode) {
+	c := s.testCluster
+	away := 0
+	for _, n := range c.nodes {
+		if n.down || n.paused {
+			away++
+		}
+	}
+	for _, n := range c.nodes {
+		switch {
+		case !n.down && !n.paused, away < 3 && c.rng.IntN(4) > 0:
+		case n.down:
+			n.boot(c.groups)
+		default:
+			s.resume(n)
+		}
+	}
+	if c.rng.IntN(3) == 0 {
+		clear(c.cut)
+		*oneWay, *lossy = [2]*testNode{}, 0
+	}
 }
 
 func (s *script) blow(n *testNode, lossy *float64, oneWay *[2]*testNode) {
