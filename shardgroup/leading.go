@@ -73,6 +73,11 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 		}
 		s.wipe(at)
 		s.floor = at
+		if mutant.Is("tail-across-a-hole-row") {
+			s.rebase(last.base[s.idx])
+			s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
+			s.m.SetPosition(at)
+		}
 	} else {
 		s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
 		s.m.SetPosition(at)

@@ -2,6 +2,7 @@ package shardgroup
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -123,6 +124,10 @@ func TestConcurrentUse(t *testing.T) {
 				cmd := setCommand(fmt.Sprintf("k%d", i%50), fmt.Sprintf("%d-%d", c, i))
 				s := shardID(i % 2)
 				ad, err := a.Replica(1).Do(s, cmd, Majority, &res, now())
+				for try := 0; err == ErrDelayed && try < 1e6; try++ {
+					runtime.Gosched() // until the followers have caught up
+					ad, err = a.Replica(1).Do(s, cmd, Majority, &res, now())
+				}
 				if err == nil {
 					done.Add(1)
 					a.Replica(1).Await(ad.Lease, Ticket{Shard: s, Version: ad.Version, Level: Majority, Deadline: now().Mono + time.Second}, now())

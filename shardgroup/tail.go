@@ -1,6 +1,10 @@
 package shardgroup
 
-import "time"
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+)
 
 // tailOf is the bytes of records above held: what no takeover is obliged to find (L2).
 func (s *shard) tailOf() int64 { return int64(s.ring.end - s.heldOff) }
@@ -9,7 +13,7 @@ func (s *shard) tailOf() int64 { return int64(s.ring.end - s.heldOff) }
 // one record, or large values could never be written; declared exposure lifts
 // the bound (L5).
 func (s *shard) overBound(now time.Duration) bool {
-	if s.ring.end == s.heldOff || s.soloOn {
+	if s.ring.end == s.heldOff || s.soloOn || mutant.Is("solo-not-declared") {
 		return false
 	}
 	return s.tail.age(now) > s.n.cfg.TailAge ||
