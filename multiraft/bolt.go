@@ -246,7 +246,7 @@ func saveGroup(tx *bbolt.Tx, w *GroupWrite) error {
 	if err := tx.Bucket(bucketGroup).Put(key, binary.BigEndian.AppendUint64(nil, w.ReplicaID)); err != nil {
 		return err
 	}
-	if w.HardState != nil {
+	if w.HardState != nil && !seeded("M10") {
 		if err := putProto(tx.Bucket(bucketHard), key, w.HardState); err != nil {
 			return err
 		}

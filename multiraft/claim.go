@@ -325,6 +325,10 @@ func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
 
 // tickClaim does what is due for the group's claim.
 func (c *Core) tickClaim(g *group, now Instant) {
+	if g.jointAlarm != 0 && now.Wait >= g.jointAlarm {
+		g.jointAlarm = 0
+		c.out.Event(Event{Kind: EventStuck, Group: g.id, Detail: "two voter sets for more than " + jointMax.String()})
+	}
 	cl := g.claim
 	if cl == nil {
 		if now.Wait >= g.handover {

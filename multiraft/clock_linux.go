@@ -9,8 +9,7 @@ import (
 // Now reads the clocks of lease-protocol section 2, in the order the fields of
 // Instant say. It costs about a microsecond; requests use CheckClock instead.
 func Now() Instant {
-	mono, boot := reading(unix.CLOCK_MONOTONIC), reading(unix.CLOCK_BOOTTIME)
-	offset := boot - mono
+	mono, offset := CheckClock()
 	raw := reading(unix.CLOCK_MONOTONIC_RAW)
 	return Instant{
 		Mono: mono, SuspendOffset: offset, Age: raw + offset, Wait: raw,
@@ -18,11 +17,28 @@ func Now() Instant {
 	}
 }
 
-// CheckClock reads what Lease.Check needs. The two clocks are read one after the
-// other: what lies between them is far below the slack of the check.
+// offsetApart is how long the readings that make an offset may take: far below
+// the slack of the check. A thread that was preempted between them reads again,
+// or every busy moment would look like a suspend.
+const (
+	offsetApart = 100 * time.Microsecond
+	offsetTries = 20
+)
+
+// CheckClock reads what Lease.Check needs: a monotonic reading that is no older
+// than the return, and BOOTTIME - MONOTONIC.
 func CheckClock() (mono, offset time.Duration) {
-	mono = reading(unix.CLOCK_MONOTONIC)
-	return mono, reading(unix.CLOCK_BOOTTIME) - mono
+	before := reading(unix.CLOCK_MONOTONIC)
+	for range offsetTries {
+		boot := reading(unix.CLOCK_BOOTTIME)
+		mono = reading(unix.CLOCK_MONOTONIC)
+		offset = boot - mono
+		if mono-before < offsetApart {
+			break
+		}
+		before = mono
+	}
+	return mono, offset
 }
 
 func reading(clock int32) time.Duration {

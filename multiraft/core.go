@@ -42,6 +42,8 @@ const (
 	ledMissesMax = 3
 	// transferAbort is how long a handover may take before the leader fences anew.
 	transferAbort = 100 * time.Millisecond
+	// jointMax is how long a group may stay between two voter sets unremarked (G5).
+	jointMax = 10 * time.Second
 	// pathSilence is how long a peer's raft stream may be silent before a holder
 	// counts it as cut (U3).
 	pathSilence = time.Second

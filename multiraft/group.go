@@ -36,8 +36,9 @@ type group struct {
 	durableTerm uint64
 	leader      uint64 // raft id, 0 unknown
 	term        uint64
-	termApplied uint64 // the newest term of which an entry was applied
-	confAsked   time.Duration
+	termApplied uint64        // the newest term of which an entry was applied
+	confAsked   time.Duration // Wait: when a change may be proposed again
+	jointAlarm  time.Duration // Wait: when to complain of a joint configuration, 0 never
 
 	// as voter
 	*pledge
@@ -118,6 +119,7 @@ func (c *Core) Destroy(id shardmap.GroupID, now Instant) {
 	delete(c.groups, id)
 	c.order = slices.DeleteFunc(c.order, func(o *group) bool { return o == g })
 	c.tombs[Tombstone{id, g.self}] = true
+	c.share()
 	w := c.write(g)
 	*w = GroupWrite{Group: id, ReplicaID: g.self, Destroyed: true}
 	c.batch.MustSync = true
@@ -318,7 +320,10 @@ func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
 	}
 	g.log.confState = g.rn.ApplyConfChange(cc)
 	g.conf = configOf(e.GetIndex(), g.log.confState)
-	g.confAsked = 0
+	g.confAsked, g.jointAlarm = 0, 0
+	if g.conf.Joint() {
+		g.jointAlarm = now.Wait + jointMax
+	}
 	c.publish(g, now) // before anything else happens on this apply (P1)
 	c.confChanged(g)
 	if g.claim != nil {
@@ -358,6 +363,7 @@ func (c *Core) snapshot(g *group) {
 // confChanged makes peers of new members and ranks this node anew.
 func (c *Core) confChanged(g *group) {
 	c.meet(g.conf)
+	c.share()
 	if !g.ranked {
 		g.rank = hashRank(g.id, c.cfg.Self.Node, g.conf.Voters)
 	}

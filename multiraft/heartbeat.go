@@ -15,7 +15,9 @@ func (c *Core) beat(now Instant) {
 		c.nextBeat = now.Age + c.cfg.Heartbeat
 	}
 	for _, p := range c.peers {
-		c.beatTo(p, now)
+		if p.shared {
+			c.beatTo(p, now)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func (m *MemoryStorage) saveGroup(w *GroupWrite) {
 		g = &RestoredGroup{Group: w.Group, ReplicaID: w.ReplicaID}
 		m.groups[w.Group] = g
 	}
-	if w.HardState != nil {
+	if w.HardState != nil && !seeded("M10") {
 		g.HardState = proto.CloneOf(w.HardState)
 	}
 	if w.Snapshot != nil {

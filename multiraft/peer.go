@@ -19,6 +19,7 @@ type sentBeat struct {
 type peer struct {
 	node   shardmap.NodeID
 	outbox []byte // control frame of this pass
+	shared bool   // a configuration here names it: promises are asked of it
 
 	inc  Incarnation // highest seen
 	dead uint64      // incarnation counters up to here are known dead
@@ -34,6 +35,21 @@ type peer struct {
 	beatDue bool          // a heartbeat goes out at the end of the pass
 	acked   time.Duration // Wait of the last ACK that came by UDP
 	control time.Duration // Wait of the last control frame
+}
+
+// share marks the peers that some group's configuration names. The others are
+// kept, because what was promised to them must not be forgotten.
+func (c *Core) share() {
+	for _, p := range c.peers {
+		p.shared = false
+	}
+	for _, g := range c.order {
+		g.conf.each(func(d ReplicaDesc) {
+			if p := c.peer(d.Node); p != nil {
+				p.shared = true
+			}
+		})
+	}
 }
 
 // meet makes peers of the nodes of a configuration.

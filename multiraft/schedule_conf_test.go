@@ -18,7 +18,7 @@ func replica(number uint64, n *testNode, r Role) ReplicaDesc { return MakeReplic
 
 // fresh starts every node anew with a group of the given members, led by A.
 func (s *script) fresh(members ...*testNode) (rs []ReplicaDesc) {
-	s.wires, s.top = nil, map[shardmap.GroupID]Ballot{}
+	s.wires, s.top, s.owner = nil, map[shardmap.GroupID]Ballot{}, map[string]Member{}
 	for i, n := range s.nodes {
 		n.disk = NewMemoryStorage([16]byte{byte(i + 1), 9})
 		n.boot(1)

@@ -101,5 +101,6 @@ const (
 	EventLeaseEnded                      // this node serves no more
 	EventSuspect                         // a holder is suspected
 	EventConfig                          // a configuration was applied
+	EventStuck                           // a joint configuration does not end
 	EventFatal                           // storage failed: leases are given up, the node must stop
 )
