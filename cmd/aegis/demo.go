@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -129,6 +131,7 @@ func (d *demo) start(n *demoNode) error {
 	}
 	n.cmd = exec.Command(exe, args...)
 	n.cmd.Stderr = log
+	n.cmd.Env = withoutSettings(os.Environ())
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
 	if err := n.cmd.Start(); err != nil {
 		return err
@@ -139,12 +142,17 @@ func (d *demo) start(n *demoNode) error {
 	return nil
 }
 
+// withoutSettings drops variables of ours: a demo is the same everywhere.
+func withoutSettings(environ []string) []string {
+	return slices.DeleteFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, "AEGIS_") })
+}
+
 // await waits until every group is served and has its replicas.
 func (d *demo) await(ctx context.Context, nodes int) error {
 	last := ""
 	for {
 		verdict, ready := d.verdict()
-		if ready || (nodes < 3 && verdict != "" && verdict != last && len(verdict) > 8 && verdict[:11] == "no failover") {
+		if ready || (nodes < 3 && strings.HasPrefix(verdict, "no failover")) {
 			return nil
 		}
 		if verdict != last {
@@ -202,14 +210,15 @@ func (d *demo) stop() {
 			_ = n.cmd.Process.Signal(syscall.SIGTERM)
 		}
 	}
-	limit := time.After(3 * time.Second)
+	limit, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
 	for _, n := range d.nodes {
 		if n.done == nil {
 			continue
 		}
 		select {
 		case <-n.done:
-		case <-limit:
+		case <-limit.Done():
 			_ = n.cmd.Process.Kill()
 			<-n.done
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -19,7 +20,7 @@ import (
 // exitError is an error with an exit code of its own.
 type exitError struct {
 	code int
-	text string
+	text string // "" = all was said already
 }
 
 func (e *exitError) Error() string { return e.text }
@@ -47,23 +48,48 @@ func longFlags(args []string) []string {
 func newRoot() *cobra.Command {
 	var opts options
 	root := &cobra.Command{
-		Use:           "aegis",
+		Use:           "aegis [flags]",
 		Short:         "A distributed in-memory cache that speaks Redis",
 		Long:          "aegis runs one node of a cluster. Without --seeds it founds a cluster of its own; with --seeds it joins one.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
 			cfg, err := opts.load(cmd)
 			if err != nil {
 				return err
 			}
 			return serve(cfg)
 		},
+		Args: cobra.ArbitraryArgs,
 	}
 	opts.declare(root)
-	root.AddCommand(newVersion(), newStatus(), newDemo())
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig())
 	return root
+}
+
+// unknownCommand names the command that is spelt most like the word.
+func unknownCommand(root *cobra.Command, word string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	return fmt.Errorf("unknown command %q; the nearest is %q", word, node.Nearest(word, names))
+}
+
+// flagError names the flag that is spelt most like an unknown one.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	name := unknown.GetSpecifiedName()
+	return fmt.Errorf("unknown flag --%s; the nearest is --%s", name, node.Nearest(name, names))
 }
 
 func newVersion() *cobra.Command {

@@ -16,6 +16,13 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
+// Exit codes of status.
+const (
+	exitDegraded    = 1
+	exitUnreachable = 2
+	exitUsage       = 64
+)
+
 func newStatus() *cobra.Command {
 	var addr, format string
 	cmd := &cobra.Command{
@@ -23,24 +30,24 @@ func newStatus() *cobra.Command {
 		Short: "Show nodes, leases, replicas and a verdict (exit code 0 healthy, 1 degraded, 2 unreachable)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "json" && format != "table" {
+				return &exitError{exitUsage, fmt.Sprintf("unknown output format %q: use table or json", format)}
+			}
 			b, err := admin(addr, "status")
 			if err != nil {
-				return &exitError{2, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
+				return &exitError{exitUnreachable, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
 			}
 			var r node.ClusterReport
 			if err := json.Unmarshal(b, &r); err != nil {
-				return &exitError{2, "the node's answer cannot be read: " + err.Error()}
+				return &exitError{exitUnreachable, "the node's answer cannot be read: " + err.Error()}
 			}
-			switch format {
-			case "json":
+			if format == "json" {
 				fmt.Fprintln(cmd.OutOrStdout(), string(b))
-			case "table":
+			} else {
 				printStatus(cmd.OutOrStdout(), r)
-			default:
-				return fmt.Errorf("unknown output format %q: use table or json", format)
 			}
 			if !r.Healthy {
-				return &exitError{1, r.Verdict}
+				return &exitError{exitDegraded, ""}
 			}
 			return nil
 		},

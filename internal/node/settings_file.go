@@ -104,7 +104,7 @@ func (p *fileParser) pair() (fileValue, filePlace, error) {
 	key, _ := t.(string)
 	row, ok := settingOf(key)
 	if !ok {
-		return fileValue{}, at, fmt.Errorf("unknown key %q; the nearest is %q", key, nearest(key, tableKeys()))
+		return fileValue{}, at, fmt.Errorf("unknown key %q; the nearest is %q", key, Nearest(key, tableKeys()))
 	}
 	if p.seen[key] {
 		return fileValue{}, at, fmt.Errorf("%q is given twice", key)

@@ -130,7 +130,7 @@ func (c *Loaded) loadEnviron(s Sources) error {
 			continue
 		}
 		if !ok {
-			return fmt.Errorf("unknown environment variable %s; the nearest is %s", name, nearest(name, slices.Sorted(maps.Keys(byEnv))))
+			return fmt.Errorf("unknown environment variable %s; the nearest is %s", name, Nearest(name, slices.Sorted(maps.Keys(byEnv))))
 		}
 		if err := c.set(row, value, "environment "+name); err != nil {
 			return err
@@ -168,7 +168,7 @@ func NearestFlag(name string) string {
 		names = append(names, row.Flag(), row.Kebab())
 	}
 	slices.Sort(names)
-	return nearest(name, names)
+	return Nearest(name, names)
 }
 
 // complete fills in what follows from other values.

@@ -137,7 +137,7 @@ func readAddresses(s string) ([]string, error) {
 func readWAL(c *Loaded, s string) error {
 	mode, err := wal.ParseMode(s)
 	if err != nil {
-		return fmt.Errorf("%w; the nearest is %q", err, nearest(s, wal.Words()))
+		return fmt.Errorf("%w; the nearest is %q", err, Nearest(s, wal.Words()))
 	}
 	if mode != wal.Off {
 		return fmt.Errorf("the mode %q needs the write-ahead log, which this version does not have yet; use off: data then lives in memory, on as many nodes as the replication factor says", mode)
@@ -215,11 +215,11 @@ func checkWord(s string, words []string) error {
 	if slices.Contains(words, s) {
 		return nil
 	}
-	return fmt.Errorf("unknown word %q; the nearest is %q (one of %s)", s, nearest(s, words), strings.Join(words, ", "))
+	return fmt.Errorf("unknown word %q; the nearest is %q (one of %s)", s, Nearest(s, words), strings.Join(words, ", "))
 }
 
-// nearest is the candidate with the smallest edit distance, the first of equals.
-func nearest(s string, candidates []string) string {
+// Nearest is the candidate with the smallest edit distance, the first of equals.
+func Nearest(s string, candidates []string) string {
 	best, least := "", int(^uint(0)>>1)
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(s), strings.ToLower(c)); d < least {

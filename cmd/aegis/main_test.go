@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/pkg/client"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// asAegis makes the test binary behave as aegis, so that tests run real processes
+// without building anything.
+const asAegis = "RUN_THE_TEST_BINARY_AS_AEGIS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asAegis) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// aegis prepares a process; it is killed when the test ends.
+func aegis(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(withoutSettings(os.Environ()), asAegis+"=1")
+	return cmd
+}
+
+// fails runs aegis and wants a non-zero exit with one line that holds all parts.
+func fails(t *testing.T, code int, args []string, parts ...string) {
+	t.Helper()
+	cmd := aegis(t, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	_ = cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Errorf("aegis %q exits with %d, want %d; it said %q", args, got, code, said.String())
+	}
+	for _, p := range parts {
+		if !strings.Contains(said.String(), p) {
+			t.Errorf("aegis %q said %q, which lacks %q", args, said.String(), p)
+		}
+	}
+	if n := strings.Count(strings.TrimSpace(said.String()), "\n"); n != 0 {
+		t.Errorf("aegis %q said %d lines, want one: %q", args, n+1, said.String())
+	}
+}
+
+func TestMistakesAreOneSentence(t *testing.T) {
+	dir := t.TempDir()
+	notADir := filepath.Join(dir, "file")
+	if err := os.WriteFile(notADir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, 1, []string{"--clent-addr", ":1"}, "unknown flag --clent-addr", "--client-addr")
+	fails(t, 1, []string{"-clent-addr", ":1"}, "unknown flag --clent-addr")
+	fails(t, 1, []string{"statsu"}, "unknown command", `"status"`)
+	fails(t, 1, []string{"config", "prnt"}, "unknown command", `"print"`)
+	fails(t, 1, []string{"--wal", "fsync"}, "does not have yet")
+	fails(t, 1, []string{"--id", "wal"}, "cannot name a node")
+	fails(t, 1, []string{"--config", "/absent.json"}, "/absent.json")
+	fails(t, 1, []string{"--data-dir", notADir, "--client-addr", "127.0.0.1:1"}, "--data-dir")
+	fails(t, exitUnreachable, []string{"status", "--addr", "127.0.0.1:1"}, "127.0.0.1:1", "--addr")
+	fails(t, exitUsage, []string{"status", "-o", "yaml"}, "table or json")
+}
+
+func TestAPortInUseIsOneSentence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fails(t, 1, []string{"--data-dir", t.TempDir(), "--client-addr", l.Addr().String()}, l.Addr().String(), "--client-addr")
+}
+
+func TestSingleDashesAreTaken(t *testing.T) {
+	got := longFlags([]string{"-client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "-id=b"})
+	want := []string{"--client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "--id=b"}
+	if !slices.Equal(got, want) {
+		t.Errorf("flags became %q, want %q", got, want)
+	}
+}
+
+func TestConfigPrintNamesOrigins(t *testing.T) {
+	cmd := aegis(t, "config", "print", "-num-shards", "64")
+	cmd.Env = append(cmd.Env, "AEGIS_SOLO=reject")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, line := range []string{`numShards +64 +--num-shards +hard`, `solo +reject +environment AEGIS_SOLO +restart`, `clusterAddr +:7001 +default`} {
+		if !regexp.MustCompile(`(?m)^` + line).Match(out) {
+			t.Errorf("no line like %q in\n%s", line, out)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	out, err := aegis(t, "--help").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range node.Settings() {
+		if !strings.Contains(string(out), "--"+s.Flag()) || !strings.Contains(string(out), s.Env()) {
+			t.Errorf("--help says nothing of --%s or %s", s.Flag(), s.Env())
+		}
+	}
+	if out, _ := aegis(t, "version").Output(); string(out) != "aegis "+node.Version+"\n" {
+		t.Errorf("version prints %q", out)
+	}
+}
+
+// answering is a node that answers every command with one reply.
+func answering(t *testing.T, reply []byte) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write(reply)
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestStatusExitCodes(t *testing.T) {
+	for want, r := range map[int]node.ClusterReport{
+		0:            {Healthy: true, Verdict: "healthy"},
+		exitDegraded: {Verdict: "no failover yet: 2 of 3 nodes", Silent: []string{"node3"}, Nodes: []node.NodeReport{{Name: "node1"}}},
+	} {
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := answering(t, resp.AppendBulk(nil, b))
+		for _, format := range []string{"table", "json"} {
+			cmd := aegis(t, "status", "--addr", addr, "-o", format)
+			out, _ := cmd.Output()
+			if got := cmd.ProcessState.ExitCode(); got != want || !strings.Contains(string(out), r.Verdict) {
+				t.Errorf("-o %s: exit code %d, want %d; it printed %q", format, got, want, out)
+			}
+			if format == "json" && !json.Valid(out) {
+				t.Errorf("-o json prints %q", out)
+			}
+		}
+	}
+	fails(t, exitUnreachable, []string{"status", "--addr", answering(t, resp.AppendError(nil, "ERR no"))}, "ERR no")
+}
+
+// watched keeps what a process prints and lets a test wait for a line of it.
+type watched struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	lines chan string
+}
+
+func watch(r io.Reader) *watched {
+	w := &watched{lines: make(chan string, 1000)}
+	go func() {
+		defer close(w.lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			w.mu.Lock()
+			w.text.WriteString(s.Text() + "\n")
+			w.mu.Unlock()
+			w.lines <- s.Text()
+		}
+	}()
+	return w
+}
+
+// await returns the first submatch of the first line that matches.
+func (w *watched) await(t *testing.T, pattern string) string {
+	t.Helper()
+	re, deadline := regexp.MustCompile(pattern), time.After(30*time.Second)
+	for {
+		select {
+		case line, ok := <-w.lines:
+			if m := re.FindStringSubmatch(line); m != nil {
+				return m[len(m)-1]
+			}
+			if ok {
+				continue
+			}
+		case <-deadline:
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		t.Fatalf("no line matches %q in\n%s", pattern, w.text.String())
+		return ""
+	}
+}
+
+func TestDemoServesSurvivesAKillAndCleansUp(t *testing.T) {
+	cmd := aegis(t, "demo", "--kill-every", "300ms", "--load", "200")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := watch(stdout)
+	port := out.await(t, `redis-cli -c -p (\d+) set`)
+	dir := out.await(t, `removes (\S+)`)
+	c, err := client.New(client.DefaultConfig([]string{"127.0.0.1:" + port}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	out.await(t, `kill -9 (node\d)`)
+	for i := range 20 {
+		key, value := fmt.Sprintf("key:%d", i), []byte("value")
+		if err := c.Set(ctx, key, value); err != nil {
+			t.Fatalf("set %s while a node is down: %v", key, err)
+		}
+		if got, err := c.Get(ctx, key); err != nil || !bytes.Equal(got, value) {
+			t.Fatalf("get %s while a node is down: %q, %v", key, got, err)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the directory that the demo names does not exist while it runs: %v", err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for range out.lines { // until it has ended
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the demo ended with %v", err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the demo left %s behind (%v)", dir, err)
+	}
+}
+
+func TestASecondProcessOnOneDirectoryIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	port, err := freePorts(27000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", n) }
+	first := aegis(t, "--id", "a", "--data-dir", dir, "--client-addr", addr(port), "--gossip-addr", addr(port+2), "--log-format", "json")
+	stderr, err := first.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := watch(stderr)
+	out.await(t, `"msg":"(serving)"`)
+	other, err := freePorts(28000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails(t, 1, []string{"--id", "a", "--data-dir", dir, "--client-addr", addr(other), "--gossip-addr", addr(other + 2)}, "in use by another process")
+	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for range out.lines {
+	}
+	if err := first.Wait(); err != nil {
+		t.Errorf("SIGTERM ended the node with %v", err)
+	}
+}
