@@ -14,8 +14,10 @@ const (
 	// is computed.
 	placeEvery = time.Second
 	// steadyFor is how long a group must have been whole and quiet before its
-	// lease goes back to the node that the ring prefers.
-	steadyFor = 30 * time.Second
+	// lease goes back to a node that was away; newcomerSteady the same for a node in
+	// its first life, whose arrival is no sign of trouble.
+	steadyFor      = 30 * time.Second
+	newcomerSteady = time.Second
 	// balanceAtOnce bounds planned lease moves of one node at a time.
 	balanceAtOnce = 4
 )
@@ -222,6 +224,14 @@ func (c *Core) fillFirst(id shardmap.GroupID, st multiraft.GroupStatus, want met
 	}
 }
 
+// patience is how long a node must look well before leases move to it.
+func (c *Core) patience(n shardmap.NodeID) time.Duration {
+	if row, ok := c.meta.Node(n); ok && row.Generation <= 1 {
+		return newcomerSteady
+	}
+	return steadyFor
+}
+
 // balance hands leases back to the nodes the ring prefers, a few at a time, once
 // everything has been quiet for a while.
 func (c *Core) balance(now multiraft.Instant) {
@@ -244,7 +254,7 @@ func (c *Core) balance(now multiraft.Instant) {
 		switch {
 		case !known:
 			c.steady[id] = now.Mono
-		case now.Mono-since >= steadyFor:
+		case now.Mono-since >= c.patience(to):
 			delete(c.steady, id)
 			c.moveLease(id, to, now)
 			moving++
