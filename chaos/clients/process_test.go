@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // needs says whether a program is installed. Where it is not, the test prints a line
@@ -121,7 +123,7 @@ func run(t *testing.T, dir, program string, args ...string) *exec.Cmd {
 		_ = cmd.Wait()
 		if t.Failed() {
 			text := out.Bytes()
-			t.Logf("output of %s %s:\n%s", filepath.Base(program), strings.Join(args, " "), text[max(0, len(text)-8<<10):])
+			t.Logf("output of %s %s:\n%s", filepath.Base(program), strings.Join(args, " "), text[max(0, len(text)-2<<10):])
 		}
 	})
 	return cmd
@@ -162,10 +164,10 @@ func startRedis(t *testing.T) string {
 	run(t, t.TempDir(), "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "",
 		"--cluster-enabled", "yes", "--dir", t.TempDir())
 	addr := net.JoinHostPort("127.0.0.1", p)
-	until(t, 10*time.Second, "redis-server answers", func() bool { return cli(addr, "ping") == "PONG" })
-	cli(addr, "cluster", "addslotsrange", "0", "16383")
+	until(t, 10*time.Second, "redis-server answers", func() bool { return ask(addr, "ping") == "PONG" })
+	ask(addr, "cluster", "addslotsrange", "0", "16383")
 	until(t, 10*time.Second, "redis-server serves all slots", func() bool {
-		return strings.Contains(cli(addr, "cluster", "info"), "cluster_state:ok")
+		return strings.Contains(ask(addr, "cluster", "info"), "cluster_state:ok")
 	})
 	return addr
 }
@@ -179,24 +181,31 @@ func cli(addr string, words ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// awaitMap waits until all nodes give the same CLUSTER SLOTS over all slots and know each other,
-// for a second without a change: leases that still move would cost redirects.
+// ask puts one command to one node and gives its answer as text.
+func ask(addr string, words ...any) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer func() { _ = n.Close() }()
+	v, err := n.Do(ctx, words...).Result()
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(v)
+}
+
+// awaitMap waits until all nodes give the same CLUSTER SLOTS, know each other and lead some
+// slots, for a second without a change: leases that still move would cost redirects.
 func awaitMap(t *testing.T, addrs []string) {
 	t.Helper()
 	var last string
 	var since time.Time
-	until(t, 30*time.Second, "all nodes agree on the map", func() bool {
-		var first string
-		for i, addr := range addrs {
-			info := cli(addr, "cluster", "info")
-			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(addrs))) {
-				last = ""
-				return false
-			}
-			slots := cli(addr, "cluster", "slots")
-			if i == 0 {
-				first = slots
-			} else if slots != first {
+	until(t, time.Minute, "all nodes lead slots and agree on the map", func() bool {
+		first := ask(addrs[0], "cluster", "slots")
+		for _, addr := range addrs {
+			info := ask(addr, "cluster", "info")
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprint("cluster_size:", len(addrs))) ||
+				ask(addr, "cluster", "slots") != first {
 				last = ""
 				return false
 			}

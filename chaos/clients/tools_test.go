@@ -12,21 +12,42 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/client"
 )
 
-func TestRedisCLI(t *testing.T) {
+// TestThreeNodes runs all clients, one after the other, against one cluster.
+func TestThreeNodes(t *testing.T) {
+	nodes := startAegis(t, 3)
+	for _, client := range []struct {
+		name string
+		test func(t *testing.T, nodes []string)
+	}{
+		{"go-redis", testGoRedis},
+		{"redis-cli", testRedisCLI},
+		{"redis-benchmark", testRedisBenchmark},
+		{"pkg-client", testGoClient},
+		{"example", func(t *testing.T, nodes []string) {
+			for _, addr := range nodes {
+				runExample(t, addr)
+			}
+		}},
+	} {
+		for _, addr := range nodes {
+			if got := ask(addr, "flushall"); got != "OK" {
+				t.Fatalf("FLUSHALL before %s: %s", client.name, got)
+			}
+		}
+		t.Run(client.name, func(t *testing.T) { client.test(t, nodes) })
+	}
+}
+
+func testRedisCLI(t *testing.T, nodes []string) {
 	if !needs(t, "redis-server", "redis-server") || !needs(t, "redis-cli", "redis-tools") {
 		return
 	}
-	nodes := startAegis(t, 3)
 	judge := startRedis(t)
 	for i, s := range dataSteps {
-		args := []string{"-c"}
-		for _, a := range s.args {
-			args = append(args, fmt.Sprint(a))
-		}
-		if strings.ContainsRune(strings.Join(args, ""), 0) {
+		if strings.ContainsRune(fmt.Sprint(s.args...), 0) {
 			continue // a zero byte does not fit an argument of a program
 		}
-		got, want := cli(nodes[i%len(nodes)], args...), cli(judge, args...)
+		got, want := cli(nodes[i%len(nodes)], arguments(s.args)...), cli(judge, arguments(s.judged())...)
 		switch {
 		case s.mode == exact && got != want:
 			t.Errorf("%q answers %q, redis %q", s.args, got, want)
@@ -42,11 +63,19 @@ func TestRedisCLI(t *testing.T) {
 	}
 }
 
-func TestRedisBenchmark(t *testing.T) {
-	if !needs(t, "redis-benchmark", "redis-tools") || !needs(t, "redis-cli", "redis-tools") {
+// arguments makes redis-cli follow redirects and run one command.
+func arguments(words []any) []string {
+	args := []string{"-c"}
+	for _, w := range words {
+		args = append(args, fmt.Sprint(w))
+	}
+	return args
+}
+
+func testRedisBenchmark(t *testing.T, nodes []string) {
+	if !needs(t, "redis-benchmark", "redis-tools") {
 		return
 	}
-	nodes := startAegis(t, 3)
 	_, port, _ := net.SplitHostPort(nodes[0])
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -65,11 +94,7 @@ func TestRedisBenchmark(t *testing.T) {
 	}
 }
 
-func TestGoClient(t *testing.T) {
-	if !needs(t, "redis-cli", "redis-tools") {
-		return
-	}
-	nodes := startAegis(t, 3)
+func testGoClient(t *testing.T, nodes []string) {
 	cfg := client.DefaultConfig(nodes[:1])
 	cfg.Durability, cfg.Losses = "majority", true
 	cfg.OnLost = func(e *client.LostWritesError) { t.Error(e) }
