@@ -24,3 +24,20 @@ func (r *Replica) Seats() []multiraft.Member {
 	defer r.mu.Unlock()
 	return slices.Clone(r.line.seats)
 }
+
+// LastCut is what the last Open applied here decided: for each shard of the group
+// the last version of earlier epochs that survives, and whether no majority write
+// can be among the lost.
+func (r *Replica) LastCut() (first shardmap.ShardID, epoch uint32, base []shardmap.Version, clean []bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	row := r.line.last()
+	if row == nil {
+		return r.first, 0, nil, nil
+	}
+	clean = make([]bool, len(row.base))
+	for i := range clean {
+		clean[i] = row.clean.has(i)
+	}
+	return r.first, row.epoch, slices.Clone(row.base), clean
+}
