@@ -25,7 +25,7 @@ func TestWriteOfUnknownOutcomeIsSentOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			c := open1(t, quick(w.seeds()))
+			c := open1(t, stall(w.seeds()))
 			w.nodes[0].on(isWord("SET", func(p *peer, args []string) bool {
 				p.node.run(p, args) // applied, and nobody is told
 				hangUp(p)
@@ -50,7 +50,7 @@ func TestWriteOfUnknownOutcomeIsSentOnce(t *testing.T) {
 
 func TestReadSurvivesBrokenConnections(t *testing.T) {
 	w := newWorld(t, 1)
-	c := open1(t, quick(w.seeds()))
+	c := open1(t, stall(w.seeds()))
 	w.set(func() { w.data["k"] = "value" })
 	var n atomic.Int32
 	w.nodes[0].on(isWord("GET", func(p *peer, _ []string) bool {
@@ -249,7 +249,7 @@ func TestNobodyListens(t *testing.T) {
 	cfg := quick([]string{addr})
 	cfg.Timeout = 200 * time.Millisecond
 	c := open1(t, cfg)
-	within(t, 500*time.Millisecond, func() {
+	within(t, 400*time.Millisecond, func() {
 		err := c.Set(ctx, "k", nil)
 		wantIs(t, err, ErrUnavailable)
 		wantNot(t, err, ErrAmbiguous)
@@ -389,7 +389,7 @@ func TestWrongPasswordIsToldAtOnce(t *testing.T) {
 // paid once: nobody waits for a dial to it afterwards.
 func TestStoppedNodeCostsOneStall(t *testing.T) {
 	w := newWorld(t, 3)
-	cfg := quick(w.seeds())
+	cfg := stall(w.seeds())
 	cfg.DialTimeout = 10 * time.Second
 	c := open1(t, cfg)
 	key := keyOn(w, 0, "k")
@@ -416,6 +416,7 @@ func TestStoppedNodeCostsOneStall(t *testing.T) {
 func TestVanishedHostIsPassedBy(t *testing.T) {
 	w := newWorld(t, 2)
 	cfg := quick(w.seeds())
+	cfg.DialTimeout = 500 * time.Millisecond
 	var gone atomic.Bool
 	cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 		if gone.Load() && addr == w.nodes[0].addr {

@@ -174,6 +174,7 @@ func TestSlotsAnswers(t *testing.T) {
 }
 
 func FuzzTopology(f *testing.F) {
+	f.Add("ASK 1 :1", []byte("*1\r\n*3\r\n:0\r\n:7\r\n$4\r\nlost\r\n"))
 	f.Add("MOVED 3999 127.0.0.1:6381", []byte("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$1\r\nh\r\n:1\r\n"))
 	f.Fuzz(func(t *testing.T, text string, wire []byte) {
 		if slot, addr, ok := parseRedirect(text, "a:1"); ok && (slot >= shardmap.Slots || addr == "") {
@@ -183,6 +184,9 @@ func FuzzTopology(f *testing.F) {
 		r, err := resp.ReadReply(newReader(wire))
 		if err != nil {
 			return
+		}
+		if marks, ok := parseVerdicts(r); ok {
+			newLedger().judge(merged(marks))
 		}
 		if s, ok := parseSlots(r, "a:1"); ok {
 			var none *table

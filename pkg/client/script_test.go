@@ -233,12 +233,19 @@ func (w *world) slotsLocked() []byte {
 	return b
 }
 
-// quick is a configuration with short waits.
+// quick is a configuration that gives up soon, yet not because the machine is busy.
 func quick(seeds []string) Config {
 	cfg := DefaultConfig(seeds)
-	cfg.Timeout = 2 * time.Second
-	cfg.StallTimeout = 200 * time.Millisecond
-	cfg.DialTimeout = 500 * time.Millisecond
+	cfg.Timeout = 10 * time.Second
+	cfg.StallTimeout = 5 * time.Second
+	cfg.DialTimeout = 2 * time.Second
+	return cfg
+}
+
+// stall is quick with connections that are given up after a short silence.
+func stall(seeds []string) Config {
+	cfg := quick(seeds)
+	cfg.StallTimeout = 300 * time.Millisecond
 	return cfg
 }
 
@@ -287,13 +294,34 @@ func wantNot(t *testing.T, err error, targets ...error) {
 	}
 }
 
-// within fails the test when f takes longer.
+// within fails the test when f takes longer. What a sleeping witness oversleeps
+// meanwhile is the machine's, not f's.
 func within(t *testing.T, d time.Duration, f func()) {
 	t.Helper()
+	const nap = 5 * time.Millisecond
+	stop, overslept := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		tick := time.NewTimer(nap)
+		defer tick.Stop()
+		var late time.Duration
+		for {
+			asleep := time.Now()
+			select {
+			case <-tick.C:
+				late += time.Since(asleep) - nap
+				tick.Reset(nap)
+			case <-stop:
+				overslept <- late
+				return
+			}
+		}
+	}()
 	begun := time.Now()
 	f()
-	if took := time.Since(begun); took > d {
-		t.Errorf("took %v, at most %v expected", took, d)
+	took := time.Since(begun)
+	close(stop)
+	if late := <-overslept; took-late > d {
+		t.Errorf("took %v (a witness overslept %v of it), at most %v expected", took, late, d)
 	}
 }
 
