@@ -115,6 +115,7 @@ func serve(cfg *node.Loaded) error {
 		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
 		stop()
 		<-again
+		_ = log.Sync()
 		os.Exit(130)
 	})
 	return n.Run(ctx)
@@ -134,7 +135,11 @@ func newLogger(cfg *node.Loaded) *zap.Logger {
 	if err != nil {
 		level = zap.InfoLevel
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level))
+	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
+	if level > zap.DebugLevel {
+		core = newStory(core)
+	}
+	return zap.New(core)
 }
 
 func terminal(f *os.File) bool {
