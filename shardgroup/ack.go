@@ -191,6 +191,7 @@ func (s *shard) expire(now time.Duration) {
 	keep := s.tickets[:0]
 	for _, t := range s.tickets {
 		if t.Deadline != 0 && t.Deadline <= now {
+			probePending.Hit()
 			s.done(t, Pending)
 			continue
 		}

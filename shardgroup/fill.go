@@ -136,6 +136,7 @@ func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
 	if s.m.Position() != m.end || s.m.Digest() != m.digest {
 		s.doubt("filled copy differs")
 	} else {
+		probeFilled.Hit()
 		s.whole, s.matched = true, true
 	}
 	l.markAck(s.id, true)

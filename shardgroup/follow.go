@@ -151,6 +151,7 @@ func (n *Node) listening(l *lane, conn uint64, h dataHead) *shard {
 		return s
 	}
 	s.mu.Unlock()
+	probeStaleFrame.Hit()
 	return nil
 }
 
@@ -188,6 +189,7 @@ func (s *shard) play(buf []byte, filling bool) bool {
 			continue
 		}
 		if prevOf(raw) != pos && !mutant.Is("M11") && !mutant.Is("tail-across-a-hole-row") {
+			probeGap.Hit()
 			s.gap = true
 			return false
 		}
@@ -216,6 +218,7 @@ func (s *shard) playOne(raw []byte, filling bool) error {
 
 // doubt gives up the copy's claim to be exact, and asks for a fill.
 func (s *shard) doubt(why string) {
+	probeDoubt.Hit()
 	s.broken = true
 	if s.whole {
 		s.whole = false

@@ -19,8 +19,12 @@ func (r *Replica) serve(now multiraft.Instant) {
 	}
 	lease := r.n.ctl.OpenLease(r.g, t.ballot)
 	if lease == nil {
+		probeNoLease.Hit()
 		r.endTake()
 		return
+	}
+	if last.clean != r.line.all() {
+		probeUnclean.Hit()
 	}
 	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
 	r.setCeiling()
@@ -71,6 +75,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 		if pos := s.m.Position(); s.whole && pos != 0 {
 			s.rollback(0)
 		}
+		probeHole.Hit()
 		s.wipe(at)
 		s.floor = at
 		if mutant.Is("tail-across-a-hole-row") {
@@ -106,6 +111,7 @@ func (r *Replica) decided(e *entry, done bool) {
 		return
 	}
 	if e.kind == entrySeats {
+		probeReseated.Hit()
 		l.joint = nil
 	}
 	if e.kind == entryExposure && e.mark == l.mark {
@@ -113,6 +119,7 @@ func (r *Replica) decided(e *entry, done bool) {
 		r.setSolo()
 	}
 	if e.kind == entryAdmit && done {
+		probeAdmitted.Hit()
 		r.n.out.Event(Event{Kind: EventAdmitted, Group: r.g, Epoch: l.epoch, Node: e.member.Node})
 	}
 	l.proposed = nil
@@ -124,6 +131,9 @@ func (r *Replica) setSolo() {
 		s.mu.Lock()
 		was := s.soloOn
 		s.soloOn = r.line.solo.has(i) && !r.lead.offering.has(i)
+		if s.soloOn && !was {
+			probeSolo.Hit()
+		}
 		if s.soloOn && !was && s.delayed {
 			s.delayed = false
 			r.wake()
@@ -332,6 +342,7 @@ func (r *Replica) renewEpoch(now multiraft.Instant) {
 
 // renewed goes on in the new epoch.
 func (r *Replica) renewed() {
+	probeRenewed.Hit()
 	last := r.line.last()
 	r.lead.epoch = last.epoch
 	for _, s := range r.shards {

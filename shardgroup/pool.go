@@ -89,6 +89,9 @@ func (p *pool) reclaim(s *shard, size int64) {
 			if b.owner == s || b.owner.mu.TryLock() {
 				o := b.owner
 				if len(o.ring.blocks) > 1 && o.ring.blocks[0] == b && (unheldToo || !o.unheld(b)) {
+					if o.unheld(b) {
+						probeUnheldGiven.Hit()
+					}
 					o.ring.dropOldest()
 					p.release(b)
 				}

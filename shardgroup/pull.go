@@ -127,6 +127,7 @@ func (r *Replica) mayOpenEmpty(now multiraft.Instant) bool {
 // giveUp takes a replica off the sources and decides again.
 func (r *Replica) giveUp(node shardmap.NodeID) {
 	if p := r.take.reply(node); p != nil && r.n.cfg.Recovery != RecoverStrict {
+		probeGone.Hit()
 		p.gone = true
 	}
 	r.take.decided = false
@@ -271,6 +272,7 @@ func (n *Node) onPullReply(peer shardmap.NodeID, a *pullReply, now multiraft.Ins
 		r.giveUp(peer)
 		return
 	}
+	probePulled.Hit()
 	c.done = s.m.Position() == c.base
 }
 
@@ -296,6 +298,7 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 		c.lo = a.hi + 1
 		return
 	}
+	probeBulk.Hit()
 	s.floor = a.floor
 	s.rebase(a.pos)
 	s.m.AdvanceTime(a.time)

@@ -4,17 +4,19 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/metrics"
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/statemachine"
 )
 
 var (
 	seedFirst = flag.Int64("seed", 1, "first seed of the random test")
-	seedCount = flag.Int("seeds", 150, "seeds of the random test")
-	stepCount = flag.Int("steps", 1500, "random steps per seed, before the heal")
+	seedCount = flag.Int("seeds", 300, "seeds of the random test")
+	stepCount = flag.Int("steps", 2500, "random steps per seed, before the heal")
 	showSteps = flag.Bool("show", false, "print the events of the first seed")
 	mutation  = flag.String("mutant", "", "seeded bug to switch on (build tag mutants)")
 )
@@ -266,5 +268,10 @@ func TestRandom(t *testing.T) {
 	t.Logf("%d seeds: %+v", n, sum.stats)
 	if s := sum.stats; n >= 100 && *mutation == "" && (s.unclean == 0 || s.holes == 0 || s.unbounded == 0 || s.lost == 0 || s.majority == 0) {
 		t.Errorf("some case was never visited: %+v", s)
+	}
+	for _, v := range metrics.Probes() {
+		if strings.HasPrefix(v.Name, "shardgroup.") {
+			t.Logf("%8d %s", v.Count, v.Name)
+		}
 	}
 }

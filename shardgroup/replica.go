@@ -174,6 +174,7 @@ func (s *shard) close() {
 	}
 	s.followers = nil
 	for _, t := range s.tickets {
+		probeUnknown.Hit()
 		s.done(t, Unknown)
 	}
 	s.tickets = nil

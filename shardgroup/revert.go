@@ -138,6 +138,7 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 		s.doubt("revert does not fit")
 		return
 	}
+	probeReverted.Hit()
 	s.m.AdvanceTime(m.time)
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "reverted"})
 }

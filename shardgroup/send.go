@@ -144,6 +144,7 @@ func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
 		return s.beginFill(f, w)
 	case modeTail, modeFill:
 		if f.off < s.ring.start() {
+			probeOffRing.Hit()
 			s.startFill(f)
 			return true
 		}

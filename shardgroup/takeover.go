@@ -251,6 +251,7 @@ func (r *Replica) passOn(now multiraft.Instant) bool {
 		if t.passed == 0 || now.Mono >= t.passed+passEvery {
 			t.passed = now.Mono
 			r.passes++
+			probePassed.Hit()
 			r.passTo = p.from.Node
 		}
 		return true

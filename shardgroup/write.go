@@ -47,6 +47,7 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 		return Admission{}, ErrNoReplicas
 	}
 	if s.overBound(now.Mono) {
+		probeDelayed.Hit()
 		s.delayed = true
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
 	}

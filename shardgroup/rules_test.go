@@ -1,0 +1,125 @@
+package shardgroup
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Rules that no numbered schedule shows by itself.
+
+func TestGapIsNotSkipped(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.must(a, 0, "k1", "1")
+	a.n.NextData(b.id, nil, w.now) // lost
+	w.must(a, 0, "k2", "2")
+	w.send(a, b)
+	w.deliver(a, b)
+	if got := b.rep().shards[0].m.Position(); got != version(1, 0) {
+		t.Fatalf("a follower went over a gap to %v", got)
+	}
+	w.finish()
+	if eventSeen(b, EventOverwritten, "") {
+		t.Fatal("a gap cost a resynchronization")
+	}
+}
+
+func TestGateCountsFromWhatIsHeld(t *testing.T) { // hole 16
+	w, a, b, c := trio(t)
+	w.fill(a, 0, 1, 2)
+	w.spread()
+	w.hush(1, 3, true)
+	w.fill(a, 0, 3, 6)
+	w.spread()
+	w.crash(a)
+	w.hush(2, 3, true)
+	w.serve(2)
+	if s := b.rep().shards[0]; s.held != version(1, 2) || s.tailOf() == 0 {
+		t.Fatalf("held %v, tail %d: node 3 has no more than %v", s.held, s.tailOf(), c.rep().shards[0].m.Position())
+	}
+}
+
+func TestAdmitWaitsForTheFill(t *testing.T) {
+	w, a, b, _ := trio(t)
+	for i := range 50 {
+		w.must(a, 0, fmt.Sprint("k", i), strings.Repeat("v", 5000))
+		w.spread()
+	}
+	w.crash(b)
+	w.restart(b)
+	for b.rep().shards[0].xfer == 0 {
+		w.lead(a)
+		w.send(a, b)
+		w.deliver(a, b)
+		w.send(b, a)
+		w.deliver(b, a)
+	}
+	if _, ok := a.rep().filled(2); ok || a.rep().Filled(2) {
+		t.Fatal("a copy under way is filled")
+	}
+	w.finish()
+}
+
+func TestUncleanIsCarriedOn(t *testing.T) { // hole 11
+	l := &lineage{shards: 2}
+	open := func(e uint32, clean mask) {
+		l.apply(&entry{kind: entryOpen, prevEpoch: e, base: make([]shardmap.Version, 2), lost: make([]uint64, 2), clean: clean})
+	}
+	open(0, 3)
+	open(1, 1)
+	open(2, 3)
+	if r := l.last(); r.clean != 1 || r.bounded != 1 || l.thin != 2 {
+		t.Fatalf("clean %b bounded %b thin %b", r.clean, r.bounded, l.thin)
+	}
+	l.apply(&entry{kind: entryExposure})
+	open(3, 3)
+	if r := l.last(); r.clean != 3 || l.thin != 0 {
+		t.Fatalf("clean %b thin %b", r.clean, l.thin)
+	}
+}
+
+func TestHolderWithoutASeatOpensUnclean(t *testing.T) { // hole 10
+	w := newWorld(t, 1, bigConfig(), 4, 3)
+	a := w.serve(1)
+	w.fill(a, 0, 1, 3)
+	w.synced(1, 2, 3, 4)
+	w.spares = 0
+	for _, m := range w.nodes {
+		m.n.ConfigApplied(worldGroup, w.config(4), w.now)
+	}
+	w.crash(a)
+	d := w.nodes[3]
+	d.rep().passes = passesMax
+	w.serve(4)
+	w.wantRow(d, []shardmap.Version{version(1, 3), version(1, 0)}, 0, 0)
+	if _, ok := d.rep().line.seat(4); !ok || len(d.rep().line.seats) != 3 {
+		t.Fatalf("seats %v", d.rep().line.seats)
+	}
+}
+
+func TestLeaseIsChecked(t *testing.T) {
+	w, a, _, _ := trio(t)
+	ad, err := w.set(a, 0, "k", "v")
+	if err != nil || !ad.Fresh(w.now) {
+		t.Fatal(err)
+	}
+	a.lease.valid = false
+	if ad.Fresh(w.now) {
+		t.Fatal("fresh under an expired lease")
+	}
+	if got := w.get(a, 0, "k"); got != ErrParked.Error() {
+		t.Fatalf("read under an expired lease: %q", got)
+	}
+	if _, err := w.set(a, 0, "k", "w"); err != ErrParked {
+		t.Fatalf("write under an expired lease: %v", err)
+	}
+}
+
+func TestMovedNamesTheHolder(t *testing.T) {
+	w, a, b, _ := trio(t)
+	if ad, err := w.set(b, 0, "k", "v"); err != ErrMoved || ad.Holder != a.id {
+		t.Fatalf("%v %v", ad, err)
+	}
+}
