@@ -75,6 +75,7 @@ type Core struct {
 	capWanted  time.Duration // being made durable
 	blindUntil time.Duration // on Wait; what an earlier life may still owe
 	nextTick   time.Duration // on Wait
+	lastTick   time.Duration // on Wait
 	nextBeat   time.Duration // on Age
 	batch      *Batch
 	stopped    bool // storage failed or the node is leaving: no claim is made again
@@ -90,6 +91,7 @@ func NewCore(cfg Config, r Restored, out Out, data Data, now Instant) (*Core, er
 		pledges:    make(map[shardmap.GroupID]*pledge),
 		cap:        max(cfg.Cap, r.Identity.Cap),
 		nextTick:   now.Wait + cfg.RaftTick,
+		lastTick:   now.Wait,
 		nextBeat:   now.Age,
 		blindUntil: now.Wait,
 	}
@@ -118,11 +120,29 @@ func (c *Core) Self() Member { return c.cfg.Self }
 // Tick does whatever is due at now. Call it at NextDeadline, or every few
 // milliseconds; being late delays promises, never breaks them.
 func (c *Core) Tick(now Instant) {
+	c.wake(now)
 	c.tickRaft(now)
 	c.beat(now)
 	for _, g := range c.order {
 		c.tickClaim(g, now)
 		c.tickSuspicion(g, now)
+	}
+}
+
+// wake notices that this node did not run for a while: what it did not hear then
+// says nothing about its peers. Without it a starved node would suspect every
+// leader, and close every lease, before it has read what waits in its sockets.
+func (c *Core) wake(now Instant) {
+	gap := now.Wait - c.lastTick
+	c.lastTick = now.Wait
+	if gap <= c.cfg.Heartbeat {
+		return
+	}
+	for _, p := range c.peers {
+		if p.heard != 0 {
+			p.heard = min(p.heard+gap, now.Wait)
+		}
+		p.control = min(p.control+gap, now.Wait)
 	}
 }
 

@@ -25,6 +25,8 @@ const (
 	frameFormat = 1
 	frameHead   = 1 + 16
 	itemHead    = 1 + 2 + 4
+	// frameFull ends a frame early: a pass with more than this for one peer sends several.
+	frameFull = 1 << 20
 )
 
 const (
@@ -57,6 +59,10 @@ type fenceFrame struct {
 }
 
 func (c *Core) item(p *peer, kind byte, g shardmap.GroupID) (start int) {
+	if len(p.outbox) > frameFull { // snapshots of many groups for one joiner
+		c.out.Control(p.node, p.outbox)
+		p.outbox = nil
+	}
 	if len(p.outbox) == 0 {
 		p.outbox = appendInc(append(make([]byte, 0, 256), frameFormat), c.cfg.Self.Inc)
 	}

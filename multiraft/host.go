@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type Host struct {
 	inbox  chan func(Instant)
 	saved  chan *Batch
 	failed chan error
+	stall  atomic.Int64 // ns, the worst since it was asked for
 
 	mu      sync.Mutex
 	pending []*Batch // handed over by the Core, not yet taken by the append goroutine
@@ -79,6 +81,7 @@ func (h *Host) Run(ctx context.Context, core Stepper) error {
 	defer cancel()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	due := Now().Wait
 	for {
 		select {
 		case <-ctx.Done():
@@ -89,16 +92,30 @@ func (h *Host) Run(ctx context.Context, core Stepper) error {
 			return fmt.Errorf("raft.db cannot be written, all leases were given up: %w", err)
 		case f := <-h.inbox:
 			f(Now())
-			h.drain()
 		case b := <-h.saved:
 			h.core.Appended(b, Now())
 		case <-timer.C:
 		}
+		h.noteStall(due)
+		h.drain() // what has arrived comes before what its absence would mean
 		h.pass()
 		now := Now()
-		timer.Reset(min(idleStep, max(0, h.core.NextDeadline(now)-now.Wait)))
+		sleep := min(idleStep, max(0, h.core.NextDeadline(now)-now.Wait))
+		due = now.Wait + sleep
+		timer.Reset(sleep)
 	}
 }
+
+// noteStall remembers how late the loop came to its work: what a lease of L can
+// bear is about L - 2h.
+func (h *Host) noteStall(due time.Duration) {
+	if late := Now().Wait - due; late > time.Duration(h.stall.Load()) {
+		h.stall.Store(int64(late))
+	}
+}
+
+// Stall is how late the loop came to its work at worst since the last call.
+func (h *Host) Stall() time.Duration { return time.Duration(h.stall.Swap(0)) }
 
 // drain takes what else is waiting, so that one pass serves a burst.
 func (h *Host) drain() {

@@ -222,6 +222,24 @@ func beatBesideFence(s *script) {
 	s.settled()
 }
 
+// starved stops B for a while that is longer than suspicion takes; what it did
+// not hear says nothing about A.
+func starved(s *script) {
+	s.steady()
+	l := s.a.core.Lease(0)
+	s.idle(s.b)
+	for range 5 {
+		s.pause(s.b)
+		s.sleep(900 * ms)
+		s.b.inbox = nil // what came meanwhile is lost
+		s.resume(s.b)
+		s.b.core.Tick(s.b.clock())
+		s.want(s.group(s.b).leader != 0, "B suspects A for what it did not hear")
+		s.sleep(300 * ms)
+	}
+	s.want(s.holder(0) == s.a && s.a.core.Lease(0) == l, "A was deposed")
+}
+
 func deafNode(s *script) {
 	s.steady()
 	s.sleep(time.Second)

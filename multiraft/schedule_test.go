@@ -35,6 +35,7 @@ var schedules = append([]schedule{
 	{"a released lease is closed before others hear of it", 3, releaseCloses},
 	{"a HB and a FENCE at the same instant", 3, beatBesideFence},
 	{"a node that hears nothing campaigns for ever", 3, deafNode},
+	{"a starved node suspects nobody", 3, starved},
 }, confSchedules...)
 
 func cutOffHolder(s *script) {
