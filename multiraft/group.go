@@ -30,7 +30,6 @@ type group struct {
 
 	// raft
 	conf        GroupConfig
-	confState   *pb.ConfState
 	lastConf    uint64 // index of the last configuration entry in the log
 	snapIndex   uint64
 	durableTerm uint64

@@ -35,8 +35,6 @@ type position struct {
 	pos   shardmap.Version
 }
 
-const positionBytes = 1 + 4 + 2 + 1 + 8
-
 func (w *writer) position(p position) {
 	w.u8(byte(ackPosition))
 	w.u32(p.sess)

@@ -15,11 +15,10 @@ import (
 
 // quiet is an Out and Control for nodes that run on goroutines of the test.
 type quiet struct {
-	due    atomic.Int64
-	lease  *worldLease
-	leadOf *Node
-	mu     sync.Mutex
-	log    [][]byte
+	due   atomic.Int64
+	lease *worldLease
+	mu    sync.Mutex
+	log   [][]byte
 }
 
 func (q *quiet) WakeData(shardmap.NodeID)        {}

@@ -25,7 +25,6 @@ var (
 type rates struct {
 	crash, elect int
 	moving       bool // about seat swaps: no crashes, majority writes
-	patience     time.Duration
 }
 
 func TestMain(m *testing.M) {

@@ -197,7 +197,7 @@ func TestSchedule36FiveSeats(t *testing.T) {
 }
 
 func TestSchedule42ExpiredStaysDead(t *testing.T) {
-	w, a, b, _ := trio(t)
+	w, a, _, _ := trio(t)
 	w.timed = true
 	w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 100}, Async)
 	w.run(500 * time.Millisecond)
@@ -206,7 +206,7 @@ func TestSchedule42ExpiredStaysDead(t *testing.T) {
 	}
 	w.crash(a)
 	w.now.Wall -= 2000 // B's clock is behind
-	b = w.serve(2)
+	b := w.serve(2)
 	if got := w.get(b, 0, "k"); got != "-" {
 		t.Fatalf("alive again at the next holder: %q", got)
 	}

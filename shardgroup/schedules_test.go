@@ -244,13 +244,13 @@ func TestSchedule13HoleThenAnOlderReplicaReturns(t *testing.T) {
 }
 
 func TestSchedule15RevertKeyByKey(t *testing.T) {
-	w, a, b, _ := trio(t)
+	w, a, _, _ := trio(t)
 	w.fill(a, 0, 1, 5)
 	w.spread()
 	w.cut(0, 1, false)
 	w.cut(0, 2, false)
 	w.fill(a, 0, 4, 8) // five divergent writes: two overwrite, three create
-	b = w.serve(2)
+	b := w.serve(2)
 	w.must(b, 0, "k1", "new")
 	w.healLinks()
 	w.synced(1, 2, 3)
@@ -296,13 +296,13 @@ func TestSchedule16DivergentDelCreateFlush(t *testing.T) {
 }
 
 func TestSchedule17HolderDiesDuringARevert(t *testing.T) {
-	w, a, b, c := trio(t)
+	w, a, _, c := trio(t)
 	w.fill(a, 0, 1, 5)
 	w.spread()
 	w.cut(0, 1, false)
 	w.cut(0, 2, false)
 	w.fill(a, 0, 6, 8)
-	b = w.serve(2)
+	b := w.serve(2)
 	w.fill(b, 0, 20, 22)
 	w.spread()
 	w.hush(1, 2, true)

@@ -136,7 +136,7 @@ func (e coreEdge) Bulk(to shardmap.NodeID, frame []byte) { e.n.mux.Send(to, tran
 func (e coreEdge) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
 	e.n.mux.Datagram(to, packet, overTCP)
 }
-func (e coreEdge) Append(b *multiraft.Batch) { e.n.host.Append(b) }
+func (e coreEdge) Append(b *multiraft.Batch)     { e.n.host.Append(b) }
 func (e coreEdge) WakeData(peer shardmap.NodeID) { e.n.mux.Wake(peer, transport.Data) }
 
 func (e coreEdge) WakeAck(peer shardmap.NodeID, _ bool)          { e.n.mux.Wake(peer, transport.Ack) }
