@@ -1,0 +1,168 @@
+package sim
+
+import (
+	crand "crypto/rand"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Result is what one run showed.
+type Result struct {
+	Seed    uint64
+	Hash    uint64
+	Events  uint64
+	Ops     int
+	Lost    int
+	Broken  []string
+	Acted   map[string]int
+	Log     []string
+	Seconds float64 // simulated
+}
+
+// seededReader feeds crypto/rand, which raft draws its election jitter from.
+type seededReader struct{ *rand.ChaCha8 }
+
+func (r seededReader) Read(b []byte) (int, error) { return r.ChaCha8.Read(b) }
+
+var _ io.Reader = seededReader{}
+
+// Run simulates one seed. Only one run may go on in a process at a time, because
+// the process-wide random source is replaced.
+func Run(cfg Config, seed uint64) Result {
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(seed >> (8 * i))
+	}
+	old := crand.Reader
+	crand.Reader = seededReader{rand.NewChaCha8(key)}
+	defer func() { crand.Reader = old }()
+	w := &World{
+		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
+		links: map[[2]shardmap.NodeID]*link{}, acted: map[string]int{},
+	}
+	if w.cfg.Nodes == 0 {
+		w.cfg.Nodes = 3 + int(seed%3)
+	}
+	w.found()
+	w.reconnect()
+	w.run(3 * time.Second)
+	for i := range 4 {
+		a := &actor{w: w, id: i, holds: map[shardmap.GroupID]shardmap.NodeID{}}
+		w.clients = append(w.clients, a)
+	}
+	for _, a := range w.clients {
+		a.loop()
+	}
+	if w.cfg.Faults {
+		w.faults()
+	}
+	w.run(w.cfg.Duration)
+	w.heal()
+	w.quiet()
+	return Result{
+		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
+		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
+	}
+}
+
+func (w *World) layout() shardmap.Layout {
+	return shardmap.Layout{Shards: w.cfg.Shards, Groups: w.cfg.Groups}
+}
+
+// found makes the nodes of a cluster that was founded together.
+func (w *World) found() {
+	w.history = chaos.NewHistory(w.layout())
+	f := node.Founding{
+		Cluster: meta.UUID{1}, Settings: meta.Settings{
+			Shards: w.cfg.Shards, Groups: w.cfg.Groups, VirtualNodes: 50, ReplicationFactor: 3, HashKey: w.rng.Uint64(),
+		},
+	}
+	for i := 1; i <= w.cfg.Nodes; i++ {
+		id := shardmap.NodeID(i)
+		f.Nodes = append(f.Nodes, meta.Node{ID: id, UUID: meta.UUID{byte(i)}, Name: fmt.Sprintf("n%d", i), Addresses: address(id), DataBytes: 64 << 20})
+	}
+	for i := 1; i <= w.cfg.Nodes; i++ {
+		w.nodes = append(w.nodes, &process{
+			w: w, id: shardmap.NodeID(i), disk: multiraft.NewMemoryStorage([16]byte{byte(i)}), founded: f,
+			rate: 1 + (w.rng.Float64()*2-1)*0.005,
+		})
+	}
+	for _, p := range w.nodes {
+		p.start()
+	}
+}
+
+// quietLimit bounds the end of a run: an empty replica may wait ten seconds for
+// one that is down, and leases a cap.
+const quietLimit = 40 * time.Second
+
+// quiet lets the cluster come to rest and looks whether it did.
+func (w *World) quiet() {
+	end := w.now + quietLimit
+	why := ""
+	for w.now < end {
+		w.run(w.now + 500*time.Millisecond)
+		if why = w.unrest(); why == "" {
+			return
+		}
+	}
+	w.history.Broken = append(w.history.Broken, fmt.Sprintf("P13: %v after the faults ended: %s", quietLimit, why))
+}
+
+// unrest says what is not as it should be in a cluster without faults.
+func (w *World) unrest() string {
+	for g := 1; g <= w.cfg.Groups; g++ {
+		id := shardmap.GroupID(g)
+		served := 0
+		for _, p := range w.nodes {
+			now := p.clock()
+			if p.core.Raft().Lease(id).Check(now.Mono, now.SuspendOffset) {
+				served++
+			}
+		}
+		if served != 1 {
+			return fmt.Sprintf("group %d is served by %d nodes", id, served)
+		}
+		if why := w.unequal(id); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// unequal compares the copies of a group (P10): equal positions must mean equal
+// digests, and in the end every copy is whole.
+func (w *World) unequal(id shardmap.GroupID) string {
+	type seen struct {
+		digest uint64
+		node   shardmap.NodeID
+	}
+	first := w.layout().FirstShard(id)
+	for s := first; s < first+shardmap.ShardID(w.layout().ShardsPerGroup()); s++ {
+		at := map[string]seen{}
+		for _, p := range w.nodes {
+			r := p.core.Data().Replica(id)
+			if r == nil {
+				continue
+			}
+			d, v, t, whole := r.CopyDigest(s)
+			if !whole {
+				return fmt.Sprintf("shard %d at node %d is not whole", s, p.id)
+			}
+			k := fmt.Sprint(v, t)
+			if o, ok := at[k]; ok && o.digest != d {
+				w.history.Broken = append(w.history.Broken, fmt.Sprintf("P10: shard %d at version %v and time %d: nodes %d and %d differ", s, v, t, o.node, p.id))
+			}
+			at[k] = seen{d, p.id}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,44 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+func TestARunWithoutFaultsServesEverything(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Faults, cfg.Nodes, cfg.Duration = false, 3, 10*time.Second
+	r := Run(cfg, 1)
+	for _, b := range r.Broken {
+		t.Error(b)
+	}
+	if r.Ops < 500 {
+		t.Errorf("%d operations in ten seconds", r.Ops)
+	}
+}
+
+func TestTheSameSeedGivesTheSameRun(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Duration = 10 * time.Second
+	a, b := Run(cfg, 7), Run(cfg, 7)
+	if a.Hash != b.Hash || a.Events != b.Events {
+		t.Fatalf("hash %x after %d events, then %x after %d", a.Hash, a.Events, b.Hash, b.Events)
+	}
+	if c := Run(cfg, 8); c.Hash == a.Hash {
+		t.Fatal("another seed gave the same run")
+	}
+}
+
+func TestSeeds(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Duration = 20 * time.Second
+	for seed := range uint64(6) {
+		r := Run(cfg, seed)
+		if len(r.Broken) > 0 {
+			for _, l := range r.Log {
+				t.Log(l)
+			}
+			t.Fatalf("seed %d: %v", seed, r.Broken)
+		}
+	}
+}

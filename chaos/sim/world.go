@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// event is something that happens at a time; ties go in the order of planning.
+type event struct {
+	at  time.Duration
+	seq uint64
+	run func()
+}
+
+// World is one simulated cluster and everything around it.
+type World struct {
+	cfg     Config
+	rng     *rand.Rand
+	now     time.Duration
+	seq     uint64
+	heap    []event
+	hash    uint64
+	events  uint64
+	nodes   []*process
+	links   map[[2]shardmap.NodeID]*link
+	clients []*actor
+	history *chaos.History
+	acted   map[string]int
+	log     []string
+}
+
+// Config is what a seed does not decide.
+type Config struct {
+	Nodes    int
+	Groups   int
+	Shards   int
+	Duration time.Duration // with faults; the quiet end comes on top
+	OpsPerS  int
+	Faults   bool
+	Trace    bool
+}
+
+// DefaultConfig is three to five nodes, 16 groups, 100 operations a second.
+func DefaultConfig() Config {
+	return Config{Groups: 16, Shards: 16, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
+}
+
+// at plans an event.
+func (w *World) at(t time.Duration, f func()) {
+	w.seq++
+	e := event{max(t, w.now), w.seq, f}
+	w.heap = append(w.heap, e)
+	i := len(w.heap) - 1
+	for i > 0 {
+		p := (i - 1) / 2
+		if !w.heap[i].before(w.heap[p]) {
+			break
+		}
+		w.heap[i], w.heap[p] = w.heap[p], w.heap[i]
+		i = p
+	}
+}
+
+func (w *World) after(d time.Duration, f func()) { w.at(w.now+d, f) }
+
+func (e event) before(o event) bool { return e.at < o.at || (e.at == o.at && e.seq < o.seq) }
+
+func (w *World) pop() event {
+	top := w.heap[0]
+	n := len(w.heap) - 1
+	w.heap[0] = w.heap[n]
+	w.heap[n] = event{}
+	w.heap = w.heap[:n]
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= n {
+			return top
+		}
+		if c+1 < n && w.heap[c+1].before(w.heap[c]) {
+			c++
+		}
+		if !w.heap[c].before(w.heap[i]) {
+			return top
+		}
+		w.heap[i], w.heap[c] = w.heap[c], w.heap[i]
+		i = c
+	}
+}
+
+// run lets events happen until a time.
+func (w *World) run(until time.Duration) {
+	for len(w.heap) > 0 && w.heap[0].at <= until {
+		e := w.pop()
+		w.now = e.at
+		w.events++
+		w.mix(uint64(e.at))
+		e.run()
+	}
+	w.now = until
+}
+
+// mix folds a number into the running hash (FNV-1a).
+func (w *World) mix(v uint64) { w.hash = (w.hash ^ v) * 1099511628211 }
+
+// note remembers a line for the end of a failed run.
+func (w *World) note(format string, args ...any) {
+	line := fmt.Sprintf("%12v %s", w.now, fmt.Sprintf(format, args...))
+	if w.cfg.Trace {
+		fmt.Println(line)
+	}
+	if w.log = append(w.log, line); len(w.log) > 400 {
+		w.log = w.log[200:]
+	}
+}
+
+func (w *World) fault(name, format string, args ...any) {
+	w.acted[name]++
+	w.note("fault %s: "+format, append([]any{name}, args...)...)
+}
