@@ -66,80 +66,92 @@ func (r *Replica) ceilingOf(voters []multiraft.ReplicaDesc) int64 {
 }
 
 // tick writes a Tick: which shards of ours the peer has all of, and so may take
-// to this time (L11). It is written behind every record sent so far.
+// to this time (L11). It is written behind every record sent so far. With it go
+// the digest of one shard in turn, and of one shard per group for a copy that was
+// not compared yet and waits for its Admit.
 func (l *lane) tick(now multiraft.Instant) {
-	n := l.n
-	t := tickHead{stamp: int64(now.Mono), time: min(now.Wall, n.wall.Load())}
+	t := tickHead{stamp: int64(now.Mono), time: min(now.Wall, l.n.wall.Load())}
 	w := &l.msg
+	l.digests.b = l.digests.b[:0]
 	at := w.open(msgTick)
-	headAt := len(w.b)
 	w.tickHead(&t)
-	led, turn := 0, l.digest
-	for _, r := range n.all() {
+	led := 0
+	for _, r := range l.n.all() {
 		if !r.leads.Load() {
 			continue
 		}
 		g := tickGroup{group: r.g}
 		for i, s := range r.shards {
 			s.mu.Lock()
-			if s.tickFor(l, &t, now) {
+			if f := s.tickFor(l, &t); f != nil {
 				g.shards.put(i, true)
-				if led == turn {
-					s.m.Settle()
-					t.shard, t.at, t.atTime, t.digest = s.id, s.m.Position(), s.m.Time(), s.m.Digest()
+				if led == l.turn || i == 0 && !f.matched {
+					s.digestInto(&l.digests)
 				}
 				led++
 			}
 			s.mu.Unlock()
 		}
 		if g.shards != 0 {
+			t.groups++
 			w.u16(uint16(g.group))
 			w.u64(uint64(g.shards))
 		}
 	}
-	if l.digest++; l.digest >= led {
-		l.digest = 0
+	if l.turn++; l.turn >= led {
+		l.turn = 0
 	}
-	head := writer{b: w.b[:headAt]}
+	head := writer{b: w.b[:at]}
 	head.tickHead(&t)
+	w.b = append(w.b, l.digests.b...)
 	w.shut(at)
-	if len(w.b) == headAt+tickHeadBytes && !n.leadsAny() {
-		w.b = w.b[:0]
-		return
-	}
 	l.put()
 }
 
-const tickHeadBytes = 8 + 8 + 2 + 8 + 8 + 8
-
-// tickFor lets shard time pass and says whether the peer may follow: its cursor
-// is at the head, and the shard has reached the Tick's time.
-func (s *shard) tickFor(l *lane, t *tickHead, now multiraft.Instant) bool {
+// tickFor lets shard time pass and gives the peer's view back if the peer may
+// follow: its cursor is at the head, and the shard has reached the Tick's time.
+func (s *shard) tickFor(l *lane, t *tickHead) *follower {
 	f := s.follower(l.peer)
 	if !s.serving() || f == nil || f.mode != modeTail || f.off != s.ring.end {
-		return false
+		return nil
 	}
 	s.m.AdvanceTime(min(t.time, s.r.ceiling.Load()))
-	return s.m.Time() >= t.time
+	if s.m.Time() < t.time {
+		return nil
+	}
+	return f
+}
+
+// digestInto says what the copy comes to now.
+func (s *shard) digestInto(w *writer) {
+	s.m.Settle()
+	w.tickDigest(&tickDigest{shard: s.id, at: s.m.Position(), time: s.m.Time(), digest: s.m.Digest()})
 }
 
 // onTick follows the holder's time where this copy has all of its records.
 func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 	t := r.tickHead()
-	for len(r.b) > 0 && !r.bad {
+	for range t.groups {
 		g := r.tickGroup()
 		rep := n.Replica(g.group)
 		if rep == nil || r.bad {
 			continue
 		}
 		for i, s := range rep.shards {
-			if g.shards.has(i) {
-				s.mu.Lock()
-				if s.in.lane == l && s.in.conn == conn {
-					s.follow(&t)
-				}
-				s.mu.Unlock()
+			if !g.shards.has(i) {
+				continue
 			}
+			s.mu.Lock()
+			if s.in.lane == l && s.in.conn == conn {
+				s.m.AdvanceTime(t.time)
+				s.m.Sweep(sweepStep)
+			}
+			s.mu.Unlock()
+		}
+	}
+	for len(r.b) > 0 && !r.bad {
+		if d := r.tickDigest(); !r.bad {
+			n.compare(l, conn, &d)
 		}
 	}
 	if !r.bad {
@@ -149,26 +161,30 @@ func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 	}
 }
 
-// follow takes the copy to a Tick's time, and compares digests when it is its turn.
-func (s *shard) follow(t *tickHead) {
-	s.m.AdvanceTime(t.time)
-	s.headSeen = max(s.headSeen, s.m.Position())
-	if t.at == 0 || t.shard != s.id || !s.whole || s.m.Position() != t.at {
-		s.m.Sweep(sweepStep)
+// compare holds a copy's digest against the holder's, if it is at the same
+// position and time.
+func (n *Node) compare(l *lane, conn uint64, d *tickDigest) {
+	s := n.ReplicaOf(d.shard).shard(d.shard)
+	if s == nil {
 		return
 	}
-	s.m.AdvanceTime(t.atTime)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in.lane != l || s.in.conn != conn || !s.whole || s.m.Position() != d.at {
+		return
+	}
+	s.m.AdvanceTime(d.time)
 	s.m.Settle()
 	switch {
-	case s.m.Time() != t.atTime:
-	case s.m.Digest() == t.digest:
+	case s.m.Time() != d.time:
+	case s.m.Digest() == d.digest:
 		if !s.matched {
 			s.matched = true
-			s.in.lane.markAck(s.id, false)
+			l.markAck(s.id, false)
 		}
 	default:
 		s.doubt("digest differs")
-		s.in.lane.markAck(s.id, true)
+		l.markAck(s.id, true)
 	}
 }
 

@@ -248,31 +248,41 @@ type tickGroup struct {
 	shards mask
 }
 
-// tickHead is the fixed part of a Tick: the sender's stamp, the time that the
-// named shards have reached, and the digest of one shard in turn.
+// tickHead begins a Tick: the sender's stamp, the time that the named shards have
+// reached, and how many groups follow. After the groups come digests.
 type tickHead struct {
 	stamp  int64
 	time   int64
-	shard  shardmap.ShardID
-	at     shardmap.Version // of the digest; 0 = none this time
-	atTime int64
-	digest uint64
+	groups uint16
 }
 
 func (w *writer) tickHead(t *tickHead) {
 	w.u64(uint64(t.stamp))
 	w.u64(uint64(t.time))
-	w.u16(uint16(t.shard))
-	w.u64(uint64(t.at))
-	w.u64(uint64(t.atTime))
-	w.u64(t.digest)
+	w.u16(t.groups)
 }
 
 func (r *reader) tickHead() tickHead {
-	return tickHead{
-		stamp: int64(r.u64()), time: int64(r.u64()), shard: shardmap.ShardID(r.u16()),
-		at: r.version(), atTime: int64(r.u64()), digest: r.u64(),
-	}
+	return tickHead{stamp: int64(r.u64()), time: int64(r.u64()), groups: r.u16()}
+}
+
+// tickDigest is what a shard's contents come to at a position and time.
+type tickDigest struct {
+	shard  shardmap.ShardID
+	at     shardmap.Version
+	time   int64
+	digest uint64
+}
+
+func (w *writer) tickDigest(d *tickDigest) {
+	w.u16(uint16(d.shard))
+	w.u64(uint64(d.at))
+	w.u64(uint64(d.time))
+	w.u64(d.digest)
+}
+
+func (r *reader) tickDigest() tickDigest {
+	return tickDigest{shard: shardmap.ShardID(r.u16()), at: r.version(), time: int64(r.u64()), digest: r.u64()}
 }
 
 func (r *reader) tickGroup() tickGroup {

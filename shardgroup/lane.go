@@ -33,7 +33,8 @@ type lane struct {
 	msg     writer       // the message under way
 	pending []byte       // a message that did not fit
 	sent    int          // bytes of pending that have left, for one sent in parts
-	digest  int          // whose digest is next, an index into led shards
+	digests writer       // of the Tick under way
+	turn    int          // whose digest is next, an index into led shards
 
 	// The peer's data to us.
 	recv     sync.Mutex // one OnData at a time; guards assembly

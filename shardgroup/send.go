@@ -43,7 +43,7 @@ func (l *lane) next(now multiraft.Instant) []byte {
 			return l.room()
 		})
 	}
-	if l.room() && l.tickDue.Swap(false) {
+	if l.room() && l.tickDue.Swap(false) && l.n.leadsAny() {
 		l.tick(now)
 	}
 	if len(w.b) == frameHead {
