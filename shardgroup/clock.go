@@ -122,9 +122,12 @@ func (s *shard) tickFor(l *lane, t *tickHead) *follower {
 	return f
 }
 
-// digestInto says what the copy comes to now.
+// digestInto says what the copy comes to now; nothing while many dead keys are
+// still to be swept, which is not done in one go under the shard's mutex.
 func (s *shard) digestInto(w *writer) {
-	s.m.Settle()
+	if s.m.Sweep(sweepStep) {
+		return
+	}
 	w.tickDigest(&tickDigest{shard: s.id, at: s.m.Position(), time: s.m.Time(), digest: s.m.Digest()})
 }
 
@@ -174,9 +177,8 @@ func (n *Node) compare(l *lane, conn uint64, d *tickDigest) {
 		return
 	}
 	s.m.AdvanceTime(d.time)
-	s.m.Settle()
 	switch {
-	case s.m.Time() != d.time:
+	case s.m.Sweep(sweepStep) || s.m.Time() != d.time:
 	case s.m.Digest() == d.digest:
 		if !s.matched {
 			s.matched = true

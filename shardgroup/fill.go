@@ -53,8 +53,7 @@ func (r *Replica) mayFill(f *follower) bool {
 // above what the chunk shows goes out after the chunk.
 func (s *shard) composeFill(f *follower, w *writer) {
 	if f.chunked {
-		if f.off == s.ring.end {
-			s.m.Settle()
+		if f.off == s.ring.end && !s.m.Sweep(sweepStep) {
 			w.fillEnd(&fillEnd{
 				dataHead: s.headFor(f), xfer: f.xfer,
 				end: s.m.Position(), time: s.m.Time(), digest: s.m.Digest(),
