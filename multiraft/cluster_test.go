@@ -3,6 +3,7 @@ package multiraft
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -78,6 +79,7 @@ type testCluster struct {
 	served   map[shardmap.GroupID]int
 	opened   map[shardmap.GroupID]int // leases opened
 	owner    map[string]Member        // of every ballot that was opened
+	events   uint64                   // running hash of all that was delivered
 	overlaps []string
 	groups   int
 	cfg      func(*Config)
@@ -280,6 +282,7 @@ func (c *testCluster) run(d time.Duration, done func() bool) bool {
 }
 
 func (c *testCluster) deliver(m testMessage) {
+	c.events = mix(c.events^uint64(m.at)^uint64(crc32.ChecksumIEEE(m.body)), uint64(m.from)<<40|uint64(m.to)<<20|uint64(m.life))
 	n := c.nodes[m.to-1]
 	if n.down || (m.saved != nil && m.life != n.life) {
 		return

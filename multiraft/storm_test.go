@@ -133,6 +133,21 @@ func (s *script) blow(n *testNode, lossy *float64, oneWay *[2]*testNode) {
 	}
 }
 
+// The simulator replays failures from a seed: nothing may depend on map order,
+// clocks or addresses.
+func TestATempestRepeats(t *testing.T) {
+	for seed := range uint64(10) {
+		var events [2]uint64
+		for i := range events {
+			cryptotest.SetGlobalRandom(t, seed)
+			events[i] = tempest(t, seed).events
+		}
+		if events[0] != events[1] {
+			t.Errorf("seed %d: two runs differ", seed)
+		}
+	}
+}
+
 func TestNobodyServesBesideAnotherInATempest(t *testing.T) {
 	seeds := uint64(150)
 	if testing.Short() {
