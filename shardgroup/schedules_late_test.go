@@ -196,6 +196,39 @@ func TestSchedule36FiveSeats(t *testing.T) {
 	}
 }
 
+func TestSchedule37LearnerHasTheLongestTail(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		w := newWorld(t, 1, bigConfig(), 4, 3)
+		a := w.serve(1)
+		w.fill(a, 0, 1, 3)
+		w.synced(1, 2, 3, 4)
+		w.hush(1, 2, true)
+		w.hush(1, 3, true)
+		w.fill(a, 0, 4, 7)
+		w.spread()
+		w.crash(a)
+		if !answers {
+			w.cut(3, 1, false)
+			w.cut(3, 2, false)
+		}
+		b := w.serve(2)
+		want := version(1, 3)
+		if answers {
+			want = version(1, 7)
+		}
+		w.wantRow(b, []shardmap.Version{want, version(1, 0)}, 3, 0)
+		if r := w.lastRow(b); !r.bounded.has(0) {
+			t.Fatal("not bounded")
+		}
+		w.healLinks()
+		w.hush(1, 2, false)
+		w.hush(1, 3, false)
+		w.restart(a)
+		w.synced(1, 2, 3, 4)
+		w.finish()
+	}
+}
+
 func TestSchedule42ExpiredStaysDead(t *testing.T) {
 	w, a, _, _ := trio(t)
 	w.timed = true
