@@ -160,12 +160,12 @@ func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
 		return
 	}
 	// Every item travels as a frame of its own, so that scripts can tell them apart.
-	names := map[byte]string{itemRaft: "raft", itemFence: "fence", itemFenceAck: "fenceack", itemFenceNack: "nack", itemRelease: "release"}
+	names := map[byte]string{itemRaft: "raft", itemFence: "fence", itemFenceAck: "fenceack", itemFenceNack: "nack", itemRelease: "release", itemPulse: "raft"}
 	at := n.t.now + n.t.delay()
 	for b := frame[frameHead:]; len(b) > 0; {
 		size := itemHead + int(binary.BigEndian.Uint32(b[3:]))
 		m := testMessage{at: at, from: n.id, to: to, body: append(slices.Clone(frame[:frameHead]), b[:size]...), life: n.life, kind: names[b[0]]}
-		if m.kind == "raft" {
+		if m.kind == "raft" && b[0] == itemRaft {
 			var rm pb.Message
 			if err := proto.Unmarshal(b[itemHead:size], &rm); err != nil {
 				panic(err)

@@ -17,6 +17,7 @@ import (
 //	format u8 | sender incarnation: counter u64, nonce u64 | items
 //	item: kind u8 | group u16 | length u32 | body
 //	raft:      raftpb.Message
+//	pulse:     raft heartbeat or answer in short form, see pulse.go
 //	fence:     from replica u64 | to replica u64 | term u64 | sub u32
 //	fence ack: from u64 | to u64 | requester counter u64, nonce u64 | term u64 | sub u32 | hold ns u64 | state
 //	nack:      from u64 | to u64 | term u64 | sub u32 (of what was refused) | higher term u64, sub u32 | reason u8
@@ -35,6 +36,7 @@ const (
 	itemFenceAck
 	itemFenceNack
 	itemRelease
+	itemPulse
 )
 
 // Reasons of a FENCE_NACK.
@@ -82,6 +84,12 @@ func (c *Core) sendRaft(g *group, m *pb.Message) {
 	to := NodeOf(m.GetTo())
 	p := c.peer(to)
 	if p == nil {
+		return
+	}
+	if isPulse(m) {
+		start := c.item(p, itemPulse, g.id)
+		p.outbox = appendPulse(p.outbox, m)
+		p.endItem(start)
 		return
 	}
 	start := c.item(p, itemRaft, g.id)
@@ -195,14 +203,13 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 	switch kind {
 	case itemRaft:
 		m := &pb.Message{}
-		if g == nil || proto.Unmarshal(body, m) != nil {
-			return
+		if g != nil && proto.Unmarshal(body, m) == nil {
+			c.step(g, m, sender)
 		}
-		if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || c.tombs[Tombstone{id, m.GetFrom()}] || !foreign(m.GetType()) {
-			return
+	case itemPulse:
+		if m, ok := decodePulse(body); ok && g != nil {
+			c.step(g, m, sender)
 		}
-		_ = g.rn.Step(m)
-		c.touch(g)
 	case itemFence, itemFenceAck, itemFenceNack:
 		f, err := decodeFence(kind, body)
 		if err != nil {
@@ -215,6 +222,15 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 			c.heardRelease(g, sender, readBallot(body), heir, now)
 		}
 	}
+}
+
+// step gives raft a message, if it came from whom it says to whom it is for.
+func (c *Core) step(g *group, m *pb.Message, sender Member) {
+	if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || c.tombs[Tombstone{g.id, m.GetFrom()}] || !foreign(m.GetType()) {
+		return
+	}
+	_ = g.rn.Step(m)
+	c.touch(g)
 }
 
 func (c *Core) receiveFence(kind byte, g *group, id shardmap.GroupID, sender Member, p *peer, f *fenceFrame, now Instant) {
