@@ -89,7 +89,8 @@ var (
 	ErrUnblocked  = errors.New("lease lost while waiting")
 	// ErrUnknown: a write was applied and its lease ended before the reply.
 	ErrUnknown = errors.New("outcome unknown")
-	// ErrStale: only reads are in doubt; they may be run again.
+	// ErrStale: nothing was changed since the last Commit, only reads are in
+	// doubt; they may be run again.
 	ErrStale = errors.New("read under a lease that ended")
 )
 
@@ -140,7 +141,8 @@ type Backend interface {
 	// has waited long enough and must be answered by an error. first is the time
 	// of the first try.
 	Park(s *Session, first time.Time) bool
-	// Wait waits for n followers to hold what the session wrote (WAIT).
+	// Wait waits for n followers to hold what the session wrote (WAIT). timeout is
+	// never zero: the face asks in slices, to notice clients that left.
 	Wait(s *Session, n int, timeout time.Duration) (int, error)
 	// SetLevel changes the session's ack level ("" asks); it answers the level.
 	SetLevel(s *Session, level string) (string, error)
@@ -180,7 +182,6 @@ type Session struct {
 	Local    net.Addr
 	Created  time.Time
 	State    any // the Backend's own
-	writes   int // writes since the last Commit
 	commands uint64
 	last     string // name of the last command
 }

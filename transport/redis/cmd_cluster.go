@@ -2,8 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -21,7 +19,7 @@ func clusterCommands() []*command {
 		subs: map[string]*command{
 			"SLOTS":   sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
 			"SHARDS":  sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
-			"NODES":   sub("nodes", 2, cmdClusterNodes),
+			"NODES":   sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
 			"INFO":    sub("info", 2, cmdClusterInfo),
 			"MYID":    sub("myid", 2, cmdClusterMyID),
 			"KEYSLOT": sub("keyslot", 3, func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }),
@@ -37,6 +35,7 @@ type topology struct {
 	from   *shardmap.Map
 	slots  []byte
 	shards []byte
+	nodes  []byte
 }
 
 // topologyCache keeps the encodings of the newest map, so that thousands of
@@ -49,7 +48,7 @@ func (s *Server) topology(proto int) *topology {
 	if t := p.Load(); t != nil && t.from == m {
 		return t
 	}
-	t := &topology{from: m, slots: encodeSlots(m, proto), shards: encodeShards(m, proto)}
+	t := &topology{from: m, slots: encodeSlots(m, proto), shards: encodeShards(m, proto), nodes: encodeNodes(m, proto, s.backend.Self())}
 	p.Store(t)
 	return t
 }
@@ -120,20 +119,22 @@ func encodeShards(m *shardmap.Map, proto int) []byte {
 // that NODES names; nobody connects there.
 const clusterBusOffset = 10000
 
-func cmdClusterNodes(c *conn, _ [][]byte) {
-	m := c.srv.backend.Map()
-	self := c.srv.backend.Self()
+// encodeNodes is CLUSTER NODES, the same on all nodes but for the mark "myself".
+// IPv6 hosts stand without brackets, as Redis writes them: clients cut at the last
+// colon.
+func encodeNodes(m *shardmap.Map, proto int, self shardmap.NodeID) []byte {
+	of := make(map[shardmap.NodeID][]shardmap.SlotSpan)
+	for _, sp := range m.Spans() {
+		of[sp.Leader] = append(of[sp.Leader], sp)
+	}
 	var b strings.Builder
 	for _, n := range m.Nodes() {
 		flags := "master"
 		if n.ID == self {
 			flags = "myself,master"
 		}
-		fmt.Fprintf(&b, "%s %s@%d %s - 0 0 %d connected", n.HexID(), net.JoinHostPort(n.Host, strconv.Itoa(n.Port)), n.Port+clusterBusOffset, flags, n.ID)
-		for _, sp := range m.Spans() {
-			if sp.Leader != n.ID {
-				continue
-			}
+		fmt.Fprintf(&b, "%s %s:%d@%d %s - 0 0 %d connected", n.HexID(), n.Host, n.Port, n.Port+clusterBusOffset, flags, n.ID)
+		for _, sp := range of[n.ID] {
 			if sp.First == sp.Last {
 				fmt.Fprintf(&b, " %d", sp.First)
 			} else {
@@ -142,7 +143,7 @@ func cmdClusterNodes(c *conn, _ [][]byte) {
 		}
 		b.WriteString("\n")
 	}
-	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
+	return resp.AppendVerbatim(nil, proto, b.String())
 }
 
 func cmdClusterInfo(c *conn, _ [][]byte) {

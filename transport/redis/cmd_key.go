@@ -58,19 +58,20 @@ func cmdExists(c *conn, args [][]byte) {
 
 func expireCommand(name string, unit int64, mode TTLMode) func(*conn, [][]byte) {
 	return func(c *conn, args [][]byte) {
+		c.op = Op{Kind: OpExpire, TTLMode: mode, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
+		if !c.expireOptions(args[3:]) {
+			return
+		}
 		n, ok := parseInt(args[2])
 		if !ok {
 			c.fail(errInteger)
 			return
 		}
-		if n > math.MaxInt64/unit || n < math.MinInt64/unit {
+		if n > maxTime(unit, mode) || n < math.MinInt64/unit {
 			c.fail("ERR invalid expire time in '" + name + "' command")
 			return
 		}
-		c.op = Op{Kind: OpExpire, TTLMode: mode, TTL: n * unit, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
-		if !c.expireOptions(args[3:]) {
-			return
-		}
+		c.op.TTL = n * unit
 		if c.do() {
 			c.int(c.res.Int)
 		}

@@ -1,8 +1,12 @@
 package redis
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +22,9 @@ func serverCommands() []*command {
 			subs: map[string]*command{
 				"COUNT": {name: "command|count", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }},
 				"INFO":  {name: "command|info", arity: -2, rights: rightsConnection, run: cmdCommandInfo},
+				"HELP": {name: "command|help", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) {
+					c.help("COMMAND", "(no subcommand) -- details of all commands", "COUNT -- how many there are", "INFO [name ...] -- details of some")
+				}},
 			},
 		},
 		{name: "info", arity: -1, flags: "loading stale", rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
@@ -25,6 +32,9 @@ func serverCommands() []*command {
 			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
 			subs: map[string]*command{
 				"GET": {name: "config|get", arity: -3, flags: "admin noscript loading stale", rights: a, run: cmdConfigGet},
+				"HELP": {name: "config|help", arity: 2, flags: "loading stale", rights: a, run: func(c *conn, _ [][]byte) {
+					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values")
+				}},
 			},
 		},
 		{name: "dbsize", arity: 1, flags: "readonly fast", rights: r, summary: "Returns the number of keys in the slots this node holds.", run: cmdDBSize},
@@ -52,7 +62,7 @@ func cmdCommandInfo(c *conn, args [][]byte) {
 	}
 	c.out = resp.AppendArray(c.out, len(names))
 	for _, n := range names {
-		if cmd := c.srv.table.find([]byte(n)); cmd != nil {
+		if cmd := c.srv.table.findAny(n); cmd != nil {
 			c.describe(cmd)
 		} else if c.sess.Proto >= 3 {
 			c.null()
@@ -110,9 +120,14 @@ func cmdInfo(c *conn, args [][]byte) {
 	for _, a := range args[1:] {
 		want[strings.ToLower(string(a))] = true
 	}
+	stats := want["all"] || want["everything"] || want["commandstats"]
 	all := len(want) == 0 || want["default"] || want["all"] || want["everything"]
 	var b strings.Builder
-	for _, s := range c.infoSections() {
+	sections := c.infoSections()
+	if stats {
+		sections = append(sections, InfoSection{"Commandstats", c.srv.table.stats()})
+	}
+	for _, s := range sections {
 		if !all && !want[strings.ToLower(s.Name)] {
 			continue
 		}
@@ -142,17 +157,21 @@ func (c *conn) infoSections() []InfoSection {
 			{"redis_version", redisVersion},
 			{"aegis_version", s.cfg.Version},
 			{"redis_mode", "cluster"},
+			{"os", runtime.GOOS + " " + runtime.GOARCH},
+			{"arch_bits", strconv.Itoa(strconv.IntSize)},
+			{"process_id", strconv.Itoa(os.Getpid())},
 			{"tcp_port", port},
 			{"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))},
 			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
 		}},
 		{"Clients", [][2]string{
-			{"connected_clients", strconv.Itoa(s.Clients())}, {"maxclients", strconv.Itoa(s.cfg.ClientsMax)}, {"blocked_clients", "0"},
+			{"connected_clients", strconv.Itoa(s.Clients())}, {"maxclients", strconv.Itoa(s.cfg.ClientsMax)}, {"blocked_clients", strconv.FormatInt(s.blocked.Load(), 10)},
 		}},
 		{"Stats", [][2]string{
 			{"total_connections_received", strconv.FormatInt(s.accepted.Load(), 10)},
 			{"total_commands_processed", strconv.FormatInt(s.commands.Load(), 10)},
 			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
+			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
 		}},
 	}
 	return mergeSections(own, s.backend.Info())
@@ -209,7 +228,7 @@ func cmdFlushAll(c *conn, args [][]byte) {
 		c.failWith(err)
 		return
 	}
-	c.sess.writes++
+	c.applied++
 	c.ok()
 }
 
@@ -245,10 +264,51 @@ func cmdWait(c *conn, args [][]byte) {
 	if !c.settle() {
 		return
 	}
-	held, err := c.srv.backend.Wait(&c.sess, int(n), time.Duration(ms)*time.Millisecond)
+	held, err := c.wait(int(min(max(n, 0), math.MaxInt32)), time.Duration(min(ms, int64(waitMax/time.Millisecond)))*time.Millisecond)
 	if err != nil {
 		c.failWith(err)
 		return
 	}
 	c.int(int64(held))
+}
+
+const (
+	waitMax   = 10 * 365 * 24 * time.Hour // longer timeouts are the same as none
+	waitSlice = 250 * time.Millisecond
+)
+
+// wait asks the Backend in slices, so that neither a client that left nor a
+// shutdown is waited for. No timeout means until the lease goes.
+func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
+	c.srv.blocked.Add(1)
+	defer c.srv.blocked.Add(-1)
+	for begin := time.Now(); ; {
+		slice := waitSlice
+		if timeout > 0 {
+			slice = min(slice, max(time.Millisecond, timeout-time.Since(begin)))
+		}
+		if held, err = c.srv.backend.Wait(&c.sess, n, slice); err != nil || held >= n {
+			return held, err
+		}
+		if timeout > 0 && time.Since(begin) >= timeout {
+			return held, nil
+		}
+		if c.stopping.Load() || c.left() {
+			c.quit = true
+			return held, nil
+		}
+	}
+}
+
+// left reports that the client has closed its side. It looks only while nothing
+// is buffered: a client that sends more is there.
+func (c *conn) left() bool {
+	if c.rd.Buffered() > 0 {
+		return false
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(time.Millisecond))
+	err := c.rd.Fill()
+	_ = c.nc.SetReadDeadline(time.Time{})
+	c.mark = c.rd.Mark() // Fill moves the buffer; everything before this command has been answered
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || c.stopping.Load()
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"math"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 const (
 	errSyntax  = "ERR syntax error"
 	errInteger = "ERR value is not an integer or out of range"
+
+	// replyMax is when the reply of one command starts to be counted as it grows.
+	replyMax = 1 << 20
 )
 
 func stringCommands() []*command {
@@ -42,23 +46,23 @@ func cmdSet(c *conn, args [][]byte) {
 	c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
 	if len(args) == 4 {
 		if ms, ok := parseInt(args[3]); ok {
-			if ms <= 0 {
+			if ms <= 0 || ms > maxTime(1, TTLRelative) {
 				c.fail("ERR invalid expire time in 'set' command")
 				return
 			}
 			c.op.TTLMode, c.op.TTL = TTLRelative, ms
-			c.reply3(OpSet)
+			c.runSet()
 			return
 		}
 	}
 	if !c.setOptions(args[3:]) {
 		return
 	}
-	c.reply3(OpSet)
+	c.runSet()
 }
 
-// reply3 runs a prepared SET and writes its reply: OK, null, or the old value.
-func (c *conn) reply3(Kind) {
+// runSet runs a prepared SET and writes its reply: OK, null, or the old value.
+func (c *conn) runSet() {
 	if !c.do() {
 		return
 	}
@@ -72,31 +76,39 @@ func (c *conn) reply3(Kind) {
 	}
 }
 
+// setOptions reads the options of SET. As in Redis the words are judged first,
+// and the time after them.
 func (c *conn) setOptions(opts [][]byte) bool {
+	var word, arg []byte
+	keep := false
 	for i := 0; i < len(opts); i++ {
 		switch o := opts[i]; {
-		case is(o, "NX") && c.op.Cond == Always:
+		case is(o, "NX") && c.op.Cond != XX:
 			c.op.Cond = NX
-		case is(o, "XX") && c.op.Cond == Always:
+		case is(o, "XX") && c.op.Cond != NX:
 			c.op.Cond = XX
 		case is(o, "GET"):
 			c.op.WithOld = true
-		case is(o, "KEEPTTL") && c.op.TTLMode == TTLClear:
-			c.op.TTLMode = TTLKeep
-		case i+1 < len(opts) && c.op.TTLMode == TTLClear && isTTLWord(o):
-			if !c.ttl("set", o, opts[i+1]) {
-				return false
-			}
+		case is(o, "KEEPTTL") && word == nil:
+			keep = true
+		case i+1 < len(opts) && !keep && isTTLWord(o) && (word == nil || sameWord(o, word)):
+			word, arg = o, opts[i+1]
 			i++
 		default:
 			c.fail(errSyntax)
 			return false
 		}
 	}
-	return true
+	if keep {
+		c.op.TTLMode = TTLKeep
+	}
+	return word == nil || c.ttl("set", word, arg)
 }
 
 func isTTLWord(o []byte) bool { return is(o, "EX") || is(o, "PX") || is(o, "EXAT") || is(o, "PXAT") }
+
+// sameWord: Redis lets one TTL option be said twice; the last counts.
+func sameWord(a, b []byte) bool { return bytes.EqualFold(a, b) }
 
 // ttl fills the op's TTL from EX, PX, EXAT or PXAT; a time that is not positive
 // or overflows is refused as Redis does.
@@ -106,21 +118,29 @@ func (c *conn) ttl(name string, word, arg []byte) bool {
 		c.fail(errInteger)
 		return false
 	}
-	seconds := is(word, "EX") || is(word, "EXAT")
-	c.op.TTLMode = TTLRelative
+	unit := int64(1)
+	if is(word, "EX") || is(word, "EXAT") {
+		unit = 1000
+	}
+	mode := TTLRelative
 	if is(word, "EXAT") || is(word, "PXAT") {
-		c.op.TTLMode = TTLAbsolute
+		mode = TTLAbsolute
 	}
-	bad := n <= 0 || (seconds && n > math.MaxInt64/1000)
-	if !bad && seconds {
-		n *= 1000
-	}
-	if bad || (c.op.TTLMode == TTLRelative && n > math.MaxInt64-time.Now().UnixMilli()) {
+	if n <= 0 || n > maxTime(unit, mode) {
 		c.fail("ERR invalid expire time in '" + name + "' command")
 		return false
 	}
-	c.op.TTL = n
+	c.op.TTLMode, c.op.TTL = mode, n*unit
 	return true
+}
+
+// maxTime is the largest number of units that neither overflows in milliseconds
+// nor, counted from now, passes the end of time.
+func maxTime(unit int64, mode TTLMode) int64 {
+	if mode == TTLRelative {
+		return (math.MaxInt64 - time.Now().UnixMilli()) / unit
+	}
+	return math.MaxInt64 / unit
 }
 
 func cmdGetDel(c *conn, args [][]byte) {
@@ -160,38 +180,20 @@ func cmdMGet(c *conn, args [][]byte) {
 	if !c.oneSlot(args, 1, 1) {
 		return
 	}
-	at := len(c.out)
 	c.out = resp.AppendArray(c.out, len(args)-1)
 	for _, k := range args[1:] {
 		found, ok := c.get(k)
 		if !ok {
-			c.keepError(at)
 			return
 		}
 		if !found {
 			c.null()
 		}
-	}
-}
-
-// keepError drops what was written of a reply before the error that ends it.
-func (c *conn) keepError(at int) {
-	if len(c.out) <= at {
-		return
-	}
-	if i := lastReply(c.out[at:]); i > 0 {
-		c.out = append(c.out[:at], c.out[at+i:]...)
-	}
-}
-
-// lastReply finds the error line that ends b.
-func lastReply(b []byte) int {
-	for i := len(b) - 3; i >= 0; i-- {
-		if b[i] == '\n' {
-			return i + 1
+		if len(c.out)-c.replyAt > replyMax && !c.fits() {
+			c.out, c.quit = c.out[:0], true
+			return
 		}
 	}
-	return 0
 }
 
 func cmdMSet(c *conn, args [][]byte) {

@@ -3,6 +3,7 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -35,9 +36,8 @@ func (c *conn) run(args [][]byte) {
 	cmd.calls.Add(1)
 	c.sess.commands++
 	c.sess.last = cmd.name
-	at := len(c.out)
 	cmd.run(c, args)
-	if len(c.out) > at && c.out[at] == '-' {
+	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
 		cmd.failed.Add(1)
 	}
 }
@@ -45,6 +45,10 @@ func (c *conn) run(args [][]byte) {
 func (c *conn) subcommand(parent *command, args [][]byte) *command {
 	sub := parent.subs[strings.ToUpper(string(args[1]))]
 	if sub == nil {
+		if why, ok := refused[strings.ToUpper(parent.name+"|"+string(args[1]))]; ok {
+			c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s': %s", args[1], why))
+			return nil
+		}
 		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(parent.name)))
 	}
 	return sub
@@ -77,8 +81,22 @@ func (c *conn) int(n int64) { c.out = resp.AppendInt(c.out, n) }
 
 func (c *conn) null() { c.out = resp.AppendNull(c.out, c.sess.Proto) }
 
-// failWith turns a Backend's error into Redis's words.
+// errAborted: the command did not run to its end and must not be answered,
+// because the pipeline is run again or the connection closes.
+var errAborted = errors.New("redis: command aborted")
+
+// failWith turns a Backend's error into Redis's words. What the command has
+// written of its reply is dropped.
 func (c *conn) failWith(err error) {
+	if errors.Is(err, errAborted) {
+		return
+	}
+	c.out = c.out[:c.replyAt]
+	if c.applied > 0 && transient(err) {
+		// Some keys of this command were changed, others not: a word that clients
+		// answer by trying again would be a lie.
+		err = ErrUnknown
+	}
 	var moved *MovedError
 	var text ReplyError
 	switch {
@@ -106,6 +124,12 @@ func (c *conn) failWith(err error) {
 	}
 }
 
+// transient errors are those that clients answer by trying again.
+func transient(err error) bool {
+	return errors.As(err, new(*MovedError)) || errors.Is(err, ErrAgain) || errors.Is(err, ErrDown) ||
+		errors.Is(err, ErrNoReplicas) || errors.Is(err, ErrLoading)
+}
+
 // retry runs f until it no longer says ErrAgain or the shard has been in
 // transition for too long. Earlier replies of the pipeline leave first.
 func (c *conn) retry(f func() error) error {
@@ -114,8 +138,10 @@ func (c *conn) retry(f func() error) error {
 		return err
 	}
 	if !c.settle() {
-		return ErrUnknown
+		return errAborted
 	}
+	c.srv.blocked.Add(1)
+	defer c.srv.blocked.Add(-1)
 	for first := time.Now(); errors.Is(err, ErrAgain); err = f() {
 		if !c.srv.backend.Park(&c.sess, first) {
 			return err
@@ -134,41 +160,43 @@ func (c *conn) do() bool {
 		c.failWith(err)
 		return false
 	}
-	c.sess.writes++
+	if c.res.Changed {
+		c.applied++
+	}
 	return true
 }
 
 // get appends the bulk reply of a key, or says that it is absent or failed.
 func (c *conn) get(key []byte) (found, ok bool) {
 	slot := shardmap.SlotOf(key)
-	var err error
-	at := len(c.out)
-	value := c.res.Value[:0]
-	value, found, err = c.srv.backend.Get(&c.sess, slot, key, value)
+	c.noteRead(slot)
+	value, found, err := c.srv.backend.Get(&c.sess, slot, key, c.res.Value[:0])
 	if errors.Is(err, ErrAgain) {
-		err = c.retry(func() (err error) {
-			value, found, err = c.srv.backend.Get(&c.sess, slot, key, value[:0])
-			return err
-		})
-		at = len(c.out)
+		value, found, err = c.getLater(slot, key, value)
 	}
-	c.res.Value = value
+	c.res.Value = value[:0]
 	if err != nil {
-		c.out = c.out[:min(at, len(c.out))]
 		c.failWith(err)
 		return false, false
 	}
 	if found {
 		c.out = resp.AppendBulk(c.out, value)
 	}
-	if cap(c.res.Value) > outKeep {
-		c.res.Value = nil
-	}
 	return found, true
+}
+
+// getLater is apart so that its closure costs the common path nothing.
+func (c *conn) getLater(slot shardmap.Slot, key, dst []byte) (value []byte, found bool, err error) {
+	err = c.retry(func() (err error) {
+		value, found, err = c.srv.backend.Get(&c.sess, slot, key, dst[:0])
+		return err
+	})
+	return value, found, err
 }
 
 func (c *conn) stat(key []byte) (Stat, bool) {
 	slot := shardmap.SlotOf(key)
+	c.noteRead(slot)
 	st, err := c.srv.backend.Stat(&c.sess, slot, key)
 	if errors.Is(err, ErrAgain) {
 		err = c.retry(func() (err error) { st, err = c.srv.backend.Stat(&c.sess, slot, key); return err })
@@ -193,10 +221,44 @@ func (c *conn) oneSlot(args [][]byte, first, step int) bool {
 	return true
 }
 
-// is compares an option word in any case.
-func is(arg []byte, word string) bool { return strings.EqualFold(string(arg), word) }
+// is compares an option word, given in capitals, in any case.
+func is(arg []byte, word string) bool {
+	if len(arg) != len(word) {
+		return false
+	}
+	for i, ch := range arg {
+		if ch >= 'a' && ch <= 'z' {
+			ch -= 'a' - 'A'
+		}
+		if ch != word[i] {
+			return false
+		}
+	}
+	return true
+}
 
+// parseInt takes exactly what Redis takes: an int64 in canonical decimal form.
 func parseInt(b []byte) (int64, bool) {
-	n, err := strconv.ParseInt(string(b), 10, 64)
-	return n, err == nil
+	digits := b
+	neg := len(b) > 0 && b[0] == '-'
+	if neg {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || len(digits) > 19 || (digits[0] == '0' && len(b) > 1) {
+		return 0, false
+	}
+	var n uint64 // 19 digits fit
+	for _, ch := range digits {
+		if ch < '0' || ch > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(ch-'0')
+	}
+	switch {
+	case neg && n <= math.MaxInt64+1:
+		return -int64(n), true
+	case !neg && n <= math.MaxInt64:
+		return int64(n), true
+	}
+	return 0, false
 }

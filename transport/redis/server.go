@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/baxromumarov/aegisKV/transport/resp"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // Config fixes how a Server treats its clients.
@@ -18,15 +18,18 @@ type Config struct {
 	// BulkMax is the longest argument in bytes. Raise it and one client may hold
 	// that much of the connection-buffer memory.
 	BulkMax int
-	// WriteTimeout is how long a client may leave its replies unread.
+	// WriteTimeout is how long a client may take none of its replies.
 	WriteTimeout time.Duration
+	// BuffersMax bounds what all connections together buffer of unfinished
+	// commands and unsent replies; the connection that passes it is closed.
+	BuffersMax int64
 	// Version is AegisKV's own, shown beside the Redis version.
 	Version string
 }
 
 // DefaultConfig is what a node runs with.
 func DefaultConfig() Config {
-	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second}
+	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second, BuffersMax: 256 << 20}
 }
 
 // redisVersion is the Redis whose behaviour clients may expect; they gate features on it.
@@ -44,6 +47,9 @@ type Server struct {
 	accepted atomic.Int64
 	refused  atomic.Int64
 	commands atomic.Int64
+	blocked  atomic.Int64
+	evicted  atomic.Int64 // connections closed because of BuffersMax
+	buffered atomic.Int64
 
 	mu       sync.Mutex // guards conns, listeners and closing
 	conns    map[*conn]struct{}
@@ -133,6 +139,21 @@ func (s *Server) Clients() int {
 // Commands is the number of commands run since the start.
 func (s *Server) Commands() int64 { return s.commands.Load() }
 
+// LeaseEnded tells the face that this node no longer serves the slots: reads that
+// a client was promised from a follower (READONLY) may come from a copy that is
+// about to be rolled back, so those connections are closed. Commands that wait for
+// these slots are released by the Backend. It may be called from any goroutine and
+// does not wait.
+func (s *Server) LeaseEnded(first, last shardmap.Slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if f, l, any := c.readSpan(); any && f <= last && l >= first {
+			c.nc.Close()
+		}
+	}
+}
+
 // Shutdown stops accepting, lets each connection finish the pipeline it is in,
 // closes them, and waits until ctx ends at most.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -159,140 +180,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-done
 		return ctx.Err()
 	}
-}
-
-// conn is one client. Its goroutine owns everything but stopping.
-type conn struct {
-	srv      *Server
-	nc       net.Conn
-	rd       *resp.Reader
-	out      []byte
-	sess     Session
-	op       Op
-	res      Result
-	stopping atomic.Bool
-	quit     bool
-}
-
-// outMax is how many bytes of replies are gathered before they are sent
-// although the pipeline goes on.
-const (
-	outMax  = 256 << 10
-	outKeep = 16 << 10
-)
-
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, rd: resp.NewReader(nc, s.cfg.BulkMax)}
-	c.sess = Session{ID: s.nextID.Add(1), Proto: 2, Addr: nc.RemoteAddr(), Local: nc.LocalAddr(), Created: time.Now()}
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.sess.Loopback = a.IP.IsLoopback()
-	}
-	return c
-}
-
-// stop makes a waiting read return, so that the connection ends after the
-// pipeline it is in.
-func (c *conn) stop() {
-	c.stopping.Store(true)
-	_ = c.nc.SetReadDeadline(time.Now())
-}
-
-// serve runs the connection: read what came, run it all, answer with one write.
-func (c *conn) serve() {
-	defer c.nc.Close()
-	c.srv.backend.Open(&c.sess)
-	defer c.srv.backend.Closed(&c.sess)
-	for !c.quit {
-		if err := c.runBuffered(); err != nil {
-			return
-		}
-		if c.quit || c.stopping.Load() {
-			return
-		}
-		if err := c.rd.Fill(); err != nil {
-			return
-		}
-	}
-}
-
-// reruns is how often reads are run again because their lease ended before the
-// reply could leave.
-const reruns = 3
-
-var errClose = errors.New("redis: close the connection")
-
-// runBuffered runs every command that has arrived and sends the replies.
-func (c *conn) runBuffered() error {
-	for range reruns {
-		mark := c.rd.Mark()
-		again, err := c.runBatch(mark)
-		if err != nil || !again {
-			return err
-		}
-	}
-	return errClose
-}
-
-// runBatch runs what is buffered from mark on. again says that only reads were
-// run, their lease ended, and the reader is back at the first unanswered one.
-func (c *conn) runBatch(mark int) (again bool, err error) {
-	for !c.quit {
-		args, ok, err := c.rd.Next()
-		if err != nil {
-			c.out = resp.AppendError(c.out, "ERR "+err.Error())
-			c.quit = true
-			break
-		}
-		if !ok {
-			break
-		}
-		c.srv.commands.Add(1)
-		c.run(args)
-		if len(c.out) >= outMax {
-			if again, err := c.flush(mark); again || err != nil {
-				return again, err
-			}
-			mark = c.rd.Mark()
-		}
-	}
-	return c.flush(mark)
-}
-
-// flush confirms the leases of what was run and sends the replies.
-func (c *conn) flush(mark int) (again bool, err error) {
-	if len(c.out) == 0 {
-		return false, nil
-	}
-	switch err := c.srv.backend.Commit(&c.sess); {
-	case err == nil:
-	case errors.Is(err, ErrStale) && c.sess.writes == 0:
-		c.out = c.out[:0]
-		c.rd.Rewind(mark)
-		c.quit = false
-		return true, nil
-	default:
-		return false, errClose
-	}
-	c.sess.writes = 0
-	_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout))
-	_, err = c.nc.Write(c.out)
-	if cap(c.out) > outKeep {
-		c.out = nil
-	} else {
-		c.out = c.out[:0]
-	}
-	return false, err
-}
-
-// settle sends what was run before a command that may have to wait, so that a
-// parked command holds no earlier reply back. A stale read among them cannot be
-// run again from here: the connection is closed.
-func (c *conn) settle() bool {
-	again, err := c.flush(c.rd.Mark())
-	if again || err != nil {
-		c.quit = true
-		c.out = c.out[:0]
-		return false
-	}
-	return true
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"sort"
 	"strings"
 	"sync/atomic"
@@ -68,6 +69,35 @@ func (t *table) find(name []byte) *command {
 	return t.byName[string(up[:len(name)])]
 }
 
+// findAny finds a command or, as "container|sub", a subcommand.
+func (t *table) findAny(name string) *command {
+	parent, sub, isSub := strings.Cut(name, "|")
+	cmd := t.find([]byte(parent))
+	if cmd != nil && isSub {
+		return cmd.subs[strings.ToUpper(sub)]
+	}
+	return cmd
+}
+
+// stats are the counters in the form of INFO commandstats, sorted by name. The
+// time that commands took is not kept, and so is not claimed.
+func (t *table) stats() (fields [][2]string) {
+	count := func(c *command) {
+		if n := c.calls.Load(); n > 0 {
+			fields = append(fields, [2]string{"cmdstat_" + c.name, fmt.Sprintf("calls=%d,failed_calls=%d", n, c.failed.Load())})
+		}
+	}
+	for _, name := range t.names {
+		c := t.findAny(name)
+		count(c)
+		for _, s := range c.subs {
+			count(s)
+		}
+	}
+	sort.Slice(fields, func(i, j int) bool { return fields[i][0] < fields[j][0] })
+	return fields
+}
+
 func (c *command) takes(n int) bool {
 	if c.arity >= 0 {
 		return n == c.arity
@@ -76,7 +106,10 @@ func (c *command) takes(n int) bool {
 }
 
 // refused are commands of Redis that AegisKV will never have, with the reason.
-var refused = map[string]string{}
+var refused = map[string]string{
+	"CLIENT|TRACKING": "client-side caching is not in this version",
+	"CLIENT|CACHING":  "client-side caching is not in this version",
+}
 
 func init() {
 	for reason, names := range map[string]string{

@@ -108,6 +108,15 @@ func AppendVerbatim(b []byte, proto int, s string) []byte {
 	return append(append(append(b, "txt:"...), s...), '\r', '\n')
 }
 
+// AppendBigNumber writes the decimal digits of a number of any size: a bulk
+// string in RESP2.
+func AppendBigNumber(b []byte, proto int, digits string) []byte {
+	if proto >= 3 {
+		return append(append(append(b, '('), digits...), '\r', '\n')
+	}
+	return AppendBulk(b, digits)
+}
+
 // AppendCommand writes a command as clients send it.
 func AppendCommand(b []byte, args ...string) []byte {
 	b = AppendArray(b, len(args))

@@ -29,8 +29,15 @@ type Reader struct {
 	end     int
 	need    int // bytes of the command at pos that are known to be needed
 	args    [][]byte
+	spans   []span // arguments of the unfinished command at pos
+	left    int64  // arguments that it still lacks
+	at      int    // how much of it was parsed, 0 = nothing
 	bulkMax int
 }
+
+// span is an argument's place behind the start of its command, because the
+// buffer moves while a command arrives.
+type span struct{ from, to int }
 
 const (
 	readerStart = 1 << 10  // what an idle connection keeps
@@ -46,7 +53,19 @@ func NewReader(src io.Reader, bulkMax int) *Reader {
 func (r *Reader) Mark() int { return r.pos }
 
 // Rewind makes Next give the commands since a Mark again.
-func (r *Reader) Rewind(mark int) { r.pos = mark }
+func (r *Reader) Rewind(mark int) { r.pos, r.at, r.need = mark, 0, 0 }
+
+// Size is the memory of the buffers.
+func (r *Reader) Size() int { return len(r.buf) + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes }
+
+// sliceBytes is the size of one argument's header.
+const sliceBytes = 24
+
+// argsIdle is how many arguments a reader keeps room for.
+const argsIdle = 256
+
+// Buffered is how many bytes have arrived and were not returned by Next.
+func (r *Reader) Buffered() int { return r.end - r.pos }
 
 // Next gives the next command if all of it has arrived; ok is false when more
 // bytes are needed. An empty line gives no command and is skipped.
@@ -78,6 +97,9 @@ func (r *Reader) Fill() error {
 	if r.pos > 0 {
 		r.end = copy(r.buf, r.buf[r.pos:r.end])
 		r.pos = 0
+	}
+	if r.end == 0 && cap(r.args) > argsIdle {
+		r.args, r.spans = nil, nil
 	}
 	switch {
 	case r.end == 0 && len(r.buf) > readerIdle:
@@ -123,51 +145,69 @@ func line(b []byte) (content, whole int, err error) {
 	return 0, 0, nil
 }
 
-// multiBulk parses "*n\r\n$len\r\n..." and says how long it is, 0 when it is not all there.
+// multiBulk parses "*n\r\n$len\r\n..." and says how long it is, 0 when it is not
+// all there. It goes on where it stopped, so that a long command that arrives in
+// small pieces is not parsed again for each of them.
 func (r *Reader) multiBulk(b []byte) (int, error) {
-	content, at, err := line(b)
-	if err != nil {
-		return 0, ProtocolError("too big mbulk count string")
-	}
-	if at == 0 {
-		return 0, nil
-	}
-	count, ok := integer(b[1:content])
-	if !ok || count > ArgsMax {
-		return 0, ProtocolError("invalid multibulk length")
-	}
-	r.args = r.args[:0]
-	for range count {
-		if at == len(b) {
-			return 0, nil
-		}
-		if b[at] != '$' {
-			return 0, ProtocolError(fmt.Sprintf("expected '$', got '%c'", b[at]))
-		}
-		content, whole, err := line(b[at:])
+	if r.at == 0 {
+		content, whole, err := line(b)
 		if err != nil {
-			return 0, ProtocolError("too big bulk count string")
+			return 0, ProtocolError("too big mbulk count string")
 		}
 		if whole == 0 {
 			return 0, nil
 		}
-		size, ok := integer(b[at+1 : at+content])
-		if !ok || size < 0 || size > int64(r.bulkMax) {
-			return 0, ProtocolError("invalid bulk length")
+		count, ok := integer(b[1:content])
+		if !ok || count > ArgsMax {
+			return 0, ProtocolError("invalid multibulk length")
 		}
-		at += whole
-		end := at + int(size)
-		if len(b) < end+2 {
-			r.need = end + 2
-			return 0, nil
-		}
-		if b[end] != '\r' || b[end+1] != '\n' {
-			return 0, ProtocolError("expected CRLF after bulk")
-		}
-		r.args = append(r.args, b[at:end:end])
-		at = end + 2
+		r.at, r.left, r.spans = whole, count, r.spans[:0]
 	}
-	return at, nil
+	for ; r.left > 0; r.left-- {
+		if ok, err := r.bulk(b); !ok {
+			return 0, err
+		}
+	}
+	r.args = r.args[:0]
+	for _, s := range r.spans {
+		r.args = append(r.args, b[s.from:s.to:s.to])
+	}
+	n := r.at
+	r.at = 0
+	return n, nil
+}
+
+// bulk parses one argument of the command b at r.at.
+func (r *Reader) bulk(b []byte) (ok bool, err error) {
+	if r.at == len(b) {
+		return false, nil
+	}
+	if b[r.at] != '$' {
+		return false, ProtocolError(fmt.Sprintf("expected '$', got '%c'", b[r.at]))
+	}
+	content, whole, err := line(b[r.at:])
+	if err != nil {
+		return false, ProtocolError("too big bulk count string")
+	}
+	if whole == 0 {
+		return false, nil
+	}
+	size, ok := integer(b[r.at+1 : r.at+content])
+	if !ok || size < 0 || size > int64(r.bulkMax) {
+		return false, ProtocolError("invalid bulk length")
+	}
+	from := r.at + whole
+	to := from + int(size)
+	if len(b) < to+2 {
+		r.need = to + 2
+		return false, nil
+	}
+	if b[to] != '\r' || b[to+1] != '\n' {
+		return false, ProtocolError("expected CRLF after bulk")
+	}
+	r.spans = append(r.spans, span{from, to})
+	r.at = to + 2
+	return true, nil
 }
 
 var errQuotes = ProtocolError("unbalanced quotes in request")

@@ -111,8 +111,12 @@ func readBulk(r *bufio.Reader, kind byte, n int64) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	if _, err := r.Discard(2); err != nil {
+	var end [2]byte
+	if _, err := io.ReadFull(r, end[:]); err != nil {
 		return Reply{}, err
+	}
+	if string(end[:]) != "\r\n" {
+		return Reply{}, fmt.Errorf("%w: a bulk longer than it says", ErrReply)
 	}
 	if kind == '=' && len(text) >= 4 {
 		text = text[4:]
@@ -128,12 +132,14 @@ func readItems(r *bufio.Reader, kind byte, n int64, per, depth int) (Reply, erro
 		return Reply{}, fmt.Errorf("%w: %d items", ErrReply, n)
 	}
 	v := Reply{Kind: kind, Items: make([]Reply, 0, min(n*int64(per), 1024))}
-	for range n * int64(per) {
+	for int64(len(v.Items)) < n*int64(per) {
 		item, err := readReply(r, depth-1)
 		if err != nil {
 			return Reply{}, err
 		}
-		v.Items = append(v.Items, item)
+		if item.Kind != '|' { // describes the item behind it
+			v.Items = append(v.Items, item)
+		}
 	}
 	return v, nil
 }

@@ -1,0 +1,265 @@
+package redis
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// conn is one client. Its goroutine owns everything but stopping and the span.
+type conn struct {
+	srv  *Server
+	nc   net.Conn
+	rd   *resp.Reader
+	sess Session
+
+	*work          // held while commands are run, nil while idle
+	mark     int   // reader position of the first command whose reply has not left
+	start    int   // reader position of the command under way
+	replyAt  int   // where its reply begins in out
+	applied  int   // changes that it made
+	charged  int64 // bytes of buffers that the server counts
+	split    bool  // a part of the command under way was committed before its end
+	rerun    bool  // the reader is back at mark: run from there again
+	stopping atomic.Bool
+	quit     bool
+	span     atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
+}
+
+// work is what a connection needs only while it runs commands. Idle connections
+// give it back, so that ten thousand of them cost little.
+type work struct {
+	out []byte
+	op  Op
+	res Result
+}
+
+var workPool = sync.Pool{New: func() any { return new(work) }}
+
+const (
+	// outMax is how many bytes of replies are gathered before they are sent
+	// although the pipeline goes on.
+	outMax = 256 << 10
+	// outKeep is the longest buffer that goes back to the pool.
+	outKeep = 64 << 10
+	// sendStep is how much one write deadline covers: a slow client that takes
+	// its replies is never closed, however long they are.
+	sendStep = 256 << 10
+	// reruns is how often reads are run again because their lease ended before
+	// the reply could leave.
+	reruns = 3
+)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc, rd: resp.NewReader(nc, s.cfg.BulkMax)}
+	c.sess = Session{ID: s.nextID.Add(1), Proto: 2, Addr: nc.RemoteAddr(), Local: nc.LocalAddr(), Created: time.Now()}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.sess.Loopback = a.IP.IsLoopback()
+	}
+	return c
+}
+
+// stop makes a waiting read return, so that the connection ends after the
+// pipeline it is in.
+func (c *conn) stop() {
+	c.stopping.Store(true)
+	_ = c.nc.SetReadDeadline(time.Now())
+}
+
+// noteRead remembers, for a READONLY connection, which slots it read.
+func (c *conn) noteRead(slot shardmap.Slot) {
+	if !c.sess.ReadOnly {
+		return
+	}
+	first, last, any := c.readSpan()
+	if !any {
+		first, last = slot, slot
+	}
+	first, last = min(first, slot), max(last, slot)
+	c.span.Store((uint64(first)+1)<<32 | uint64(last))
+}
+
+func (c *conn) readSpan() (first, last shardmap.Slot, any bool) {
+	s := c.span.Load()
+	if s == 0 {
+		return 0, 0, false
+	}
+	return shardmap.Slot(s>>32 - 1), shardmap.Slot(s & 0xffff), true
+}
+
+// errClose ends a connection whose replies cannot be trusted or delivered.
+var errClose = errors.New("redis: close the connection")
+
+// serve runs the connection: read what came, run it all, answer with one write.
+func (c *conn) serve() {
+	defer c.nc.Close()
+	defer c.charge(0)
+	c.srv.backend.Open(&c.sess)
+	defer c.srv.backend.Closed(&c.sess)
+	for {
+		if err := c.rd.Fill(); err != nil {
+			return
+		}
+		if err := c.runBuffered(); err != nil || c.quit || c.stopping.Load() {
+			return
+		}
+	}
+}
+
+// charge tells the server how much this connection buffers; false when all
+// connections together buffer too much.
+func (c *conn) charge(bytes int64) bool {
+	if bytes <= outKeep {
+		bytes = 0 // small buffers are bounded by ClientsMax
+	}
+	if bytes == c.charged {
+		return true
+	}
+	total := c.srv.buffered.Add(bytes - c.charged)
+	grew := bytes > c.charged
+	c.charged = bytes
+	return !grew || total <= c.srv.cfg.BuffersMax
+}
+
+// fits counts the buffers; a connection that makes them too large is closed.
+func (c *conn) fits() bool {
+	bytes := int64(c.rd.Size())
+	if c.work != nil {
+		bytes += int64(cap(c.out))
+	}
+	if c.charge(bytes) {
+		return true
+	}
+	c.srv.evicted.Add(1)
+	return false
+}
+
+// runBuffered runs every command that has arrived and sends the replies.
+func (c *conn) runBuffered() error {
+	if !c.fits() {
+		return errClose
+	}
+	c.work = workPool.Get().(*work)
+	c.mark = c.rd.Mark()
+	err := c.runAll()
+	w := c.work
+	c.work = nil
+	if cap(w.out) > outKeep {
+		w.out = nil
+	}
+	if cap(w.res.Value) > outKeep {
+		w.res.Value = nil
+	}
+	w.out, w.op = w.out[:0], Op{}
+	workPool.Put(w)
+	if err == nil && !c.fits() {
+		err = errClose
+	}
+	return err
+}
+
+func (c *conn) runAll() error {
+	for range reruns {
+		c.rerun = false
+		if err := c.runBatch(); err != nil || !c.rerun {
+			return err
+		}
+	}
+	return errClose
+}
+
+// runBatch runs what is buffered from mark on and sends the replies, or leaves
+// rerun set.
+func (c *conn) runBatch() error {
+	for !c.quit {
+		c.start = c.rd.Mark()
+		c.replyAt, c.applied = len(c.out), 0
+		args, ok, err := c.rd.Next()
+		if err != nil {
+			c.fail("ERR " + err.Error())
+			c.quit = true
+			break
+		}
+		if !ok {
+			break
+		}
+		c.srv.commands.Add(1)
+		c.run(args)
+		if c.rerun {
+			return nil
+		}
+		if len(c.out) >= outMax {
+			if !c.fits() {
+				return errClose
+			}
+			if err := c.flush(c.rd.Mark()); err != nil || c.rerun {
+				return err
+			}
+		}
+	}
+	return c.flush(c.rd.Mark())
+}
+
+// flush confirms the leases of what was run and sends the replies. next is the
+// first command that is not answered by them.
+func (c *conn) flush(next int) error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	switch err := c.srv.backend.Commit(&c.sess); {
+	case err == nil:
+	case errors.Is(err, ErrStale) && !c.split:
+		c.out = c.out[:0]
+		c.rd.Rewind(c.mark)
+		c.quit, c.rerun = false, true
+		return nil
+	default:
+		return errClose
+	}
+	c.mark, c.split = next, false
+	err := c.send(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// send writes b. Each step has its own deadline.
+func (c *conn) send(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), sendStep)
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout))
+		if _, err := c.nc.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// settle sends the replies of earlier commands before one that may have to wait,
+// so that it holds none of them back. What the command has written of its own
+// reply stays. It reports false when the command must not go on: the connection
+// is to be closed, or the pipeline is run again from mark.
+func (c *conn) settle() bool {
+	if c.replyAt == 0 {
+		return true
+	}
+	partial := append([]byte(nil), c.out[c.replyAt:]...)
+	c.out = c.out[:c.replyAt]
+	if err := c.flush(c.start); err != nil {
+		c.quit = true
+		c.out = c.out[:0]
+		return false
+	}
+	c.replyAt = 0
+	if c.rerun {
+		return false
+	}
+	c.split = c.applied > 0
+	c.out = append(c.out, partial...)
+	return true
+}

@@ -1,0 +1,252 @@
+package redis
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// memory is a Backend that is a whole cluster of one node: a map under a mutex,
+// with the rules of Redis. Its hooks let tests put it into transition.
+type memory struct {
+	mu      sync.Mutex
+	now     func() int64
+	keys    map[string]entry
+	routes  *shardmap.Map
+	commits int
+	parks   int
+	waits   int
+
+	again    func(key []byte) error // asked before each keyed command
+	commit   func() error           // asked at each Commit
+	park     func()                 // called by Park
+	holders  int                    // what Wait finds
+	adminErr error
+}
+
+type entry struct {
+	value    []byte
+	deadline int64
+}
+
+func newMemory() *memory {
+	layout := shardmap.DefaultLayout
+	m := shardmap.NewMap(layout).WithNodes(1, []shardmap.NodeInfo{{ID: 1, Name: "node1", Host: "127.0.0.1", Port: 7000}})
+	for g := 1; g <= layout.Groups; g++ {
+		m = m.With(shardmap.Route{Group: shardmap.GroupID(g), Epoch: 1, Leader: 1})
+	}
+	return &memory{keys: make(map[string]entry), routes: m, now: func() int64 { return time.Now().UnixMilli() }}
+}
+
+func (m *memory) Open(*Session)   {}
+func (m *memory) Closed(*Session) {}
+
+func (m *memory) admit(key []byte) error {
+	if m.again != nil {
+		return m.again(key)
+	}
+	return nil
+}
+
+// alive finds a key that has not expired.
+func (m *memory) alive(key []byte) (entry, bool) {
+	e, ok := m.keys[string(key)]
+	if ok && e.deadline != 0 && e.deadline <= m.now() {
+		delete(m.keys, string(key))
+		return entry{}, false
+	}
+	return e, ok
+}
+
+func (m *memory) Get(_ *Session, _ shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.admit(key); err != nil {
+		return dst, false, err
+	}
+	e, ok := m.alive(key)
+	return append(dst, e.value...), ok, nil
+}
+
+func (m *memory) Stat(_ *Session, _ shardmap.Slot, key []byte) (Stat, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.admit(key); err != nil {
+		return Stat{}, err
+	}
+	e, ok := m.alive(key)
+	return Stat{Found: ok, Len: len(e.value), Deadline: e.deadline, Now: m.now()}, nil
+}
+
+func (m *memory) deadline(op *Op, old int64) int64 {
+	switch op.TTLMode {
+	case TTLKeep:
+		return old
+	case TTLRelative:
+		return m.now() + op.TTL
+	case TTLAbsolute:
+		return max(1, op.TTL)
+	}
+	return 0
+}
+
+func (m *memory) Do(_ *Session, op *Op, res *Result) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.admit(op.Key); err != nil {
+		return err
+	}
+	e, ok := m.alive(op.Key)
+	*res = Result{Existed: ok, Value: res.Value[:0]}
+	if ok && (op.WithOld || op.Kind == OpGetDel || op.Kind == OpGetEx) {
+		res.Value = append(res.Value, e.value...)
+	}
+	switch op.Kind {
+	case OpSet:
+		if (op.Cond == NX && ok) || (op.Cond == XX && !ok) {
+			return nil
+		}
+		m.put(op.Key, append(e.value[:0], op.Value...), m.deadline(op, e.deadline), ok)
+	case OpDel, OpGetDel:
+		if !ok {
+			return nil
+		}
+		delete(m.keys, string(op.Key))
+	case OpAppend:
+		v := append(slices.Clone(e.value), op.Value...)
+		m.put(op.Key, v, e.deadline, ok)
+		res.Int = int64(len(v))
+	case OpIncrBy:
+		return m.incr(op, e, ok, res)
+	default:
+		return m.retime(op, e, ok, res)
+	}
+	res.Changed = true
+	return nil
+}
+
+func (m *memory) put(key, value []byte, deadline int64, existed bool) {
+	if old := m.keys[string(key)]; existed && old.deadline == deadline && len(old.value) == len(value) {
+		copy(old.value, value) // no assignment: it would copy the key
+		return
+	}
+	m.keys[string(key)] = entry{value, deadline}
+}
+
+func (m *memory) incr(op *Op, e entry, ok bool, res *Result) error {
+	var n int64
+	if ok {
+		var valid bool
+		if n, valid = parseInt(e.value); !valid {
+			return errors.New("value is not an integer or out of range")
+		}
+	}
+	if d := op.Delta; (d > 0 && n > math.MaxInt64-d) || (d < 0 && n < math.MinInt64-d) {
+		return errors.New("increment or decrement would overflow")
+	}
+	res.Int, res.Changed = n+op.Delta, true
+	m.put(op.Key, strconv.AppendInt(nil, res.Int, 10), e.deadline, ok)
+	return nil
+}
+
+func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
+	had := e.deadline != 0
+	d := m.deadline(op, e.deadline)
+	switch {
+	case !ok,
+		op.Kind == OpPersist && !had,
+		op.Cond == NX && had,
+		op.Cond == XX && !had,
+		op.Cond == GT && (!had || d <= e.deadline),
+		op.Cond == LT && had && d >= e.deadline,
+		op.Cond == LTX && (!had || d >= e.deadline):
+		return nil
+	}
+	res.Int, res.Changed = 1, true
+	m.keys[string(op.Key)] = entry{e.value, d}
+	return nil
+}
+
+func (m *memory) FlushAll(*Session) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.keys)
+	return nil
+}
+
+func (m *memory) Size(*Session) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return int64(len(m.keys)), nil
+}
+
+func (m *memory) Commit(*Session) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commits++
+	if m.commit != nil {
+		return m.commit()
+	}
+	return nil
+}
+
+func (m *memory) Park(*Session, time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parks++
+	if m.park != nil {
+		m.park()
+	}
+	return m.parks < 3
+}
+
+func (m *memory) Wait(_ *Session, n int, timeout time.Duration) (int, error) {
+	m.mu.Lock()
+	m.waits++
+	held := m.holders
+	m.mu.Unlock()
+	if held < n {
+		<-time.After(timeout)
+	}
+	return held, nil
+}
+
+func (m *memory) SetLevel(_ *Session, level string) (string, error) {
+	switch level {
+	case "", "async", "default":
+		return "async", nil
+	case "majority", "all":
+		return level, nil
+	}
+	return "", ReplyError("ERR unknown ack level")
+}
+
+func (m *memory) Token(*Session) string { return "1:0:3.7" }
+
+func (m *memory) Check(_ *Session, token string) ([]Verdict, error) {
+	if token != "1:0:3.7" {
+		return nil, ReplyError("ERR the token cannot be read")
+	}
+	return []Verdict{{Shard: 3, Version: 7, Word: "durable"}}, nil
+}
+
+func (m *memory) Admin(_ *Session, words []string) ([]byte, error) {
+	return []byte(`{"words":` + strconv.Itoa(len(words)) + `}`), m.adminErr
+}
+
+func (m *memory) Map() *shardmap.Map { return m.routes }
+
+func (m *memory) Self() shardmap.NodeID { return 1 }
+
+func (m *memory) Info() []InfoSection {
+	return []InfoSection{{"Persistence", [][2]string{{"loading", "0"}}}, {"Cluster", [][2]string{{"cluster_enabled", "1"}}}}
+}
+
+func (m *memory) Settings() [][2]string { return [][2]string{{"save", ""}, {"appendonly", "no"}} }
+
+func (m *memory) TooLargeText() string { return ": the longest is 1 byte" }
