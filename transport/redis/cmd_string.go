@@ -161,19 +161,26 @@ func (c *conn) replyOld() {
 
 func cmdGetEx(c *conn, args [][]byte) {
 	c.op = Op{Kind: OpGetEx, TTLMode: TTLKeep, Slot: shardmap.SlotOf(args[1]), Key: args[1]}
-	switch opts := args[2:]; {
-	case len(opts) == 0:
-	case len(opts) == 1 && is(opts[0], "PERSIST"):
-		c.op.TTLMode = TTLClear
-	case len(opts) == 2 && isTTLWord(opts[0]):
-		if !c.ttl("getex", opts[0], opts[1]) {
+	var word, arg []byte
+	persist := false
+	for opts := args[2:]; len(opts) > 0; opts = opts[1:] {
+		switch o := opts[0]; {
+		case is(o, "PERSIST") && word == nil:
+			persist = true
+		case len(opts) > 1 && !persist && isTTLWord(o) && (word == nil || sameWord(o, word)):
+			word, arg = o, opts[1]
+			opts = opts[1:]
+		default:
+			c.fail(errSyntax)
 			return
 		}
-	default:
-		c.fail(errSyntax)
-		return
 	}
-	c.replyOld()
+	if persist {
+		c.op.TTLMode = TTLClear
+	}
+	if word == nil || c.ttl("getex", word, arg) {
+		c.replyOld()
+	}
 }
 
 func cmdMGet(c *conn, args [][]byte) {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func commands(src io.Reader, bulkMax int) (all [][]string, err error) {
@@ -124,4 +126,95 @@ func FuzzReadReply(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestALongCommandInSmallPiecesIsParsedOnce(t *testing.T) {
+	const n = 200000
+	in := "*" + strconv.Itoa(n) + "\r\n" + strings.Repeat("$1\r\na\r\n", n)
+	r := NewReader(iotest.OneByteReader(strings.NewReader(in)), BulkMax)
+	for begin := time.Now(); ; {
+		args, ok, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			if len(args) != n || string(args[n-1]) != "a" {
+				t.Fatal(len(args))
+			}
+			break
+		}
+		if time.Since(begin) > 30*time.Second { // parsed anew for each byte it would take hours
+			t.Fatal("too slow")
+		}
+		if err := r.Fill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := r.Mark()
+	if r.Rewind(mark); r.Fill() != io.EOF || r.Size() > 4<<10 {
+		t.Fatalf("an idle reader keeps %d bytes", r.Size())
+	}
+}
+
+func TestRewindGivesTheSameCommandsAgain(t *testing.T) {
+	r := NewReader(strings.NewReader("*2\r\n$3\r\nGET\r\n$1\r\na\r\nset \"b\" c\r\n*1\r\n$9\r\nunfin"), BulkMax)
+	if err := r.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	mark := r.Mark()
+	for range 3 {
+		var got []string
+		for {
+			args, ok, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			got = append(got, string(bytes.Join(args, []byte(" "))))
+		}
+		if strings.Join(got, ";") != "GET a;set b c" {
+			t.Fatal(got)
+		}
+		r.Rewind(mark)
+	}
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	for _, proto := range []int{2, 3} {
+		b := AppendArray(nil, 10)
+		b = AppendSimple(b, "s")
+		b = AppendError(b, "ERR a\r\nb")
+		b = AppendInt(b, -7)
+		b = AppendBulk(b, "x\r\n")
+		b = AppendNull(b, proto)
+		b = AppendBool(b, proto, true)
+		b = AppendDouble(b, proto, 0.5)
+		b = AppendBigNumber(b, proto, "123456789012345678901234567890")
+		b = AppendVerbatim(b, proto, "text")
+		b = AppendBulk(AppendBulk(AppendMap(b, proto, 1), "k"), "v")
+		if proto == 3 { // an attribute is read past wherever it stands
+			b = append(AppendInt(AppendBulk(AppendAttribute(nil, 1), "v"), 9), b...)
+		}
+		v, err := ReadReply(bufio.NewReader(bytes.NewReader(b)))
+		if err != nil || len(v.Items) != 10 {
+			t.Fatal(v, err)
+		}
+		var texts []string
+		for _, i := range v.Items {
+			texts = append(texts, string(i.Text))
+		}
+		if got := strings.Join(texts, "|"); got != "s|ERR a  b||x\r\n|||0.5|123456789012345678901234567890|text|" {
+			t.Errorf("RESP%d: %q", proto, got)
+		}
+		if v.Items[2].Int != -7 || !v.Items[4].IsNull() || v.Items[5].Int != 1 || !v.Items[1].IsError() || string(v.Items[9].Items[1].Text) != "v" {
+			t.Errorf("RESP%d: %v", proto, v)
+		}
+	}
+	inside := AppendPush(nil, 1)
+	inside = AppendInt(AppendInt(AppendInt(AppendAttribute(inside, 1), 1), 2), 3)
+	if v, err := ReadReply(bufio.NewReader(bytes.NewReader(inside))); err != nil || len(v.Items) != 1 || v.Items[0].Int != 3 {
+		t.Error("an attribute inside a push:", v, err)
+	}
 }
