@@ -142,7 +142,8 @@ type Backend interface {
 	// of the first try.
 	Park(s *Session, first time.Time) bool
 	// Wait waits for n followers to hold what the session wrote (WAIT). timeout is
-	// never zero: the face asks in slices, to notice clients that left.
+	// never zero: the face asks in slices, to notice clients that left. An answer
+	// below n that comes before half the timeout is final.
 	Wait(s *Session, n int, timeout time.Duration) (int, error)
 	// SetLevel changes the session's ack level ("" asks); it answers the level.
 	SetLevel(s *Session, level string) (string, error)

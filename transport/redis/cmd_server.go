@@ -287,8 +287,10 @@ func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
 		if timeout > 0 {
 			slice = min(slice, max(time.Millisecond, timeout-time.Since(begin)))
 		}
-		if held, err = c.srv.backend.Wait(&c.sess, n, slice); err != nil || held >= n {
-			return held, err
+		asked := time.Now()
+		held, err = c.srv.backend.Wait(&c.sess, n, slice)
+		if err != nil || held >= n || time.Since(asked) < slice/2 {
+			return held, err // an early answer is the last word: there is nothing to wait for
 		}
 		if timeout > 0 && time.Since(begin) >= timeout {
 			return held, nil

@@ -250,6 +250,10 @@ func TestWait(t *testing.T) {
 	p := dial(t, addr)
 	p.send("SET a 1\r\nWAIT 1 0\r\nWAIT 2 30\r\nWAIT x 1\r\nWAIT 1 x\r\nWAIT 1 -1\r\n")
 	p.want("+OK\r\n:1\r\n:1\r\n-ERR value is not an integer or out of range\r\n-ERR timeout is not an integer or out of range\r\n-ERR timeout is negative\r\n")
+	m.final = true
+	p.send("WAIT 2 0\r\n")
+	p.want(":1\r\n")
+	m.final = false
 	// A client that leaves is not waited for.
 	p.send("PING\r\nWAIT 2 0\r\n")
 	p.want("+PONG\r\n")
