@@ -96,8 +96,9 @@ type Core struct {
 }
 
 const (
-	dataTick      = 5 * time.Millisecond
-	reconcileTick = 50 * time.Millisecond
+	dataTick      = 10 * time.Millisecond
+	moveTick      = time.Millisecond // while leases are being handed over
+	reconcileTick = 100 * time.Millisecond
 	routesEvery   = time.Second
 )
 
@@ -243,6 +244,8 @@ func (c *Core) Tick(now multiraft.Instant) {
 	if now.Mono-c.ticked >= dataTick {
 		c.ticked = now.Mono
 		c.data.Tick(now)
+	}
+	if c.moving() {
 		c.tickMoves(now)
 	}
 	if now.Mono-c.looked >= reconcileTick {
@@ -272,7 +275,11 @@ func (c *Core) Flush(now multiraft.Instant) {
 
 // NextDeadline implements multiraft.Stepper.
 func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
-	return min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Mono))
+	next := min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Mono))
+	if c.moving() {
+		next = min(next, now.Wait+moveTick)
+	}
+	return next
 }
 
 // Appended implements multiraft.Stepper.

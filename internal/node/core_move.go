@@ -34,6 +34,9 @@ func (c *Core) moveLease(id shardmap.GroupID, to shardmap.NodeID, now multiraft.
 	return true
 }
 
+// moving reports whether leases are on their way to other nodes.
+func (c *Core) moving() bool { return c.draining || len(c.moves) > 0 }
+
 // tickMoves takes each move one step on.
 func (c *Core) tickMoves(now multiraft.Instant) {
 	if c.draining {

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baxromumarov/aegisKV/chaos/sim"
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+)
+
+// simOptions are the flags of `aegis-chaos sim`.
+type simOptions struct {
+	seeds  string
+	seed   uint64
+	twice  int
+	mutant string
+	jobs   int
+	json   bool
+	cfg    sim.Config
+}
+
+func newSim() *cobra.Command {
+	o := simOptions{cfg: sim.DefaultConfig()}
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Run whole clusters in one goroutine, from seeds",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("seed") {
+				o.seeds = fmt.Sprintf("%d-%d", o.seed, o.seed)
+			}
+			return o.run()
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.seeds, "seeds", "1-100", "range of seeds")
+	f.Uint64Var(&o.seed, "seed", 0, "one seed")
+	f.DurationVar(&o.cfg.Duration, "duration", 60*time.Second, "simulated time with faults, per seed")
+	f.IntVar(&o.cfg.Nodes, "nodes", 0, "nodes; 3 to 5 by the seed when 0")
+	f.IntVar(&o.twice, "twice", 5, "how many seeds to run twice, with equal event hashes")
+	f.StringVar(&o.mutant, "mutant", "", "seeded bug (only in a binary built with -tags mutants)")
+	f.BoolVar(&o.cfg.Trace, "trace", false, "print what happens")
+	f.IntVarP(&o.jobs, "jobs", "j", 2, "processes; one simulates one seed at a time")
+	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
+	return cmd
+}
+
+// summary is what a range of seeds showed.
+type summary struct {
+	Seeds    int            `json:"seeds"`
+	Ops      int            `json:"operations"`
+	Lost     int            `json:"lostAndReported"`
+	Seconds  float64        `json:"clusterSeconds"`
+	CPU      float64        `json:"cpuSeconds"`
+	Acted    map[string]int `json:"acted"`
+	Failures []string       `json:"failures"`
+}
+
+func (o *simOptions) run() error {
+	lo, hi, err := parseRange(o.seeds)
+	if err != nil {
+		return err
+	}
+	if o.mutant != "" {
+		if !mutant.Enabled {
+			return errors.New("--mutant needs a binary built with -tags mutants")
+		}
+		mutant.Set(o.mutant)
+	}
+	if o.jobs > 1 && hi > lo && !o.cfg.Trace {
+		return o.spread(lo, hi)
+	}
+	s := summary{Acted: map[string]int{}}
+	begun, told := cpuSeconds(), time.Now()
+	for seed := lo; seed <= hi; seed++ {
+		r := sim.Run(o.cfg, seed)
+		s.add(r)
+		if len(r.Broken) > 0 {
+			o.explain(r, &s)
+			break
+		}
+		if seed < lo+uint64(o.twice) {
+			if again := sim.Run(o.cfg, seed); again.Hash != r.Hash {
+				s.Failures = append(s.Failures, fmt.Sprintf("seed %d: two runs differ: %x and %x", seed, r.Hash, again.Hash))
+			}
+		}
+		if !o.json && time.Since(told) > 5*time.Second {
+			told = time.Now()
+			fmt.Printf("seed %d of %d, %d operations, %.0f cluster-seconds per CPU-second\n", seed, hi, s.Ops, s.Seconds/(cpuSeconds()-begun))
+		}
+	}
+	s.CPU = cpuSeconds() - begun
+	return o.report(s)
+}
+
+func (s *summary) add(r sim.Result) {
+	s.Seeds++
+	s.Ops += r.Ops
+	s.Lost += r.Lost
+	s.Seconds += r.Seconds
+	for k, v := range r.Acted {
+		s.Acted[k] += v
+	}
+}
+
+func (o *simOptions) explain(r sim.Result, s *summary) {
+	for _, l := range r.Log {
+		fmt.Fprintln(os.Stderr, l)
+	}
+	s.Failures = append(s.Failures, r.Broken...)
+	line := fmt.Sprintf("reproduce: aegis-chaos sim --seed %d --duration %v --nodes %d", r.Seed, o.cfg.Duration, o.cfg.Nodes)
+	if o.mutant != "" {
+		line += " --mutant " + o.mutant
+	}
+	s.Failures = append(s.Failures, line)
+}
+
+// expected are the faults and rare places that a range of some size must have seen.
+var expected = []string{"crash", "isolate", "one-way cut", "pause", "packet loss", "no UDP", "slow link", "wall jump", "slow disk", "opened", "unknown outcome", "reply withheld", "rolled back"}
+
+func (o *simOptions) report(s summary) error {
+	if s.Seeds >= 50 && len(s.Failures) == 0 && !o.json {
+		for _, k := range expected {
+			if s.Acted[k] == 0 {
+				s.Failures = append(s.Failures, "never acted: "+k)
+			}
+		}
+	}
+	if o.json {
+		b, err := json.MarshalIndent(s, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Println(string(b))
+	} else {
+		var names []string
+		for k := range s.Acted {
+			names = append(names, k)
+		}
+		slices.Sort(names)
+		for _, k := range names {
+			fmt.Printf("%-18s %d\n", k, s.Acted[k])
+		}
+		fmt.Printf("%d seeds, %d operations, %d acknowledged writes lost and reported, %.0f cluster-seconds in %.1f CPU-seconds: %.0f per CPU-second\n",
+			s.Seeds, s.Ops, s.Lost, s.Seconds, s.CPU, s.Seconds/s.CPU)
+	}
+	if len(s.Failures) > 0 {
+		return errors.New(strings.Join(s.Failures, "\n"))
+	}
+	return nil
+}
+
+func parseRange(s string) (lo, hi uint64, err error) {
+	a, b, ok := strings.Cut(s, "-")
+	if !ok {
+		b = a
+	}
+	lo, err1 := strconv.ParseUint(a, 10, 64)
+	hi, err2 := strconv.ParseUint(b, 10, 64)
+	if err1 != nil || err2 != nil || hi < lo {
+		return 0, 0, fmt.Errorf("seeds %q: write A-B or one number", s)
+	}
+	return lo, hi, nil
+}
+
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
+// spread gives each of several processes a part of the seeds: a run replaces the
+// process-wide random source, so one process simulates one seed at a time.
+func (o *simOptions) spread(lo, hi uint64) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	total := summary{Acted: map[string]int{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	jobs := min(uint64(o.jobs), hi-lo+1)
+	size := (hi - lo + jobs) / jobs
+	for from := lo; from <= hi; from += size {
+		to := min(from+size-1, hi)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			part, err := o.child(exe, from, to)
+			mu.Lock()
+			defer mu.Unlock()
+			total.merge(part)
+			if err != nil && len(part.Failures) == 0 {
+				total.Failures = append(total.Failures, fmt.Sprintf("seeds %d-%d: %v", from, to, err))
+			}
+		}()
+	}
+	wg.Wait()
+	return o.report(total)
+}
+
+func (o *simOptions) child(exe string, from, to uint64) (part summary, err error) {
+	args := []string{
+		"sim", "--jobs", "1", "--json", "--seeds", fmt.Sprintf("%d-%d", from, to),
+		"--duration", o.cfg.Duration.String(), "--nodes", strconv.Itoa(o.cfg.Nodes), "--twice", strconv.Itoa((o.twice + o.jobs - 1) / o.jobs),
+	}
+	if o.mutant != "" {
+		args = append(args, "--mutant", o.mutant)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if e := json.Unmarshal(out, &part); e != nil && err == nil {
+		err = e
+	}
+	return part, err
+}
+
+func (s *summary) merge(p summary) {
+	s.Seeds += p.Seeds
+	s.Ops += p.Ops
+	s.Lost += p.Lost
+	s.Seconds += p.Seconds
+	s.CPU += p.CPU
+	s.Failures = append(s.Failures, p.Failures...)
+	for k, v := range p.Acted {
+		s.Acted[k] += v
+	}
+}
