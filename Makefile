@@ -2,7 +2,7 @@
 # make demo        three nodes on this machine, gone at Ctrl-C
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
-# make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=300s
+# make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       benchmarks
 # make lint fmt    formatting, vet, staticcheck
 #
@@ -11,7 +11,7 @@ export GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 export STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 SIM_SEEDS    ?= 1-1000
-SIM_DURATION ?= 60s
+SIM_DURATION ?= 300s
 BENCH_TIME   ?= 1s
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
