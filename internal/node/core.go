@@ -326,6 +326,12 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now m
 	c.raft.Datagram(from, packet, overTCP, now)
 }
 
+// PeerDown takes note of a control connection that broke.
+func (c *Core) PeerDown(peer shardmap.NodeID, now multiraft.Instant) {
+	c.now = now
+	c.raft.PeerDown(peer)
+}
+
 // openMeta opens group 0's lease: it has no data to take over.
 func (c *Core) openMeta(now multiraft.Instant) {
 	if b := c.metaGate; !b.IsZero() {

@@ -145,12 +145,9 @@ func (c *Core) drainMore(now multiraft.Instant) {
 	}
 }
 
-// Leave closes what could not be handed over, so that the others need not wait.
+// Leave closes what could not be handed over and says that this incarnation is
+// over, so that the others need not wait.
 func (c *Core) Leave(now multiraft.Instant) {
 	c.now = now
 	c.raft.Stop(now)
-	for _, p := range c.raft.Peers() {
-		c.out.Datagram(p, multiraft.NodeReleasePacket(c.self), false)
-		c.out.Datagram(p, multiraft.NodeReleasePacket(c.self), true)
-	}
 }

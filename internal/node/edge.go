@@ -96,6 +96,7 @@ func (h peerHandler) Down(peer shardmap.NodeID, class transport.Class, conn uint
 		core.Data().LaneDown(peer, conn, multiraft.Now())
 	case transport.Control:
 		h.n.log.Warn("peer lost", zap.Uint32("node", uint32(peer)))
+		h.n.host.Post(func(now multiraft.Instant) { core.PeerDown(peer, now) })
 	}
 }
 
@@ -178,6 +179,10 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		f = append(f, zap.String("detail", ev.Detail))
 	}
 	switch ev.Kind {
+	case shardgroup.EventClosed:
+		e.n.tellFace(e.n.routes.Load().Layout().FirstShard(ev.Group), e.n.routes.Load().Layout().ShardsPerGroup())
+	case shardgroup.EventOverwritten:
+		e.n.tellFace(ev.Shard, 1)
 	case shardgroup.EventOpened:
 		for _, r := range ev.Report {
 			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint64("atLeast", r.AtLeast),
@@ -191,6 +196,20 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	default:
 		e.n.log.Debug("data", f...)
 	}
+}
+
+// tellFace says to the client port that reads of these shards are broken: their
+// lease ended, or the copy was overwritten. Events come with the data plane's
+// locks held; the face takes none of them and does not wait.
+func (n *Node) tellFace(first shardmap.ShardID, shards int) {
+	face := n.face.Load()
+	if face == nil {
+		return
+	}
+	l := n.routes.Load().Layout()
+	lo, _ := l.SlotRange(first)
+	_, hi := l.SlotRange(first + shardmap.ShardID(shards-1))
+	face.LeaseEnded(lo, hi)
 }
 
 // rollbackKeysMax bounds how many lost writes one log line names.

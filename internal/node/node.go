@@ -45,6 +45,7 @@ type Node struct {
 	host    *multiraft.Host
 	mux     *transport.Mux
 	redis   *redis.Server
+	face    atomic.Pointer[redis.Server] // the same, for events that may come before it stands
 
 	routes   atomic.Pointer[shardmap.Map]
 	valueMax atomic.Int64
@@ -300,7 +301,9 @@ func (n *Node) build() error {
 	}
 	rc := redis.DefaultConfig()
 	rc.Version = Version
+	rc.BuffersMax = max(8<<20, reserveBytes(n.cfg.MaxMemoryBytes)*3/4)
 	n.redis = redis.NewServer(rc, backend{n})
+	n.face.Store(n.redis)
 	return nil
 }
 
