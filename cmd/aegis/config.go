@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -10,47 +10,40 @@ import (
 	"github.com/baxromumarov/aegisKV/internal/node"
 )
 
-// newConfig shows what a node would use, without starting one.
+// newConfig is the family of commands about settings.
 func newConfig() *cobra.Command {
+	family := &cobra.Command{
+		Use: "config", Short: "Show and check settings", Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
 	var opts options
-	var format string
-	print := &cobra.Command{
-		Use: "print", Short: "Print every setting, its value and where it comes from", Args: cobra.NoArgs,
+	show := &cobra.Command{
+		Use:   "print [flags of a node]",
+		Short: "Print every setting as a node started with the same flags would see it, and where it comes from",
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := opts.load(cmd)
+			cfg, err := opts.load(cmd)
 			if err != nil {
 				return err
 			}
-			return printConfig(cmd, c, format)
+			return printConfig(cmd.OutOrStdout(), cfg)
 		},
 	}
-	opts.declare(print)
-	print.Flags().StringVarP(&format, "output", "o", "table", "table or json")
-	config := &cobra.Command{Use: "config", Short: "Look at the configuration"}
-	config.AddCommand(print)
-	return config
+	opts.declare(show)
+	family.AddCommand(show)
+	return family
 }
 
-func printConfig(cmd *cobra.Command, c *node.Loaded, format string) error {
-	switch format {
-	case "json":
-		values := map[string]string{}
-		for _, s := range node.Settings() {
-			values[s.Key] = c.Text(s.Key)
-		}
-		b, err := json.MarshalIndent(values, "", "  ")
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), string(b))
-		return nil
-	case "table":
-		t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 3, ' ', 0)
-		fmt.Fprintln(t, "KEY\tVALUE\tFROM\tCHANGES")
-		for _, s := range node.Settings() {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Key, c.Text(s.Key), c.Origin(s.Key), s.Change)
-		}
-		return t.Flush()
+func printConfig(w io.Writer, cfg *node.Loaded) error {
+	t := tabwriter.NewWriter(w, 0, 4, 3, ' ', 0)
+	fmt.Fprintln(t, "KEY\tVALUE\tFROM\tCHANGES")
+	for _, s := range node.Settings() {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Key, cfg.Text(s.Key), cfg.Origin(s.Key), s.Change)
 	}
-	return fmt.Errorf("unknown output format %q: use table or json", format)
+	return t.Flush()
 }
