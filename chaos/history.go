@@ -54,9 +54,9 @@ type held struct {
 
 // keyHistory is what reads of a key must respect.
 type keyHistory struct {
-	newest   Op   // acknowledged or read, with the highest version that is not lost
-	majority Op   // the newest majority write
-	doubt    bool // a delete that was not answered yet came after newest
+	newest   Op               // acknowledged or read, with the highest version that is not lost
+	majority Op               // the newest majority write
+	deleted  shardmap.Version // the newest delete that was applied, answered or not
 }
 
 // NewHistory is an empty history.
@@ -92,12 +92,15 @@ func (h *History) lost(s shardmap.ShardID, v shardmap.Version) (lost, admitted b
 	return lost, admitted
 }
 
-// Maybe takes note of a write that was applied and not answered (yet): it may
-// show or not.
-func (h *History) Maybe(key string, del bool) {
-	if k := h.keys[key]; k != nil && del {
-		k.doubt = true
+// Maybe takes note of a delete that was applied under a version and not answered
+// (yet): later reads may find the key absent.
+func (h *History) Maybe(key string, v shardmap.Version) {
+	k := h.keys[key]
+	if k == nil {
+		k = &keyHistory{}
+		h.keys[key] = k
 	}
+	k.deleted = max(k.deleted, v)
 }
 
 // Done judges one finished operation.
@@ -125,7 +128,7 @@ func (h *History) Done(o Op) {
 		h.judgeRead(shard, k, o)
 	}
 	if o.Version > k.newest.Version && (o.Write || o.Value != "") {
-		k.newest, k.doubt = o, false
+		k.newest = o
 	}
 	if o.Majority && o.Version > k.majority.Version {
 		k.majority = o
@@ -154,7 +157,7 @@ func (h *History) judgeRead(shard shardmap.ShardID, k *keyHistory, o Op) {
 		return
 	}
 	absent := o.Value == "" && o.Version == 0
-	if o.Version < n.Version && !(absent && (n.Delete || k.doubt)) {
+	if o.Version < n.Version && !(absent && (n.Delete || k.deleted > n.Version)) {
 		if absent {
 			h.broken("P2", "%q: absent at %v, but version %v (%q) was acknowledged at %v and nothing says that it is lost", o.Key, o.End, n.Version, n.Value, n.End)
 			return

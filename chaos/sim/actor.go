@@ -148,8 +148,9 @@ func (t *attempt) change(p *process, r *shardgroup.Replica, shard shardmap.Shard
 		t.end()
 		return
 	}
-	// From here on a read may see it, answered or not.
-	t.a.w.history.Maybe(t.key, t.cmd.Kind == statemachine.Del)
+	if t.cmd.Kind == statemachine.Del { // from here on a read may see it, answered or not
+		t.a.w.history.Maybe(t.key, adm.Version)
+	}
 	op := chaos.Op{
 		Client: t.a.id, Key: t.key, Node: p.id, Start: t.start, Write: true, Value: t.value,
 		Version: adm.Version, Delete: t.cmd.Kind == statemachine.Del, Majority: t.level == shardgroup.Majority,

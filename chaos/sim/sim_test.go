@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,6 +42,28 @@ func TestSeeds(t *testing.T) {
 				t.Log(l)
 			}
 			t.Fatalf("seed %d: %v", seed, r.Broken)
+		}
+	}
+}
+
+// TestPastFailures runs the seeds that once failed: seed, duration, nodes (0: by the seed).
+func TestPastFailures(t *testing.T) {
+	b, err := os.ReadFile("testdata/seeds/past")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		var seed uint64
+		var duration string
+		cfg := DefaultConfig()
+		if _, err := fmt.Sscan(line, &seed, &duration, &cfg.Nodes); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if cfg.Duration, err = time.ParseDuration(duration); err != nil {
+			t.Fatal(err)
+		}
+		if r := Run(cfg, seed); len(r.Broken) > 0 {
+			t.Errorf("%s: %v", line, r.Broken)
 		}
 	}
 }
