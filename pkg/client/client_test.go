@@ -255,6 +255,20 @@ func TestAskIsFollowedForOneCommand(t *testing.T) {
 	}
 }
 
+// leastAllocs is the smallest of several counts: the runtime counts the whole
+// process, so what other goroutines allocate meanwhile is in some of them.
+func leastAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(200, f)
+	for range 20 {
+		if least <= 1 {
+			break
+		}
+		least = min(least, testing.AllocsPerRun(200, f))
+	}
+	return least
+}
+
+
 // One call costs one allocation: the value, or the text of the OK.
 func TestAllocations(t *testing.T) {
 	w := newWorld(t, 1)
@@ -282,15 +296,15 @@ func TestAllocations(t *testing.T) {
 	if err := c.Set(ctx, "k", value); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(ctx, "k") }); n > 1 && !raceBuild {
+	if n := leastAllocs(func() { _, _ = c.Get(ctx, "k") }); n > 1 && !raceBuild {
 		t.Errorf("Get allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(500, func() { _ = c.Set(ctx, "k", value) }); n > 1 && !raceBuild {
+	if n := leastAllocs(func() { _ = c.Set(ctx, "k", value) }); n > 1 && !raceBuild {
 		t.Errorf("Set allocates %v times", n)
 	}
 	deadline, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if n := testing.AllocsPerRun(500, func() { _, _ = c.Get(deadline, "k") }); n > 1 && !raceBuild {
+	if n := leastAllocs(func() { _, _ = c.Get(deadline, "k") }); n > 1 && !raceBuild {
 		t.Errorf("Get with a deadline allocates %v times", n)
 	}
 }
