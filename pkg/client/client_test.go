@@ -268,7 +268,6 @@ func leastAllocs(f func()) float64 {
 	return least
 }
 
-
 // One call costs one allocation: the value, or the text of the OK.
 func TestAllocations(t *testing.T) {
 	w := newWorld(t, 1)

@@ -111,12 +111,14 @@ func readBulk(r *bufio.Reader, kind byte, n int64) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	var end [2]byte
-	if _, err := io.ReadFull(r, end[:]); err != nil {
-		return Reply{}, err
-	}
-	if string(end[:]) != "\r\n" {
-		return Reply{}, fmt.Errorf("%w: a bulk longer than it says", ErrReply)
+	for _, want := range "\r\n" { // byte by byte: an array would escape to the heap
+		c, err := r.ReadByte()
+		if err != nil {
+			return Reply{}, err
+		}
+		if rune(c) != want {
+			return Reply{}, fmt.Errorf("%w: a bulk longer than it says", ErrReply)
+		}
 	}
 	if kind == '=' && len(text) >= 4 {
 		text = text[4:]
