@@ -22,6 +22,11 @@ const (
 	ackMax   = 5 * time.Second // a majority ack that takes longer leaves the outcome unknown
 )
 
+// patientClient is the library name of our Go client. Its many callers share one
+// connection, so a command parked here would hold back those of other groups; it
+// waits by itself, up to each caller's deadline.
+const patientClient = "aegiskv-go"
+
 // session is what the node keeps of one client connection.
 type session struct {
 	level   shardgroup.Level
@@ -271,6 +276,9 @@ func (b backend) Park(rs *redis.Session, first time.Time) bool {
 	limit, answer := parkMax, redis.ErrDown
 	if s.wait.delayed {
 		limit, answer = delayMax, redis.ErrNoReplicas
+	}
+	if rs.LibName == patientClient {
+		limit = 0
 	}
 	left := limit - time.Since(first)
 	if left <= 0 {
