@@ -1,115 +1,111 @@
 package lru
 
-// expiryRecord says that a slot had this deadline; it is stale when the slot
-// has another one by now.
+// expiryRecord says that the entry of a slot is not dead before deadline. An
+// entry has one record at most, and its slot knows the record's place.
 type expiryRecord struct {
 	deadline int64
 	slot     int32
 }
 
-// expiryHeap orders deadlines. Changed and removed deadlines leave stale
-// records behind, which are skipped, and swept when they are the majority.
-type expiryHeap struct {
-	records []expiryRecord
-	stale   int
-}
+// expiryOverhead is what a record costs: 16 bytes, and what the growing slice
+// holds ready.
+const expiryOverhead = 20
 
-// Expired calls yield for entries whose deadline is at or before now, earliest
-// first, at most max of them, and removes each one it has shown. It reports
-// whether more may be due.
+// Expired looks at up to max records that are due by now, earliest first: the
+// entry is shown to yield and removed, or filed anew when its deadline was moved
+// to a later time since. It reports whether more are due.
 func (s *Store) Expired(now int64, max int, yield func(Entry)) bool {
-	h := &s.expiry
-	for len(h.records) > 0 && h.records[0].deadline <= now {
-		r := h.records[0]
-		e := &s.slots[r.slot]
-		if e.queue == noQueue || e.deadline != r.deadline {
-			h.pop()
-			h.stale--
-			continue
-		}
-		if max == 0 {
+	for ; len(s.expiry) > 0 && s.expiry[0].deadline <= now; max-- {
+		if max <= 0 {
 			return true
 		}
-		max--
-		h.pop()
-		yield(s.entry(r.slot))
-		s.remove(r.slot)
-		h.stale-- // its record is gone already
+		i := s.expiry[0].slot
+		if d := s.slots[i].deadline; d > now {
+			s.expiry[0].deadline = d
+			s.sink(0)
+			continue
+		}
+		yield(s.entry(i))
+		s.remove(i)
 	}
 	return false
 }
 
-// NextDeadline is the earliest deadline, possibly a stale one; 0 when there is none.
-func (s *Store) NextDeadline() int64 {
-	if len(s.expiry.records) == 0 {
-		return 0
-	}
-	return s.expiry.records[0].deadline
-}
-
+// setDeadline files the entry of a slot under its deadline, 0 = none. A later
+// deadline leaves the record where it is until it is due: keys whose TTL is
+// renewed again and again are the common case, and cost nothing so.
 func (s *Store) setDeadline(i int32, deadline int64) {
 	e := &s.slots[i]
-	if e.deadline == deadline {
-		return
-	}
-	if e.deadline != 0 {
-		s.expiry.stale++
-	}
 	e.deadline = deadline
-	if deadline == 0 {
-		return
+	switch {
+	case deadline == 0:
+		s.unfile(i)
+	case e.filed == none:
+		s.held += expiryOverhead
+		s.expiry = append(s.expiry, expiryRecord{deadline, i})
+		e.filed = int32(len(s.expiry) - 1)
+		s.rise(e.filed)
+	case deadline < s.expiry[e.filed].deadline:
+		s.expiry[e.filed].deadline = deadline
+		s.rise(e.filed)
 	}
-	if h := &s.expiry; h.stale > 64 && h.stale > len(h.records)/2 {
-		s.rebuildExpiry()
-		return
-	}
-	s.expiry.push(expiryRecord{deadline, i})
 }
 
-// rebuildExpiry drops the stale records.
-func (s *Store) rebuildExpiry() {
-	h := &s.expiry
-	h.records, h.stale = h.records[:0], 0
-	for i := range s.slots {
-		if e := &s.slots[i]; e.queue != noQueue && e.deadline != 0 {
-			h.push(expiryRecord{e.deadline, int32(i)})
-		}
+// unfile takes the record of a slot out, if it has one.
+func (s *Store) unfile(i int32) {
+	at := s.slots[i].filed
+	if at == none {
+		return
 	}
+	s.held -= expiryOverhead
+	s.slots[i].filed = none
+	last := int32(len(s.expiry) - 1)
+	moved := s.expiry[last]
+	s.expiry = s.expiry[:last]
+	if at == last {
+		return
+	}
+	s.expiry[at] = moved
+	s.slots[moved.slot].filed = at
+	s.rise(at)
+	s.sink(s.slots[moved.slot].filed)
 }
 
 func (r expiryRecord) before(o expiryRecord) bool {
 	return r.deadline < o.deadline || (r.deadline == o.deadline && r.slot < o.slot)
 }
 
-func (h *expiryHeap) push(r expiryRecord) {
-	h.records = append(h.records, r)
-	i := len(h.records) - 1
-	for i > 0 {
-		p := (i - 1) / 2
-		if !h.records[i].before(h.records[p]) {
-			break
-		}
-		h.records[i], h.records[p] = h.records[p], h.records[i]
-		i = p
+// rise moves a record of the heap toward the root.
+func (s *Store) rise(at int32) {
+	h, r := s.expiry, s.expiry[at]
+	for at > 0 && r.before(h[(at-1)/2]) {
+		s.place(at, h[(at-1)/2])
+		at = (at - 1) / 2
 	}
+	s.place(at, r)
 }
 
-func (h *expiryHeap) pop() {
-	n := len(h.records) - 1
-	h.records[0] = h.records[n]
-	h.records = h.records[:n]
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= n {
-			return
+// sink moves a record of the heap toward the leaves.
+func (s *Store) sink(at int32) {
+	h, r := s.expiry, s.expiry[at]
+	for {
+		c := 2*at + 1
+		if int(c) >= len(h) {
+			break
 		}
-		if c+1 < n && h.records[c+1].before(h.records[c]) {
+		if int(c)+1 < len(h) && h[c+1].before(h[c]) {
 			c++
 		}
-		if !h.records[c].before(h.records[i]) {
-			return
+		if !h[c].before(r) {
+			break
 		}
-		h.records[i], h.records[c] = h.records[c], h.records[i]
-		i = c
+		s.place(at, h[c])
+		at = c
 	}
+	s.place(at, r)
+}
+
+func (s *Store) place(at int32, r expiryRecord) {
+	s.expiry[at] = r
+	s.slots[r.slot].filed = at
 }

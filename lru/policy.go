@@ -109,24 +109,36 @@ func (s *Store) candidate() int32 {
 }
 
 // Evict removes a named victim and remembers its hash, so that it is protected
-// at once when it comes back.
-func (s *Store) Evict(hash, version uint64) bool {
-	if !s.DeleteVersion(hash, version) {
-		return false
+// at once when it comes back. It answers what it was, if it was there.
+func (s *Store) Evict(hash, version uint64) (before Mark, was bool) {
+	if before, was = s.DeleteVersion(hash, version); was {
+		s.addGhost(hash)
 	}
-	s.addGhost(hash)
-	return true
+	return before, was
 }
 
 // The ghost table is direct-mapped and lossy: an unlucky newcomer overwrites an
 // older ghost. It costs 4 bytes per place instead of a queue and an index.
 func (s *Store) addGhost(hash uint64) {
 	if len(s.ghost) < s.count || s.ghost == nil {
-		n := max(ghostMin, 2*len(s.ghost))
-		s.held += int64(4 * (n - len(s.ghost)))
-		s.ghost = make([]uint32, n)
+		s.growGhosts()
 	}
 	s.ghost[hash%uint64(len(s.ghost))] = ghostMark(hash)
+}
+
+// growGhosts doubles the table. A mark does not tell which of its two new places
+// is its own, so it goes to both; what is in the other one is overwritten in time.
+func (s *Store) growGhosts() {
+	old := s.ghost
+	s.ghost = make([]uint32, max(ghostMin, 2*len(old)))
+	s.held += int64(4 * (len(s.ghost) - len(old)))
+	copy(s.ghost[copy(s.ghost, old):], old)
+}
+
+// forgetGhosts gives the table back; the next eviction begins a small one.
+func (s *Store) forgetGhosts() {
+	s.held -= int64(4 * len(s.ghost))
+	s.ghost = nil
 }
 
 func (s *Store) takeGhost(hash uint64) bool {

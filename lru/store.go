@@ -21,13 +21,23 @@ type slot struct {
 	chain    int32 // next slot of the bucket, or of the free list
 	prev     int32 // toward the head of the queue
 	next     int32 // toward the tail of the queue
+	filed    int32 // place in the expiry heap; none = not in it
 	queue    queueID
 	hits     uint8 // 0..3
 }
 
-// slotOverhead is what an entry costs beside its bytes: the slot and its share
-// of the bucket array.
+// slotOverhead is what an entry costs beside its bytes: 72 for the slot, 6 for
+// its share of the buckets, 10 for the slots that the growing slice holds ready.
 const slotOverhead = 88
+
+// compactMin is how many slots a store may hold without asking whether they are used.
+const compactMin = 1024
+
+// Mark is what a change found in the place of the key.
+type Mark struct {
+	Version  uint64
+	Deadline int64
+}
 
 const none = int32(-1)
 
@@ -42,7 +52,7 @@ type Store struct {
 	shift   uint    // 64 - log2(len(buckets))
 	queues  [2]queue
 	ghost   []uint32 // lossy table of evicted hashes
-	expiry  expiryHeap
+	expiry  []expiryRecord
 	live    int64 // key and value bytes
 }
 
@@ -56,7 +66,7 @@ func New(budget int64) *Store {
 // Clear forgets everything, ghosts included, and gives the memory back.
 func (s *Store) Clear() {
 	s.held, s.count, s.live, s.free = 0, 0, 0, none
-	s.slots, s.ghost, s.expiry = nil, nil, expiryHeap{}
+	s.slots, s.ghost, s.expiry = nil, nil, nil
 	s.buckets, s.shift = []int32{none}, 64
 	s.queues = [2]queue{{none, none, 0}, {none, none, 0}}
 }
@@ -101,58 +111,55 @@ func (s *Store) Get(hash uint64, key []byte) (Entry, bool) {
 
 // Set stores a copy of the entry, replacing the key's present one. It is the
 // owner's business that the version is newer. Nothing is allocated when the key
-// exists and the new bytes fit where the old ones were.
-func (s *Store) Set(e Entry) {
+// exists and the new bytes fit where the old ones were. It answers what the key
+// was before, if it was there.
+func (s *Store) Set(e Entry) (before Mark, was bool) {
 	i := s.find(e.Hash, e.Key)
-	if i == none {
-		i = s.insert(e)
-	} else {
+	if was = i != none; was {
+		before = s.mark(i)
 		s.overwrite(i, e)
+	} else {
+		i = s.insert(e)
 	}
 	s.slots[i].version = e.Version
 	s.setDeadline(i, e.Deadline)
+	return before, was
 }
 
-// SetMeta changes version and deadline of a present key and reports whether it is present.
-func (s *Store) SetMeta(hash uint64, key []byte, version uint64, deadline int64) bool {
+// SetMeta changes version and deadline of a present key. It answers what they
+// were before, if it was there.
+func (s *Store) SetMeta(hash uint64, key []byte, version uint64, deadline int64) (before Mark, was bool) {
 	i := s.find(hash, key)
 	if i == none {
-		return false
+		return Mark{}, false
 	}
+	before = s.mark(i)
 	s.slots[i].version = version
 	s.setDeadline(i, deadline)
-	return true
+	return before, true
 }
 
-// Delete removes a key and reports whether it was there.
-func (s *Store) Delete(hash uint64, key []byte) bool {
-	i := s.find(hash, key)
+// Delete removes a key. It answers what it was, if it was there.
+func (s *Store) Delete(hash uint64, key []byte) (before Mark, was bool) {
+	return s.take(s.find(hash, key))
+}
+
+// DeleteVersion removes the entry with this hash and version: how the leaseholder
+// names what it evicts. It answers what it was, if it was there.
+func (s *Store) DeleteVersion(hash, version uint64) (before Mark, was bool) {
+	return s.take(s.findVersion(hash, version))
+}
+
+func (s *Store) take(i int32) (before Mark, was bool) {
 	if i == none {
-		return false
+		return Mark{}, false
 	}
+	before = s.mark(i)
 	s.remove(i)
-	return true
+	return before, true
 }
 
-// PeekVersion finds the entry with this hash and version: how the leaseholder
-// names what it evicts.
-func (s *Store) PeekVersion(hash, version uint64) (Entry, bool) {
-	if i := s.findVersion(hash, version); i != none {
-		return s.entry(i), true
-	}
-	return Entry{}, false
-}
-
-// DeleteVersion removes the entry with this hash and version and reports whether
-// it was there.
-func (s *Store) DeleteVersion(hash, version uint64) bool {
-	i := s.findVersion(hash, version)
-	if i == none {
-		return false
-	}
-	s.remove(i)
-	return true
-}
+func (s *Store) mark(i int32) Mark { return Mark{s.slots[i].version, s.slots[i].deadline} }
 
 func (s *Store) findVersion(hash, version uint64) int32 {
 	for i := s.buckets[s.bucket(hash)]; i != none; i = s.slots[i].chain {
@@ -205,10 +212,10 @@ func (s *Store) insert(e Entry) int32 {
 		s.slots = append(s.slots, slot{})
 	}
 	n := len(e.Key) + len(e.Value)
-	data := make([]byte, n)
+	data := allocate(n)
 	copy(data[copy(data, e.Key):], e.Value)
 	b := s.bucket(e.Hash)
-	s.slots[i] = slot{hash: e.Hash, data: data, keyLen: uint32(len(e.Key)), chain: s.buckets[b]}
+	s.slots[i] = slot{hash: e.Hash, data: data, keyLen: uint32(len(e.Key)), chain: s.buckets[b], filed: none}
 	s.buckets[b] = i
 	s.count++
 	s.live += int64(n)
@@ -217,17 +224,24 @@ func (s *Store) insert(e Entry) int32 {
 	return i
 }
 
-// overwrite puts new bytes in the place of the old ones when they fit and do not
-// waste half of it.
+// allocate makes n bytes and lets them have the capacity that the allocator
+// rounds n up to, so that it is counted, and used by what fits into it later.
+func allocate(n int) []byte { return append([]byte(nil), make([]byte, n)...) }
+
+// wasteMax is what an overwritten entry may leave unused beyond its own size.
+const wasteMax = 64
+
+// overwrite puts new bytes in the place of the old ones when they fit and waste
+// at most about half of it.
 func (s *Store) overwrite(i int32, e Entry) {
 	old := &s.slots[i]
 	n := len(e.Key) + len(e.Value)
 	s.live += int64(n - len(old.data))
 	before := int64(cap(old.data))
-	if n <= cap(old.data) && n >= cap(old.data)/2 {
+	if n <= cap(old.data) && cap(old.data) <= 2*n+wasteMax {
 		old.data = old.data[:n]
 	} else {
-		data := make([]byte, n)
+		data := allocate(n)
 		copy(data, e.Key)
 		old.data = data
 	}
@@ -239,6 +253,7 @@ func (s *Store) overwrite(i int32, e Entry) {
 
 func (s *Store) remove(i int32) {
 	e := &s.slots[i]
+	s.unfile(i)
 	s.unlink(i)
 	for p := &s.buckets[s.bucket(e.hash)]; ; p = &s.slots[*p].chain {
 		if *p == i {
@@ -249,23 +264,25 @@ func (s *Store) remove(i int32) {
 	s.count--
 	s.live -= int64(len(e.data))
 	s.held -= int64(cap(e.data)) + slotOverhead
-	if e.deadline != 0 {
-		s.expiry.stale++
-	}
 	*e = slot{chain: s.free, queue: noQueue}
 	s.free = i
+	if len(s.slots) > compactMin && s.count < len(s.slots)/2 {
+		s.compact()
+	}
 }
 
 // grow doubles the bucket array. Shards hold tens of thousands of entries, so
 // this stop is under a millisecond; incremental growth was refused as not worth
 // its second index.
-func (s *Store) grow() {
-	n := max(8, 2*len(s.buckets))
+func (s *Store) grow() { s.rehash(max(8, 2*len(s.buckets))) }
+
+// rehash builds the bucket array anew, for at least n entries.
+func (s *Store) rehash(n int) {
 	s.shift = 64
 	for 1<<(64-s.shift) < n {
 		s.shift--
 	}
-	s.buckets = make([]int32, n)
+	s.buckets = make([]int32, 1<<(64-s.shift))
 	for b := range s.buckets {
 		s.buckets[b] = none
 	}
@@ -276,4 +293,40 @@ func (s *Store) grow() {
 			s.buckets[b] = int32(i)
 		}
 	}
+}
+
+// compact moves the entries together when most slots are free: a shard whose
+// many small entries gave way to a few large ones would otherwise keep memory
+// that nobody counts. It costs a step per slot, once per as many removals.
+func (s *Store) compact() {
+	places := make([]int32, len(s.slots)) // where each slot goes
+	slots := make([]slot, 0, s.count+s.count/4)
+	for i := range s.slots {
+		if s.slots[i].queue != noQueue {
+			places[i] = int32(len(slots))
+			slots = append(slots, s.slots[i])
+		}
+	}
+	move := func(i *int32) {
+		if *i != none {
+			*i = places[*i]
+		}
+	}
+	for i := range slots {
+		move(&slots[i].prev)
+		move(&slots[i].next)
+	}
+	for q := range s.queues {
+		move(&s.queues[q].head)
+		move(&s.queues[q].tail)
+	}
+	for i := range s.expiry {
+		move(&s.expiry[i].slot)
+	}
+	s.slots, s.free = slots, none
+	s.expiry = append(make([]expiryRecord, 0, len(s.expiry)+len(s.expiry)/4), s.expiry...)
+	if len(s.ghost) > ghostMin && len(s.ghost) > 4*s.count {
+		s.forgetGhosts()
+	}
+	s.rehash(s.count + 1)
 }

@@ -43,7 +43,7 @@ func TestStoreAgreesWithAMap(t *testing.T) {
 			"delete": func(t *rapid.T) {
 				k := key.Draw(t, "key")
 				_, was := model[k]
-				if s.Delete(hash(k), []byte(k)) != was {
+				if m, ok := s.Delete(hash(k), []byte(k)); ok != was || m.Version != model[k].version {
 					t.Fatalf("delete of %s did not report %v", k, was)
 				}
 				delete(model, k)
@@ -52,7 +52,7 @@ func TestStoreAgreesWithAMap(t *testing.T) {
 				k := key.Draw(t, "key")
 				m, was := model[k]
 				version++
-				if s.SetMeta(hash(k), []byte(k), version, 9) != was {
+				if b, ok := s.SetMeta(hash(k), []byte(k), version, 9); ok != was || b.Deadline != m.deadline {
 					t.Fatalf("SetMeta of %s did not report %v", k, was)
 				}
 				if was {
@@ -66,7 +66,7 @@ func TestStoreAgreesWithAMap(t *testing.T) {
 				}
 				if ok {
 					k := string(v.Key)
-					if !s.Evict(v.Hash, v.Version) {
+					if _, ok := s.Evict(v.Hash, v.Version); !ok {
 						t.Fatalf("victim %s could not be evicted", k)
 					}
 					delete(model, k)
@@ -113,7 +113,7 @@ func agree(t *rapid.T, s *Store, model map[string]modelEntry) {
 	for _, q := range s.queues {
 		held += q.bytes
 	}
-	if seen != len(model) || live != s.Live() || held+int64(4*len(s.ghost)) != s.Held() {
+	if seen != len(model) || live != s.Live() || held+int64(4*len(s.ghost)+expiryOverhead*len(s.expiry)) != s.Held() {
 		t.Fatalf("range saw %d of %d, live %d/%d, held %d/%d", seen, len(model), live, s.Live(), held, s.Held())
 	}
 }

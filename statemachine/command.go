@@ -85,7 +85,6 @@ func (r *Result) Version() shardmap.Version {
 var (
 	ErrNotInteger  = errors.New("value is not an integer or out of range")
 	ErrOverflow    = errors.New("increment or decrement would overflow")
-	ErrTooLong     = errors.New("string exceeds maximum allowed size (proto-max-bulk-len)")
 	ErrTooLarge    = errors.New("value larger than this node can hold")
 	ErrKeyTooLarge = errors.New("key larger than 64 KiB")
 )

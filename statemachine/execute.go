@@ -41,6 +41,7 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 // its own; it reports whether anything was evicted.
 func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
 	*r = Record{Version: v, Prev: m.position, Op: OpEvict, Evicted: r.Evicted[:0]}
+	m.sweepFirst()
 	for m.store.Over() > 0 && len(r.Evicted) < limit {
 		if !m.evictOne(0, r) {
 			break
@@ -56,7 +57,15 @@ func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
 // shrink evicts into the record of the write that made the store too large, so
 // that no other write can come between the two at a follower.
 func (m *Machine) shrink(keep uint64, r *Record) {
+	m.sweepFirst()
 	for m.store.Over() > 0 && m.evictOne(keep, r) {
+	}
+}
+
+// sweepFirst lets the dead go before the living, in bounded work.
+func (m *Machine) sweepFirst() {
+	if m.store.Over() > 0 {
+		m.Sweep(64)
 	}
 }
 
@@ -157,7 +166,7 @@ func (x *execution) del() {
 }
 
 // deadline is the one the command asks for. A time too far away to be counted is
-// the farthest there is.
+// the farthest there is, and one before the beginning the first (0 is no deadline).
 func (x *execution) deadline() int64 {
 	switch x.c.TTLMode {
 	case TTLKeep:
@@ -166,7 +175,7 @@ func (x *execution) deadline() int64 {
 		if x.c.TTL > math.MaxInt64-x.now {
 			return math.MaxInt64
 		}
-		return x.now + x.c.TTL
+		return max(1, x.now+x.c.TTL)
 	case TTLAbsolute:
 		return max(1, x.c.TTL)
 	}

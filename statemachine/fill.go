@@ -1,8 +1,10 @@
 package statemachine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/lru"
@@ -11,7 +13,7 @@ import (
 
 // An entry in a chunk or in the answer to a revert:
 //
-//	version u64 (0 = the key is absent) | deadline i64 | key length u24 | value length u32 | key | value
+//	version u64 | deadline i64 | key length u24 | value length u32 | key | value
 const entryHead = 8 + 8 + 3 + 4
 
 // ErrBadChunk says that bytes of a bulk copy cannot be read.
@@ -40,35 +42,85 @@ func decodeEntry(b []byte) (e lru.Entry, rest []byte, err error) {
 	return e, b[keyLen+valueLen:], nil
 }
 
-// Chunk appends the entries of a hash range that starts at lo and is as long as
-// fits into about sizeMax bytes (one bucket range at least), dead ones left out.
-// It answers the last hash covered; ^uint64(0) means that the walk is over.
+// Chunk appends the entries of a hash range that starts at lo, dead ones left
+// out, and is as long as fits into sizeMax bytes; only what stands under a single
+// hash is never cut. It answers the last hash covered; ^uint64(0) means that the
+// walk is over.
 func (m *Machine) Chunk(lo uint64, sizeMax int, dst []byte) (b []byte, hi uint64) {
-	step := m.chunkStep()
-	start := len(dst)
+	start, step := len(dst), m.chunkStep()
 	for {
+		room := sizeMax - (len(dst) - start)
 		hi = lo | (step - 1)
-		m.store.Range(lo, hi, func(e lru.Entry) bool {
-			if !dead(e.Deadline, m.time) {
-				dst = appendEntry(dst, e)
+		size := m.rangeSize(lo, hi)
+		if size > room {
+			if len(dst) > start {
+				return dst, lo - 1
 			}
-			return true
-		})
-		if hi == ^uint64(0) || len(dst)-start >= sizeMax {
+			hi = m.cutRange(lo, hi, room)
+		}
+		dst = m.AppendRange(lo, hi, dst)
+		if hi == ^uint64(0) || size >= room {
 			return dst, hi
 		}
 		lo = hi + 1
 	}
 }
 
-// chunkStep is the width of the hash ranges that a chunk is made of: about 16
-// entries each, so that a range of one chunk never overshoots by much.
+// chunkStep is the width of the hash ranges that a chunk is made of: about 16 to
+// 48 entries each.
 func (m *Machine) chunkStep() uint64 {
 	step := uint64(1) << 63
 	for n := m.store.Len() / 16; n > 2 && step > 1<<40; n /= 2 {
 		step >>= 1
 	}
 	return step
+}
+
+// rangeSize is how many bytes AppendRange would append.
+func (m *Machine) rangeSize(lo, hi uint64) (n int) {
+	m.store.Range(lo, hi, func(e lru.Entry) bool {
+		if !dead(e.Deadline, m.time) {
+			n += entryHead + len(e.Key) + len(e.Value)
+		}
+		return true
+	})
+	return n
+}
+
+// cutRange is the end of the longest part of [lo, hi] that fits into room bytes,
+// and holds one hash at least.
+func (m *Machine) cutRange(lo, hi uint64, room int) uint64 {
+	type part struct {
+		hash uint64
+		size int
+	}
+	var parts []part
+	m.store.Range(lo, hi, func(e lru.Entry) bool {
+		if !dead(e.Deadline, m.time) {
+			parts = append(parts, part{e.Hash, entryHead + len(e.Key) + len(e.Value)})
+		}
+		return true
+	})
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.hash, b.hash) })
+	for i, p := range parts {
+		if room -= p.size; room < 0 && p.hash != parts[0].hash {
+			return parts[i].hash - 1
+		}
+	}
+	return hi
+}
+
+// AppendRange appends the live entries of the hash range [lo, hi] exactly, in the
+// form that ReplaceRange takes. With lo = hi it is the answer to a replica that
+// must revert what it did to one hash.
+func (m *Machine) AppendRange(lo, hi uint64, dst []byte) []byte {
+	m.store.Range(lo, hi, func(e lru.Entry) bool {
+		if !dead(e.Deadline, m.time) {
+			dst = appendEntry(dst, e)
+		}
+		return true
+	})
+	return dst
 }
 
 // ReplaceRange makes the hash range [lo, hi] hold exactly the entries of a
@@ -107,45 +159,6 @@ func (m *Machine) clearRange(lo, hi uint64) {
 	for _, n := range gone {
 		m.store.DeleteVersion(n.hash, n.version)
 	}
-}
-
-// AppendState appends what the key holds now, or that it is absent: the answer
-// to a replica that has to revert it.
-func (m *Machine) AppendState(key, dst []byte) []byte {
-	e, ok := m.store.Peek(m.Hash(key), key)
-	if !ok || dead(e.Deadline, m.time) {
-		return appendEntry(dst, lru.Entry{Key: key})
-	}
-	return appendEntry(dst, e)
-}
-
-// CheckStates reports how many entries the bytes of AppendState hold.
-func CheckStates(b []byte) (n int, err error) {
-	for len(b) > 0 {
-		if _, b, err = decodeEntry(b); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
-// ForceStates makes every named key hold what AppendState said, older or not.
-func (m *Machine) ForceStates(b []byte) error {
-	if _, err := CheckStates(b); err != nil {
-		return err
-	}
-	for len(b) > 0 {
-		e, rest, _ := decodeEntry(b)
-		b = rest
-		hash := m.Hash(e.Key)
-		if e.Version == 0 {
-			m.drop(hash, e.Key)
-			continue
-		}
-		m.put(hash, e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
-	}
-	return nil
 }
 
 // EachKey calls yield for every entry, in no order that matters; for tests and

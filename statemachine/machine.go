@@ -111,36 +111,34 @@ func (m *Machine) Reset() {
 // put stores an entry whatever was there before. Execute, Apply, fills and
 // reverts meet here.
 func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadline int64) {
-	m.forget(hash, key)
-	m.store.Set(lru.Entry{Hash: hash, Version: uint64(v), Deadline: deadline, Key: key, Value: value})
+	old, was := m.store.Set(lru.Entry{Hash: hash, Version: uint64(v), Deadline: deadline, Key: key, Value: value})
+	m.forget(hash, old, was)
 	m.toggle(hash, uint64(v), deadline)
 }
 
 // drop removes a key if it is there.
 func (m *Machine) drop(hash uint64, key []byte) {
-	m.forget(hash, key)
-	m.store.Delete(hash, key)
-}
-
-// forget takes the present entry of a key out of the digest.
-func (m *Machine) forget(hash uint64, key []byte) {
-	if e, ok := m.store.Peek(hash, key); ok {
-		m.toggle(hash, e.Version, e.Deadline)
-	}
+	old, was := m.store.Delete(hash, key)
+	m.forget(hash, old, was)
 }
 
 // meta changes deadline and version of a present key.
 func (m *Machine) meta(hash uint64, key []byte, v shardmap.Version, deadline int64) {
-	m.forget(hash, key)
-	m.store.SetMeta(hash, key, uint64(v), deadline)
+	old, was := m.store.SetMeta(hash, key, uint64(v), deadline)
+	m.forget(hash, old, was)
 	m.toggle(hash, uint64(v), deadline)
 }
 
-// evict removes a named entry.
+// evict removes a named entry if it is there.
 func (m *Machine) evict(ev Eviction) {
-	if e, ok := m.store.PeekVersion(ev.Hash, uint64(ev.Version)); ok {
-		m.toggle(e.Hash, e.Version, e.Deadline)
-		m.store.Evict(ev.Hash, uint64(ev.Version))
+	old, was := m.store.Evict(ev.Hash, uint64(ev.Version))
+	m.forget(ev.Hash, old, was)
+}
+
+// forget takes what a change replaced out of the digest.
+func (m *Machine) forget(hash uint64, old lru.Mark, was bool) {
+	if was {
+		m.toggle(hash, old.Version, old.Deadline)
 	}
 }
 

@@ -2,7 +2,6 @@ package statemachine
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -130,41 +129,6 @@ func play(t *rapid.T, m *Machine, b []byte, filling bool) {
 	}
 }
 
-func TestForcedStatesUndoADivergentSuffix(t *testing.T) {
-	cfg := Config{HashKey: 1, BudgetBytes: 1 << 20}
-	good, bad := New(cfg), New(cfg)
-	var res Result
-	do := func(m *Machine, v shardmap.Version, kind Kind, key, value string) []byte {
-		if err := m.Execute(&Command{Kind: kind, Key: []byte(key), Value: []byte(value)}, v, 5, &res); err != nil {
-			t.Fatal(err)
-		}
-		return AppendRecord(nil, &res.Record)
-	}
-	var r Record
-	for i, kv := range []string{"a", "b"} {
-		b := do(good, shardmap.MakeVersion(1, uint64(i+1)), Set, kv, "old")
-		if _, err := DecodeRecord(b, &r); err != nil || bad.Apply(&r, false) != nil {
-			t.Fatal(err)
-		}
-	}
-	do(bad, shardmap.MakeVersion(1, 3), Set, "a", "lost")
-	do(bad, shardmap.MakeVersion(1, 4), Del, "b", "")
-	do(bad, shardmap.MakeVersion(1, 5), Set, "c", "lost")
-	var states []byte
-	for _, k := range []string{"a", "b", "c"} {
-		states = good.AppendState([]byte(k), states)
-	}
-	if err := bad.ForceStates(states); err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(contents(good)) != fmt.Sprint(contents(bad)) || good.Digest() != bad.Digest() {
-		t.Fatalf("%v, want %v", contents(bad), contents(good))
-	}
-	if err := bad.ForceStates(states[:len(states)-1]); !errors.Is(err, ErrBadChunk) {
-		t.Fatalf("a cut answer gave %v", err)
-	}
-}
-
 func TestCommandsDoWhatRedisDoes(t *testing.T) {
 	m := New(Config{BudgetBytes: 1 << 20})
 	var res Result
@@ -256,7 +220,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		var r Record
 		n, err := DecodeRecord(b, &r)
 		if err == nil {
-			if again := AppendRecord(nil, &r); !bytes.Equal(again, b[:n]) && r.Deadline != 0 && r.KeyVersion != 0 {
+			if again := AppendRecord(nil, &r); !bytes.Equal(again, b[:n]) {
 				t.Fatalf("%x became %x", b[:n], again)
 			}
 			_ = New(Config{BudgetBytes: 1 << 20}).Apply(&r, true)
@@ -271,8 +235,11 @@ func FuzzBulkBytes(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := New(Config{BudgetBytes: 1 << 20})
-		if m.ReplaceRange(0, ^uint64(0), b) == nil && m.ForceStates(b) != nil {
-			t.Fatal("a chunk that was taken is refused as states")
+		if m.ReplaceRange(0, ^uint64(0), b) == nil {
+			again, hi := m.Chunk(0, 1<<30, nil)
+			if hi != ^uint64(0) || len(again) > len(b) {
+				t.Fatalf("a chunk of %d bytes was taken and gives %d", len(b), len(again))
+			}
 		}
 	})
 }

@@ -146,15 +146,14 @@ func (r *Record) decodeBody(b []byte) error {
 	keyLen := int(b[26])<<16 | int(binary.BigEndian.Uint16(b[27:]))
 	valueLen := int(binary.BigEndian.Uint32(b[29:]))
 	rest, ok := b[recordHead:], true
-	u64 := func(flag byte) uint64 {
+	u64 := func(flag byte) (v uint64) {
 		if flags&flag == 0 || !ok {
 			return 0
 		}
-		if ok = len(rest) >= 8; !ok {
-			return 0
+		if ok = len(rest) >= 8; ok {
+			v, rest = binary.BigEndian.Uint64(rest), rest[8:]
+			ok = v != 0 // a flag that says nothing: there is one form of every record
 		}
-		v := binary.BigEndian.Uint64(rest)
-		rest = rest[8:]
 		return v
 	}
 	r.Deadline = int64(u64(flagExpires))
@@ -165,6 +164,7 @@ func (r *Record) decodeBody(b []byte) error {
 		if ok = len(rest) >= 4; ok {
 			evicted = int(binary.BigEndian.Uint32(rest))
 			rest = rest[4:]
+			ok = evicted != 0
 		}
 	}
 	if !ok || len(rest) != keyLen+valueLen+16*evicted {
