@@ -372,7 +372,13 @@ func (c *Client) read(k *conn, n *node, l *line) {
 // keep is the client's housekeeper: it ends connections that owe answers and stay
 // silent, and those of nodes that the map no longer names.
 func (c *Client) keep() {
-	const ticksPerStall = 4
+	// After an eighth of the time that ends a connection the map is asked for, again
+	// and again while the silence lasts: a stopped node's groups are served elsewhere
+	// long before the connection to it is given up.
+	const (
+		ticksPerStall = 16
+		ticksPerDoubt = 2
+	)
 	t := time.NewTicker(max(c.cfg.StallTimeout/ticksPerStall, time.Millisecond))
 	defer t.Stop()
 	for {
@@ -386,7 +392,7 @@ func (c *Client) keep() {
 			switch {
 			case k.stalled(ticksPerStall):
 				k.fail(errStalled)
-			case k.stalled(ticksPerStall / 2):
+			case k.stalled(ticksPerDoubt):
 				c.wantMap(false) // its lease may be passing on: let new calls know early
 			}
 		}
