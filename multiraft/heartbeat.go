@@ -87,7 +87,7 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now I
 // heardBeat promises the sender what it asks for and names the groups that are
 // its own here: both in one critical section, which this single thread is (H4).
 func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
-	p.heard = now.Wait
+	p.heard, p.doubted = now.Wait, false
 	c.data.CeilingHeard(p.node, d.ceiling)
 	c.ledHints(p, d.bits, now)
 	if d.promise <= 0 || d.promise > promiseMax {

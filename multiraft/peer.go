@@ -28,6 +28,7 @@ type peer struct {
 	promiseInc   Incarnation
 	promiseUntil time.Duration
 	heard        time.Duration // Wait of its last heartbeat, 0 never
+	doubted      bool          // gossip said since then that it is gone
 
 	// as requester
 	seq     uint64

@@ -36,6 +36,9 @@ var schedules = append([]schedule{
 	{"a HB and a FENCE at the same instant", 3, beatBesideFence},
 	{"a node that hears nothing campaigns for ever", 3, deafNode},
 	{"a starved node suspects nobody", 3, starved},
+	{"gossip lies about a live holder", 3, hintedAlive},
+	{"gossip gives a silent holder up", 3, hintedSilent},
+	{"gossip speaks of a former life", 3, hintedFormerLife},
 }, confSchedules...)
 
 func cutOffHolder(s *script) {

@@ -16,7 +16,7 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	}
 	if g.leader != 0 {
 		if n := NodeOf(g.leader); n != c.cfg.Self.Node {
-			if p := c.peer(n); p != nil && now.Wait-p.heard > 3*c.cfg.Heartbeat+c.cfg.Heartbeat/2 {
+			if p := c.peer(n); p != nil && now.Wait-p.heard > c.silenceMax(p) {
 				c.suspect(g, now)
 			}
 		}
@@ -34,6 +34,26 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	if g.rn.BasicStatus().RaftState != raft.StateLeader {
 		_ = g.rn.Campaign()
 		c.touch(g)
+	}
+}
+
+// silenceMax is how long a leader may be silent before it is suspected: three lost
+// heartbeats, or one when gossip gave it up since it was last heard.
+func (c *Core) silenceMax(p *peer) time.Duration {
+	if p.doubted {
+		return 2 * c.cfg.Heartbeat
+	}
+	return 3*c.cfg.Heartbeat + c.cfg.Heartbeat/2
+}
+
+// PeerHint takes word from elsewhere (gossip) that an incarnation of a node is
+// gone, or is not. It is a hint, never a proof of death (D4): promises, pledges and
+// claims do not ask it. All it does is to shorten the patience with a leader that
+// is silent already, and the next heartbeat of that node refutes it; so a lie that
+// is told again and again costs the tolerance of two lost heartbeats, no more.
+func (c *Core) PeerHint(n shardmap.NodeID, counter uint64, gone bool) {
+	if p := c.peer(n); p != nil && counter >= p.inc.Counter {
+		p.doubted = gone
 	}
 }
 

@@ -41,7 +41,8 @@ type datagrams struct {
 }
 
 type target struct {
-	name     string
+	name     string // where the peer is said to be
+	proven   string // where a handshake found it
 	addr     net.Addr
 	resolved time.Time
 }
@@ -65,8 +66,18 @@ func (d *datagrams) setPeers(addrs map[shardmap.NodeID]string) {
 	defer d.mu.Unlock()
 	for id, a := range addrs {
 		if t := d.addrs[id]; t == nil || t.name != a {
-			d.addrs[id] = &target{name: a}
+			d.addrs[id] = &target{name: a, proven: a}
 		}
+	}
+}
+
+// reached says that a handshake found the peer at addr: packets go there from now
+// on, until the peer is said to be elsewhere.
+func (d *datagrams) reached(id shardmap.NodeID, addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t := d.addrs[id]; t != nil && t.proven != addr {
+		t.proven, t.addr = addr, nil
 	}
 }
 
@@ -80,7 +91,7 @@ func (d *datagrams) resolve(id shardmap.NodeID) net.Addr {
 		return nil
 	}
 	if now := time.Now(); t.addr == nil || now.Sub(t.resolved) > resolveAge {
-		if a, err := net.ResolveUDPAddr("udp", t.name); err == nil {
+		if a, err := net.ResolveUDPAddr("udp", t.proven); err == nil {
 			t.addr = a
 		}
 		t.resolved = now

@@ -151,6 +151,15 @@ func (m *Mux) SetPeers(addrs map[shardmap.NodeID]string) {
 	m.udp.setPeers(addrs)
 }
 
+// Hint names a second address where a peer may be, "" none. It is dialled in turn
+// with the first; only who proves in the handshake to be that peer is spoken to, so
+// a wrong hint costs a dial. Lease packets go there once a handshake succeeded.
+func (m *Mux) Hint(id shardmap.NodeID, addr string) {
+	if p := m.peer(id); p != nil {
+		p.setHint(addr)
+	}
+}
+
 func (m *Mux) peer(id shardmap.NodeID) *peer {
 	m.mu.Lock()
 	defer m.mu.Unlock()

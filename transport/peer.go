@@ -21,6 +21,7 @@ type peer struct {
 
 	mu     sync.Mutex // guards everything below
 	addr   string
+	hint   string // a second address that may be right, "" none
 	queues [Lease + 1]queue
 	said   string // the last refusal that was reported
 }
@@ -47,9 +48,19 @@ func (p *peer) setAddr(addr string) {
 	p.addr = addr
 }
 
-func (p *peer) address() string {
+func (p *peer) setHint(addr string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.hint = addr
+}
+
+// address is where the given try to connect goes: every other one to the hint.
+func (p *peer) address(try int) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hint != "" && try%2 == 1 {
+		return p.hint
+	}
 	return p.addr
 }
 
@@ -91,8 +102,8 @@ func (p *peer) take(class Class) [][]byte {
 // run keeps a connection of one class until the peer is gone. Waits between
 // tries grow and vary, so that a restarted node is not met by all at once.
 func (p *peer) run(class Class) {
-	for pause := retryMin; p.ctx.Err() == nil; {
-		if up := p.connect(class); up > retryMax {
+	for try, pause := 0, retryMin; p.ctx.Err() == nil; try++ {
+		if up := p.connect(class, try); up > retryMax {
 			pause = retryMin
 		}
 		select {
@@ -108,8 +119,8 @@ func (p *peer) run(class Class) {
 }
 
 // connect dials, serves the connection until it breaks, and says how long it stood.
-func (p *peer) connect(class Class) time.Duration {
-	addr := p.address()
+func (p *peer) connect(class Class, try int) time.Duration {
+	addr := p.address(try)
 	c, err := p.mux.cfg.Network.Dial(p.ctx, addr)
 	if err != nil {
 		return 0
@@ -125,6 +136,7 @@ func (p *peer) connect(class Class) time.Duration {
 		return 0
 	}
 	_ = c.SetDeadline(time.Time{})
+	p.mux.udp.reached(p.id, addr)
 	start := time.Now()
 	p.mux.handler.Up(p.id, class, conn)
 	defer p.mux.handler.Down(p.id, class, conn)

@@ -170,6 +170,9 @@ func (p *process) WakeAck(peer shardmap.NodeID, _ bool) { p.w.link(peer, p.id).w
 // PeersChanged implements node.CoreOut.
 func (p *process) PeersChanged(map[shardmap.NodeID]string) {}
 
+// PeerHint implements node.CoreOut: simulated nodes have no addresses that change.
+func (p *process) PeerHint(shardmap.NodeID, string) {}
+
 // MapChanged implements node.CoreOut.
 func (p *process) MapChanged(*shardmap.Map) {}
 

@@ -49,6 +49,9 @@ type CoreOut interface {
 	WakeAck(peer shardmap.NodeID, urgent bool)
 	// PeersChanged says which nodes there are, and the cluster address of each.
 	PeersChanged(addrs map[shardmap.NodeID]string)
+	// PeerHint names a second address where a peer may be, "" none: who answers
+	// there must be checked like everywhere.
+	PeerHint(peer shardmap.NodeID, addr string)
 	// MapChanged brings a newer routing map.
 	MapChanged(m *shardmap.Map)
 	Due(t shardgroup.Ticket, o shardgroup.Outcome)
@@ -90,6 +93,9 @@ type Core struct {
 	placed    time.Duration // Mono of the last placement proposal
 	steady    map[shardmap.GroupID]time.Duration
 
+	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
+	hinted map[shardmap.NodeID]string            // the second addresses that were named
+
 	asked  map[uint64]asking
 	nextID uint64
 	waits  []registration
@@ -116,6 +122,8 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		routes: shardmap.NewMap(layout),
 		moves:  make(map[shardmap.GroupID]*move),
 		steady: make(map[shardmap.GroupID]time.Duration),
+		gossip: make(map[shardmap.NodeID]membership.Member),
+		hinted: make(map[shardmap.NodeID]string),
 		asked:  make(map[uint64]asking),
 	}
 	var err error
@@ -369,6 +377,7 @@ func (c *Core) metaChanged() {
 	c.ring = membership.NewRing(ids, c.meta.Settings.VirtualNodes)
 	c.plan = c.ring.Plan(c.meta.Settings.Groups, c.meta.Settings.ReplicationFactor)
 	c.out.PeersChanged(addrs)
+	c.followHints()
 	c.setMap(c.routes.WithNodes(c.meta.Version, infos))
 }
 

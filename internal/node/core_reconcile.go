@@ -246,7 +246,7 @@ func (c *Core) balance(now multiraft.Instant) {
 			continue
 		}
 		to := want.Replicas[0].Node
-		if r := c.data.Replica(id); r == nil || !slices.Contains(r.Successors(), to) {
+		if r := c.data.Replica(id); r == nil || !slices.Contains(r.Successors(), to) || c.leaving(to) {
 			delete(c.steady, id)
 			continue
 		}

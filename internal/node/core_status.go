@@ -36,6 +36,7 @@ type NodeReport struct {
 	Draining    bool            `json:"draining"`
 	LeadsMeta   bool            `json:"leadsMeta"`
 	Groups      []GroupReport   `json:"groups"`
+	Gossip      []GossipReport  `json:"gossip"` // what gossip told this node of the others
 }
 
 // NodeStatus describes this node.
@@ -43,6 +44,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 	r := NodeReport{
 		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
 		Addresses: c.cfg.Addresses, Draining: c.draining, LeadsMeta: c.leadsMeta(now),
+		Gossip: c.gossipReports(),
 	}
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {

@@ -142,6 +142,7 @@ func (e coreEdge) WakeData(peer shardmap.NodeID) { e.n.mux.Wake(peer, transport.
 
 func (e coreEdge) WakeAck(peer shardmap.NodeID, _ bool)          { e.n.mux.Wake(peer, transport.Ack) }
 func (e coreEdge) PeersChanged(addrs map[shardmap.NodeID]string) { e.n.mux.SetPeers(addrs) }
+func (e coreEdge) PeerHint(peer shardmap.NodeID, addr string)    { e.n.mux.Hint(peer, addr) }
 func (e coreEdge) MapChanged(m *shardmap.Map)                    { e.n.routes.Store(m) }
 func (e coreEdge) Due(t shardgroup.Ticket, o shardgroup.Outcome) { e.n.tickets.due(t.ID, o) }
 func (e coreEdge) Wake(g shardmap.GroupID)                       { e.n.wakes.wake(g) }

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"github.com/baxromumarov/aegisKV/membership"
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Gossiped takes what gossip says of a node: that it is alive, dead or leaving, and
+// at which addresses. All of it is a hint that may be late, wrong or a lie, and may
+// be repeated at will. It can shorten the patience with a leader that is silent
+// already, name a second address to dial (who answers there is checked by the
+// handshake), keep leases away from a node that says it is leaving, and be shown.
+// Promises, pledges, seats, placement and replies never ask it.
+func (c *Core) Gossiped(m membership.Member, now multiraft.Instant) {
+	c.now = now
+	if c.meta == nil || m.Node == c.self.Node {
+		return
+	}
+	row, ok := c.meta.Node(m.Node)
+	if !ok {
+		return // only rows of the registry count: a liar cannot make this table grow
+	}
+	c.gossip[m.Node] = m
+	c.raft.PeerHint(m.Node, m.Incarnation, m.State.Gone())
+	c.hintAddress(row, m)
+}
+
+// hintAddress names a second address to dial while the registry's row is older
+// than the start that gossip speaks of: when every node of a cluster came back at
+// a new address, group 0 cannot agree on one of them before they have met.
+func (c *Core) hintAddress(row meta.Node, m membership.Member) {
+	addr := ""
+	if !m.State.Gone() && m.Incarnation > row.Generation && m.ClusterAddr != row.Addresses.Cluster {
+		addr = m.ClusterAddr
+	}
+	if c.hinted[row.ID] != addr {
+		c.hinted[row.ID] = addr
+		c.out.PeerHint(row.ID, addr)
+	}
+}
+
+// followHints looks at the hints again when the registry has changed.
+func (c *Core) followHints() {
+	for _, row := range c.meta.Nodes {
+		if m, ok := c.gossip[row.ID]; ok {
+			c.hintAddress(row, m)
+		}
+	}
+}
+
+// leaving reports whether gossip says that a node hands its leases over.
+func (c *Core) leaving(n shardmap.NodeID) bool {
+	m, ok := c.gossip[n]
+	return ok && m.Draining && m.State == membership.Alive
+}
+
+// GossipReport is what gossip told one node of another.
+type GossipReport struct {
+	Node        shardmap.NodeID  `json:"node"`
+	Name        string           `json:"name"`
+	State       membership.State `json:"state"`
+	Incarnation uint64           `json:"incarnation"`
+	Version     string           `json:"version"`
+	Draining    bool             `json:"draining"`
+	Leases      int              `json:"leases"`
+	MemoryUsed  int64            `json:"memoryUsed"`
+	MemoryMax   int64            `json:"memoryMax"`
+}
+
+// gossipReports describes every other node of the registry.
+func (c *Core) gossipReports() []GossipReport {
+	if c.meta == nil {
+		return nil
+	}
+	var rs []GossipReport
+	for _, row := range c.meta.Nodes {
+		if row.ID == c.self.Node {
+			continue
+		}
+		m := c.gossip[row.ID]
+		rs = append(rs, GossipReport{
+			Node: row.ID, Name: row.Name, State: m.State, Incarnation: m.Incarnation, Version: m.Version,
+			Draining: m.Draining, Leases: int(m.Leases), MemoryUsed: m.MemoryUsed, MemoryMax: m.MemoryMax,
+		})
+	}
+	return rs
+}
