@@ -8,12 +8,16 @@ type block struct {
 	buf          []byte // used part
 	base         uint64 // logical offset of buf[0] in its ring
 	owner        *shard
-	older, newer *block // in the pool's order of age
+	older, newer *block // in the pool's order of age, once listed
+	listed       bool
 	large        bool
 }
 
 // pool is the ring memory of the node: counted, lent in blocks, never above its
 // limit but for what rings must keep (one block each, and one record that always fits).
+// Listed by age are only the blocks that could be taken back: all but the last of
+// each ring. With those in the list a few hundred idle rings would be all that a
+// bounded search ever meets, and a busy one would grow without end.
 type pool struct {
 	mu             sync.Mutex
 	blockBytes     int
@@ -29,6 +33,9 @@ func (p *pool) take(s *shard, need int) *block {
 	defer p.mu.Unlock()
 	size := max(need, p.blockBytes)
 	p.reclaim(s, int64(size))
+	if n := len(s.ring.blocks); n > 0 {
+		p.list(s.ring.blocks[n-1])
+	}
 	var b *block
 	if n := len(p.free); n > 0 && size == p.blockBytes {
 		b = p.free[n-1]
@@ -38,6 +45,12 @@ func (p *pool) take(s *shard, need int) *block {
 	}
 	p.used += int64(cap(b.buf))
 	b.owner = s
+	return b
+}
+
+// list makes a block the newest of those that may be taken back.
+func (p *pool) list(b *block) {
+	b.listed = true
 	b.older, b.newer = p.newest, nil
 	if p.newest != nil {
 		p.newest.newer = b
@@ -45,17 +58,12 @@ func (p *pool) take(s *shard, need int) *block {
 		p.oldest = b
 	}
 	p.newest = b
-	return b
 }
 
-// give takes a block back.
-func (p *pool) give(b *block) {
-	p.mu.Lock()
-	p.release(b)
-	p.mu.Unlock()
-}
-
-func (p *pool) release(b *block) {
+func (p *pool) unlist(b *block) {
+	if !b.listed {
+		return
+	}
 	if b.older != nil {
 		b.older.newer = b.newer
 	} else {
@@ -66,8 +74,20 @@ func (p *pool) release(b *block) {
 	} else {
 		p.newest = b.older
 	}
+	b.older, b.newer, b.listed = nil, nil, false
+}
+
+// give takes a block back.
+func (p *pool) give(b *block) {
+	p.mu.Lock()
+	p.release(b)
+	p.mu.Unlock()
+}
+
+func (p *pool) release(b *block) {
+	p.unlist(b)
 	p.used -= int64(cap(b.buf))
-	b.older, b.newer, b.owner = nil, nil, nil
+	b.owner = nil
 	b.buf = b.buf[:0]
 	if !b.large {
 		p.free = append(p.free, b)
@@ -77,8 +97,7 @@ func (p *pool) release(b *block) {
 // reclaimScan bounds how many blocks one take looks at.
 const reclaimScan = 64
 
-// reclaim makes room for size bytes: the oldest blocks of the node go first, from
-// rings that have more than one, and those with records that W seats do not hold
+// reclaim makes room for size bytes: the oldest blocks of the node go first, and those with records that W seats do not hold
 // only when there is no other choice. Other shards are only tried, never waited
 // for: their owner may be waiting for this pool.
 func (p *pool) reclaim(s *shard, size int64) {

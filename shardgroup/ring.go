@@ -73,11 +73,13 @@ func (r *ring) add(s *shard, rec []byte) {
 }
 
 // dropOldest forgets the oldest block; the pool has it already or takes it next.
+// The others move up, once per block: cut off in front, the slice would be
+// allocated anew again and again.
 func (r *ring) dropOldest() {
-	b := r.blocks[0]
-	r.low = lastVersion(b.buf)
-	r.blocks[0] = nil
-	r.blocks = r.blocks[1:]
+	r.low = lastVersion(r.blocks[0].buf)
+	n := copy(r.blocks, r.blocks[1:])
+	r.blocks[n] = nil
+	r.blocks = r.blocks[:n]
 }
 
 func lastVersion(buf []byte) shardmap.Version {
