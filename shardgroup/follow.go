@@ -186,9 +186,12 @@ func (s *shard) play(buf []byte, filling bool) bool {
 		buf = buf[n:]
 		pos := s.m.Position()
 		if versionOf(raw) <= pos {
+			if mutant.Is("M12") {
+				s.playLate(raw)
+			}
 			continue
 		}
-		if prevOf(raw) != pos && !mutant.Is("M11") && !mutant.Is("tail-across-a-hole-row") {
+		if prevOf(raw) != pos && !mutant.Is("M11") && !mutant.Is("tail-across-a-hole-row") && !keptSuffix(raw) {
 			probeGap.Hit()
 			s.gap = true
 			return false
@@ -200,6 +203,18 @@ func (s *shard) play(buf []byte, filling bool) bool {
 		s.ring.add(s, raw)
 	}
 	return true
+}
+
+// playLate is the seeded bug M12: a copy of a record that comes again is applied.
+func (s *shard) playLate(raw []byte) {
+	pos := s.m.Position()
+	_ = s.playOne(raw, true)
+	s.m.SetPosition(pos)
+}
+
+// keptSuffix is the seeded bug M08: an epoch begins on top of a divergent suffix.
+func keptSuffix(raw []byte) bool {
+	return (mutant.Is("M08") || mutant.Is("skip-revert")) && raw[recordOp] == opOpen
 }
 
 func (s *shard) playOne(raw []byte, filling bool) error {

@@ -188,14 +188,12 @@ func (n *Node) stated(l *lane, inc multiraft.Incarnation, st *state) {
 
 // verdict decides how a follower catches up: TAIL, REVERT or FILL.
 func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known bool) {
-	if mutant.Is("skip-revert") || mutant.Is("M08") {
-		cut = max(c.pos, s.ring.low)
-	}
+	kept := mutant.Is("skip-revert") || mutant.Is("M08") // the divergent suffix
 	off, have := s.ring.find(cut, s.m.Position())
 	exact := known && c.whole && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
-	f.acked, f.whole, f.old = c.pos, exact && cut == c.pos, c.whole
+	f.acked, f.whole, f.old = c.pos, exact && (cut == c.pos || kept), c.whole
 	switch {
-	case exact && have && (cut == c.pos || mutant.Is("M08")):
+	case exact && have && (cut == c.pos || kept):
 		f.off, f.mode = off, modeTail
 	case exact && have && c.ringLow <= cut:
 		f.cut, f.mode = cut, modeAsk

@@ -1,6 +1,8 @@
 package shardgroup
 
 import (
+	"time"
+
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -95,6 +97,11 @@ func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	}
 }
 
+// unchecked is the seeded bug M01: a read's lease that is always good.
+type unchecked struct{ Lease }
+
+func (unchecked) Check(_, _ time.Duration) bool { return true }
+
 // Get looks a key up at the leaseholder. The value is appended to dst: nothing
 // of the shard is touched after the call. The reply needs a fresh lease check.
 func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instant) (val statemachine.Value, found bool, a Admission, err error) {
@@ -108,6 +115,9 @@ func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instan
 		return val, false, a, err
 	}
 	a, err = Admission{Lease: s.lease, Version: s.m.Position()}, nil
+	if mutant.Is("M01") {
+		a.Lease = unchecked{s.lease}
+	}
 	val, found = s.m.Lookup(key, s.clock(now))
 	val.Data = append(dst, val.Data...)
 	return val, found, a, nil

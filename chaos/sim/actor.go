@@ -133,7 +133,7 @@ func (t *attempt) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 	if found {
 		op.Value, op.Version = string(v.Data), v.Version
 	}
-	t.reply(p, adm.Lease, op)
+	t.reply(p, adm, op)
 }
 
 func (t *attempt) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID, g shardmap.GroupID) {
@@ -156,7 +156,7 @@ func (t *attempt) change(p *process, r *shardgroup.Replica, shard shardmap.Shard
 		Version: adm.Version, Delete: t.cmd.Kind == statemachine.Del, Majority: t.level == shardgroup.Majority,
 	}
 	if t.level == shardgroup.Async {
-		t.reply(p, adm.Lease, op)
+		t.reply(p, adm, op)
 		return
 	}
 	p.nextID++
@@ -164,7 +164,7 @@ func (t *attempt) change(p *process, r *shardgroup.Replica, shard shardmap.Shard
 	ticket := shardgroup.Ticket{ID: p.nextID, Shard: shard, Version: adm.Version, Level: t.level, Deadline: p.clock().Mono + ackWait}
 	done := func(o shardgroup.Outcome) {
 		if o == shardgroup.Acked {
-			t.reply(p, adm.Lease, op)
+			t.reply(p, adm, op)
 			return
 		}
 		t.unknown()
@@ -192,13 +192,12 @@ func (t *attempt) unknown() {
 
 // reply checks the lease afresh, a little after the operation, as the edge does
 // before its flush; a pause may lie between.
-func (t *attempt) reply(p *process, l shardgroup.Lease, op chaos.Op) {
+func (t *attempt) reply(p *process, adm shardgroup.Admission, op chaos.Op) {
 	life := p.life
 	w := t.a.w
 	delay := time.Duration(w.rng.Int64N(int64(200 * time.Microsecond)))
 	decide := func() {
-		now := p.clock()
-		if !l.Check(now.Mono, now.SuspendOffset) {
+		if !adm.Fresh(p.clock()) {
 			w.acted["reply withheld"]++
 			if op.Write {
 				t.unknown()
@@ -207,7 +206,7 @@ func (t *attempt) reply(p *process, l shardgroup.Lease, op chaos.Op) {
 			t.again(time.Millisecond)
 			return
 		}
-		op.Ballot, op.End = l.Ballot(), w.now
+		op.Ballot, op.End = adm.Lease.Ballot(), w.now
 		w.history.Done(op)
 		t.end()
 	}

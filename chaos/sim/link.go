@@ -17,6 +17,8 @@ type link struct {
 	loss     float64
 	delayMin time.Duration
 	delayMax time.Duration
+	hushed   bool                   // the data stream rests; a script's doing
+	tap      func(body []byte) bool // sees each data frame of a script; false takes it out
 
 	conn    uint64        // of the streams, 0 = down
 	arrive  time.Duration // when the last stream message arrives: order is kept
@@ -138,7 +140,7 @@ func (l *link) wakeData() {
 // pump sends what there is, as long as the connection stands.
 func (l *link) pump() {
 	for range 16 {
-		if l.conn == 0 {
+		if l.conn == 0 || l.hushed {
 			return
 		}
 		l.buf = l.from.core.Data().NextData(l.to.id, l.buf[:0], l.from.clock())
@@ -150,6 +152,9 @@ func (l *link) pump() {
 		}
 		conn, far := l.conn, l.to.life
 		body := slices.Clone(l.buf)
+		if l.tap != nil && !l.tap(body) {
+			continue
+		}
 		l.arrive = max(l.arrive, l.w.now+l.delay())
 		l.w.at(l.arrive, func() {
 			if l.conn != conn {

@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// owner is who opened an epoch: one life of one node.
+type owner struct {
+	node shardmap.NodeID
+	life int
+}
+
+// look checks the whole world at one instant: what no client could see at once.
+func (s *stage) look() {
+	s.oneWriter()
+	s.equalCopies()
+	if s.watch != nil {
+		if why := s.watch(); why != "" {
+			s.broke("P13", "%s", why)
+		}
+	}
+}
+
+// oneWriter is P1 in global time, and P11: an epoch has one owner for ever.
+func (s *stage) oneWriter() {
+	var first *process
+	for _, p := range s.nodes {
+		if !s.serves(p) {
+			continue
+		}
+		if first != nil {
+			s.broke("P1", "nodes %d and %d would both take a write", first.id, p.id)
+		}
+		first = p
+		epoch, by := p.core.Data().Replica(theGroup).LastRow()
+		if by != p.id {
+			continue // its own row is being replaced
+		}
+		me := owner{p.id, p.life}
+		if o, ok := s.owners[epoch]; ok && o != me {
+			s.broke("P11", "epoch %d of node %d is served again by node %d", epoch, o.node, p.id)
+		}
+		s.owners[epoch] = me
+	}
+}
+
+// equalCopies is P10: whole copies at one position and time hold the same.
+func (s *stage) equalCopies() {
+	for id := range shardmap.ShardID(s.cfg.Shards) {
+		type state struct {
+			version shardmap.Version
+			time    int64
+			digest  uint64
+			node    shardmap.NodeID
+		}
+		var seen [8]state
+		n := 0
+		for _, p := range s.nodes {
+			if !p.up {
+				continue
+			}
+			r := p.core.Data().ReplicaOf(id)
+			if r == nil {
+				continue
+			}
+			d, v, t, whole := r.CopyDigest(id)
+			if !whole {
+				continue
+			}
+			for _, o := range seen[:n] {
+				if o.version == v && o.time == t && o.digest != d {
+					s.broke("P10", "shard %d at version %v: nodes %d and %d differ", id, v, o.node, p.id)
+				}
+			}
+			seen[n] = state{v, t, d, p.id}
+			n++
+		}
+	}
+}
+
+// equalAtRest says what keeps the cluster from being at rest: one holder, every
+// copy whole and at one position.
+func (s *stage) equalAtRest() string {
+	if why := s.unrest(); why != "" {
+		return why
+	}
+	for id := range shardmap.ShardID(s.cfg.Shards) {
+		var at shardmap.Version
+		for _, p := range s.nodes {
+			if r := p.core.Data().ReplicaOf(id); r != nil {
+				_, v, _, _ := r.CopyDigest(id)
+				if at != 0 && v != at {
+					return "copies stand at different positions"
+				}
+				at = v
+			}
+		}
+	}
+	return ""
+}
+
+// dead says whether a key's deadline has passed for longer than clocks may differ.
+func (s *stage) dead(key string) bool {
+	at := s.keys[key]
+	return at != 0 && s.now > at+clockSlack
+}
+
+// clockSlack is how far wall clocks and shard time may be apart in a script.
+const clockSlack = 300 * time.Millisecond

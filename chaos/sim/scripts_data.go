@@ -1,0 +1,157 @@
+package sim
+
+import "github.com/baxromumarov/aegisKV/shardgroup"
+
+const (
+	async    = shardgroup.Async
+	majority = shardgroup.Majority
+)
+
+// dataScripts play data-protocol section 12 where a whole cluster can.
+var dataScripts = []Script{
+	{
+		Name: "divergent suffix", From: "data-protocol 12: 15, 16", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "kept", "1", majority),
+			do.set(nodeA, "gone", "1", majority),
+			do.isolate(nodeA),
+			do.set(nodeA, "kept", "divergent", async),
+			do.set(nodeA, "made", "divergent", async),
+			do.del(nodeA, "gone", async),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.set(holder, "other", "2", majority),
+			do.get(holder, "kept"),
+			do.get(holder, "made"),
+			do.rejoin(nodeA),
+			do.sleep(2 * sec),
+			do.settled(),
+		},
+	},
+	{
+		Name: "longest tail survives", From: "data-protocol 12: 1", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeC, true),
+			do.set(nodeA, "k", "2", majority),
+			do.set(nodeA, "j", "2", async),
+			do.sleep(5 * ms),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.get(holder, "k"),
+			do.get(holder, "j"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "nobody acked", From: "data-protocol 12: 4; L4", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeB, true),
+			do.hush(nodeA, nodeC, true),
+			do.try(nodeA, "k", "2", majority),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "batch after the seal", From: "data-protocol 12: 3", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.slow(nodeA, nodeB, 400*ms),
+			do.hush(nodeA, nodeC, true),
+			do.begin("the late SET", nodeA, "x", "1"),
+			do.sleep(ms),
+			do.deafen(nodeA, nodeB),
+			do.deafen(nodeA, nodeC),
+			do.elected(700*ms, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		Name: "two restart empty", From: "data-protocol 12: 23, 35", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeB, true),
+			do.hush(nodeA, nodeC, true),
+			do.crash(nodeB),
+			do.crash(nodeC),
+			do.start(nodeB),
+			do.start(nodeC),
+			do.crash(nodeA),
+			do.servedBy(15*sec, nodeB, nodeC),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "hole, then an older copy returns", From: "data-protocol 12: 13", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.set(nodeA, "j", "1", majority),
+			do.sleep(10 * ms),
+			do.isolate(nodeC),
+			do.crash(nodeA),
+			do.crash(nodeB),
+			do.start(nodeA),
+			do.start(nodeB),
+			do.servedBy(15*sec, nodeA, nodeB),
+			do.set(holder, "k", "2", async),
+			do.sleep(100 * ms),
+			do.rejoin(nodeC),
+			do.sleep(2 * sec),
+			do.get(holder, "j"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a frame is lost", From: "data-protocol F2", Steps: []Step{
+			do.steady(),
+			do.loseFrame(nodeA, nodeB),
+			do.set(nodeA, "k", "1", async),
+			do.sleep(5 * ms),
+			do.set(nodeA, "j", "1", async),
+			do.sleep(100 * ms),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a frame comes twice", From: "verification F18; data-protocol F2, F3", Steps: []Step{
+			do.steady(),
+			do.keepFrame(nodeA, nodeB),
+			do.set(nodeA, "k", "old", majority),
+			do.set(nodeA, "k", "new", majority),
+			do.sleep(5 * ms),
+			do.replay(nodeA, nodeB),
+			do.sleep(ms),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a key dies across a failover", From: "data-protocol 12: 42", Steps: []Step{
+			do.steady(),
+			do.setFor(nodeA, "k", "1", 1200*ms, majority),
+			do.crash(nodeA),
+			do.servedBy(sec, nodeB, nodeC),
+			do.get(holder, "k"),
+			do.sleep(sec),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "holder dies as it opens", From: "data-protocol 12: 8; verification M10", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.try(holder, "k", "2", async),
+			do.elected(ms, nodeB),
+			do.crash(nodeB),
+			do.start(nodeA),
+			do.servedBy(15*sec, nodeA, nodeC),
+			do.settled(),
+		},
+	},
+}

@@ -1,0 +1,129 @@
+package sim
+
+import "time"
+
+const sec = time.Second
+
+// leaseScripts play lease-protocol section 11 where a whole cluster can.
+var leaseScripts = []Script{
+	{
+		Name: "cut off holder", From: "lease-protocol 11: 1", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "old", majority),
+			do.isolate(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.set(holder, "k", "new", majority),
+			do.get(nodeA, "k"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "late ACKs", From: "lease-protocol 11: 2", Steps: []Step{
+			do.steady(),
+			do.slow(nodeB, nodeA, 450*ms),
+			do.slow(nodeC, nodeA, 450*ms),
+			do.sleep(3 * sec),
+			do.isolate(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.sleep(1 * sec),
+			do.settled(),
+		},
+	},
+	{
+		Name: "chain of fences", From: "lease-protocol 11: 3", Steps: []Step{
+			do.steady(),
+			do.isolate(nodeA),
+			do.elected(500*ms, nodeB),
+			do.sleep(10 * ms),
+			do.handOver(nodeB, nodeC),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		Name: "voter restarts", From: "lease-protocol 11: 9", Steps: []Step{
+			do.steady(),
+			do.cutLinks(nodeA, nodeB, true),
+			do.sleep(800 * ms),
+			do.crash(nodeC),
+			do.sleep(10 * ms),
+			do.start(nodeC),
+			do.isolate(nodeA),
+			do.servedBy(3*sec, nodeB, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		Name: "whole cluster restarts", From: "lease-protocol 11: 11", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeA),
+			do.crash(nodeB),
+			do.crash(nodeC),
+			do.sleep(20 * ms),
+			do.start(nodeA),
+			do.start(nodeB),
+			do.start(nodeC),
+			do.servedBy(15*sec, nodeA, nodeB, nodeC),
+			do.set(holder, "k", "2", async),
+			do.settled(),
+		},
+	},
+	{
+		Name: "reply after a pause", From: "lease-protocol 11: 15", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeB, true),
+			do.hush(nodeA, nodeC, true),
+			do.begin("the late SET", nodeA, "k", "late"),
+			do.pause(nodeA, 2*sec),
+			do.servedBy(sec, nodeB, nodeC),
+			do.set(holder, "k", "2", majority),
+			do.get(holder, "k"),
+			do.until("script", 3*sec, "A runs again", func(s *stage) bool { return s.cast[nodeA].runs() }),
+			do.reply("the late SET"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "request across a release", From: "lease-protocol 11: 26", Steps: []Step{
+			do.steady(),
+			do.begin("the late SET", nodeA, "k", "1"),
+			do.sleep(50 * ms),
+			do.handOver(nodeA, nodeB),
+			do.servedBy(sec, nodeB),
+			do.set(nodeB, "k", "2", majority),
+			do.handOver(nodeB, nodeA),
+			do.servedBy(sec, nodeA),
+			do.reply("the late SET"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "planned move", From: "DESIGN 5: moves and drains", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.drain(nodeA),
+			do.servedBy(sec, nodeB, nodeC),
+			do.sleep(100 * ms),
+			do.get(nodeB, "k"),
+			do.get(nodeC, "k"),
+		},
+	},
+	{
+		Name: "flapping node", From: "lease-protocol 11: 28; U1", Steps: flapping(),
+	},
+}
+
+// flapping cuts one node off and lets it come back, again and again: nobody else
+// may notice.
+func flapping() []Step {
+	steps := []Step{
+		do.steady(),
+		do.watching("A serves while only one other node is cut off", func(s *stage) bool { return s.serves(s.cast[nodeA]) }),
+	}
+	for range 4 {
+		steps = append(steps, do.isolate(nodeC), do.sleep(4*sec), do.rejoin(nodeC), do.sleep(2*sec))
+	}
+	return append(steps, do.watching("", nil), do.settled())
+}
