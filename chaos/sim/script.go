@@ -55,7 +55,9 @@ type stage struct {
 	owners  map[uint32]owner         // of epochs
 	last    outcome
 	watch   func() string
-	kept    []byte // a data frame
+	kept    []byte     // a data frame
+	acked   []chaos.Op // writes that no Open has cut
+	judged  uint32     // epochs up to here
 }
 
 // aborted ends a script whose next step makes no sense any more.

@@ -38,6 +38,7 @@ func (s *stage) oneWriter() {
 		if by != p.id {
 			continue // its own row is being replaced
 		}
+		s.declared(p, epoch)
 		me := owner{p.id, p.life}
 		if o, ok := s.owners[epoch]; ok && o != me {
 			s.broke("P11", "epoch %d of node %d is served again by node %d", epoch, o.node, p.id)
@@ -45,6 +46,41 @@ func (s *stage) oneWriter() {
 		s.owners[epoch] = me
 	}
 }
+
+// declared is P9: what an Open cuts of the acknowledged writes it says so, and
+// unless it says that the loss has no bound, the lost ones are of the last moments.
+func (s *stage) declared(p *process, epoch uint32) {
+	if epoch <= s.judged {
+		return
+	}
+	s.judged = epoch
+	st := p.core.Data().Replica(theGroup).Status(p.clock())
+	first, _, base, _ := p.core.Data().Replica(theGroup).LastCut()
+	keep := s.acked[:0]
+	last := map[shardmap.ShardID]time.Duration{}
+	for _, o := range s.acked {
+		last[s.shardOf(o.Key)] = o.End
+	}
+	for _, o := range s.acked {
+		shard := s.shardOf(o.Key)
+		if o.Version.Epoch() >= epoch || o.Version <= base[shard-first] {
+			keep = append(keep, o)
+			continue
+		}
+		told := last[shard]-o.End <= tailBound
+		for _, l := range st.Report {
+			told = told || l.Shard == shard && !l.Bounded
+		}
+		if !told {
+			s.broke("P9", "%q: version %v of %v was cut, %v before the last one: the Open says %+v", o.Key, o.Version, o.End, last[shard]-o.End, st.Report)
+		}
+	}
+	s.acked = keep
+}
+
+// tailBound is how old a write may be that a bounded loss takes: the bound, the
+// delay on top of it, and what a step of the script may take.
+const tailBound = 400 * time.Millisecond
 
 // equalCopies is P10: whole copies at one position and time hold the same.
 func (s *stage) equalCopies() {

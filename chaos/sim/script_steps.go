@@ -24,10 +24,14 @@ var do verbs
 // plays A (the holder), B, C and D.
 func (verbs) steady() Step {
 	return Step{"the cluster is at rest; A holds the lease", func(s *stage) {
-		s.must(s.proceed(20*time.Second, func() bool { return s.serving() != nil && s.equalAtRest() == "" }), "script", "no rest: %s", s.equalAtRest())
-		s.proceed(time.Second, nil)
-		a := s.serving()
-		s.must(a != nil, "script", "the lease went without a fault")
+		var a *process
+		since := s.now
+		s.must(s.proceed(20*time.Second, func() bool {
+			if p := s.serving(); p == nil || p != a || s.equalAtRest() != "" {
+				a, since = p, s.now
+			}
+			return a != nil && s.now-since > atRest
+		}), "script", "no rest: %s", s.equalAtRest())
 		s.cast = []*process{a}
 		for _, p := range s.nodes {
 			if p != a {
@@ -36,6 +40,9 @@ func (verbs) steady() Step {
 		}
 	}}
 }
+
+// atRest is longer than it takes to hand a lease back to the node that should have it.
+const atRest = 1500 * ms
 
 func (verbs) sleep(d time.Duration) Step {
 	return Step{fmt.Sprintf("%v pass", d), func(s *stage) { s.proceed(d, nil) }}
@@ -248,12 +255,31 @@ func (verbs) elected(d time.Duration, r role) Step {
 	}}
 }
 
-// expect wants a condition now.
-func (verbs) expect(property, what string, cond func(*stage) bool) Step {
-	return Step{"expect: " + what, func(s *stage) {
-		if !cond(s) {
-			s.broke(property, "not so: %s", what)
-		}
+// led waits until a node leads the group's raft; another one that is elected in
+// A's place hands leadership on at once.
+func (verbs) led(d time.Duration, r role) Step {
+	return Step{fmt.Sprint("until ", r, " is elected"), func(s *stage) {
+		s.must(s.proceed(d, func() bool {
+			for i, p := range s.cast[1:] {
+				st, ok := p.core.Raft().Group(theGroup)
+				switch {
+				case !p.up || !ok || !st.Leads:
+				case role(i+1) == r:
+					return true
+				default:
+					p.core.Raft().Handover(theGroup, s.cast[r].id, p.clock())
+					p.flush()
+				}
+			}
+			return false
+		}), "P13", "not within %v: %v is elected", d, r)
+	}}
+}
+
+// promises changes at run time how long a node asks its voters to promise.
+func (verbs) promises(r role, d time.Duration) Step {
+	return Step{fmt.Sprintf("%v asks for promises of %v", r, d), func(s *stage) {
+		s.cast[r].core.Raft().SetProfile(100*ms, d)
 	}}
 }
 
@@ -347,6 +373,9 @@ func (r *request) finish() outcome {
 	r.op.Ballot, r.op.End = r.adm.Lease.Ballot(), s.now
 	if !r.op.Write && r.found && s.dead(r.op.Key) {
 		s.broke("P7", "%q was read although it died at %v", r.op.Key, s.keys[r.op.Key])
+	}
+	if r.op.Write {
+		s.acked = append(s.acked, r.op)
 	}
 	if s.keys[r.op.Key] == 0 { // the history does not know deadlines
 		s.history.Done(r.op)

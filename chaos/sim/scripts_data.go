@@ -34,8 +34,11 @@ var dataScripts = []Script{
 			do.hush(nodeA, nodeC, true),
 			do.set(nodeA, "k", "2", majority),
 			do.set(nodeA, "j", "2", async),
+			do.sleep(600 * ms),
+			do.set(nodeA, "k", "3", async),
 			do.sleep(5 * ms),
 			do.crash(nodeA),
+			do.led(sec, nodeC),
 			do.servedBy(2*sec, nodeB, nodeC),
 			do.get(holder, "k"),
 			do.get(holder, "j"),
@@ -54,6 +57,22 @@ var dataScripts = []Script{
 			do.get(holder, "k"),
 			do.settled(),
 		},
+	},
+	{
+		Name: "solo holder dies", From: "data-protocol 12: 29", Steps: append(solo(),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.settled(),
+		),
+	},
+	{
+		Name: "solo holder opens in vain", From: "data-protocol 12: 32", Steps: append(solo(),
+			do.release(nodeA),
+			do.servedBy(2*sec, nodeA),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.settled(),
+		),
 	},
 	{
 		Name: "batch after the seal", From: "data-protocol 12: 3", Steps: []Step{
@@ -154,4 +173,18 @@ var dataScripts = []Script{
 			do.settled(),
 		},
 	},
+}
+
+// solo lets A write for a second while no data reaches the others.
+func solo() []Step {
+	steps := []Step{
+		do.steady(),
+		do.set(nodeA, "k", "1", majority),
+		do.hush(nodeA, nodeB, true),
+		do.hush(nodeA, nodeC, true),
+	}
+	for range 40 {
+		steps = append(steps, do.try(nodeA, "k", "2", async), do.sleep(50*ms))
+	}
+	return steps
 }

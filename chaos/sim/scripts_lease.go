@@ -43,12 +43,15 @@ var leaseScripts = []Script{
 	{
 		Name: "voter restarts", From: "lease-protocol 11: 9", Steps: []Step{
 			do.steady(),
+			do.promises(nodeA, 1500*ms), // longer than a takeover waits for copies
+			do.sleep(sec),
 			do.cutLinks(nodeA, nodeB, true),
-			do.sleep(800 * ms),
+			do.sleep(1700 * ms),
 			do.crash(nodeC),
 			do.sleep(10 * ms),
 			do.start(nodeC),
 			do.isolate(nodeA),
+			do.led(sec, nodeB),
 			do.servedBy(3*sec, nodeB, nodeC),
 			do.settled(),
 		},
@@ -82,6 +85,16 @@ var leaseScripts = []Script{
 			do.get(holder, "k"),
 			do.until("script", 3*sec, "A runs again", func(s *stage) bool { return s.cast[nodeA].runs() }),
 			do.reply("the late SET"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "longer promise", From: "lease-protocol 11: 24", Steps: []Step{
+			do.steady(),
+			do.promises(nodeA, 1500*ms),
+			do.sleep(sec),
+			do.isolate(nodeA),
+			do.servedBy(3*sec, nodeB, nodeC),
 			do.settled(),
 		},
 	},
