@@ -89,6 +89,7 @@ type Core struct {
 	tell      bool
 	announced time.Duration // Mono of the last register question
 	draining  bool
+	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
 	placed    time.Duration // Mono of the last placement proposal
 	steady    map[shardmap.GroupID]time.Duration
@@ -125,6 +126,8 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		gossip: make(map[shardmap.NodeID]membership.Member),
 		hinted: make(map[shardmap.NodeID]string),
 		asked:  make(map[uint64]asking),
+
+		leavers: make(map[shardmap.NodeID]time.Duration),
 	}
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
@@ -322,8 +325,8 @@ func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant
 			c.heardAnswer(from, a)
 		}
 	case frameRoutes:
-		if rs, err := decodeRoutes(body); err == nil {
-			c.heardRoutes(rs)
+		if a, err := decodeRoutes(body); err == nil {
+			c.heardRoutes(from, a, now)
 		}
 	}
 }
@@ -403,37 +406,6 @@ func (c *Core) noteRoute(g shardmap.GroupID) {
 	if c.routes != before && holder == c.self.Node {
 		c.tell = true
 	}
-}
-
-// tellRoutes says to every node which groups this one holds: nodes without a
-// replica of a group learn it from nobody else.
-func (c *Core) tellRoutes(now multiraft.Instant) {
-	c.told, c.tell = now.Mono, false
-	if c.meta == nil || len(c.meta.Nodes) < 2 {
-		return
-	}
-	var mine []shardmap.Route
-	for g := 1; g <= c.meta.Settings.Groups; g++ {
-		if r := c.routes.Route(shardmap.GroupID(g)); r.Leader == c.self.Node {
-			mine = append(mine, r)
-		}
-	}
-	if len(mine) == 0 {
-		return
-	}
-	for _, n := range c.meta.Nodes {
-		if n.ID != c.self.Node {
-			c.out.Control(n.ID, appendRoutes(nil, mine))
-		}
-	}
-}
-
-func (c *Core) heardRoutes(rs []shardmap.Route) {
-	m := c.routes
-	for _, r := range rs {
-		m = m.With(r)
-	}
-	c.setMap(m)
 }
 
 // firstPlan is the placement that a founding starts with.

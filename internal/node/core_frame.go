@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // frameKind is the first byte of every control frame between two nodes: which
@@ -18,50 +16,10 @@ const (
 	frameData                        // shardgroup: pulls and bulk copies
 	frameAsk                         // a question to this node, answered by frameAnswer
 	frameAnswer                      // the answer
-	frameRoutes                      // who holds the sender's groups
+	frameRoutes                      // the sender announces itself: what it holds, whether it leaves
 )
 
-// routesFormat is the version of a frameRoutes body.
-const routesFormat = 1
-
 var errFrame = errors.New("node: a control frame that cannot be read")
-
-// appendRoutes writes the routes a holder tells its peers:
-//
-//	format u8 | count u16 | { group u16 | epoch u32 | node u32 }...
-func appendRoutes(dst []byte, routes []shardmap.Route) []byte {
-	dst = append(dst, byte(frameRoutes), routesFormat)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(routes)))
-	for _, r := range routes {
-		dst = binary.BigEndian.AppendUint16(dst, uint16(r.Group))
-		dst = binary.BigEndian.AppendUint32(dst, r.Epoch)
-		dst = binary.BigEndian.AppendUint32(dst, uint32(r.Leader))
-	}
-	return dst
-}
-
-const routeBytes = 10
-
-// decodeRoutes reads the body of a frameRoutes.
-func decodeRoutes(b []byte) ([]shardmap.Route, error) {
-	if len(b) < 3 || b[0] != routesFormat {
-		return nil, errFrame
-	}
-	n := int(binary.BigEndian.Uint16(b[1:]))
-	if b = b[3:]; len(b) != n*routeBytes {
-		return nil, errFrame
-	}
-	routes := make([]shardmap.Route, n)
-	for i := range routes {
-		f := b[i*routeBytes:]
-		routes[i] = shardmap.Route{
-			Group:  shardmap.GroupID(binary.BigEndian.Uint16(f)),
-			Epoch:  binary.BigEndian.Uint32(f[2:]),
-			Leader: shardmap.NodeID(binary.BigEndian.Uint32(f[6:])),
-		}
-	}
-	return routes, nil
-}
 
 // question is what one node asks another: Word names it, Body is JSON.
 type question struct {

@@ -11,7 +11,7 @@ import (
 func FuzzDecodeControlFrames(f *testing.F) {
 	f.Add(appendQuestion(nil, question{ID: 7, Word: "register", Body: []byte("{}")}))
 	f.Add(appendAnswer(nil, answer{ID: 7, Err: "no", Body: []byte("{}")}))
-	f.Add([]byte{byte(frameRoutes), 1, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3})
+	f.Add([]byte{byte(frameRoutes), 1, 1, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) == 0 {
 			return
@@ -36,7 +36,7 @@ func FuzzDecodeControlFrames(f *testing.F) {
 }
 
 func TestRoutesRoundTrip(t *testing.T) {
-	want := []shardmap.Route{{Group: 1, Epoch: 3, Leader: 2}, {Group: 64, Epoch: 1 << 20, Leader: 1}}
+	want := announcement{leaving: true, routes: []shardmap.Route{{Group: 1, Epoch: 3, Leader: 2}, {Group: 64, Epoch: 1 << 20, Leader: 1}}}
 	b := appendRoutes(nil, want)
 	if b[0] != byte(frameRoutes) {
 		t.Fatalf("kind %d", b[0])

@@ -50,8 +50,12 @@ func (c *Core) followHints() {
 	}
 }
 
-// leaving reports whether gossip says that a node hands its leases over.
+// leaving reports whether a node hands its leases over, as itself or gossip says.
+// A lie can do no more than to keep leases where they are.
 func (c *Core) leaving(n shardmap.NodeID) bool {
+	if c.announcedLeave(n) {
+		return true
+	}
 	m, ok := c.gossip[n]
 	return ok && m.Draining && m.State == membership.Alive
 }

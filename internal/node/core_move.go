@@ -70,7 +70,7 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 // Drain begins to hand every lease over; Drained tells when it is done. New
 // leases are not taken any more.
 func (c *Core) Drain(now multiraft.Instant) {
-	c.draining = true
+	c.draining, c.tell = true, true
 	if c.meta != nil {
 		for g := range c.meta.Groups {
 			c.settle(shardmap.GroupID(g))
@@ -99,7 +99,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 		return 0
 	}
 	votes := func(n shardmap.NodeID) bool {
-		return n != c.self.Node && slices.ContainsFunc(st.Config.Voters, func(d multiraft.ReplicaDesc) bool { return d.Node == n })
+		return n != c.self.Node && !c.announcedLeave(n) && slices.ContainsFunc(st.Config.Voters, func(d multiraft.ReplicaDesc) bool { return d.Node == n })
 	}
 	if id == shardmap.MetaGroup {
 		for _, d := range st.Config.Voters {

@@ -237,7 +237,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.leave()
 	case err = <-failed:
 	}
-	shut, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
 	defer cancel()
 	_ = n.redis.Shutdown(shut)
 	stopLoop()
@@ -245,6 +245,10 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Wait()
 	return err
 }
+
+// clientsMax is how long clients that still ask are told to go elsewhere before
+// they are closed.
+const clientsMax = time.Second
 
 // drainMax is how long a node that leaves tries to hand its leases over.
 const drainMax = 2 * time.Second

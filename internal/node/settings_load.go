@@ -122,7 +122,7 @@ func (c *Loaded) loadEnviron(s Sources) error {
 	}
 	for _, kv := range s.Environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, envPrefix) || value == "" || name == "AEGIS_TEST_ALL" {
+		if !strings.HasPrefix(name, envPrefix) || value == "" || strings.HasPrefix(name, envPrefix+"TEST_") {
 			continue
 		}
 		row, ok := byEnv[name]

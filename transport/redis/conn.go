@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type conn struct {
 	split    bool  // a part of the command under way was committed before its end
 	rerun    bool  // the reader is back at mark: run from there again
 	stopping atomic.Bool
+	batches  atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit     bool
 	span     atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
@@ -65,10 +67,33 @@ func newConn(s *Server, nc net.Conn) *conn {
 }
 
 // stop makes a waiting read return, so that the connection ends after the
-// pipeline it is in.
+// pipeline it is in and what has arrived by then.
 func (c *conn) stop() {
-	c.stopping.Store(true)
-	_ = c.nc.SetReadDeadline(time.Now())
+	if !c.stopping.Swap(true) {
+		_ = c.nc.SetReadDeadline(time.Now())
+	}
+}
+
+// farewellFor is how long a connection that is being closed may still send what
+// it had under way, and how long it may take to see the end.
+const farewellFor = 20 * time.Millisecond
+
+// farewell answers what arrives last and then ends the connection in the order
+// that loses no reply: our end first, then theirs. Closing at once would throw
+// away replies on their way when a command arrives meanwhile.
+func (c *conn) farewell() {
+	_ = c.nc.SetReadDeadline(time.Now().Add(farewellFor))
+	for c.rd.Fill() == nil {
+		if c.runBuffered() != nil || c.quit {
+			return
+		}
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(farewellFor))
+	_, _ = io.Copy(io.Discard, c.nc)
 }
 
 // noteRead remembers, for a READONLY connection, which slots it read.
@@ -103,9 +128,12 @@ func (c *conn) serve() {
 	defer c.srv.backend.Closed(&c.sess)
 	for {
 		if err := c.rd.Fill(); err != nil {
+			if c.stopping.Load() {
+				c.farewell()
+			}
 			return
 		}
-		if err := c.runBuffered(); err != nil || c.quit || c.stopping.Load() {
+		if err := c.runBuffered(); err != nil || c.quit {
 			return
 		}
 	}
@@ -141,6 +169,7 @@ func (c *conn) fits() bool {
 
 // runBuffered runs every command that has arrived and sends the replies.
 func (c *conn) runBuffered() error {
+	c.batches.Add(1)
 	if !c.fits() {
 		return errClose
 	}

@@ -154,30 +154,61 @@ func (s *Server) LeaseEnded(first, last shardmap.Slot) {
 	}
 }
 
-// Shutdown stops accepting, lets each connection finish the pipeline it is in,
-// closes them, and waits until ctx ends at most.
+// quietFor is how long a connection must have sent nothing before Shutdown ends it.
+const quietFor = 50 * time.Millisecond
+
+// Shutdown stops accepting and ends each connection once it is quiet: a client
+// that still asks is answered (MOVED, when the leases were handed over before),
+// so that it can go elsewhere by itself. When ctx ends the rest is ended after the
+// pipeline it is in.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
 	for l := range s.listener {
 		l.Close()
 	}
-	for c := range s.conns {
-		c.stop()
-	}
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		s.mu.Lock()
-		for c := range s.conns {
-			c.nc.Close()
+	tick := time.NewTicker(quietFor)
+	defer tick.Stop()
+	seen := make(map[*conn]uint32)
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+			s.stopQuiet(seen)
+		case <-ctx.Done():
+			s.each((*conn).stop)
+			select {
+			case <-done:
+			case <-time.After(3 * farewellFor):
+				s.each(func(c *conn) { c.nc.Close() }) // a client that does not take its replies
+				<-done
+			}
+			return ctx.Err()
 		}
-		s.mu.Unlock()
-		<-done
-		return ctx.Err()
+	}
+}
+
+// stopQuiet ends the connections that have run nothing since the last look.
+func (s *Server) stopQuiet(seen map[*conn]uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		n := c.batches.Load()
+		if before, known := seen[c]; known && before == n {
+			c.stop()
+		}
+		seen[c] = n
+	}
+}
+
+func (s *Server) each(f func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		f(c)
 	}
 }

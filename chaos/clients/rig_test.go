@@ -1,0 +1,261 @@
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/client"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+const (
+	probeEvery = 20 * time.Millisecond
+	groups     = 64
+)
+
+// restartable is one aegis process that can be killed and started again.
+type restartable struct {
+	bin, dir string
+	args     []string
+	cmd      *exec.Cmd
+	addr     string
+}
+
+func (r *restartable) name() string { return r.args[1] }
+
+func (r *restartable) start(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(r.dir, r.name()+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	r.cmd = exec.Command(r.bin, r.args...)
+	r.cmd.Dir, r.cmd.Stderr = r.dir, log
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *restartable) signal(s syscall.Signal) { _ = r.cmd.Process.Signal(s) }
+
+func (r *restartable) kill() {
+	r.signal(syscall.SIGKILL)
+	_ = r.cmd.Wait()
+}
+
+func startRestartable(t *testing.T) []*restartable {
+	t.Helper()
+	bin, dir := buildAegis(t), t.TempDir()
+	base := freeBlock(t, 30)
+	var nodes []*restartable
+	for i := range 3 {
+		port := base + 10*i
+		r := &restartable{bin: bin, dir: dir, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), args: []string{
+			"--id", fmt.Sprint("node", i+1), "--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2), "--max-memory-bytes", "256MiB",
+		}}
+		if i > 0 {
+			r.args = append(r.args, "--seeds", fmt.Sprint("localhost:", base+2))
+		}
+		r.start(t)
+		nodes = append(nodes, r)
+	}
+	t.Cleanup(func() {
+		for _, r := range nodes {
+			r.kill()
+			if log, err := os.ReadFile(filepath.Join(dir, r.name()+".log")); err == nil && t.Failed() {
+				t.Logf("the end of %s's log:\n%s", r.name(), log[max(0, len(log)-2<<10):])
+			}
+		}
+	})
+	awaitMap(t, []string{nodes[0].addr, nodes[1].addr, nodes[2].addr})
+	return nodes
+}
+
+// rig is three nodes under 2,000 operations a second and a probe per group, with
+// a witness beside them.
+type rig struct {
+	nodes    []*restartable
+	addrs    []string
+	client   *client.Client
+	probes   []*probe
+	witness  *witness
+	majority *majorityWrites
+	async    *asyncWrites
+	stop     func() // ends probes and load
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{nodes: startRestartable(t), witness: startWitness(t)}
+	for _, n := range r.nodes {
+		r.addrs = append(r.addrs, n.addr)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	r.stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(r.stop)
+	var err error
+	if r.client, err = client.New(client.DefaultConfig(r.addrs)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.client.Close() })
+	for _, k := range groupKeys() {
+		p := &probe{key: k}
+		p.reset()
+		r.probes = append(r.probes, p)
+		wg.Add(1)
+		go func() { defer wg.Done(); p.run(ctx, r.client) }()
+	}
+	r.majority = majorityLoad(ctx, t, &wg, r.addrs)
+	r.async = asyncLoad(ctx, &wg, r.addrs)
+	readLoad(ctx, &wg, r.client)
+	return r
+}
+
+// servedSince waits until every probe has succeeded after a time.
+func (r *rig) servedSince(t *testing.T, at time.Time) {
+	t.Helper()
+	until(t, 5*time.Second, "every group is served", func() bool {
+		return !slices.ContainsFunc(r.probes, func(p *probe) bool { return time.Unix(0, p.last.Load()).Before(at) })
+	})
+}
+
+// ready waits until a node says that all is well, and starts the probes anew.
+func (r *rig) ready(t *testing.T, addr string) {
+	t.Helper()
+	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(addr) })
+	for _, p := range r.probes {
+		p.reset()
+	}
+}
+
+// groupsOf are the groups (from 0) that a node serves, as another one knows it.
+func (r *rig) groupsOf(t *testing.T, victim *restartable, asked string) []int {
+	t.Helper()
+	by := holders(asked)[victim.name()]
+	if len(by) == 0 {
+		t.Fatalf("%s leads nothing", victim.name())
+	}
+	return by
+}
+
+// busiest is the node that leads most groups, and the address of another one.
+func (r *rig) busiest(t *testing.T, asked string) (victim *restartable, other string) {
+	t.Helper()
+	by := holders(asked)
+	for _, n := range r.nodes {
+		if victim == nil || len(by[n.name()]) > len(by[victim.name()]) {
+			victim = n
+		}
+	}
+	for _, addr := range r.addrs {
+		if addr != victim.addr {
+			other = addr
+		}
+	}
+	return victim, other
+}
+
+// probe writes to one group 50 times a second and keeps its longest gap between
+// successes since the last reset.
+type probe struct {
+	key  string
+	last atomic.Int64 // unix ns of the last success
+	gap  atomic.Int64 // ns
+	slow atomic.Int64 // ns: the slowest success
+	errs atomic.Int64
+	why  atomic.Value // string: the last failure
+}
+
+func (p *probe) reset() {
+	p.last.Store(time.Now().UnixNano())
+	p.gap.Store(0)
+	p.slow.Store(0)
+	p.errs.Store(0)
+}
+
+func (p *probe) run(ctx context.Context, c *client.Client) {
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		start := time.Now()
+		one, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		err := c.Set(one, p.key, []byte("probe"))
+		cancel()
+		if err != nil {
+			p.errs.Add(1)
+			p.why.Store(err.Error())
+			continue
+		}
+		now := time.Now()
+		p.slow.Store(max(p.slow.Load(), int64(now.Sub(start))))
+		p.gap.Store(max(p.gap.Load(), now.UnixNano()-p.last.Load()))
+		p.last.Store(now.UnixNano())
+	}
+}
+
+// groupKeys finds a key for every group.
+func groupKeys() []string {
+	keys := make([]string, groups)
+	for i, found := 0, 0; found < groups; i++ {
+		k := fmt.Sprint("probe:", i)
+		g := shardmap.DefaultLayout.GroupOf(shardOf(k))
+		if keys[g-1] == "" {
+			keys[g-1] = k
+			found++
+		}
+	}
+	return keys
+}
+
+func shardOf(key string) shardmap.ShardID {
+	return shardmap.DefaultLayout.ShardOf(shardmap.SlotOfString(key))
+}
+
+// holders asks a node which node each group is served by.
+func holders(addr string) map[string][]int {
+	var report struct {
+		Nodes []struct {
+			Name   string
+			Groups []struct {
+				Group int
+				Open  bool
+			}
+		}
+	}
+	if json.Unmarshal([]byte(ask(addr, "aegis.admin", "status")), &report) != nil {
+		return nil
+	}
+	by := map[string][]int{}
+	for _, n := range report.Nodes {
+		for _, g := range n.Groups {
+			if g.Open {
+				by[n.Name] = append(by[n.Name], g.Group-1)
+			}
+		}
+	}
+	return by
+}
+
+func healthy(addr string) bool {
+	var r struct{ Healthy bool }
+	return json.Unmarshal([]byte(ask(addr, "aegis.admin", "status")), &r) == nil && r.Healthy
+}

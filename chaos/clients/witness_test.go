@@ -1,0 +1,93 @@
+package clients
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// roles are what this test binary can be beside a test: a process of its own that
+// is started with the role's name in roleVariable.
+var roles = map[string]func(){"witness": witnessMain}
+
+const roleVariable = "AEGIS_TEST_ROLE"
+
+// startRole starts this binary in a role; it ends with the test.
+func startRole(t *testing.T, role string, out io.Writer) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// lateMin is the smallest lateness the witness tells.
+const lateMin = 2 * time.Millisecond
+
+// witnessMain sleeps 1 ms in a loop and tells when it was woken late.
+func witnessMain() {
+	for os.Getppid() != 1 {
+		before := time.Now()
+		time.Sleep(time.Millisecond)
+		if by := time.Since(before) - time.Millisecond; by > lateMin {
+			fmt.Println(before.UnixNano(), int64(by))
+		}
+	}
+}
+
+// witness is a process that only sleeps, and what it was late: what this machine
+// did to everybody, which no process under test is to blame for.
+type witness struct {
+	mu   sync.Mutex
+	late []lateness
+}
+
+type lateness struct {
+	at time.Time
+	by time.Duration
+}
+
+func startWitness(t *testing.T) *witness {
+	t.Helper()
+	r, out := io.Pipe()
+	startRole(t, "witness", out)
+	t.Cleanup(func() { _ = out.Close() })
+	w := &witness{}
+	go func() {
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			var at, by int64
+			if _, err := fmt.Sscan(lines.Text(), &at, &by); err == nil {
+				w.mu.Lock()
+				w.late = append(w.late, lateness{time.Unix(0, at), time.Duration(by)})
+				w.mu.Unlock()
+			}
+		}
+	}()
+	return w
+}
+
+// disturbed says whether the witness was late by more than a fifth of a bar in a window.
+func (w *witness) disturbed(from, to time.Time, bar time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.late, func(l lateness) bool {
+		return l.at.Before(to) && l.at.Add(l.by).After(from) && l.by > bar/5
+	})
+}
