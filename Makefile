@@ -3,7 +3,9 @@
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
-# make bench       benchmarks
+# make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
+# make microbench  Go benchmarks of single rooms
+# make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
 # make lint fmt    formatting, vet, staticcheck
 #
 # The tools are pinned here and not in go.mod: users of the module need neither.
@@ -12,10 +14,12 @@ export STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 SIM_SEEDS    ?= 1-1000
 SIM_DURATION ?= 300s
+BENCH        ?=
 BENCH_TIME   ?= 1s
+FUZZTIME     ?= 30s
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench lint fmt
+.PHONY: build demo test test-short sim bench microbench fuzz lint fmt
 
 build:
 	@mkdir -p bin
@@ -33,8 +37,14 @@ test-short:
 sim: build
 	./bin/aegis-chaos sim --seeds $(SIM_SEEDS) --duration $(SIM_DURATION)
 
-bench:
+bench: build
+	./bin/aegis-chaos bench $(BENCH)
+
+microbench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) ./...
+
+fuzz:
+	@FUZZTIME=$(FUZZTIME) .ci/stages fuzz
 
 lint:
 	@test -z "$$(find . -name '*.go' -not -path './.*/*' | xargs go run $(GOFUMPT) -l | tee /dev/stderr)"

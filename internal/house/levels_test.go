@@ -14,7 +14,7 @@ var levels = [][]string{
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
 	{"shardgroup"},
 	{"internal/node"},
-	{"chaos", "chaos/sim", "cmd/aegis"},
+	{"chaos", "chaos/bench", "chaos/sim", "cmd/aegis"},
 	{"cmd/aegis-chaos"},
 	{"internal/house"},
 }
@@ -30,6 +30,7 @@ var apart = map[[2]string]string{
 	{"internal/node", "pkg/client"}: "a node is not its own client",
 	{"cmd/aegis", "chaos"}:          "the chaos suite is never linked into aegis",
 	{"cmd/aegis", "chaos/sim"}:      "the chaos suite is never linked into aegis",
+	{"cmd/aegis", "chaos/bench"}:    "the chaos suite is never linked into aegis",
 }
 
 func levelOf(room string) int {

@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Run measures every cell and gives the report.
+func Run(o Options) (Report, error) {
+	begun := time.Now()
+	r := Report{Machine: machine(), Rounds: o.Rounds, Window: o.Window, Conns: o.Conns, Keys: o.Keys}
+	if o.Rounds < 1 || o.Conns < 3 || o.Keys < 100 || o.Window <= 0 {
+		return r, errors.New("a run needs a round, three connections, 100 keys and some time")
+	}
+	out, err := exec.Command(o.Aegis, "version").Output()
+	if err != nil {
+		return r, fmt.Errorf("%s cannot be run: %w (make build)", o.Aegis, err)
+	}
+	r.Aegis = strings.TrimSpace(string(out))
+	redis, err := exec.LookPath(o.Redis)
+	if err == nil {
+		r.Redis, err = redisVersion(redis)
+	}
+	if err != nil {
+		redis, r.Redis = "", fmt.Sprintf("nothing (%s is not installed: apt-get install redis-server)", o.Redis)
+		fmt.Fprintf(o.Log, "%s is not installed: AegisKV is measured alone\n", o.Redis)
+	}
+	for _, nodes := range topologies {
+		cells := o.cells(nodes)
+		if len(cells) == 0 {
+			continue
+		}
+		rows, err := o.topology(nodes, cells, redis)
+		if err != nil {
+			return r, err
+		}
+		r.Rows = append(r.Rows, rows...)
+	}
+	r.Took = time.Since(begun)
+	return r, nil
+}
+
+// topology starts both systems, fills them, and measures the cells in rounds.
+func (o Options) topology(nodes int, cells []Cell, redis string) (rows []Row, err error) {
+	dir, err := os.MkdirTemp("", "aegis-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Fprintf(o.Log, "%d node(s): starting and filling\n", nodes)
+	aegis, err := startAegis(o.Aegis, dir, nodes, runtime.NumCPU())
+	defer aegis.stop()
+	if err != nil {
+		return nil, err
+	}
+	systems := []*system{aegis}
+	if redis != "" {
+		s, err := startRedis(redis, dir, nodes, runtime.NumCPU())
+		defer s.stop()
+		if err != nil {
+			return nil, err
+		}
+		systems = append(systems, s)
+	}
+	for _, s := range systems {
+		if err := s.prepare(o, nodes); err != nil {
+			return nil, err
+		}
+	}
+	return o.rounds(cells, systems)
+}
+
+// rounds measures every cell for each system in turn; the order turns with the round.
+func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if runtime.NumCPU() > 1 {
+		before, err := pin(0)
+		if err != nil {
+			return nil, err
+		}
+		defer unpin(before)
+	}
+	all := make(map[string]*measured)
+	at := func(c Cell, s *system) *measured {
+		m := all[c.Name()+s.name]
+		if m == nil {
+			m = &measured{latency: newHistogram()}
+			all[c.Name()+s.name] = m
+		}
+		return m
+	}
+	for round := range o.Rounds {
+		fmt.Fprintf(o.Log, "round %d of %d\n", round+1, o.Rounds)
+		for _, c := range cells {
+			for i := range systems {
+				s := systems[(i+round)%len(systems)]
+				m := at(c, s)
+				t := turn{g: s.gen, latency: m.latency, cpu: func() (time.Duration, error) { return cpuOf(s.procs) }}
+				if err := t.run(c, o.rate(c), o.Warm, o.Window); err != nil {
+					return nil, fmt.Errorf("%s, %s: %w", s.name, c.Name(), err)
+				}
+				m.rounds = append(m.rounds, t.sample)
+			}
+		}
+	}
+	for _, c := range cells {
+		var theirs *measured
+		if len(systems) > 1 {
+			theirs = at(c, systems[1])
+		}
+		rows = append(rows, rowOf(c, o.rate(c), at(c, systems[0]), theirs))
+	}
+	return rows, nil
+}
+
+// machine names where this runs.
+func machine() Machine {
+	m := Machine{CPU: "unknown CPU", Cores: runtime.NumCPU(), Go: runtime.Version(), Pinned: "one core: nothing is pinned"}
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for l := range strings.Lines(string(b)) {
+			if name, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(name) == "model name" {
+				m.CPU = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(b))
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 3 {
+			m.Load = strings.Join(f[:3], " ")
+		}
+	}
+	if m.Cores > 1 {
+		m.Pinned = fmt.Sprintf("each server on one core (the first on core %d), the generator on core 0", serverCore(m.Cores, 0))
+	}
+	return m
+}
+
+// Binary is the aegis beside the running program, else the one in PATH.
+func Binary() string {
+	if exe, err := os.Executable(); err == nil {
+		if beside := filepath.Join(filepath.Dir(exe), "aegis"); exec.Command(beside, "version").Run() == nil {
+			return beside
+		}
+	}
+	return "aegis"
+}
