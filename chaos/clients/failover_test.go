@@ -226,7 +226,7 @@ func TestSIGTERMIsNotNoticed(t *testing.T) {
 // TestSIGTERMToAllAtOnce ends the whole cluster: nodes that leave do not give
 // their leases to others that leave.
 func TestSIGTERMToAllAtOnce(t *testing.T) {
-	nodes := startRestartable(t)
+	nodes := startRestartable(t, "256MiB")
 	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	from := time.Now()
 	for _, n := range nodes {

@@ -137,7 +137,7 @@ func asyncLoad(ctx context.Context, wg *sync.WaitGroup, addrs []string) *asyncWr
 				where[tag] = addrs[i%len(addrs)]
 			}
 			key := fmt.Sprintf("async:{%s}:%d:%d", tag, worker, i)
-			if moved := a.write(lines, where[tag], key); moved != "" {
+			if moved := a.write(lines, where[tag], key, "v"); moved != "" {
 				where[tag] = moved
 			}
 		})
@@ -147,8 +147,8 @@ func asyncLoad(ctx context.Context, wg *sync.WaitGroup, addrs []string) *asyncWr
 
 // write sets a key and asks for the token in one packet. It gives the node to ask
 // next time.
-func (a *asyncWrites) write(l lines, addr, key string) (next string) {
-	answers, err := l.call(addr, fmt.Sprintf("SET %s v\r\nAEGIS.TOKEN\r\n", key), 2)
+func (a *asyncWrites) write(l lines, addr, key, value string) (next string) {
+	answers, err := l.call(addr, fmt.Sprintf("*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\nAEGIS.TOKEN\r\n", len(key), key, len(value), value), 2)
 	if err != nil {
 		return a.addrs[(slices.Index(a.addrs, addr)+1)%len(a.addrs)]
 	}

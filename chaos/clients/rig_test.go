@@ -56,7 +56,7 @@ func (r *restartable) kill() {
 	_ = r.cmd.Wait()
 }
 
-func startRestartable(t *testing.T) []*restartable {
+func startRestartable(t *testing.T, memory string) []*restartable {
 	t.Helper()
 	bin, dir := buildAegis(t), t.TempDir()
 	base := freeBlock(t, 30)
@@ -64,7 +64,7 @@ func startRestartable(t *testing.T) []*restartable {
 	for i := range 3 {
 		port := base + 10*i
 		r := &restartable{bin: bin, dir: dir, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), args: []string{
-			"--id", fmt.Sprint("node", i+1), "--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2), "--max-memory-bytes", "256MiB",
+			"--id", fmt.Sprint("node", i+1), "--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2), "--max-memory-bytes", memory,
 		}}
 		if i > 0 {
 			r.args = append(r.args, "--seeds", fmt.Sprint("localhost:", base+2))
@@ -99,7 +99,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{nodes: startRestartable(t), witness: startWitness(t)}
+	r := &rig{nodes: startRestartable(t, "256MiB"), witness: startWitness(t)}
 	for _, n := range r.nodes {
 		r.addrs = append(r.addrs, n.addr)
 	}
@@ -107,11 +107,7 @@ func newRig(t *testing.T) *rig {
 	var wg sync.WaitGroup
 	r.stop = func() { cancel(); wg.Wait() }
 	t.Cleanup(r.stop)
-	var err error
-	if r.client, err = client.New(client.DefaultConfig(r.addrs)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.client.Close() })
+	r.client = newClient(t, r.addrs)
 	for _, k := range groupKeys() {
 		p := &probe{key: k}
 		p.reset()
@@ -123,6 +119,16 @@ func newRig(t *testing.T) *rig {
 	r.async = asyncLoad(ctx, &wg, r.addrs)
 	readLoad(ctx, &wg, r.client)
 	return r
+}
+
+func newClient(t *testing.T, addrs []string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.DefaultConfig(addrs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // servedSince waits until every probe has succeeded after a time.
