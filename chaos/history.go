@@ -2,44 +2,26 @@ package chaos
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// Op is one finished operation on one key, as its client saw it.
-type Op struct {
-	Client   int
-	Key      string
-	Write    bool
-	Delete   bool
-	Value    string // written, or read; "" = absent
-	Version  shardmap.Version
-	Ballot   multiraft.Ballot // of the lease it was answered under
-	Node     shardmap.NodeID
-	Start    time.Duration // global time
-	End      time.Duration
-	Majority bool // acknowledged by a majority
-}
-
-// Cut is what an Open decided for one shard: of the epochs before, only versions
-// up to Base survive. Clean says that no majority write may be among the lost.
-type Cut struct {
-	Shard shardmap.ShardID
-	Epoch uint32
-	Base  shardmap.Version
-	Clean bool
-	At    time.Duration
-}
-
-// History judges operations as they finish. Its checks are linear in the number
-// of operations and never give up.
+// History judges operations as they run and as their clients are told. It keeps
+// what every surviving write left of its key, so that each check looks at the top
+// of one list: linear in the number of operations, without a search to give up.
 type History struct {
-	layout shardmap.Layout
-	top    map[shardmap.GroupID]held
-	keys   map[string]*keyHistory
-	cuts   map[shardmap.ShardID][]Cut
+	layout  shardmap.Layout
+	top     []held // by group
+	shards  []shardHistory
+	keys    []keyHistory
+	names   map[string]Key
+	seen    [][]session // by client, then key
+	refused []string    // what writes with a definite error would have written
+	said    []saidLost
+
 	Ops    int
 	Reads  int
 	Broken []string
@@ -52,119 +34,224 @@ type held struct {
 	at     time.Duration
 }
 
-// keyHistory is what reads of a key must respect.
+// keyHistory is the surviving writes of a key, oldest first.
 type keyHistory struct {
-	newest   Op               // acknowledged or read, with the highest version that is not lost
-	majority Op               // the newest majority write
-	deleted  shardmap.Version // the newest delete that was applied, answered or not
+	name  string
+	shard shardmap.ShardID
+	log   []entry
+	known int // log[:known] holds the newest entry that some client knows of, last
+}
+
+// entry is what one write left of its key.
+type entry struct {
+	version  shardmap.Version
+	ran      time.Duration
+	seen     time.Duration // when a client first knew of it, 0 = none does
+	sum      digest
+	size     int32
+	alive    bool
+	gone     bool // its deadline has been seen to pass
+	acked    bool
+	counted  bool  // Append or Incr made it
+	number   int64 // of the digits in it, when the write was an Incr
+	deadline int64
+}
+
+// session is what one client has seen of one key.
+type session struct {
+	wrote, read shardmap.Version
 }
 
 // NewHistory is an empty history.
 func NewHistory(l shardmap.Layout) *History {
-	return &History{layout: l, top: map[shardmap.GroupID]held{}, keys: map[string]*keyHistory{}, cuts: map[shardmap.ShardID][]Cut{}}
+	return &History{
+		layout: l, top: make([]held, l.Groups+1), shards: make([]shardHistory, l.Shards), names: map[string]Key{},
+	}
 }
 
+// Key is the number of a key.
+func (h *History) Key(name string) Key {
+	if k, ok := h.names[name]; ok {
+		return k
+	}
+	k := Key(len(h.keys))
+	h.names[name] = k
+	h.keys = append(h.keys, keyHistory{name: name, shard: h.layout.ShardOf(shardmap.SlotOfString(name))})
+	return k
+}
+
+// Name is the key of a number.
+func (h *History) Name(k Key) string { return h.keys[k].name }
+
+// Shard is the shard of a key.
+func (h *History) Shard(k Key) shardmap.ShardID { return h.keys[k].shard }
+
+// brokenMax is how many violations a history tells.
+const brokenMax = 20
+
 func (h *History) broken(property, format string, args ...any) {
-	if len(h.Broken) < 20 {
+	if len(h.Broken) < brokenMax {
 		h.Broken = append(h.Broken, property+": "+fmt.Sprintf(format, args...))
 	}
 }
 
-// Cut takes note of an Open that a group committed.
-func (h *History) Cut(c Cut) {
-	for _, o := range h.cuts[c.Shard] {
-		if o.Epoch == c.Epoch {
-			return
+// last is the newest surviving write of a key, nil when there is none.
+func (k *keyHistory) last() *entry {
+	if len(k.log) == 0 {
+		return nil
+	}
+	return &k.log[len(k.log)-1]
+}
+
+// at finds the entry of a version, nil when it does not survive.
+func (k *keyHistory) at(v shardmap.Version) *entry {
+	for i := len(k.log) - 1; i >= 0 && k.log[i].version >= v; i-- {
+		if k.log[i].version == v {
+			return &k.log[i]
 		}
 	}
-	h.cuts[c.Shard] = append(h.cuts[c.Shard], c)
+	return nil
 }
 
-// lost says whether a version was cut away, and whether by an Open that admits
-// to have lost majority writes.
-func (h *History) lost(s shardmap.ShardID, v shardmap.Version) (lost, admitted bool) {
-	for _, c := range h.cuts[s] {
-		if c.Epoch > v.Epoch() && v > c.Base {
-			lost = true
-			admitted = admitted || !c.Clean
+// maybeAlive and maybeAbsent say what the entry allows at a shard time somewhere
+// between low and high.
+func (e *entry) maybeAlive(low int64) bool {
+	return e != nil && e.alive && !e.gone && (e.deadline == 0 || e.deadline > low)
+}
+
+func (e *entry) maybeAbsent(high int64) bool {
+	return e == nil || !e.alive || e.gone || (e.deadline != 0 && e.deadline <= high)
+}
+
+// Ran takes note of an operation at the moment it ran at a node that may serve
+// its shard, answered or not. What it found must be what the surviving writes left.
+func (h *History) Ran(o *Op) {
+	k := &h.keys[o.Key]
+	h.inOrder(k.shard, o)
+	top := k.last()
+	if o.Kind == Read {
+		o.prop, o.wrong = h.judge(k, top, o)
+	} else if o.Found != top.maybeAlive(o.Low) && o.Found == top.maybeAbsent(o.High) {
+		h.broken(h.absenceOf(top, o), "%q: %v at node %d found it there: %v, after %s", k.name, o.Kind, o.Node, o.Found, top)
+	}
+	if top != nil && !o.Found && top.deadline != 0 {
+		top.gone = true
+	}
+	if o.writes() {
+		if !o.Found {
+			top = nil
 		}
-	}
-	return lost, admitted
-}
-
-// Maybe takes note of a delete that was applied under a version and not answered
-// (yet): later reads may find the key absent.
-func (h *History) Maybe(key string, v shardmap.Version) {
-	k := h.keys[key]
-	if k == nil {
-		k = &keyHistory{}
-		h.keys[key] = k
-	}
-	k.deleted = max(k.deleted, v)
-}
-
-// Done judges one finished operation.
-func (h *History) Done(o Op) {
-	h.Ops++
-	shard := h.layout.ShardOf(shardmap.SlotOfString(o.Key))
-	h.oneServer(h.layout.GroupOf(shard), o)
-	k := h.keys[o.Key]
-	if k == nil {
-		k = &keyHistory{}
-		h.keys[o.Key] = k
-	}
-	if l, _ := h.lost(shard, k.newest.Version); l {
-		h.Lost++
-		k.newest = Op{}
-	}
-	if l, admitted := h.lost(shard, k.majority.Version); l {
-		if !admitted {
-			h.broken("P8", "%q: majority write %v of %v was cut by an Open that calls itself clean", o.Key, k.majority.Version, k.majority.End)
-		}
-		k.majority = Op{}
-	}
-	if !o.Write {
-		h.Reads++
-		h.judgeRead(shard, k, o)
-	}
-	if o.Version > k.newest.Version && (o.Write || o.Value != "") {
-		k.newest = o
-	}
-	if o.Majority && o.Version > k.majority.Version {
-		k.majority = o
+		k.log = append(k.log, h.applied(k, top, o))
+		o.entry = int32(len(k.log))
 	}
 }
 
-// oneServer is P1 as clients can see it: nobody answers under a lower ballot
-// after somebody answered under a higher one.
-func (h *History) oneServer(g shardmap.GroupID, o Op) {
-	t := h.top[g]
+// judge says which property a reading breaks, "" when it is right.
+func (h *History) judge(k *keyHistory, top *entry, o *Op) (property, wrong string) {
 	switch {
-	case t.ballot == o.Ballot && t.node != o.Node && t.node != 0:
-		h.broken("P1", "group %d: nodes %d and %d both answered under ballot %v", g, t.node, o.Node, o.Ballot)
-	case o.Ballot.Less(t.ballot) && o.End > t.at:
-		h.broken("P1", "group %d: node %d answered at %v under %v, after node %d under %v at %v", g, o.Node, o.End, o.Ballot, t.node, t.ballot, t.at)
-	case t.ballot.Less(o.Ballot):
-		h.top[g] = held{o.Ballot, o.Node, o.End}
+	case !o.Found && top.maybeAbsent(o.High):
+	case !o.Found:
+		return h.absenceOf(top, o), fmt.Sprintf("%q: absent at node %d at %v, after %s", k.name, o.Node, o.Ran, top)
+	case top == nil || o.Version != top.version:
+		return h.strange(k, o), fmt.Sprintf("%q: version %v (%.40q) read at node %d at %v, after %s", k.name, o.Version, o.Value, o.Node, o.Ran, top)
+	case !top.alive:
+		return "P6", fmt.Sprintf("%q: %.40q read at node %d at %v, after %s", k.name, o.Value, o.Node, o.Ran, top)
+	case o.Deadline != top.deadline:
+		return "P7", fmt.Sprintf("%q: deadline %d read at node %d at %v, after %s", k.name, o.Deadline, o.Node, o.Ran, top)
+	case !top.maybeAlive(o.Low):
+		return "P7", fmt.Sprintf("%q: read at node %d at %v, when it was %d at least, after %s", k.name, o.Node, o.Ran, o.Low, top)
+	case int(top.size) != len(o.Value) || top.sum != emptyDigest.add(o.Value):
+		return h.foreign(top.property(), o), fmt.Sprintf("%q: version %v reads %.40q (%d bytes) at node %d at %v, after %s", k.name, o.Version, o.Value, len(o.Value), o.Node, o.Ran, top)
 	}
+	return "", ""
 }
 
-// judgeRead is P2 by versions: a read that starts after a surviving version was
-// acknowledged or read must return that version or a newer one.
-func (h *History) judgeRead(shard shardmap.ShardID, k *keyHistory, o Op) {
-	n := k.newest
-	if n.Version == 0 || o.Start < n.End {
+// absenceOf names the property that a key's wrong presence or absence breaks.
+func (h *History) absenceOf(top *entry, o *Op) string {
+	switch {
+	case top != nil && top.deadline != 0:
+		return "P7"
+	case o.Found:
+		return "P6"
+	}
+	return "P2"
+}
+
+// strange names the property that reading a version breaks which is not the newest.
+func (h *History) strange(k *keyHistory, o *Op) string {
+	for i := range k.log {
+		if e := &k.log[i]; !e.alive && e.version > o.Version {
+			return "P6"
+		}
+	}
+	return h.foreign("P2", o)
+}
+
+// applied is what a change leaves of a key, by the rules of the operation and not
+// by what the node says; where the two differ, a change was applied twice or not at all.
+func (h *History) applied(k *keyHistory, old *entry, o *Op) entry {
+	e := entry{version: o.Version, ran: o.Ran, alive: true}
+	if old == nil {
+		old = &entry{sum: emptyDigest}
+	}
+	switch o.Kind {
+	case Set:
+		e.sum, e.size = emptyDigest.add(o.Arg), int32(len(o.Arg))
+		h.dated(k, o, &e, o.TTL)
+	case Append:
+		e.sum, e.size, e.deadline, e.counted = old.sum.add(o.Arg), old.size+int32(len(o.Arg)), old.deadline, true
+		if o.Int != int64(e.size) {
+			h.broken("once", "%q: append at version %v makes %d bytes, after %s", k.name, o.Version, o.Int, old)
+		}
+	case Incr:
+		e.number, e.deadline, e.counted = old.number+o.Delta, old.deadline, true
+		if o.Int != e.number {
+			h.broken("once", "%q: incr by %d at version %v makes %d, after %s", k.name, o.Delta, o.Version, o.Int, old)
+		}
+		var digits [20]byte
+		b := strconv.AppendInt(digits[:0], e.number, 10)
+		e.sum, e.size = emptyDigest.add(b), int32(len(b))
+	case Del:
+		e.alive = false
+	case Expire, Persist:
+		e.sum, e.size, e.number, e.counted = old.sum, old.size, old.number, old.counted
+		h.dated(k, o, &e, o.TTL)
+	}
+	if e.alive && o.Deadline != e.deadline {
+		h.broken("P7", "%q: %v at version %v leaves the deadline %d, not %d", k.name, o.Kind, o.Version, o.Deadline, e.deadline)
+	}
+	return e
+}
+
+// dated gives an entry its deadline, which must be as far away as was asked.
+func (h *History) dated(k *keyHistory, o *Op, e *entry, ttl int64) {
+	if ttl == 0 {
 		return
 	}
-	absent := o.Value == "" && o.Version == 0
-	if o.Version < n.Version && !(absent && (n.Delete || k.deleted > n.Version)) {
-		if absent {
-			h.broken("P2", "%q: absent at %v, but version %v (%q) was acknowledged at %v and nothing says that it is lost", o.Key, o.End, n.Version, n.Value, n.End)
-			return
-		}
-		h.broken("P2", "%q: version %v read at %v, after %v was acknowledged at %v", o.Key, o.Version, o.End, n.Version, n.End)
+	e.deadline = o.Deadline
+	if o.Deadline < o.Low+ttl || o.Deadline > o.High+ttl {
+		h.broken("P7", "%q: %v for %d ms at version %v has the deadline %d, at a time from %d to %d", k.name, o.Kind, ttl, o.Version, o.Deadline, o.Low, o.High)
 	}
-	if o.Version == n.Version && o.Value != n.Value && n.Write {
-		h.broken("P2", "%q: version %v reads %q, but %q was written under it", o.Key, o.Version, o.Value, n.Value)
+}
+
+// property is the one that another value under the entry's version breaks.
+func (e *entry) property() string {
+	if e.counted {
+		return "once"
 	}
+	return "P2"
+}
+
+func (e *entry) String() string {
+	switch {
+	case e == nil:
+		return "nothing"
+	case !e.alive:
+		return fmt.Sprintf("a delete at version %v (%v)", e.version, e.ran)
+	}
+	s := fmt.Sprintf("version %v of %d bytes (%v)", e.version, e.size, e.ran)
+	if e.deadline != 0 {
+		s += fmt.Sprintf(" with deadline %d, seen to pass: %v", e.deadline, e.gone)
+	}
+	return s
 }

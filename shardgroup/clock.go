@@ -28,10 +28,12 @@ func (n *Node) keepTime(now multiraft.Instant) {
 	n.lastTick = now.Mono
 }
 
-// Ceiling implements multiraft.Data: H, above every time this node's shards may
-// use before the next heartbeat (hole 24).
+// Ceiling implements multiraft.Data: H, not below any time this node's shards may
+// use before the next heartbeat (hole 24). A shard that began above the wall clock
+// stands still until the clock has caught up: with slack on top of that, shard time
+// would run ahead with each takeover.
 func (n *Node) Ceiling() int64 {
-	return max(n.wall.Load(), n.timeMax.Load()) + (n.cfg.Lease + ceilingSlack).Milliseconds()
+	return max(n.wall.Load()+(n.cfg.Lease+ceilingSlack).Milliseconds(), n.timeMax.Load())
 }
 
 // CeilingAcked implements multiraft.Data.

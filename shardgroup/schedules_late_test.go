@@ -434,3 +434,16 @@ func TestPlannedMove(t *testing.T) {
 	}
 	w.finish()
 }
+
+func TestTheCeilingOfASuccessorAddsNothing(t *testing.T) {
+	_, a, _, _ := trio(t)
+	wall := a.n.wall.Load()
+	raise(&a.n.timeMax, wall+800) // it began at its predecessor's ceiling
+	if h := a.n.Ceiling(); h != wall+800 {
+		t.Fatalf("a ceiling of %d ms above the wall clock: shard time runs ahead with each takeover", h-wall)
+	}
+	raise(&a.n.timeMax, wall+5000)
+	if h := a.n.Ceiling(); h != wall+5000 {
+		t.Fatalf("a ceiling of %d ms, below the shard time of 5000 ms in use", h-wall)
+	}
+}

@@ -2,7 +2,7 @@ package sim
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -14,28 +14,41 @@ import (
 // actor is one client: a closed loop of operations, a map of holders that MOVED
 // repairs, and patience of two seconds for each operation.
 type actor struct {
-	w     *World
-	id    int
-	holds map[shardmap.GroupID]shardmap.NodeID
-	next  int
+	w       *World
+	id      int
+	holds   map[shardmap.GroupID]shardmap.NodeID
+	next    int
+	turn    attempt // the one under way
+	session session
 }
 
 const (
-	keysPerRun = 40
-	patience   = 2 * time.Second
-	ackWait    = time.Second
+	patience = 2 * time.Second
+	ackWait  = time.Second
 )
 
-// attempt is one operation under way.
+// attempt is the request under way. It is used again for the next one: what waits
+// for an answer remembers the number of the request.
 type attempt struct {
-	a        *actor
-	key      string
-	cmd      statemachine.Command
-	write    bool
-	level    shardgroup.Level
-	start    time.Duration
-	value    string
-	finished bool
+	number int // of the request
+	busy   bool
+	op     chaos.Op
+	group  shardmap.GroupID
+	cmd    statemachine.Command
+	res    statemachine.Result
+	level  shardgroup.Level
+	ran    bool // a write was carried out
+	at     *process
+	life   int // of at, when it was asked
+	key    []byte
+	arg    []byte
+	value  []byte
+}
+
+func newActor(w *World, id int) *actor {
+	a := &actor{w: w, id: id, holds: map[shardmap.GroupID]shardmap.NodeID{}}
+	a.session.written = make([]written, w.cfg.Shards)
+	return a
 }
 
 // loop plans the next operation.
@@ -45,181 +58,288 @@ func (a *actor) loop() {
 }
 
 func (a *actor) begin() {
-	a.next++
-	t := &attempt{a: a, key: fmt.Sprintf("k%d", a.w.rng.IntN(keysPerRun)), start: a.w.now}
-	switch r := a.w.rng.IntN(10); {
-	case r < 5:
-		t.write = true
-		t.value = fmt.Sprintf("%d.%d", a.id, a.next)
-		t.cmd = statemachine.Command{Kind: statemachine.Set, Key: []byte(t.key), Value: []byte(t.value)}
-	case r == 5:
-		t.write = true
-		t.cmd = statemachine.Command{Kind: statemachine.Del, Key: []byte(t.key)}
-	}
-	if t.write && a.w.rng.IntN(3) == 0 {
-		t.level = shardgroup.Majority
-	}
-	t.try()
-}
-
-func (t *attempt) end() {
-	if !t.finished {
-		t.finished = true
-		t.a.loop()
-	}
-}
-
-// again tries later, at another node when to is 0.
-func (t *attempt) again(d time.Duration) {
-	if t.a.w.now-t.start > patience {
-		t.a.w.acted["gave up"]++
-		t.end()
+	if a.w.closing {
 		return
 	}
-	t.a.w.after(d, t.try)
+	a.next++
+	t := &a.turn
+	t.number++
+	t.busy, t.ran, t.at = true, false, nil
+	switch r := a.w.rng.IntN(100); {
+	case r < 2 && a.wait():
+	case r < 5 && a.check():
+	default:
+		a.plan()
+		a.try()
+	}
 }
 
-func (t *attempt) try() {
-	w := t.a.w
-	shard := w.layout().ShardOf(shardmap.SlotOfString(t.key))
-	g := w.layout().GroupOf(shard)
-	to := t.a.holds[g]
+// end ends the request under way.
+func (a *actor) end() {
+	if a.turn.busy {
+		a.turn.busy = false
+		a.loop()
+	}
+}
+
+// during is true while the request is under way that had this number.
+func (a *actor) during(number int) bool { return a.turn.busy && a.turn.number == number }
+
+// again tries later, and gives up when patience is over: nothing was done then,
+// and nothing of the request may ever be seen.
+func (a *actor) again(d time.Duration) {
+	t := &a.turn
+	t.at = nil
+	if a.w.now-t.op.Start > patience {
+		a.w.acted["gave up"]++
+		t.op.End = a.w.now
+		a.w.history.Refused(&t.op)
+		a.end()
+		return
+	}
+	a.w.after(d, a.try)
+}
+
+// server is where the client believes the group is served, somewhere else when it
+// has reason to doubt it; nil when nobody answers there.
+func (a *actor) server(g shardmap.GroupID) *process {
+	w := a.w
+	to := a.holds[g]
 	if to == 0 || !w.nodes[to-1].runs() {
 		to = shardmap.NodeID(1 + w.rng.IntN(len(w.nodes)))
-		t.a.holds[g] = to
+		a.holds[g] = to
 	}
 	p := w.nodes[to-1]
 	if !p.runs() {
-		t.a.holds[g] = 0
-		t.again(10 * time.Millisecond)
+		a.holds[g] = 0
+		return nil
+	}
+	return p
+}
+
+func (a *actor) try() {
+	t := &a.turn
+	p := a.server(t.group)
+	if p == nil {
+		a.again(10 * time.Millisecond)
 		return
 	}
+	shard := a.w.history.Shard(t.op.Key)
 	r := p.core.Data().ReplicaOf(shard)
 	if r == nil {
-		t.a.holds[g] = 0
-		t.again(5 * time.Millisecond)
+		a.holds[t.group] = 0
+		a.again(5 * time.Millisecond)
 		return
 	}
-	if t.write {
-		t.change(p, r, shard, g)
+	t.at, t.life = p, p.life
+	t.op.Reset(t.value[:0])
+	t.op.Node, t.op.Ran = p.id, a.w.now
+	t.op.Low, t.op.High = a.w.skew.span(a.w, p)
+	if t.op.Kind == chaos.Read {
+		a.read(p, r, shard)
 	} else {
-		t.read(p, r, shard, g)
+		a.change(p, r, shard)
 	}
 }
 
 // refused follows MOVED and waits out the rest.
-func (t *attempt) refused(g shardmap.GroupID, adm shardgroup.Admission, err error) {
-	if errors.Is(err, shardgroup.ErrMoved) {
-		t.a.holds[g] = adm.Holder
-		t.again(time.Millisecond)
+func (a *actor) refused(adm shardgroup.Admission, err error) {
+	g := a.turn.group
+	switch {
+	case errors.Is(err, shardgroup.ErrMoved):
+		a.holds[g] = adm.Holder
+		a.again(time.Millisecond)
 		return
+	case errors.Is(err, shardgroup.ErrNoReplicas):
+		a.w.acted["no replicas"]++
+	case errors.Is(err, statemachine.ErrNotInteger), errors.Is(err, statemachine.ErrOverflow):
+		a.w.history.Broken = append(a.w.history.Broken, "once: "+err.Error()+" at "+a.w.history.Name(a.turn.op.Key))
 	}
-	if errors.Is(err, shardgroup.ErrNoReplicas) {
-		t.a.w.acted["no replicas"]++
+	if a.w.rng.IntN(4) == 0 {
+		a.holds[g] = 0
 	}
-	if t.a.w.rng.IntN(4) == 0 {
-		t.a.holds[g] = 0
-	}
-	t.again(5 * time.Millisecond)
+	a.again(5 * time.Millisecond)
 }
 
-func (t *attempt) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID, g shardmap.GroupID) {
-	v, found, adm, err := r.Get(shard, []byte(t.key), nil, p.clock())
+func (a *actor) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID) {
+	t := &a.turn
+	v, found, adm, err := r.Get(shard, t.key, t.value[:0], p.clock())
 	if err != nil {
-		t.refused(g, adm, err)
+		a.refused(adm, err)
 		return
 	}
-	op := chaos.Op{Client: t.a.id, Key: t.key, Node: p.id, Start: t.start}
+	t.value = v.Data
+	t.op.Found, t.op.At = found, adm.Version
 	if found {
-		op.Value, op.Version = string(v.Data), v.Version
+		t.op.Value, t.op.Version, t.op.Deadline = v.Data, v.Version, v.Deadline
 	}
-	t.reply(p, adm, op)
+	a.w.history.Ran(&t.op)
+	a.reply(p, adm)
 }
 
-func (t *attempt) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID, g shardmap.GroupID) {
-	var res statemachine.Result
-	adm, err := r.Do(shard, &t.cmd, t.level, &res, p.clock())
+func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID) {
+	t := &a.turn
+	adm, err := r.Do(shard, &t.cmd, t.level, &t.res, p.clock())
 	if err != nil {
-		t.refused(g, adm, err)
+		a.refused(adm, err)
 		return
 	}
+	t.ran = true
+	t.op.Changed, t.op.Found, t.op.Int, t.op.At = t.res.Changed, t.res.Existed, t.res.Int, adm.Version
+	if t.res.Changed {
+		t.op.Version, t.op.Deadline = adm.Version, t.res.Record.Deadline
+		a.session.note(p, shard, adm)
+	}
+	a.w.history.Ran(&t.op)
 	p.flush()
-	if !res.Changed {
-		t.end()
+	if t.level == shardgroup.Async || !t.res.Changed {
+		a.reply(p, adm)
 		return
 	}
-	if t.cmd.Kind == statemachine.Del { // from here on a read may see it, answered or not
-		t.a.w.history.Maybe(t.key, adm.Version)
-	}
-	op := chaos.Op{
-		Client: t.a.id, Key: t.key, Node: p.id, Start: t.start, Write: true, Value: t.value,
-		Version: adm.Version, Delete: t.cmd.Kind == statemachine.Del, Majority: t.level == shardgroup.Majority,
-	}
-	if t.level == shardgroup.Async {
-		t.reply(p, adm, op)
-		return
-	}
-	p.nextID++
-	life := p.life
-	ticket := shardgroup.Ticket{ID: p.nextID, Shard: shard, Version: adm.Version, Level: t.level, Deadline: p.clock().Mono + ackWait}
-	done := func(o shardgroup.Outcome) {
-		if o == shardgroup.Acked {
-			t.reply(p, adm, op)
-			return
-		}
-		t.unknown()
-	}
-	p.waiting[ticket.ID] = done
-	if o := r.Await(adm.Lease, ticket, p.clock()); o != shardgroup.Waiting {
-		delete(p.waiting, ticket.ID)
-		done(o)
-		return
-	}
-	t.a.w.after(2*ackWait, func() { // the node died with the ticket
-		if !t.finished && p.life != life {
-			t.unknown()
+	t.op.Durable = true
+	number := t.number
+	a.await(p, r, adm.Lease, shardgroup.Ticket{Shard: shard, Version: adm.Version, Level: t.level}, ackWait, func(o shardgroup.Outcome) {
+		switch {
+		case !a.during(number):
+		case o == shardgroup.Acked:
+			a.reply(p, adm)
+		default:
+			a.unknown()
 		}
 	})
 }
 
-// unknown ends a write that may have happened or not.
-func (t *attempt) unknown() {
-	if !t.finished {
-		t.a.w.acted["unknown outcome"]++
-		t.end()
+// await waits for a ticket; a node that dies takes the answer with it.
+func (a *actor) await(p *process, r *shardgroup.Replica, l shardgroup.Lease, ticket shardgroup.Ticket, most time.Duration, done func(shardgroup.Outcome)) {
+	p.nextID++
+	ticket.ID, ticket.Deadline = p.nextID, p.clock().Mono+most
+	p.waiting[ticket.ID] = done
+	if o := r.Await(l, ticket, p.clock()); o != shardgroup.Waiting {
+		delete(p.waiting, ticket.ID)
+		done(o)
+	}
+}
+
+// unknown ends a request that may have happened or not.
+func (a *actor) unknown() {
+	if a.turn.busy {
+		a.w.acted["unknown outcome"]++
+		a.end()
+	}
+}
+
+// hung looks whether the node that was asked has died since.
+func (a *actor) hung() {
+	if t := &a.turn; t.busy && t.at != nil && t.life != t.at.life {
+		if t.ran {
+			a.unknown()
+			return
+		}
+		a.again(0)
 	}
 }
 
 // reply checks the lease afresh, a little after the operation, as the edge does
 // before its flush; a pause may lie between.
-func (t *attempt) reply(p *process, adm shardgroup.Admission, op chaos.Op) {
+func (a *actor) reply(p *process, adm shardgroup.Admission) {
+	t := &a.turn
+	number := t.number
+	a.later(p, func() {
+		switch fresh := adm.Fresh(p.clock()); {
+		case !a.during(number):
+		case fresh:
+			t.op.Ballot, t.op.End = adm.Lease.Ballot(), a.w.now
+			a.w.history.Done(&t.op)
+			a.end()
+		case t.op.Changed:
+			a.w.acted["reply withheld"]++
+			a.unknown()
+		default:
+			a.w.acted["reply withheld"]++
+			t.ran = false
+			a.again(time.Millisecond)
+		}
+	})
+}
+
+// later runs f at the node a little later, in the life that it has now.
+func (a *actor) later(p *process, f func()) {
 	life := p.life
-	w := t.a.w
-	delay := time.Duration(w.rng.Int64N(int64(200 * time.Microsecond)))
-	decide := func() {
-		if !adm.Fresh(p.clock()) {
-			w.acted["reply withheld"]++
-			if op.Write {
-				t.unknown()
-				return
-			}
-			t.again(time.Millisecond)
-			return
-		}
-		op.Ballot, op.End = adm.Lease.Ballot(), w.now
-		w.history.Done(op)
-		t.end()
+	a.w.after(time.Duration(a.w.rng.Int64N(int64(200*time.Microsecond))), func() { p.when(life, f) })
+}
+
+// plan draws the next request: what is done to a key depends on what it is for.
+func (a *actor) plan() {
+	t, w := &a.turn, a.w
+	n := w.rng.IntN(len(w.keys))
+	k := &w.keys[n]
+	t.op = chaos.Op{Client: a.id, Key: k.key, Start: w.now}
+	t.key, t.group, t.level = k.name, k.group, shardgroup.Async
+	t.cmd = statemachine.Command{Key: k.name}
+	a.draw(k.use, w.rng.IntN(20))
+	if t.op.Kind == chaos.Read {
+		return
 	}
-	w.after(delay, func() {
-		if p.life != life {
-			t.unknown()
-			return
+	switch r := w.rng.IntN(24); {
+	case r < 7:
+		t.level = shardgroup.Majority
+	case r == 7:
+		t.level = shardgroup.All
+	}
+	t.cmd.Kind = commands[t.op.Kind]
+	t.cmd.Value, t.cmd.Delta = t.op.Arg, t.op.Delta
+	if t.op.TTL != 0 {
+		t.cmd.TTLMode, t.cmd.TTL = statemachine.TTLRelative, t.op.TTL
+	}
+}
+
+var commands = [...]statemachine.Kind{
+	chaos.Set: statemachine.Set, chaos.Del: statemachine.Del, chaos.Append: statemachine.Append,
+	chaos.Incr: statemachine.IncrBy, chaos.Expire: statemachine.Expire, chaos.Persist: statemachine.Persist,
+}
+
+// draw chooses what to do with a key of some use.
+func (a *actor) draw(u use, r int) {
+	op := &a.turn.op
+	switch {
+	case r >= 18:
+		op.Kind = chaos.Del
+	case r >= 10: // a read
+	case u == numbers:
+		op.Kind, op.Delta = chaos.Incr, 1+a.w.rng.Int64N(1000)
+	case u == texts && r < 9:
+		op.Kind = chaos.Append
+		a.unique()
+	case u == mortals && r < 2:
+		op.Kind, op.TTL = chaos.Expire, a.life()
+	case u == mortals && r < 4:
+		op.Kind = chaos.Persist
+	default:
+		op.Kind = chaos.Set
+		a.unique()
+		if u == mortals && r < 9 {
+			op.TTL = a.life()
 		}
-		p.when(life, decide)
-	})
-	w.after(10*time.Second, func() { // the node died while it was stopped
-		if !t.finished && p.life != life {
-			t.unknown()
+	}
+}
+
+// life draws a time to live.
+func (a *actor) life() int64 { return 1 + a.w.rng.Int64N(4000) }
+
+// longArg is how long a value sometimes is.
+const longArg = 8 << 10
+
+// unique makes an argument that no other write of the run has.
+func (a *actor) unique() {
+	b := append(a.turn.arg[:0], '<')
+	b = strconv.AppendInt(b, int64(a.id), 10)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, int64(a.next), 10)
+	b = append(b, '>')
+	if a.turn.op.Kind == chaos.Set && a.w.rng.IntN(100) == 0 {
+		for len(b) < longArg {
+			b = append(b, "0123456789abcdef"...)
 		}
-	})
+	}
+	a.turn.arg, a.turn.op.Arg = b, b
 }

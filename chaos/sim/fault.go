@@ -83,6 +83,10 @@ func (w *World) crashFor(p *process, d time.Duration) {
 }
 
 func (l *link) setCut(on bool) {
+	if l.cut && !on { // what was under way is lost: a stream must not go on behind it
+		l.cutNow()
+		l.back().cutNow()
+	}
 	l.cut = on
 	if on { // TCP notices after a while, in both directions
 		l.w.after(l.w.span(50*time.Millisecond, 500*time.Millisecond), func() {
@@ -128,7 +132,8 @@ func (w *World) heal() {
 		for _, o := range w.nodes {
 			if o != p {
 				l := w.link(p.id, o.id)
-				l.loss, l.delayMax, l.cut = 0, time.Millisecond, false
+				l.setCut(false)
+				l.loss, l.delayMax = 0, time.Millisecond
 			}
 		}
 	}

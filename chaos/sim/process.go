@@ -21,6 +21,7 @@ type process struct {
 	life    int // rises at every start; what belongs to an older life is void
 	up      bool
 	paused  time.Duration // until when it is stopped (SIGSTOP), 0 = runs
+	held    []heldCall    // what came meanwhile
 	rate    float64       // of its clocks
 	offset  time.Duration // of its wall clock
 	saved   time.Duration // when its disk is free
@@ -97,14 +98,45 @@ func (p *process) crash() {
 // runs reports whether the process can do anything now.
 func (p *process) runs() bool { return p.up && p.w.now >= p.paused }
 
-// when calls f in this life, after a pause if there is one.
+// when calls f in this life, after a pause if there is one: what came meanwhile
+// happens in the order in which it came, as streams demand.
 func (p *process) when(life int, f func()) {
 	switch {
 	case !p.up || p.life != life:
 	case p.w.now < p.paused:
-		p.w.at(p.paused, func() { p.when(life, f) })
+		if p.held = append(p.held, heldCall{life, f}); len(p.held) == 1 {
+			p.w.at(p.paused, p.wake)
+		}
 	default:
+		p.release()
 		f()
+	}
+}
+
+// heldCall is something that happens to a process when it goes on.
+type heldCall struct {
+	life int
+	f    func()
+}
+
+func (p *process) wake() {
+	if p.w.now < p.paused {
+		p.w.at(p.paused, p.wake)
+		return
+	}
+	p.release()
+}
+
+// release lets happen what came during a pause.
+func (p *process) release() {
+	for len(p.held) > 0 {
+		held := p.held
+		p.held = nil
+		for _, h := range held {
+			if p.up && p.life == h.life {
+				h.f()
+			}
+		}
 	}
 }
 
@@ -212,20 +244,32 @@ func (p *process) DataEvent(e shardgroup.Event) {
 			return
 		}
 		if r := p.core.Data().Replica(g); r != nil {
-			p.w.cuts(r.LastCut())
+			p.w.cuts(p, r, e.Report)
 		}
 	})
 }
 
 // cuts hands what an Open decided to the history.
-func (w *World) cuts(first shardmap.ShardID, epoch uint32, base []shardmap.Version, clean []bool) {
+func (w *World) cuts(p *process, r *shardgroup.Replica, report []shardgroup.LossReport) {
+	first, epoch, base, clean := r.LastCut()
 	for i, b := range base {
-		w.history.Cut(chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Base: b, Clean: clean[i], At: w.now})
+		c := chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Node: p.id, Base: b, Clean: clean[i], Bounded: true, At: w.now}
+		for _, l := range report {
+			if l.Shard == c.Shard {
+				c.Bounded = l.Bounded
+			}
+		}
+		w.history.Cut(c)
 	}
 }
 
 // RolledBack implements node.CoreOut.
-func (p *process) RolledBack(r shardgroup.Rollback) { p.w.acted["rolled back"]++ }
+func (p *process) RolledBack(r shardgroup.Rollback) {
+	p.w.acted["rolled back"]++
+	for i := range r.Lost {
+		p.w.history.RolledBack(r.Shard, r.Lost[i].Version, p.id, p.w.now)
+	}
+}
 
 // Answered implements node.CoreOut.
 func (p *process) Answered(uint64, node.Answer) {}

@@ -55,18 +55,20 @@ func Run(cfg Config, seed uint64) Result {
 	w.reconnect()
 	w.run(3 * time.Second)
 	for i := range 4 {
-		a := &actor{w: w, id: i, holds: map[shardmap.GroupID]shardmap.NodeID{}}
-		w.clients = append(w.clients, a)
+		w.clients = append(w.clients, newActor(w, i))
 	}
 	for _, a := range w.clients {
 		a.loop()
 	}
+	w.watch()
 	if w.cfg.Faults {
 		w.faults()
 	}
 	w.run(w.cfg.Duration)
 	w.heal()
 	w.quiet()
+	w.settle()
+	w.history.Finish()
 	return Result{
 		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
 		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
@@ -80,6 +82,7 @@ func (w *World) layout() shardmap.Layout {
 // found makes the nodes of a cluster that was founded together.
 func (w *World) found() {
 	w.history = chaos.NewHistory(w.layout())
+	w.makeKeys()
 	f := node.Founding{
 		Cluster: meta.UUID{1}, Settings: meta.Settings{
 			Shards: w.cfg.Shards, Groups: w.cfg.Groups, VirtualNodes: 50, ReplicationFactor: 3, HashKey: w.rng.Uint64(),

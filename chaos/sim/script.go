@@ -190,11 +190,11 @@ type request struct {
 	s     *stage
 	p     *process
 	life  int
+	key   string
 	op    chaos.Op
 	adm   shardgroup.Admission
 	level shardgroup.Level
 	state outcome // "" while it waits
-	found bool
 }
 
 func (s *stage) shardOf(key string) shardmap.ShardID {

@@ -59,10 +59,10 @@ func (s *stage) declared(p *process, epoch uint32) {
 	keep := s.acked[:0]
 	last := map[shardmap.ShardID]time.Duration{}
 	for _, o := range s.acked {
-		last[s.shardOf(o.Key)] = o.End
+		last[s.history.Shard(o.Key)] = o.End
 	}
 	for _, o := range s.acked {
-		shard := s.shardOf(o.Key)
+		shard := s.history.Shard(o.Key)
 		if o.Version.Epoch() >= epoch || o.Version <= base[shard-first] {
 			keep = append(keep, o)
 			continue
@@ -72,7 +72,7 @@ func (s *stage) declared(p *process, epoch uint32) {
 			told = told || l.Shard == shard && !l.Bounded
 		}
 		if !told {
-			s.broke("P9", "%q: version %v of %v was cut, %v before the last one: the Open says %+v", o.Key, o.Version, o.End, last[shard]-o.End, st.Report)
+			s.broke("P9", "%q: version %v of %v was cut, %v before the last one: the Open says %+v", s.history.Name(o.Key), o.Version, o.End, last[shard]-o.End, st.Report)
 		}
 	}
 	s.acked = keep

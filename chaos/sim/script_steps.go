@@ -300,41 +300,53 @@ func (verbs) watching(what string, cond func(*stage) bool) Step {
 
 // request does the work of one operation at a node; its reply is still due.
 func (s *stage) request(p *process, c *statemachine.Command, key, value string, level shardgroup.Level) *request {
-	r := &request{s: s, p: p, life: p.life, level: level, op: chaos.Op{Key: key, Node: p.id, Start: s.now, Value: value, Majority: level == shardgroup.Majority}}
+	r := &request{s: s, p: p, life: p.life, level: level, key: key}
+	r.op = chaos.Op{Key: s.history.Key(key), Node: p.id, Start: s.now, Ran: s.now, Arg: []byte(value), TTL: c.TTL, Durable: level != shardgroup.Async}
 	shard := s.shardOf(key)
 	if !p.runs() {
 		r.state = refused
 		return r
 	}
 	rep := p.core.Data().ReplicaOf(shard)
-	var err error
 	c.Key = []byte(key)
-	if c.Kind == 0 {
-		var v statemachine.Value
-		v, r.found, r.adm, err = rep.Get(shard, c.Key, nil, p.clock())
-		if r.found {
-			r.op.Value, r.op.Version = string(v.Data), v.Version
-		}
-	} else {
-		var res statemachine.Result
-		c.Value = []byte(value)
-		r.adm, err = rep.Do(shard, c, level, &res, p.clock())
-		r.op.Write, r.op.Delete, r.op.Version = true, c.Kind == statemachine.Del, r.adm.Version
-		p.flush()
-	}
-	switch {
-	case err != nil:
+	r.op.Low, r.op.High = s.skew.span(s.World, p)
+	if err := r.work(rep, shard, c); err != nil {
 		r.state = refused
-	case r.op.Write:
+		return r
+	}
+	r.op.At = r.adm.Version
+	s.history.Ran(&r.op)
+	if c.Kind != 0 {
 		if _, ok := s.keys[key]; !ok {
 			s.keys[key] = 0
 		}
-		if r.op.Delete {
-			s.history.Maybe(key, r.adm.Version)
-		}
+		p.flush()
 		r.await(rep, shard)
 	}
 	return r
+}
+
+// work does what the command says and notes what came out.
+func (r *request) work(rep *shardgroup.Replica, shard shardmap.ShardID, c *statemachine.Command) (err error) {
+	if c.Kind == 0 {
+		var v statemachine.Value
+		v, r.op.Found, r.adm, err = rep.Get(shard, c.Key, nil, r.p.clock())
+		if r.op.Found {
+			r.op.Value, r.op.Version, r.op.Deadline = v.Data, v.Version, v.Deadline
+		}
+		return err
+	}
+	var res statemachine.Result
+	c.Value, r.op.Kind = r.op.Arg, chaos.Set
+	if c.Kind == statemachine.Del {
+		r.op.Kind = chaos.Del
+	}
+	r.adm, err = rep.Do(shard, c, r.level, &res, r.p.clock())
+	r.op.Changed, r.op.Found = res.Changed, res.Existed
+	if res.Changed {
+		r.op.Version, r.op.Deadline = r.adm.Version, res.Record.Deadline
+	}
+	return err
 }
 
 // await asks for the acks of a write that wants them.
@@ -371,15 +383,13 @@ func (r *request) finish() outcome {
 	}
 	r.state = answered
 	r.op.Ballot, r.op.End = r.adm.Lease.Ballot(), s.now
-	if !r.op.Write && r.found && s.dead(r.op.Key) {
-		s.broke("P7", "%q was read although it died at %v", r.op.Key, s.keys[r.op.Key])
+	if r.op.Kind == chaos.Read && r.op.Found && s.dead(r.key) {
+		s.broke("P7", "%q was read although it died at %v", r.key, s.keys[r.key])
 	}
-	if r.op.Write {
+	if r.op.Changed {
 		s.acked = append(s.acked, r.op)
 	}
-	if s.keys[r.op.Key] == 0 { // the history does not know deadlines
-		s.history.Done(r.op)
-	}
+	s.history.Done(&r.op)
 	return r.state
 }
 
@@ -448,6 +458,7 @@ func (verbs) begin(name string, at role, key, value string) Step {
 	return Step{fmt.Sprintf("SET %s %s at %v, the reply waits (%s)", key, value, at, name), func(s *stage) {
 		r := s.request(s.node(at), &statemachine.Command{Kind: statemachine.Set}, s.keyIn(key), value, shardgroup.Async)
 		s.must(r.state == "", "script", "SET %s at %v: %s", key, at, r.state)
+		r.op.Client = 1 + len(s.pending) // its own connection: replies come in any order
 		s.pending[name] = r
 	}}
 }

@@ -29,6 +29,9 @@ type World struct {
 	links   map[[2]shardmap.NodeID]*link
 	clients []*actor
 	history *chaos.History
+	keys    []simKey
+	skew    skew
+	closing bool // clients begin nothing new
 	acted   map[string]int
 	log     []string
 }

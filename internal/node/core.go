@@ -251,11 +251,11 @@ func (c *Core) Meta() *meta.State { return c.meta }
 // Tick implements multiraft.Stepper.
 func (c *Core) Tick(now multiraft.Instant) {
 	c.now = now
-	c.raft.Tick(now)
 	if now.Mono-c.ticked >= dataTick {
 		c.ticked = now.Mono
-		c.data.Tick(now)
+		c.data.Tick(now) // first: the ceiling on raft's heartbeats follows its wall clock
 	}
+	c.raft.Tick(now)
 	if c.moving() {
 		c.tickMoves(now)
 	}

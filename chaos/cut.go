@@ -1,0 +1,141 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Cut is what an Open decided for one shard: of the epochs before, only versions
+// up to Base survive. It is told when its holder begins to serve.
+type Cut struct {
+	Shard   shardmap.ShardID
+	Epoch   uint32
+	Node    shardmap.NodeID // that serves from now on
+	Base    shardmap.Version
+	Clean   bool // no majority write may be among the lost
+	Bounded bool // the lost were written within the tail bound
+	At      time.Duration
+}
+
+// shardHistory is what is known of a shard as a whole.
+type shardHistory struct {
+	cuts     []Cut // rising epochs
+	position shardmap.Version
+	durable  shardmap.Version // highest version that was said to be held by a majority
+}
+
+// tailBound is how old a write may grow at a holder before others hold it: the
+// data plane's bound of 250 ms and the distance between its marks.
+const tailBound = 260 * time.Millisecond
+
+// Cut takes note of an Open. Epochs rise and each is opened once (P11); a clean
+// Open loses nothing that a majority held (P8); what a bounded one loses was
+// written within the tail bound (P9).
+func (h *History) Cut(c Cut) {
+	s := &h.shards[c.Shard]
+	if n := len(s.cuts); n > 0 && c.Epoch <= s.cuts[n-1].Epoch {
+		if o := s.cuts[n-1]; c.Epoch != o.Epoch || c.Node != o.Node || c.Base != o.Base {
+			h.broken("P11", "shard %d: node %d opened epoch %d above %v at %v, after node %d opened epoch %d above %v", c.Shard, c.Node, c.Epoch, c.Base, c.At, o.Node, o.Epoch, o.Base)
+		}
+		return
+	}
+	s.cuts = append(s.cuts, c)
+	s.position = shardmap.MakeVersion(c.Epoch, 0)
+	if s.durable > c.Base {
+		if c.Clean {
+			h.broken("P8", "shard %d: the Open of epoch %d by node %d at %v calls itself clean and cuts above %v, but a majority held %v", c.Shard, c.Epoch, c.Node, c.At, c.Base, s.durable)
+		}
+		s.durable = c.Base
+	}
+	span := lostSpan{}
+	for i := range h.keys {
+		if k := &h.keys[i]; k.shard == c.Shard {
+			h.Lost += k.cut(&c, &span)
+		}
+	}
+	if c.Bounded && span.longest > tailBound {
+		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, c.Node, c.At, span.longest)
+	}
+}
+
+// lostSpan finds how far apart in time the lost writes of one epoch are.
+type lostSpan struct {
+	epochs  []epochSpan
+	longest time.Duration
+}
+
+type epochSpan struct {
+	epoch       uint32
+	first, last time.Duration
+}
+
+func (l *lostSpan) add(e *entry) {
+	for i := range l.epochs {
+		if x := &l.epochs[i]; x.epoch == e.version.Epoch() {
+			x.first, x.last = min(x.first, e.ran), max(x.last, e.ran)
+			l.longest = max(l.longest, x.last-x.first)
+			return
+		}
+	}
+	l.epochs = append(l.epochs, epochSpan{e.version.Epoch(), e.ran, e.ran})
+}
+
+// cut forgets the lost entries and returns how many of them were acknowledged.
+func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
+	n := len(k.log)
+	for n > 0 && k.log[n-1].version > c.Base {
+		n--
+		if k.log[n].acked {
+			acked++
+		}
+		span.add(&k.log[n])
+	}
+	if n == len(k.log) {
+		return 0
+	}
+	k.log = k.log[:n]
+	for k.known = min(k.known, n); k.known > 0 && k.log[k.known-1].seen == 0; k.known-- {
+	}
+	return acked
+}
+
+// Position is the last version that a shard's server was seen at.
+func (h *History) Position(id shardmap.ShardID) shardmap.Version { return h.shards[id].position }
+
+// lost says whether a version was cut away.
+func (h *History) lost(s shardmap.ShardID, v shardmap.Version) bool {
+	cuts := h.shards[s].cuts
+	for i := len(cuts) - 1; i >= 0 && cuts[i].Epoch > v.Epoch(); i-- {
+		if v > cuts[i].Base {
+			return true
+		}
+	}
+	return false
+}
+
+// inOrder is P11 for versions: what a shard's server shows never goes back, and
+// nothing is written in an epoch that was not opened.
+func (h *History) inOrder(id shardmap.ShardID, o *Op) {
+	s := &h.shards[id]
+	switch {
+	case o.writes() && o.Version <= s.position, o.At < s.position:
+		h.broken("P11", "shard %d: node %d at position %v at %v (change %v), after %v", id, o.Node, o.At, o.Ran, o.Version, s.position)
+	case max(o.Version, o.At).Epoch() > s.position.Epoch():
+		h.broken("P11", "shard %d: node %d at position %v (change %v) in an epoch that nobody opened, after %v", id, o.Node, o.At, o.Version, s.position)
+	}
+	s.position = max(s.position, o.At)
+	if o.writes() {
+		s.position = max(s.position, o.Version)
+	}
+}
+
+// durable notes that a majority was said to hold everything up to a version.
+func (h *History) durable(id shardmap.ShardID, v shardmap.Version) {
+	s := &h.shards[id]
+	if h.lost(id, v) {
+		h.broken("P8", "shard %d: version %v is said to be held by a majority after it was cut", id, v)
+		return
+	}
+	s.durable = max(s.durable, v)
+}

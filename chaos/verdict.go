@@ -1,0 +1,74 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Verdict is what a node says of a version (AEGIS.CHECK).
+type Verdict uint8
+
+// Verdicts.
+const (
+	VerdictUnknown Verdict = iota
+	VerdictLost
+	VerdictPending
+	VerdictDurable
+)
+
+func (v Verdict) String() string {
+	return [...]string{"unknown", "lost", "pending", "durable"}[v]
+}
+
+// saidLost is a version that somebody was told is lost.
+type saidLost struct {
+	shard   shardmap.ShardID
+	version shardmap.Version
+	node    shardmap.NodeID
+	at      time.Duration
+	who     string
+}
+
+// Judged takes a verdict that a client was told: durable and pending are never
+// said of what is lost, and what is said to be durable no clean Open may lose.
+// "Lost" may be said as soon as the Open is committed, before its holder serves;
+// Finish looks whether it came true.
+func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, node shardmap.NodeID, at time.Duration) {
+	switch w {
+	case VerdictLost:
+		h.said = append(h.said, saidLost{id, v, node, at, "says"})
+	case VerdictDurable, VerdictPending:
+		if h.lost(id, v) {
+			h.broken("token", "shard %d: node %d says at %v that version %v is %v, but it was cut", id, node, at, v, w)
+		} else if w == VerdictDurable {
+			h.durable(id, v)
+		}
+	}
+}
+
+// RolledBack takes a version that a node lists as undone.
+func (h *History) RolledBack(id shardmap.ShardID, v shardmap.Version, node shardmap.NodeID, at time.Duration) {
+	h.said = append(h.said, saidLost{id, v, node, at, "lists"})
+}
+
+// Finish judges what only the end of a run shows.
+func (h *History) Finish() {
+	for _, s := range h.said {
+		if !h.lost(s.shard, s.version) {
+			h.broken("token", "shard %d: node %d %s version %v as lost at %v, but no Open cut it", s.shard, s.node, s.who, s.version, s.at)
+		}
+	}
+	h.said = h.said[:0]
+}
+
+// Waited takes an answer to WAIT: that n seats besides the holder, out of so many,
+// hold a version; short says that fewer were found than had just been reported.
+func (h *History) Waited(id shardmap.ShardID, v shardmap.Version, n, seats int, short bool) {
+	if n >= seats {
+		h.broken("token", "shard %d: WAIT counts %d copies of version %v besides the holder's, with %d seats", id, n, v, seats)
+	}
+	if n+1 > seats/2 && !short {
+		h.durable(id, v)
+	}
+}
