@@ -300,3 +300,18 @@ func (r *Replica) followers() []FollowerStatus {
 	}
 	return list
 }
+
+// Usage counts what the node holds beside its stores. Each ring keeps its newest
+// block, and one more may be lent before an older one can be taken back.
+func (n *Node) Usage() Usage {
+	copies := int64(1)
+	for _, r := range n.all() {
+		copies += int64(len(r.shards))
+	}
+	n.pool.mu.Lock()
+	defer n.pool.mu.Unlock()
+	return Usage{
+		RingBytes: n.pool.used, RingMost: max(n.pool.limit, copies*int64(n.pool.blockBytes)),
+		TailBytes: n.tailBytes.Load(), Tickets: int(n.waiting.Load()),
+	}
+}

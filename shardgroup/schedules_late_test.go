@@ -447,3 +447,20 @@ func TestTheCeilingOfASuccessorAddsNothing(t *testing.T) {
 		t.Fatalf("a ceiling of %d ms, below the shard time of 5000 ms in use", h-wall)
 	}
 }
+
+// TestSchedule42ReadAheadOfTheTick is hole 24 by way of a reading that changed
+// nothing: the former holder's word about its time must count it.
+func TestSchedule42ReadAheadOfTheTick(t *testing.T) {
+	w, a, _, _ := trio(t)
+	w.timed = true
+	w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 200}, Majority)
+	w.now.Wall += 300
+	if got := w.get(a, 0, "k"); got != "-" {
+		t.Fatalf("at the holder: %q", got)
+	}
+	w.now.Wall -= 2300
+	b := w.serve(2)
+	if got := w.get(b, 0, "k"); got != "-" {
+		t.Fatalf("alive again at the next holder: %q", got)
+	}
+}

@@ -85,3 +85,11 @@ type Status struct {
 	Clean     bool         // of the last row, in every shard
 	Rows      int
 }
+
+// Usage is what a node's data plane holds beside the stores, and its limits.
+type Usage struct {
+	RingBytes int64 // lent to rings
+	RingMost  int64 // the limit, or one block for each shard copy and one more
+	TailBytes int64 // records that W seats do not hold yet
+	Tickets   int   // replies that wait for acks
+}

@@ -58,7 +58,7 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 		s.r.renew.Store(true)
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
 	}
-	if err := s.m.Execute(c, shardmap.MakeVersion(s.epoch, head.Seq()+1), s.clock(now), res); err != nil {
+	if err := s.m.Execute(c, shardmap.MakeVersion(s.epoch, head.Seq()+1), s.pass(now), res); err != nil {
 		return Admission{}, err
 	}
 	if !res.Changed {
@@ -77,6 +77,15 @@ func (s *shard) admit(now multiraft.Instant) (Admission, error) {
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
 	}
 	return Admission{}, nil
+}
+
+// pass lets shard time pass to the time of an operation, whether or not it changes
+// anything: a key that was answered to be dead must be dead at the next holder,
+// which takes this copy's time when it can (startTime).
+func (s *shard) pass(now multiraft.Instant) int64 {
+	t := s.clock(now)
+	s.m.AdvanceTime(t)
+	return t
 }
 
 // push puts the record of a change into the ring and tells the followers' lanes.
@@ -118,7 +127,7 @@ func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instan
 	if mutant.Is("M01") {
 		a.Lease = unchecked{s.lease}
 	}
-	val, found = s.m.Lookup(key, s.clock(now))
+	val, found = s.m.Lookup(key, s.pass(now))
 	val.Data = append(dst, val.Data...)
 	return val, found, a, nil
 }

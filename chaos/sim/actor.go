@@ -326,8 +326,8 @@ func (a *actor) draw(u use, r int) {
 // life draws a time to live.
 func (a *actor) life() int64 { return 1 + a.w.rng.Int64N(4000) }
 
-// longArg is how long a value sometimes is.
-const longArg = 8 << 10
+// longArg is how long a value is at the most; few are long.
+const longArg = 32 << 10
 
 // unique makes an argument that no other write of the run has.
 func (a *actor) unique() {
@@ -336,8 +336,8 @@ func (a *actor) unique() {
 	b = append(b, '.')
 	b = strconv.AppendInt(b, int64(a.next), 10)
 	b = append(b, '>')
-	if a.turn.op.Kind == chaos.Set && a.w.rng.IntN(100) == 0 {
-		for len(b) < longArg {
+	if a.turn.op.Kind == chaos.Set && a.w.rng.IntN(50) == 0 {
+		for n := a.w.rng.IntN(longArg - 64); len(b) < n; {
 			b = append(b, "0123456789abcdef"...)
 		}
 	}

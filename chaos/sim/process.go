@@ -60,7 +60,7 @@ func (p *process) start() {
 	}
 	r.Identity.Node = p.id
 	cfg := node.CoreConfig{
-		Name: fmt.Sprintf("n%d", p.id), DataBytes: 64 << 20, RingBytes: 16 << 20,
+		Name: fmt.Sprintf("n%d", p.id), DataBytes: 64 << 20, RingBytes: ringBytes,
 		Heartbeat: 100 * time.Millisecond, Promise: 600 * time.Millisecond,
 		Addresses: address(p.id), Founding: p.founded, Founder: founder,
 	}

@@ -14,10 +14,12 @@ const settleLimit = 5 * time.Second
 func (w *World) settle() {
 	w.closing = true
 	why := ""
+	w.memory()
 	for end := w.now + settleLimit; w.now < end; {
 		w.run(w.now + 200*time.Millisecond)
 		if why = w.behind(); why == "" {
 			w.copies()
+			w.idle()
 			return
 		}
 	}
@@ -55,4 +57,39 @@ func (w *World) copies() {
 			}
 		}
 	}
+}
+
+// ringBytes is so little that busy rings take blocks from each other and a slow
+// follower falls off.
+const ringBytes = 1 << 20
+
+// memory holds what each node keeps for replication and for waiting clients
+// against its limits (P18).
+func (w *World) memory() {
+	for _, p := range w.nodes {
+		u := p.core.Data().Usage()
+		if u.RingBytes > u.RingMost {
+			w.broke("P18: node %d lends %d bytes to rings, with a limit of %d", p.id, u.RingBytes, u.RingMost)
+		}
+		if u.TailBytes > ringBytes/2+longArg {
+			w.broke("P18: node %d has %d bytes that are not replicated, with a limit of %d", p.id, u.TailBytes, ringBytes/2)
+		}
+		if u.Tickets > len(w.clients) || len(p.waiting) > len(w.clients) {
+			w.broke("P18: node %d keeps %d waiting replies and %d tickets for %d clients", p.id, len(p.waiting), u.Tickets, len(w.clients))
+		}
+	}
+}
+
+// idle looks for what is left over when nobody asks for anything any more.
+func (w *World) idle() {
+	for _, p := range w.nodes {
+		if u := p.core.Data().Usage(); u.Tickets != 0 || u.TailBytes != 0 {
+			w.broke("P18: at rest node %d keeps %d tickets and %d bytes of tail", p.id, u.Tickets, u.TailBytes)
+		}
+	}
+}
+
+// broke tells a violation that the world itself saw.
+func (w *World) broke(format string, args ...any) {
+	w.history.Broken = append(w.history.Broken, fmt.Sprintf(format, args...))
 }

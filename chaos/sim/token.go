@@ -123,6 +123,7 @@ func (a *actor) check() bool {
 // watch looks after requests whose node died, and at the clocks.
 func (w *World) watch() {
 	w.skew.look(w)
+	w.memory()
 	for _, a := range w.clients {
 		a.hung()
 	}
