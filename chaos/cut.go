@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -29,15 +31,13 @@ type shardHistory struct {
 // data plane's bound of 250 ms and the distance between its marks.
 const tailBound = 260 * time.Millisecond
 
-// Cut takes note of an Open. Epochs rise and each is opened once (P11); a clean
+// Cut takes note of an Open. Each epoch is opened once (P11); a clean
 // Open loses nothing that a majority held (P8); what a bounded one loses was
 // written within the tail bound (P9).
 func (h *History) Cut(c Cut) {
 	s := &h.shards[c.Shard]
 	if n := len(s.cuts); n > 0 && c.Epoch <= s.cuts[n-1].Epoch {
-		if o := s.cuts[n-1]; c.Epoch != o.Epoch || c.Node != o.Node || c.Base != o.Base {
-			h.broken("P11", "shard %d: node %d opened epoch %d above %v at %v, after node %d opened epoch %d above %v", c.Shard, c.Node, c.Epoch, c.Base, c.At, o.Node, o.Epoch, o.Base)
-		}
+		h.late(s, c)
 		return
 	}
 	s.cuts = append(s.cuts, c)
@@ -52,10 +52,25 @@ func (h *History) Cut(c Cut) {
 	for i := range h.keys {
 		if k := &h.keys[i]; k.shard == c.Shard {
 			h.Lost += k.cut(&c, &span)
+			h.Sample.cut(Key(i), &c)
 		}
 	}
 	if c.Bounded && span.longest > tailBound {
 		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, c.Node, c.At, span.longest)
+	}
+}
+
+// late takes an Open that is told after a newer one: a node that was stopped opens
+// what was its own, and its lease refuses everything. A second Open of the same
+// epoch is none of that.
+func (h *History) late(s *shardHistory, c Cut) {
+	i, same := slices.BinarySearchFunc(s.cuts, c.Epoch, func(o Cut, epoch uint32) int { return cmp.Compare(o.Epoch, epoch) })
+	if !same {
+		s.cuts = slices.Insert(s.cuts, i, c)
+		return
+	}
+	if o := s.cuts[i]; c.Node != o.Node || c.Base != o.Base {
+		h.broken("P11", "shard %d: node %d opened epoch %d above %v at %v, which node %d had opened above %v", c.Shard, c.Node, c.Epoch, c.Base, c.At, o.Node, o.Base)
 	}
 }
 

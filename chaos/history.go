@@ -22,6 +22,7 @@ type History struct {
 	refused []string    // what writes with a definite error would have written
 	said    []saidLost
 
+	Sample *Sample // of keys that are judged by search as well; may be nil
 	Ops    int
 	Reads  int
 	Broken []string
@@ -144,6 +145,7 @@ func (h *History) Ran(o *Op) {
 		k.log = append(k.log, h.applied(k, top, o))
 		o.entry = int32(len(k.log))
 	}
+	h.Sample.ran(o)
 }
 
 // judge says which property a reading breaks, "" when it is right.

@@ -269,9 +269,15 @@ func TestProperties(t *testing.T) {
 			s.open(2, 0, true, true)
 			s.h.Cut(Cut{Epoch: 2, Node: 9, Clean: true, Bounded: true})
 		}},
-		{"P11", "an epoch below one that was served", func(s *script) {
+		{"", "an Open is told late", func(s *script) {
 			s.open(3, 0, true, true)
 			s.open(2, 0, true, true)
+			s.set(0, v(3, 1), "a", false)
+		}},
+		{"P11", "a write in an epoch below one that was served", func(s *script) {
+			s.open(3, 0, true, true)
+			s.open(2, 0, true, true)
+			s.set(0, v(2, 1), "a", false)
 		}},
 		{"P11", "a version is used twice", func(s *script) {
 			s.set(0, v(1, 1), "a", false)

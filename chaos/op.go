@@ -53,9 +53,10 @@ type Op struct {
 	End     time.Duration
 	Durable bool // acknowledged by a majority or more
 
-	wrong string // what its client must not see, should it be told
-	prop  string
-	entry int32 // where Ran put it, plus one
+	wrong   string // what its client must not see, should it be told
+	prop    string
+	entry   int32 // where Ran put it, plus one
+	sampled int32 // where the sample has it, plus one
 }
 
 // writes says whether the operation changed its key.

@@ -10,6 +10,7 @@ import (
 // light of what it and others had been told before it began.
 func (h *History) Done(o *Op) {
 	h.Ops++
+	h.Sample.done(o)
 	if o.wrong != "" {
 		h.broken(o.prop, "%s", o.wrong)
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -28,12 +29,26 @@ type simKey struct {
 	use   use
 }
 
+// sampledKeys is how many keys porcupine judges as well, and secondLimit how long it
+// may take for each.
+const (
+	sampledKeys = 4
+	secondLimit = 8 * time.Second
+)
+
 func (w *World) makeKeys() {
+	var sampled []chaos.Key
 	for u, n := range uses {
 		for range n {
 			name := fmt.Sprintf("k%d", len(w.keys))
 			k := w.history.Key(name)
+			if u == int(registers) && w.cfg.Second && len(sampled) < sampledKeys {
+				sampled = append(sampled, k)
+			}
 			w.keys = append(w.keys, simKey{k, []byte(name), w.layout().GroupOf(w.history.Shard(k)), use(u)})
 		}
+	}
+	if w.cfg.Second {
+		w.history.Sample = chaos.NewSample(sampled...)
 	}
 }

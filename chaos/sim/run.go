@@ -69,6 +69,9 @@ func Run(cfg Config, seed uint64) Result {
 	w.quiet()
 	w.settle()
 	w.history.Finish()
+	if w.cfg.Second {
+		w.acted["second opinion"] += w.history.Sample.Check(w.history, secondLimit).Fine
+	}
 	return Result{
 		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
 		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),

@@ -46,6 +46,18 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestSecondOpinion lets porcupine judge what clients of short runs were told.
+func TestSecondOpinion(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Duration, cfg.Second, cfg.OpsPerS = 20*time.Second, true, 400
+	for seed := range uint64(4) {
+		r := Run(cfg, 100+seed)
+		if len(r.Broken) > 0 || r.Acted["second opinion"] != sampledKeys {
+			t.Errorf("seed %d: %v; %d keys are linearizable", 100+seed, r.Broken, r.Acted["second opinion"])
+		}
+	}
+}
+
 // TestPastFailures runs the seeds that once failed: seed, duration, nodes (0: by the seed).
 func TestPastFailures(t *testing.T) {
 	b, err := os.ReadFile("testdata/seeds/past")

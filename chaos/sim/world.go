@@ -45,6 +45,7 @@ type Config struct {
 	OpsPerS  int
 	Faults   bool
 	Trace    bool
+	Second   bool // some keys are judged by porcupine as well
 }
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.

@@ -50,6 +50,7 @@ func newSim() *cobra.Command {
 	f.IntVar(&o.cfg.Nodes, "nodes", 0, "nodes; 3 to 5 by the seed when 0")
 	f.IntVar(&o.twice, "twice", 5, "how many seeds to run twice, with equal event hashes")
 	f.StringVar(&o.mutant, "mutant", "", "seeded bug (only in a binary built with -tags mutants)")
+	f.BoolVar(&o.cfg.Second, "porcupine", false, "judge some keys by search as well; for short runs")
 	f.BoolVar(&o.cfg.Trace, "trace", false, "print what happens")
 	f.IntVarP(&o.jobs, "jobs", "j", 2, "processes; one simulates one seed at a time")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
@@ -122,6 +123,9 @@ func (o *simOptions) explain(r sim.Result, s *summary) {
 	line := fmt.Sprintf("reproduce: aegis-chaos sim --seed %d --duration %v --nodes %d", r.Seed, o.cfg.Duration, o.cfg.Nodes)
 	if o.mutant != "" {
 		line += " --mutant " + o.mutant
+	}
+	if o.cfg.Second {
+		line += " --porcupine"
 	}
 	s.Failures = append(s.Failures, line)
 }
@@ -219,6 +223,9 @@ func (o *simOptions) child(exe string, from, to uint64) (part summary, err error
 	}
 	if o.mutant != "" {
 		args = append(args, "--mutant", o.mutant)
+	}
+	if o.cfg.Second {
+		args = append(args, "--porcupine")
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Stderr = os.Stderr
