@@ -329,32 +329,40 @@ func TestProperties(t *testing.T) {
 		}},
 		{"", "verdicts that come true", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
-			s.h.Judged(0, v(1, 1), VerdictPending, 1, s.now)
-			s.h.Judged(0, v(1, 1), VerdictDurable, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictPending, true, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictDurable, true, 1, s.now)
 			s.set(0, v(1, 2), "b", true)
-			s.h.Judged(0, v(1, 2), VerdictLost, 2, s.now)
+			s.h.Judged(0, v(1, 2), VerdictLost, true, 2, s.now)
 			s.open(2, v(1, 1), true, true)
 			s.h.RolledBack(0, v(1, 2), 1, s.now)
 			s.h.Finish()
 		}},
+		{"token", "the server does not know its own write", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.h.Judged(0, v(1, 1), VerdictUnknown, true, 1, s.now)
+		}},
+		{"", "another node does not know", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.h.Judged(0, v(1, 1), VerdictUnknown, false, 2, s.now)
+		}},
 		{"P8", "durable, then cut by a clean Open", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
-			s.h.Judged(0, v(1, 1), VerdictDurable, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictDurable, true, 1, s.now)
 			s.open(2, 0, true, true)
 		}},
 		{"token", "durable after it was cut", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
 			s.open(2, 0, true, true)
-			s.h.Judged(0, v(1, 1), VerdictDurable, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictDurable, true, 1, s.now)
 		}},
 		{"token", "pending after it was cut", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
 			s.open(2, 0, true, true)
-			s.h.Judged(0, v(1, 1), VerdictPending, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictPending, true, 1, s.now)
 		}},
 		{"token", "said to be lost, and survives", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
-			s.h.Judged(0, v(1, 1), VerdictLost, 1, s.now)
+			s.h.Judged(0, v(1, 1), VerdictLost, true, 1, s.now)
 			s.open(2, v(1, 1), true, true)
 			s.get(0, v(1, 1), "a")
 			s.h.Finish()

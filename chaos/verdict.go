@@ -30,12 +30,20 @@ type saidLost struct {
 	who     string
 }
 
+// rowsKept is how many Opens a node remembers; versions of before are unknown to it.
+const rowsKept = 64
+
 // Judged takes a verdict that a client was told: durable and pending are never
 // said of what is lost, and what is said to be durable no clean Open may lose.
 // "Lost" may be said as soon as the Open is committed, before its holder serves;
-// Finish looks whether it came true.
-func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, node shardmap.NodeID, at time.Duration) {
+// Finish looks whether it came true. A node that serves the shard knows of each
+// version unless too many Opens lie between.
+func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, serves bool, node shardmap.NodeID, at time.Duration) {
 	switch w {
+	case VerdictUnknown:
+		if cuts := h.shards[id].cuts; serves && len(cuts) < rowsKept {
+			h.broken("token", "shard %d: node %d serves and does not know at %v what became of version %v", id, node, at, v)
+		}
 	case VerdictLost:
 		h.said = append(h.said, saidLost{id, v, node, at, "says"})
 	case VerdictDurable, VerdictPending:

@@ -173,6 +173,7 @@ func (a *actor) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID) 
 	if found {
 		t.op.Value, t.op.Version, t.op.Deadline = v.Data, v.Version, v.Deadline
 	}
+	a.w.alone(p, t.group)
 	a.w.history.Ran(&t.op)
 	a.reply(p, adm)
 }
@@ -190,6 +191,7 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 		t.op.Version, t.op.Deadline = adm.Version, t.res.Record.Deadline
 		a.session.note(p, shard, adm)
 	}
+	a.w.alone(p, t.group)
 	a.w.history.Ran(&t.op)
 	p.flush()
 	if t.level == shardgroup.Async || !t.res.Changed {

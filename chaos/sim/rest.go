@@ -89,7 +89,23 @@ func (w *World) idle() {
 	}
 }
 
-// broke tells a violation that the world itself saw.
+// broke tells a violation that the world itself saw, unless there are many already.
 func (w *World) broke(format string, args ...any) {
+	if len(w.history.Broken) >= 20 {
+		return
+	}
 	w.history.Broken = append(w.history.Broken, fmt.Sprintf(format, args...))
+}
+
+// alone is P1 in global time: where one node carried out an operation, no other
+// could have done so at that instant, not even one that is stopped and goes on.
+func (w *World) alone(p *process, g shardmap.GroupID) {
+	for _, o := range w.nodes {
+		if o == p || !o.up {
+			continue
+		}
+		if now := o.clock(); o.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
+			w.broke("P1: at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
+		}
+	}
 }

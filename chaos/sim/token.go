@@ -113,7 +113,7 @@ func (a *actor) check() bool {
 		}
 		if adm.Lease == nil || adm.Lease.Check(now.Mono, now.SuspendOffset) {
 			a.w.acted["verdict "+verdict.String()]++
-			a.w.history.Judged(shard, version, chaos.Verdict(verdict), p.id, a.w.now)
+			a.w.history.Judged(shard, version, chaos.Verdict(verdict), adm.Lease != nil, p.id, a.w.now)
 		}
 		a.end()
 	})
