@@ -259,6 +259,11 @@ func TestProperties(t *testing.T) {
 			s.set(0, v(1, 2), "b", true)
 			s.open(2, 0, true, true)
 		}},
+		{"P9", "acknowledged after it was cut", func(s *script) {
+			o := s.run(Op{Kind: Set, Arg: []byte("a"), Version: v(1, 1), Changed: true}, false)
+			s.open(2, 0, true, true)
+			s.h.Done(o)
+		}},
 		{"", "a loss of half a second without a bound", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
 			s.now += 500 * time.Millisecond

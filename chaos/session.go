@@ -33,6 +33,8 @@ func (h *History) Done(o *Op) {
 	s.wrote = o.Version
 	if e := k.at(o.Version); e != nil {
 		e.acked = true
+	} else {
+		h.broken("P9", "%q: version %v is acknowledged at %v, after it was cut", k.name, o.Version, o.End)
 	}
 	k.know(o.Version, o)
 	if o.Durable {

@@ -250,6 +250,7 @@ func (a *actor) reply(p *process, adm shardgroup.Admission) {
 		switch fresh := adm.Fresh(p.clock()); {
 		case !a.during(number):
 		case fresh:
+			a.w.covered(p, adm)
 			t.op.Ballot, t.op.End = adm.Lease.Ballot(), a.w.now
 			a.w.history.Done(&t.op)
 			a.end()
@@ -264,10 +265,15 @@ func (a *actor) reply(p *process, adm shardgroup.Admission) {
 	})
 }
 
-// later runs f at the node a little later, in the life that it has now.
+// later runs f at the node a little later, in the life that it has now. Some
+// replies wait long, behind those of slow clients: much can happen meanwhile.
 func (a *actor) later(p *process, f func()) {
 	life := p.life
-	a.w.after(time.Duration(a.w.rng.Int64N(int64(200*time.Microsecond))), func() { p.when(life, f) })
+	most := 200 * time.Microsecond
+	if a.w.rng.IntN(50) == 0 {
+		most = 200 * time.Millisecond
+	}
+	a.w.after(time.Duration(a.w.rng.Int64N(int64(most))), func() { p.when(life, f) })
 }
 
 // plan draws the next request: what is done to a key depends on what it is for.

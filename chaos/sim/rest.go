@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
 )
 
 // settleLimit is how long copies may take to reach the head once clients stop.
@@ -107,5 +108,13 @@ func (w *World) alone(p *process, g shardmap.GroupID) {
 		if now := o.clock(); o.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
 			w.broke("P1: at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
 		}
+	}
+}
+
+// covered is invariant 3: a reply leaves only while the lease is good that its
+// operation ran under.
+func (w *World) covered(p *process, adm shardgroup.Admission) {
+	if now := p.clock(); !adm.Lease.Check(now.Mono, now.SuspendOffset) {
+		w.broke("P2: at %v node %d answers without the lease of ballot %v that it worked under", w.now, p.id, adm.Lease.Ballot())
 	}
 }
