@@ -37,10 +37,22 @@ func (n *Node) Ceiling() int64 {
 }
 
 // CeilingAcked implements multiraft.Data.
-func (n *Node) CeilingAcked(peer shardmap.NodeID, h int64) { raise(&n.laneTo(peer).ceilingAcked, h) }
+func (n *Node) CeilingAcked(peer shardmap.NodeID, h int64) {
+	raise(&n.laneTo(peer).ceilingAcked, h)
+	n.ceilings.Add(1)
+}
 
 // CeilingHeard implements multiraft.Data.
 func (n *Node) CeilingHeard(peer shardmap.NodeID, h int64) { raise(&n.laneTo(peer).ceilingHeard, h) }
+
+// followCeiling is setCeiling when some peer acknowledged a ceiling since. The
+// caller holds mu.
+func (r *Replica) followCeiling() {
+	if seen := r.n.ceilings.Load(); seen != r.ceilings {
+		r.ceilings = seen // read before the ceilings: one that comes meanwhile is not missed
+		r.setCeiling()
+	}
+}
 
 // setCeiling works out the shard time that the lease quorum knows of. A voter
 // that never said anything about it sets no limit: its heartbeats carry none.

@@ -184,29 +184,34 @@ const soloAfter = 500 * time.Millisecond
 // exposure is the Exposure entry that is due, if any: solo on when the bound is
 // reached and no other seat lives, solo off and thin off when that is so again.
 func (r *Replica) exposure(now multiraft.Instant) *entry {
-	l := r.lead
-	e := &entry{kind: entryExposure, solo: r.line.solo, thin: r.line.thin}
+	l, solo, thin := r.lead, r.line.solo, r.line.thin
+	if solo == 0 && thin == 0 && !r.delayed.Load() {
+		return nil // the shards need not be asked: this runs every tick
+	}
+	r.delayed.Store(false)
 	for i, s := range r.shards {
 		s.mu.Lock()
 		switch over := s.pastBound(now.Mono); {
 		case r.line.solo.has(i) && !over:
-			e.solo.put(i, false)
+			solo.put(i, false)
 		case !r.line.solo.has(i) && s.delayed && over && r.n.cfg.Solo == SoloAccept && !s.company(now.Mono):
-			e.solo.put(i, true)
+			solo.put(i, true)
 		}
 		if s.held.Epoch() == s.epoch {
-			e.thin.put(i, false)
+			thin.put(i, false)
+		}
+		if s.delayed {
+			r.delayed.Store(true)
 		}
 		s.mu.Unlock()
 	}
-	if e.solo == r.line.solo && e.thin == r.line.thin {
+	if solo == r.line.solo && thin == r.line.thin {
 		return nil
 	}
 	l.mark++
-	e.mark = l.mark
-	l.offering = r.line.solo &^ e.solo
+	l.offering = r.line.solo &^ solo
 	r.setSolo() // the bound is in force before the withdrawal is proposed
-	return e
+	return &entry{kind: entryExposure, solo: solo, thin: thin, mark: l.mark}
 }
 
 // pastBound is overBound without the exception that solo makes.
@@ -231,6 +236,9 @@ func (s *shard) company(now time.Duration) bool {
 
 // admission is an Admit entry for a seat whose new incarnation is filled (L7).
 func (r *Replica) admission() *entry {
+	if !r.restarted() {
+		return nil
+	}
 	for _, m := range r.line.seats {
 		if m.Node == r.n.cfg.Self.Node {
 			continue
@@ -240,6 +248,20 @@ func (r *Replica) admission() *entry {
 		}
 	}
 	return nil
+}
+
+// restarted says whether some seat's node follows in another incarnation than the
+// admitted one. One shard tells: a copy is filled only when all shards agree.
+func (r *Replica) restarted() bool {
+	s := r.shards[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range r.line.seats {
+		if f := s.follower(m.Node); f != nil && f.inc != m.Inc {
+			return true
+		}
+	}
+	return false
 }
 
 // filled says whether a node's copy is whole in every shard, acked in the own
@@ -283,7 +305,7 @@ func (r *Replica) reseat() *entry {
 // seat to three and back. Newcomers must be filled; the holder never leaves.
 func (r *Replica) nextSeats() []multiraft.Member {
 	now := r.line.seats
-	if len(r.target) == 0 || !slices.Contains(r.target, r.n.cfg.Self.Node) {
+	if r.seated() || len(r.target) == 0 || !slices.Contains(r.target, r.n.cfg.Self.Node) {
 		return nil
 	}
 	var come []multiraft.Member
@@ -299,8 +321,6 @@ func (r *Replica) nextSeats() []multiraft.Member {
 	}
 	keep := slices.DeleteFunc(slices.Clone(now), func(m multiraft.Member) bool { return !slices.Contains(r.target, m.Node) })
 	switch {
-	case missing == 0 && len(keep) == len(now):
-		return nil
 	case len(now) == 1 && len(r.target) == 3:
 		if len(come) < 2 {
 			return nil
@@ -320,6 +340,21 @@ func (r *Replica) nextSeats() []multiraft.Member {
 		next = append(next, come[0])
 	}
 	return next
+}
+
+// seated says whether the seats are the wanted ones.
+func (r *Replica) seated() bool {
+	for _, n := range r.target {
+		if _, ok := r.line.seat(n); !ok {
+			return false
+		}
+	}
+	for _, m := range r.line.seats {
+		if !slices.Contains(r.target, m.Node) {
+			return false
+		}
+	}
+	return true
 }
 
 // renewEpoch opens a new epoch for this holder: the sequence numbers run out. The

@@ -26,6 +26,7 @@ type Replica struct {
 	taking    atomic.Bool // a takeover is under way
 	loading   atomic.Bool // a takeover is past its deadline
 	renew     atomic.Bool // sequence numbers run out: a new epoch is due
+	delayed   atomic.Bool // some shard may be delayed
 	ceiling   atomic.Int64
 	tailBytes atomic.Int64
 	oldFill   atomic.Uint32 // seat whose old copy is being overwritten (L9)
@@ -44,6 +45,7 @@ type Replica struct {
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served
 	kicked   bool
+	ceilings uint64 // Node.ceilings when ceiling was worked out
 }
 
 // leading is what a leaseholder keeps per group.

@@ -74,7 +74,7 @@ func (r *Replica) tick(now multiraft.Instant) {
 		r.takeOver(now)
 	}
 	if r.lead != nil {
-		r.setCeiling()
+		r.followCeiling()
 		r.tend(now)
 		r.govern(now)
 	}

@@ -51,6 +51,7 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 	if s.overBound(now.Mono) {
 		probeDelayed.Hit()
 		s.delayed = true
+		s.r.delayed.Store(true)
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
 	}
 	head := s.m.Position()
