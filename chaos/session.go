@@ -31,6 +31,9 @@ func (h *History) Done(o *Op) {
 		h.broken("P5", "%q: client %d wrote version %v and then %v", k.name, o.Client, s.wrote, o.Version)
 	}
 	s.wrote = o.Version
+	if h.lost(k.shard, o.Version) {
+		h.broken("P2", "%q: version %v of node %d was acknowledged at %v, after an Open had cut it", k.name, o.Version, o.Node, o.End)
+	}
 	if e := k.at(o.Version); e != nil {
 		e.acked = true
 	} else {

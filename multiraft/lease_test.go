@@ -104,3 +104,11 @@ func TestBallotsOrder(t *testing.T) {
 		}
 	}
 }
+
+// The margin of the lease (2 rho) pays for one rho of the voter and one of the
+// waiter, so a wait without its own shows in its number only (F5).
+func TestTheWaitIsLengthened(t *testing.T) {
+	if w := waited(1000 * ms); w < 1005*ms {
+		t.Errorf("the wait is not lengthened: %v for a hold of a second", w)
+	}
+}

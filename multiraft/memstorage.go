@@ -42,10 +42,18 @@ func (m *MemoryStorage) Load() (Restored, error) {
 	m.identity.Inc.Nonce = n
 	r := Restored{Identity: m.identity, Tombstones: slices.Clone(m.tombs)}
 	m.identity.FirstRun = false
+	if seeded("lostvote") { // the disk is new, the name is not
+		r.Identity.Cap = 0
+	}
 	for _, g := range m.groups {
 		r.Groups = append(r.Groups, RestoredGroup{
 			g.Group, g.ReplicaID, proto.CloneOf(g.HardState), proto.CloneOf(g.Snapshot), slices.Clone(g.Entries),
 		})
+	}
+	for i := range r.Groups {
+		if seeded("lostvote") {
+			r.Groups[i].HardState = nil
+		}
 	}
 	slices.SortFunc(r.Groups, func(a, b RestoredGroup) int { return cmp.Compare(a.Group, b.Group) })
 	return r, nil

@@ -10,6 +10,7 @@ var confSchedules = []schedule{
 	{"19 the holder pauses in a change of voters", 4, pausesInChange},
 	{"20 the leader dies in a joint configuration", 4, diesInJoint},
 	{"21 one voter grows to three and is cut off", 3, cutOffWhileGrowing},
+	{"21 one voter grew to three and is cut off afterwards", 3, cutOffAfterGrowing},
 	{"22 a replica is made anew on its node", 3, replicaMadeAnew},
 	{"a lost snapshot does not leave a joiner behind", 3, lostSnapshot},
 }
@@ -118,15 +119,7 @@ func diesInJoint(s *script) {
 }
 
 func cutOffWhileGrowing(s *script) {
-	one := s.fresh(s.a)
-	b, c := replica(2, s.b, RoleLearner), replica(3, s.c, RoleLearner)
-	s.join(s.b, b)
-	s.join(s.c, c)
-	learners := []ReplicaDesc{one[0], b, c}
-	s.wait(3*time.Second, "learners", func() bool { return s.reconfigure(s.a, learners) })
-	s.sleep(300 * ms)
-	b.Role, c.Role = RoleVoter, RoleVoter
-	target := []ReplicaDesc{one[0], b, c}
+	target := s.readyToGrow()
 	s.wait(time.Second, "joint", func() bool { s.reconfigure(s.a, target); return s.conf(s.a).Joint() })
 	s.isolate(s.a, true)
 	at := s.now
@@ -135,6 +128,31 @@ func cutOffWhileGrowing(s *script) {
 	s.idle(s.b, s.c)
 	s.sleep(3 * time.Second)
 	s.want(s.holder(0) == nil, "a minority of the old voters elected")
+	s.settled()
+}
+
+// readyToGrow is A alone with B and C as learners; target makes voters of them.
+func (s *script) readyToGrow() (target []ReplicaDesc) {
+	one := s.fresh(s.a)
+	b, c := replica(2, s.b, RoleLearner), replica(3, s.c, RoleLearner)
+	s.join(s.b, b)
+	s.join(s.c, c)
+	learners := []ReplicaDesc{one[0], b, c}
+	s.wait(3*time.Second, "learners", func() bool { return s.reconfigure(s.a, learners) })
+	s.sleep(300 * ms)
+	b.Role, c.Role = RoleVoter, RoleVoter
+	return []ReplicaDesc{one[0], b, c}
+}
+
+// cutOffAfterGrowing takes the two new voters away: the lease that A had when it
+// was alone must have ended with the change.
+func cutOffAfterGrowing(s *script) {
+	target := s.readyToGrow()
+	s.wait(3*time.Second, "three voters", func() bool { return s.reconfigure(s.a, target) })
+	s.sleep(300 * ms)
+	s.isolate(s.a, true)
+	s.elect(s.b, s.c)
+	s.wait(900*ms, "B serves", func() bool { return s.holder(0) == s.b })
 	s.settled()
 }
 

@@ -163,6 +163,9 @@ func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome {
 	if s == nil {
 		return Unknown
 	}
+	if a, ok := l.(anyBallot); mutant.Enabled && ok {
+		l = a.Lease
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lease == nil || s.lease != l {

@@ -121,6 +121,9 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	if r.promised.Less(h.ballot) {
 		r.promise(h.ballot, multiraft.Member{Node: l.peer, Inc: h.from}, now)
 	}
+	if mutant.Is("M19") {
+		r.close("the target serves")
+	}
 	r.holder.Store(uint32(l.peer))
 	r.passes = 0
 	for _, s := range r.shards {

@@ -18,7 +18,6 @@ var (
 	seedCount = flag.Int("seeds", 300, "seeds of the random test")
 	stepCount = flag.Int("steps", 2500, "random steps per seed, before the heal")
 	showSteps = flag.Bool("show", false, "print the events of the first seed")
-	mutation  = flag.String("mutant", "", "seeded bug to switch on (build tag mutants)")
 )
 
 // rates are the fault rates of one seed.
@@ -29,7 +28,6 @@ type rates struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	mutant.Set(*mutation)
 	os.Exit(m.Run())
 }
 
@@ -265,7 +263,7 @@ func TestRandom(t *testing.T) {
 		s.writes, s.majority, s.lost, s.refused = s.writes+o.writes, s.majority+o.majority, s.lost+o.lost, s.refused+o.refused
 	}
 	t.Logf("%d seeds: %+v", n, sum.stats)
-	if s := sum.stats; n >= 100 && *mutation == "" && (s.unclean == 0 || s.holes == 0 || s.unbounded == 0 || s.lost == 0 || s.majority == 0) {
+	if s := sum.stats; n >= 100 && !mutant.Enabled && (s.unclean == 0 || s.holes == 0 || s.unbounded == 0 || s.lost == 0 || s.majority == 0) {
 		t.Errorf("some case was never visited: %+v", s)
 	}
 	for _, v := range metrics.Probes() {

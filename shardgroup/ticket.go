@@ -3,6 +3,7 @@ package shardgroup
 import (
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -37,6 +38,11 @@ const (
 	Pending                // the deadline passed: the write stays and may yet be acked
 	Unknown                // the lease went: the write may survive or be lost
 )
+
+// Refused says whether the write may be reported as not done. No outcome of a
+// ticket allows that: the write was applied before it waited, and a deadline
+// takes nothing back (L4).
+func (o Outcome) Refused() bool { return mutant.Is("M18") && o == Pending }
 
 func (o Outcome) String() string {
 	return [...]string{"waiting", "acked", "pending", "unknown"}[o]

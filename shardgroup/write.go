@@ -63,10 +63,10 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 		return Admission{}, err
 	}
 	if !res.Changed {
-		return Admission{Lease: s.lease, Version: head}, nil
+		return Admission{Lease: s.proof(), Version: head}, nil
 	}
 	s.push(&res.Record, now)
-	return Admission{Lease: s.lease, Version: res.Record.Version}, nil
+	return Admission{Lease: s.proof(), Version: res.Record.Version}, nil
 }
 
 // admit says whether this node may serve the shard at this moment.
@@ -107,6 +107,25 @@ func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	}
 }
 
+// proof is the lease object that the reply will be checked against (P3).
+func (s *shard) proof() Lease {
+	if mutant.Is("opaba") {
+		return anyBallot{s.lease, s.r}
+	}
+	return s.lease
+}
+
+// anyBallot is the seeded bug opaba: whatever lease the node has by then will do.
+type anyBallot struct {
+	Lease
+	r *Replica
+}
+
+func (a anyBallot) Check(mono, offset time.Duration) bool {
+	l := a.r.Lease()
+	return l != nil && l.Check(mono, offset)
+}
+
 // unchecked is the seeded bug M01: a read's lease that is always good.
 type unchecked struct{ Lease }
 
@@ -124,7 +143,7 @@ func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instan
 	if a, err = s.admit(now); err != nil && !(mutant.Is("M01") && s.lease != nil) {
 		return val, false, a, err
 	}
-	a, err = Admission{Lease: s.lease, Version: s.m.Position()}, nil
+	a, err = Admission{Lease: s.proof(), Version: s.m.Position()}, nil
 	if mutant.Is("M01") {
 		a.Lease = unchecked{s.lease}
 	}

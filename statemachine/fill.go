@@ -137,15 +137,24 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		}
 		rest = next
 	}
-	if !mutant.Is("chunk-merges") {
+	if !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk") {
 		m.clearRange(lo, hi)
 	}
 	for rest := chunk; len(rest) > 0; {
 		e, next, _ := decodeEntry(rest)
-		m.put(m.Hash(e.Key), e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
 		rest = next
+		if mutant.Is("newer-wins-in-chunk") && m.holdsNewer(e) {
+			continue
+		}
+		m.put(m.Hash(e.Key), e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
 	}
 	return nil
+}
+
+// holdsNewer is what the seeded bug newer-wins-in-chunk asks.
+func (m *Machine) holdsNewer(e lru.Entry) bool {
+	old, ok := m.store.Peek(m.Hash(e.Key), e.Key)
+	return ok && old.Version > e.Version
 }
 
 func (m *Machine) clearRange(lo, hi uint64) {

@@ -205,6 +205,9 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 		case !a.during(number):
 		case o == shardgroup.Acked:
 			a.reply(p, adm)
+		case o.Refused():
+			a.w.history.Refused(&t.op)
+			a.unknown()
 		default:
 			a.unknown()
 		}

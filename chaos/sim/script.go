@@ -161,7 +161,7 @@ func (s *stage) serves(p *process) bool {
 	}
 	now := p.clock()
 	l := r.Lease()
-	return l != nil && l.Check(now.Mono, now.SuspendOffset)
+	return l != nil && l.Check(now.Mono, now.SuspendOffset) && r.Status(now).Phase != shardgroup.Parked
 }
 
 // serving is the node that serves the group, nil when none does.

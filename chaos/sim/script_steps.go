@@ -169,9 +169,10 @@ func (verbs) hush(from, to role, on bool) Step {
 }
 
 // deafen lets nothing through from one node to another, unnoticed by its streams.
-func (verbs) deafen(from, to role) Step {
-	return Step{fmt.Sprint("nothing from ", from, " reaches ", to), func(s *stage) {
-		s.link(s.cast[from].id, s.cast[to].id).cut = true
+func (verbs) deafen(from, to role, on bool) Step {
+	word := map[bool]string{true: "nothing from %v reaches %v", false: "%v reaches %v again"}[on]
+	return Step{fmt.Sprintf(word, from, to), func(s *stage) {
+		s.link(s.cast[from].id, s.cast[to].id).cut = on
 	}}
 }
 
@@ -186,21 +187,23 @@ func (verbs) loseFrame(from, to role) Step {
 	}}
 }
 
-// keepFrame remembers the next data frame that goes from one node to another.
-func (verbs) keepFrame(from, to role) Step {
-	return Step{fmt.Sprint("a copy of the next data frame from ", from, " to ", to, " is kept"), func(s *stage) {
+// keepFrame remembers the next data frame that goes from one node to another;
+// late says that it is not delivered yet.
+func (verbs) keepFrame(from, to role, late bool) Step {
+	word := map[bool]string{true: "the next data frame from %v to %v stays under way", false: "a copy of the next data frame from %v to %v is kept"}[late]
+	return Step{fmt.Sprintf(word, from, to), func(s *stage) {
 		l := s.link(s.cast[from].id, s.cast[to].id)
 		l.tap = func(body []byte) bool {
 			s.kept = append(s.kept[:0], body...)
 			l.tap = nil
-			return true
+			return !late
 		}
 	}}
 }
 
 // replay delivers the kept frame once more, on the connection it came by.
 func (verbs) replay(from, to role) Step {
-	return Step{"the kept frame comes again", func(s *stage) {
+	return Step{"the kept frame arrives", func(s *stage) {
 		l := s.link(s.cast[from].id, s.cast[to].id)
 		s.must(len(s.kept) > 0 && l.conn != 0, "script", "nothing was kept")
 		if err := l.to.core.Data().OnData(l.from.id, l.conn, s.kept, l.to.clock()); err != nil {
@@ -358,11 +361,15 @@ func (r *request) await(rep *shardgroup.Replica, shard shardmap.ShardID) {
 	p.nextID++
 	t := shardgroup.Ticket{ID: p.nextID, Shard: shard, Version: r.adm.Version, Level: r.level, Deadline: p.clock().Mono + ackWait}
 	done := func(o shardgroup.Outcome) {
-		if o == shardgroup.Acked {
+		switch {
+		case o == shardgroup.Acked:
 			r.finish()
-			return
+		case o.Refused():
+			r.state = failed
+			r.s.history.Refused(&r.op)
+		default:
+			r.state = unknown
 		}
-		r.state = unknown
 	}
 	p.waiting[t.ID] = done
 	if o := rep.Await(r.adm.Lease, t, p.clock()); o != shardgroup.Waiting {
@@ -454,9 +461,9 @@ func (verbs) get(at role, key string) Step {
 }
 
 // begin does the work of a SET and keeps its reply back; reply lets it go.
-func (verbs) begin(name string, at role, key, value string) Step {
-	return Step{fmt.Sprintf("SET %s %s at %v, the reply waits (%s)", key, value, at, name), func(s *stage) {
-		r := s.request(s.node(at), &statemachine.Command{Kind: statemachine.Set}, s.keyIn(key), value, shardgroup.Async)
+func (verbs) begin(name string, at role, key, value string, level shardgroup.Level) Step {
+	return Step{fmt.Sprintf("SET %s %s at %v%s, the reply waits (%s)", key, value, at, levelWord(level), name), func(s *stage) {
+		r := s.request(s.node(at), &statemachine.Command{Kind: statemachine.Set}, s.keyIn(key), value, level)
 		s.must(r.state == "", "script", "SET %s at %v: %s", key, at, r.state)
 		r.op.Client = 1 + len(s.pending) // its own connection: replies come in any order
 		s.pending[name] = r

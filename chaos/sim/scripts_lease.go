@@ -78,7 +78,7 @@ var leaseScripts = []Script{
 			do.set(nodeA, "k", "1", majority),
 			do.hush(nodeA, nodeB, true),
 			do.hush(nodeA, nodeC, true),
-			do.begin("the late SET", nodeA, "k", "late"),
+			do.begin("the late SET", nodeA, "k", "late", async),
 			do.pause(nodeA, 2*sec),
 			do.servedBy(sec, nodeB, nodeC),
 			do.set(holder, "k", "2", majority),
@@ -101,7 +101,7 @@ var leaseScripts = []Script{
 	{
 		Name: "request across a release", From: "lease-protocol 11: 26", Steps: []Step{
 			do.steady(),
-			do.begin("the late SET", nodeA, "k", "1"),
+			do.begin("the late SET", nodeA, "k", "1", async),
 			do.sleep(50 * ms),
 			do.handOver(nodeA, nodeB),
 			do.servedBy(sec, nodeB),

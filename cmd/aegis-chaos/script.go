@@ -23,7 +23,9 @@ func newScript() *cobra.Command {
 			if bug != "" && !mutant.Enabled {
 				return errNoMutants
 			}
-			mutant.Set(bug)
+			if bug != "" {
+				mutant.Set(bug)
+			}
 			scripts, err := chosen(names)
 			if err != nil {
 				return err

@@ -2,10 +2,13 @@
 
 package mutant
 
+import "os"
+
 // Enabled says whether this build can seed bugs.
 const Enabled = true
 
-var current string
+// current is chosen by AEGIS_MUTANT or by Set; "" is none.
+var current = os.Getenv("AEGIS_MUTANT")
 
 // Is reports whether the named bug is the one seeded at start.
 func Is(name string) bool { return current == name }

@@ -264,6 +264,8 @@ func (b backend) Commit(rs *redis.Session) error {
 	switch {
 	case ok:
 		return nil
+	case outcome.Refused():
+		return redis.ErrNoReplicas
 	case wrote:
 		return redis.ErrUnknown
 	}

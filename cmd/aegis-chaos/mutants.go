@@ -1,0 +1,265 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
+)
+
+// mutantsOptions are the flags of `aegis-chaos mutants`.
+type mutantsOptions struct {
+	only    []string
+	sources string
+	format  string
+	jobs    int
+}
+
+// newMutants is `aegis-chaos mutants`: it shows that the checkers can fail.
+func newMutants() *cobra.Command {
+	o := mutantsOptions{}
+	cmd := &cobra.Command{
+		Use:   "mutants",
+		Short: "Seed every known bug and see the property named for it broken",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if !mutant.Enabled {
+				return errNoMutants
+			}
+			return o.run()
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.only, "only", nil, "these bugs alone")
+	f.StringVar(&o.sources, "sources", ".", "the repository, for the tests of rooms")
+	f.StringVarP(&o.format, "output", "o", "text", "text or json")
+	f.IntVarP(&o.jobs, "jobs", "j", 2, "processes; one runs one bug")
+	return cmd
+}
+
+// killed is what became of one bug.
+type killed struct {
+	Name     string  `json:"name"`
+	Breaks   string  `json:"breaks"`
+	Source   string  `json:"source"`
+	Property string  `json:"property"`
+	By       string  `json:"by"`
+	Verdict  string  `json:"verdict"` // caught, SURVIVED, ERROR or later
+	Saw      string  `json:"saw"`
+	Seconds  float64 `json:"seconds"`
+}
+
+const (
+	caught   = "caught"
+	survived = "SURVIVED"
+	trouble  = "ERROR"
+	later    = "later"
+)
+
+func (o *mutantsOptions) run() error {
+	bugs, err := o.bugs()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "aegis-mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	h := &hunt{sources: o.sources, dir: dir, sound: map[string]*sync.Once{}, unsound: map[string]string{}}
+	if h.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if err := h.build(bugs); err != nil {
+		return err
+	}
+	results := make([]killed, len(bugs))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range max(o.jobs, 1) {
+		wg.Go(func() {
+			for i := range next {
+				results[i] = h.try(bugs[i])
+			}
+		})
+	}
+	for i := range bugs {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return o.report(results)
+}
+
+func (o *mutantsOptions) bugs() ([]mutant.Bug, error) {
+	if len(o.only) == 0 {
+		return mutant.Bugs, nil
+	}
+	var bugs []mutant.Bug
+	for _, n := range o.only {
+		b, ok := mutant.Find(n)
+		if !ok {
+			return nil, fmt.Errorf("no bug is called %q", n)
+		}
+		bugs = append(bugs, b)
+	}
+	return bugs, nil
+}
+
+func (o *mutantsOptions) report(results []killed) error {
+	if o.format == "json" {
+		b, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Println(string(b))
+	}
+	var alive []string
+	count := map[string]int{}
+	for _, k := range results {
+		count[k.Verdict]++
+		if k.Verdict == survived || k.Verdict == trouble {
+			alive = append(alive, k.Name)
+		}
+		if o.format != "json" {
+			fmt.Printf("%-8s %-26s %-5.40s %6.2f s  %s\n", k.Verdict, k.Name, k.Property, k.Seconds, k.By)
+			if k.Verdict == survived || k.Verdict == trouble {
+				fmt.Printf("         %s\n", strings.ReplaceAll(k.Saw, "\n", "\n         "))
+			}
+		}
+	}
+	if o.format != "json" {
+		fmt.Printf("%d bugs: %d caught, %d survived, %d in error, %d to be seeded later\n", len(results), count[caught], count[survived], count[trouble], count[later])
+	}
+	if len(alive) > 0 {
+		return fmt.Errorf("not caught by the property named for it: %s", strings.Join(alive, ", "))
+	}
+	return nil
+}
+
+// hunt runs bugs, each in a process of its own.
+type hunt struct {
+	self    string // this binary
+	sources string
+	dir     string // test binaries of rooms
+
+	mu      sync.Mutex
+	sound   map[string]*sync.Once // scripts and tests whose clean run was looked at
+	unsound map[string]string     // what a clean run said that should have been quiet
+}
+
+// build compiles the tests of the rooms that are needed.
+func (h *hunt) build(bugs []mutant.Bug) error {
+	var rooms []string
+	for _, b := range bugs {
+		if b.Room != "" && !slices.Contains(rooms, b.Room) {
+			rooms = append(rooms, b.Room)
+		}
+	}
+	for _, r := range rooms {
+		cmd := exec.Command("go", "test", "-tags", "mutants", "-c", "-o", filepath.Join(h.dir, r+".test"), "./"+r)
+		cmd.Dir = h.sources
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("the tests of %s, which must catch some of the bugs, cannot be built in %s (--sources): %w\n%s", r, h.sources, err, out)
+		}
+	}
+	return nil
+}
+
+// try runs one bug, and what must catch it without the bug first.
+func (h *hunt) try(b mutant.Bug) killed {
+	k := killed{Name: b.Name, Breaks: b.Breaks, Source: b.Source, Property: b.Property, Verdict: later, By: b.Later}
+	if b.Later != "" {
+		return k
+	}
+	k.By = "script " + b.Script
+	want := b.Property + ":"
+	if b.Room != "" {
+		k.By, want = b.Room+" "+b.Test, b.Says
+	}
+	if saw := h.clean(b, k.By); saw != "" {
+		k.Verdict, k.Saw = trouble, "without the bug: "+saw
+		return k
+	}
+	begun := time.Now()
+	out, err := h.play(b, b.Name)
+	k.Seconds = time.Since(begun).Seconds()
+	k.Saw = excerpt(out, want)
+	var exit *exec.ExitError
+	switch {
+	case err != nil && !errors.As(err, &exit):
+		k.Verdict, k.Saw = trouble, err.Error()
+	case err == nil || k.Saw == "":
+		k.Verdict, k.Saw = survived, tail(out)
+	default:
+		k.Verdict = caught
+	}
+	return k
+}
+
+// clean answers what a run without a bug complains about, "" when nothing.
+func (h *hunt) clean(b mutant.Bug, by string) string {
+	h.mu.Lock()
+	once := h.sound[by]
+	if once == nil {
+		once = new(sync.Once)
+		h.sound[by] = once
+	}
+	h.mu.Unlock()
+	once.Do(func() {
+		if out, err := h.play(b, ""); err != nil {
+			h.mu.Lock()
+			h.unsound[by] = fmt.Sprintf("%v\n%s", err, tail(out))
+			h.mu.Unlock()
+		}
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unsound[by]
+}
+
+// play runs a bug's script or test with the named bug.
+func (h *hunt) play(b mutant.Bug, name string) (string, error) {
+	cmd := exec.Command(h.self, "script", b.Script)
+	if b.Room != "" {
+		cmd = exec.Command(filepath.Join(h.dir, b.Room+".test"), "-test.run", pattern(b.Test))
+		cmd.Dir = filepath.Join(h.sources, b.Room)
+	}
+	cmd.Env = append(os.Environ(), "AEGIS_MUTANT="+name)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// pattern makes "TestA/b" the expression that -test.run takes.
+func pattern(test string) string {
+	name, sub, ok := strings.Cut(test, "/")
+	if !ok {
+		return "^" + name
+	}
+	return "^" + name + "$/^" + sub
+}
+
+// excerpt is the first line with what was to be seen.
+func excerpt(out, want string) string {
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, want) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+func tail(out string) string {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}

@@ -1,0 +1,109 @@
+package mutant
+
+// Bug is one seeded bug: a rule that a build with the tag "mutants" can leave out
+// by name, and what must notice.
+type Bug struct {
+	Name     string
+	Breaks   string // what is left out
+	Source   string // where the rule, or the bug, is written down
+	Property string // that must be seen broken: P1..P18 of verification (b), or a rule of a note
+
+	Script string // the schedule of chaos/sim that shows it, or
+	Room   string // the package with
+	Test   string // the test of the room that does, because a whole cluster cannot be brought there, and
+	Says   string // what that test says when the property is broken
+	Later  string // why the bug cannot be seeded yet
+}
+
+// The notes that bugs come from.
+const (
+	verification = "verification (f)"
+	lease        = "lease-protocol 10, models/lease"
+	data         = "data-protocol, models/data"
+)
+
+// What room tests say of the properties.
+const (
+	overlap = "overlaps, first" // multiraft: two nodes serve, or a lower ballot after a higher one
+	rooms   = "multiraft"
+	plane   = "shardgroup"
+)
+
+// Bugs are all seeded bugs.
+var Bugs = []Bug{
+	{Name: "M01", Breaks: "a read asks for no lease", Source: verification, Property: "P2", Script: "cut off holder"},
+	{Name: "M02", Breaks: "the lease is checked when an operation is admitted and not again before its reply", Source: verification, Property: "P2", Script: "reply after a pause"},
+	{Name: "M03", Breaks: "a lease is dated from the receipt of the answer", Source: verification, Property: "P1", Script: "late ACKs"},
+	{Name: "M04", Breaks: "there is no margin for drifting clocks", Source: verification, Property: "P1", Room: rooms, Test: "TestSchedules/18_", Says: overlap},
+	{Name: "M05", Breaks: "a new holder does not wait out the old lease", Source: verification, Property: "P1", Script: "cut off holder"},
+	{Name: "M06", Breaks: "a majority write is answered before anybody holds it", Source: verification, Property: "P8", Script: "nobody acked"},
+	{Name: "M08", Breaks: "a follower keeps its divergent suffix", Source: verification, Property: "P10", Script: "divergent suffix"},
+	{Name: "M09", Breaks: "the cut is lower than what survived", Source: verification, Property: "P9", Script: "longest tail survives"},
+	{Name: "M10", Breaks: "an epoch is served before it is persisted", Source: verification, Property: "P11", Script: "holder dies as it opens"},
+	{Name: "M11", Breaks: "a gap in the stream is skipped", Source: verification, Property: "P10", Script: "a frame is lost"},
+	{Name: "M12", Breaks: "a record that comes late overwrites what is newer", Source: verification, Property: "P10", Script: "a frame comes twice"},
+	{Name: "M14", Breaks: "a TTL begins anew at the follower", Source: verification, Property: "P7", Script: "a key dies across a failover"},
+	{Name: "M18", Breaks: "a write that timed out is reported as not done", Source: verification, Property: "P14", Script: "acks come too late"},
+	{Name: "M19", Breaks: "the source of a planned move serves until it hears from the target", Source: verification, Property: "P1", Script: "planned move"},
+	{Name: "M20", Breaks: "elections go without PreVote and CheckQuorum", Source: verification, Property: "P13", Script: "flapping node"},
+
+	{Name: "receipt", Breaks: "a lease is dated from the receipt of the ACK", Source: lease, Property: "P1", Script: "late ACKs"},
+	{Name: "nowait", Breaks: "holds are not waited out", Source: lease, Property: "P1", Script: "cut off holder"},
+	{Name: "norestarthold", Breaks: "a restarted voter reports no hold", Source: lease, Property: "P1", Script: "voter restarts"},
+	{Name: "keepbits", Breaks: "a FENCE does not clear the older grantee's bit", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/a_HB_and", Says: overlap},
+	{Name: "selfforever", Breaks: "a holder that is fenced keeps its own support", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/a_fenced_holder", Says: overlap},
+	{Name: "releasefirst", Breaks: "RELEASE is said before the lease is closed", Source: lease, Property: "P1", Script: "request across a release"},
+	{Name: "releaseany", Breaks: "a RELEASE counts whatever its ballot", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/07_", Says: overlap},
+	{Name: "releasemoves", Breaks: "a RELEASE ahead of its FENCE moves the ballot and forgets the older promise", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/RELEASE_overtakes", Says: overlap},
+	{Name: "revive", Breaks: "an aborted transfer takes the released ballot again", Source: lease, Property: "R2: a closed ballot is never used again", Room: rooms, Test: "TestSchedules/06_", Says: "A serves again"},
+	{Name: "holdlatest", Breaks: "a hold covers the latest grantee only", Source: lease, Property: "P1", Script: "chain of fences"},
+	{Name: "nominseq", Breaks: "an ACK counts whose heartbeat was sent before the fence was acked", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/04_", Says: overlap},
+	{Name: "noechoinc", Breaks: "an ACK does not say for which incarnation it is", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/05_", Says: overlap},
+	{Name: "nodereleaseany", Breaks: "proof of death counts whatever the incarnation", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/13_", Says: overlap},
+	{Name: "volatileterm", Breaks: "a FENCE is answered before its term is durable", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/10_", Says: overlap},
+	{Name: "lostvote", Breaks: "a node whose disk is new keeps its name", Source: lease, Property: "P1", Script: "voter restarts"},
+	{Name: "ackfirst", Breaks: "an ACK leaves before the promise is recorded", Source: lease, Property: "P1", Script: "cut off holder"},
+	{Name: "cachednow", Breaks: "a promise is dated by a clock read before the packet was in hand", Source: lease, Property: "P1", Script: "cut off holder"},
+	{Name: "runtimel", Breaks: "a changed promise length is not carried by the heartbeat", Source: lease, Property: "P1", Script: "longer promise"},
+	{Name: "drift-lease", Breaks: "a lease is not shortened for drift", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/18_", Says: overlap},
+	{Name: "drift-wait", Breaks: "a wait is not lengthened for drift", Source: lease, Property: "F5: a wait is longer than its hold by rho", Room: rooms, Test: "TestTheWaitIsLengthened", Says: "the wait is not lengthened"},
+	{Name: "confunsafe", Breaks: "a published lease survives changes of the configuration", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/21_one_voter_grew", Says: overlap},
+	{Name: "autoleave", Breaks: "a leader without a lease leaves the joint configuration", Source: lease, Property: "G5: nobody leaves joint before its gate", Room: rooms, Test: "TestSchedules/20_", Says: "joint was left by nobody that holds"},
+	{Name: "opaba", Breaks: "the check before the reply takes any ballot", Source: lease, Property: "P1", Script: "request across a release"},
+	{Name: "nosuspend", Breaks: "the holder's expiry runs on a clock that stops in suspend", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/15_", Says: overlap},
+
+	{Name: "no-clamp", Breaks: "a position is not cut to the lineage", Source: data, Property: "token: every lost version is judged lost", Room: plane, Test: "TestSchedule13", Says: "a version before the hole is durable"},
+	{Name: "no-seal", Breaks: "a sealed replica takes batches of the older ballot", Source: data, Property: "P8", Script: "batch after the seal"},
+	{Name: "newer-wins-in-chunk", Breaks: "what is newer than a chunk's entry stays", Source: data, Property: "P10", Script: "divergent suffix"},
+	{Name: "amnesiac-counted", Breaks: "an empty copy of a new incarnation counts", Source: data, Property: "P8", Script: "two restart empty"},
+	{Name: "mark-after-first-chunk", Breaks: "a copy gives up its claim after the first chunk is in", Source: data, Property: "P13", Script: "two restart empty"},
+	{Name: "base-too-low", Breaks: "the base is not the best position", Source: data, Property: "P8", Script: "longest tail survives"},
+	{Name: "ack-before-majority", Breaks: "one seat less than a majority is enough", Source: data, Property: "P8", Script: "nobody acked"},
+	{Name: "skip-revert", Breaks: "a divergent copy is tailed without a revert", Source: data, Property: "P10", Script: "divergent suffix"},
+	{Name: "seats-without-joint-count", Breaks: "majority counts the old seats alone while new ones are proposed", Source: data, Property: "P8", Room: plane, Test: "TestSchedule26", Says: "answered by the old seats alone"},
+	{Name: "solo-not-declared", Breaks: "a holder alone writes beyond the bound without a word in raft", Source: data, Property: "P9", Script: "solo holder dies"},
+	{Name: "stale-chunk-accepted", Breaks: "frames of an older session are taken", Source: data, Property: "P8", Script: "batch after the seal"},
+	{Name: "admit-too-early", Breaks: "a copy is admitted before it is filled", Source: data, Property: "L7: an admitted copy holds all that was answered", Room: plane, Test: "TestAdmitWaitsForTheFill", Says: "a copy under way is filled"},
+	{Name: "divergent-state-as-source", Breaks: "a divergent copy is a source of state", Source: data, Property: "T4: a hole where no exact copy is left", Room: plane, Test: "TestSchedule18", Says: "want [0/0 1/0] 0 1"},
+	{Name: "seal-before-term-entry", Breaks: "a leader seals before the first entry of its term is applied", Source: data, Property: "P10", Room: plane, Test: "TestRandom", Says: "its position means"},
+	{Name: "gate-counts-from-base", Breaks: "what is held is counted from the base", Source: data, Property: "L3: only what W seats hold is held", Room: plane, Test: "TestGateCountsFromWhatIsHeld", Says: "node 3 has no more than"},
+	{Name: "open-resets-solo", Breaks: "an Open that is never served wipes the exposure out", Source: data, Property: "P9", Script: "solo holder opens in vain"},
+	{Name: "whole-before-open", Breaks: "a copy that was filled in a takeover is whole before the Open", Source: data, Property: "T5: it may have acked more than it holds", Room: plane, Test: "TestSchedule22", Says: "whole before the Open is applied"},
+	{Name: "unclean-forgotten", Breaks: "an Open after an unclean one calls itself clean", Source: data, Property: "P8: thin shards open unclean", Room: plane, Test: "TestUncleanIsCarriedOn", Says: "thin 0"},
+	{Name: "seat-taken-by-open", Breaks: "a holder without a seat opens clean", Source: data, Property: "P8: the row says that the quorum changed", Room: plane, Test: "TestHolderWithoutASeat", Says: "clean 11 hole 0"},
+	{Name: "tail-across-a-hole-row", Breaks: "records are played over a hole's OPEN", Source: data, Property: "P10", Room: plane, Test: "TestSchedule18", Says: "its position means"},
+	{Name: "chunk-merges", Breaks: "a chunk merges instead of replacing its range", Source: "issue 2", Property: "P10", Script: "divergent suffix"},
+
+	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Later: "there is no log of records yet"},
+	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P15", Later: "there is no log of records yet"},
+}
+
+// Find is the bug of a name.
+func Find(name string) (Bug, bool) {
+	for _, b := range Bugs {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return Bug{}, false
+}
