@@ -55,6 +55,9 @@ func (h *History) Cut(c Cut) {
 			h.Sample.cut(Key(i), &c)
 		}
 	}
+	if age := span.inherited(s.cuts); c.Bounded && age > tailBound {
+		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but a holder wrote for %v on top of what it had inherited and nobody else held", c.Shard, c.Epoch, c.Node, c.At, age)
+	}
 	if c.Bounded && span.longest > tailBound {
 		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, c.Node, c.At, span.longest)
 	}
@@ -94,6 +97,18 @@ func (l *lostSpan) add(e *entry) {
 		}
 	}
 	l.epochs = append(l.epochs, epochSpan{e.version.Epoch(), e.ran, e.ran})
+}
+
+// inherited is for how long a holder went on that had inherited writes which are
+// lost now: what nobody else held when it began, it must count from there.
+func (l *lostSpan) inherited(cuts []Cut) (longest time.Duration) {
+	for _, x := range l.epochs {
+		older := slices.ContainsFunc(l.epochs, func(o epochSpan) bool { return o.epoch < x.epoch })
+		if i := slices.IndexFunc(cuts, func(c Cut) bool { return c.Epoch == x.epoch }); older && i >= 0 {
+			longest = max(longest, x.last-cuts[i].At)
+		}
+	}
+	return longest
 }
 
 // cut forgets the lost entries and returns how many of them were acknowledged.

@@ -259,6 +259,20 @@ func TestProperties(t *testing.T) {
 			s.set(0, v(1, 2), "b", true)
 			s.open(2, 0, true, true)
 		}},
+		{"P9", "a holder goes on for long on top of an inherited tail", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.open(2, v(1, 1), true, true)
+			s.now += 300 * time.Millisecond
+			s.set(0, v(2, 1), "b", true)
+			s.open(3, 0, true, true)
+		}},
+		{"", "a holder goes on for long on top of what others held", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.open(2, v(1, 1), true, true)
+			s.now += 300 * time.Millisecond
+			s.set(0, v(2, 1), "b", true)
+			s.open(3, v(1, 1), true, true)
+		}},
 		{"P9", "acknowledged after it was cut", func(s *script) {
 			o := s.run(Op{Kind: Set, Arg: []byte("a"), Version: v(1, 1), Changed: true}, false)
 			s.open(2, 0, true, true)
@@ -349,6 +363,10 @@ func TestProperties(t *testing.T) {
 		{"", "another node does not know", func(s *script) {
 			s.set(0, v(1, 1), "a", false)
 			s.h.Judged(0, v(1, 1), VerdictUnknown, false, 2, s.now)
+		}},
+		{"token", "still pending at rest", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.h.Rested(0, v(1, 1), VerdictPending, 1, s.now)
 		}},
 		{"P8", "durable, then cut by a clean Open", func(s *script) {
 			s.set(0, v(1, 1), "a", false)

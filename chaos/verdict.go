@@ -55,6 +55,15 @@ func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, ser
 	}
 }
 
+// Rested takes the verdict of a server at rest, when everything is held that
+// survives: it can only be durable or lost, and lost only if an Open cut it.
+func (h *History) Rested(id shardmap.ShardID, v shardmap.Version, w Verdict, node shardmap.NodeID, at time.Duration) {
+	if w != VerdictLost && w != VerdictDurable && len(h.shards[id].cuts) < rowsKept {
+		h.broken("token", "shard %d: at rest node %d says that version %v is %v", id, node, v, w)
+	}
+	h.Judged(id, v, w, true, node, at)
+}
+
 // RolledBack takes a version that a node lists as undone.
 func (h *History) RolledBack(id shardmap.ShardID, v shardmap.Version, node shardmap.NodeID, at time.Duration) {
 	h.said = append(h.said, saidLost{id, v, node, at, "lists"})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
 )
@@ -21,6 +22,7 @@ func (w *World) settle() {
 		if why = w.behind(); why == "" {
 			w.copies()
 			w.idle()
+			w.verdicts()
 			return
 		}
 	}
@@ -96,6 +98,29 @@ func (w *World) broke(format string, args ...any) {
 		return
 	}
 	w.history.Broken = append(w.history.Broken, fmt.Sprintf(format, args...))
+}
+
+// verdicts asks what became of the newest writes of each client.
+func (w *World) verdicts() {
+	for i := range w.cfg.Shards {
+		id := shardmap.ShardID(i)
+		for _, p := range w.nodes {
+			r := p.core.Data().ReplicaOf(id)
+			if r == nil || r.Lease() == nil {
+				continue
+			}
+			for _, a := range w.clients {
+				v := a.session.written[id].version
+				if v == 0 {
+					continue
+				}
+				if verdict, adm, err := r.Verdict(id, v, p.clock()); err == nil && (adm.Lease != nil || verdict == shardgroup.VerdictLost) {
+					w.acted["verdict at rest"]++
+					w.history.Rested(id, v, chaos.Verdict(verdict), p.id, w.now)
+				}
+			}
+		}
+	}
 }
 
 // alone is P1 in global time: where one node carried out an operation, no other
