@@ -39,6 +39,7 @@ type claim struct {
 	begun  time.Duration // Wait
 	resend time.Duration // Wait
 	gateAt time.Duration // Wait: when the gate can open, forever while unknown
+	until  time.Duration // Age: the support when it was published last
 	lapse  time.Duration // Age: since when there is no support; 0 = there is
 	passOn time.Duration // Wait: when leadership is handed on for want of a gate
 	conf   GroupConfig   // when it began; only a seeded bug looks at it later
@@ -57,8 +58,8 @@ func (cl *claim) voter(id uint64) *voterState {
 // startFence begins a claim when this node leads, has applied an entry of its
 // term, and no configuration entry is unapplied (F1).
 func (c *Core) startFence(g *group, now Instant) {
-	if g.claim != nil || c.stopped || now.Wait < g.handover || !g.leads() {
-		return
+	if g.claim != nil || c.stopped || now.Wait < g.handover || g.leader != g.self || !g.leads() {
+		return // a raft leader whose Ready is not seen yet fences when it is (roleChanged)
 	}
 	term := g.rn.BasicStatus().GetTerm()
 	if g.termApplied != term || g.lastConf > g.log.applied || !g.conf.voter(g.self) || g.durableTerm < term {
@@ -206,7 +207,9 @@ func (c *Core) publish(g *group, now Instant) {
 		return
 	}
 	left := oneVoterLease
-	if s := c.support(g); s != forever {
+	s := c.support(g)
+	cl.until = s
+	if s != forever {
 		left = 0
 		if s > now.Age {
 			left = (s - now.Age) * 88 / 100
@@ -362,14 +365,12 @@ func (c *Core) tickClaim(g *group, now Instant) {
 // has been without support for L, or whose raft streams are cut (U3).
 func (c *Core) watchSupport(g *group, now Instant) {
 	cl := g.claim
-	s := c.support(g)
-	if s == forever {
+	if s := c.supportSince(g, now); s == forever {
 		if time.Duration(cl.lease.deadline.Load())-now.Mono < oneVoterLease/2 {
 			c.publish(g, now)
 		}
 		return
-	}
-	if s <= now.Age && cl.lapse == 0 {
+	} else if s <= now.Age && cl.lapse == 0 {
 		cl.lapse = now.Age
 	}
 	if !cl.lease.open.Load() {
@@ -383,8 +384,21 @@ func (c *Core) watchSupport(g *group, now Instant) {
 	}
 }
 
+// supportSince is support, taken from the last publication while that has not run
+// out: whatever changes a voter's support or the configuration publishes anew.
+func (c *Core) supportSince(g *group, now Instant) time.Duration {
+	cl := g.claim
+	if cl.until > now.Age && cl.until != forever && g.ballot == cl.lease.ballot && g.grantee == c.cfg.Self {
+		return cl.until
+	}
+	return c.support(g)
+}
+
 // reachable reports whether a quorum's control streams spoke lately.
 func (c *Core) reachable(g *group, now Instant) bool {
+	if !c.quiet {
+		return true
+	}
 	ok := func(set []ReplicaDesc) bool {
 		n := 0
 		for _, d := range set {

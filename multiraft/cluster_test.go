@@ -156,7 +156,7 @@ func (n *testNode) serves(l *Lease) bool {
 
 func (n *testNode) Control(to shardmap.NodeID, frame []byte) {
 	if n.t.rule == nil {
-		n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: frame, life: n.life})
+		n.t.send(testMessage{at: n.t.now + n.t.delay(), from: n.id, to: to, body: slices.Clone(frame), life: n.life})
 		return
 	}
 	// Every item travels as a frame of its own, so that scripts can tell them apart.

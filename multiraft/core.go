@@ -70,6 +70,8 @@ type Core struct {
 	pledges map[shardmap.GroupID]*pledge // for the life of the process
 	peers   []*peer                      // by node id
 	touched []*group
+	spare   []*group // what touched was before
+	quiet   bool     // some peer's raft stream is silent
 
 	cap        time.Duration // durable
 	capWanted  time.Duration // being made durable
@@ -123,10 +125,26 @@ func (c *Core) Tick(now Instant) {
 	c.wake(now)
 	c.tickRaft(now)
 	c.beat(now)
+	silent := c.listen(now)
 	for _, g := range c.order {
-		c.tickClaim(g, now)
-		c.tickSuspicion(g, now)
+		if g.claim != nil || g.leader == g.self || g.handover != 0 || g.jointAlarm != 0 {
+			c.tickClaim(g, now)
+		}
+		if silent || g.leader == 0 {
+			c.tickSuspicion(g, now)
+		}
 	}
+}
+
+// listen looks once for all groups whether some peer is silent, and whether some
+// peer's stream is: while none is, a group without anything pending costs nothing.
+func (c *Core) listen(now Instant) (silent bool) {
+	c.quiet = false
+	for _, p := range c.peers {
+		silent = silent || now.Wait-p.heard > c.silenceMax(p)
+		c.quiet = c.quiet || now.Wait-p.control >= pathSilence
+	}
+	return silent
 }
 
 // wake notices that this node did not run for a while: what it did not hear then
@@ -184,7 +202,7 @@ func (c *Core) Flush(now Instant) {
 	for len(c.touched) > 0 {
 		slices.SortFunc(c.touched, func(a, b *group) int { return int(a.id) - int(b.id) })
 		work := c.touched
-		c.touched = nil
+		c.touched = c.spare[:0]
 		for _, g := range work {
 			g.touched = false
 			if g.destroyed {
@@ -194,14 +212,14 @@ func (c *Core) Flush(now Instant) {
 				c.ready(g, now)
 			}
 		}
+		c.spare = work
 	}
 	for _, p := range c.peers {
 		if p.beatDue {
-			c.beatTo(p, now)
+			c.beatTo(p, c.ledBits(now), now)
 		}
 		if len(p.outbox) > 0 {
-			c.out.Control(p.node, p.outbox)
-			p.outbox = nil
+			c.sendFrame(p)
 		}
 	}
 	// What nothing waits for (a commit index, an own snapshot) goes along with the
@@ -352,6 +370,12 @@ func (c *Core) Groups() []shardmap.GroupID {
 		ids[i] = g.id
 	}
 	return ids
+}
+
+// Opened reports whether the data plane has opened this node's claim to a group.
+func (c *Core) Opened(id shardmap.GroupID) bool {
+	g := c.groups[id]
+	return g != nil && g.claim != nil && g.claim.lease.open.Load()
 }
 
 // Lease is this node's claim to a group, nil when it has none.

@@ -62,17 +62,27 @@ type fenceFrame struct {
 
 func (c *Core) item(p *peer, kind byte, g shardmap.GroupID) (start int) {
 	if len(p.outbox) > frameFull { // snapshots of many groups for one joiner
-		c.out.Control(p.node, p.outbox)
-		p.outbox = nil
+		c.sendFrame(p)
 	}
 	if len(p.outbox) == 0 {
-		p.outbox = appendInc(append(make([]byte, 0, 256), frameFormat), c.cfg.Self.Inc)
+		p.outbox = appendInc(append(p.outbox, frameFormat), c.cfg.Self.Inc)
 	}
 	start = len(p.outbox)
 	p.outbox = append(p.outbox, kind)
 	p.outbox = binary.BigEndian.AppendUint16(p.outbox, uint16(g))
 	p.outbox = append(p.outbox, 0, 0, 0, 0)
 	return start
+}
+
+// outboxKept is how much room for a frame is kept for the next one.
+const outboxKept = 16 << 10
+
+// sendFrame hands the frame of a pass over.
+func (c *Core) sendFrame(p *peer) {
+	c.out.Control(p.node, p.outbox)
+	if p.outbox = p.outbox[:0]; cap(p.outbox) > outboxKept {
+		p.outbox = nil
+	}
 }
 
 func (p *peer) endItem(start int) {

@@ -14,14 +14,15 @@ func (c *Core) beat(now Instant) {
 	if c.nextBeat += c.cfg.Heartbeat; c.nextBeat <= now.Age {
 		c.nextBeat = now.Age + c.cfg.Heartbeat
 	}
+	bits := c.ledBits(now)
 	for _, p := range c.peers {
 		if p.shared {
-			c.beatTo(p, now)
+			c.beatTo(p, bits, now)
 		}
 	}
 }
 
-func (c *Core) beatTo(p *peer, now Instant) {
+func (c *Core) beatTo(p *peer, bits []byte, now Instant) {
 	if c.stopped {
 		return
 	}
@@ -29,7 +30,7 @@ func (c *Core) beatTo(p *peer, now Instant) {
 	p.seq++
 	d := datagram{
 		kind: kindBeat, inc: c.cfg.Self.Inc, seq: p.seq, promise: c.cfg.Promise,
-		ceiling: c.data.Ceiling(), bits: c.ledBits(now),
+		ceiling: c.data.Ceiling(), bits: bits,
 	}
 	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling})
 	packet := d.packet()

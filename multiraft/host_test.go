@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,7 +46,8 @@ func (m *mesh) post(from, to shardmap.NodeID, f func(*Core, Instant)) {
 }
 
 func (n *liveNode) Control(to shardmap.NodeID, frame []byte) {
-	n.mesh.post(n.id, to, func(c *Core, now Instant) { c.Receive(n.id, frame, now) })
+	body := slices.Clone(frame)
+	n.mesh.post(n.id, to, func(c *Core, now Instant) { c.Receive(n.id, body, now) })
 }
 
 func (n *liveNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {

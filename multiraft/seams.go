@@ -67,11 +67,13 @@ type Data interface {
 	CeilingHeard(peer shardmap.NodeID, h int64)
 }
 
-// Out takes the Core's effects. Frames are not kept by the Core after the call.
+// Out takes the Core's effects.
 type Out interface {
-	// Control queues one frame for a peer's control connection; loss is allowed.
+	// Control queues one frame for a peer's control connection; loss is allowed. The
+	// Core writes its next frame into the same memory.
 	Control(to shardmap.NodeID, frame []byte)
-	// Datagram sends a lease packet, by UDP or over TCP; loss is allowed.
+	// Datagram sends a lease packet, by UDP or over TCP; loss is allowed. The packet
+	// is the callee's to keep, not to change.
 	Datagram(to shardmap.NodeID, packet []byte, overTCP bool)
 	// Append hands a batch to the append thread; Core.Appended reports its end.
 	// Batches are saved in the order handed over.

@@ -80,23 +80,22 @@ func (l *link) cutNow() {
 	})
 }
 
-// message carries a control or bulk frame.
+// message carries a control or bulk frame, which is this link's to keep.
 func (l *link) message(frame []byte) {
 	if l.conn == 0 || l.cut {
 		return
 	}
 	conn, far := l.conn, l.to.life
-	body := slices.Clone(frame)
 	l.arrive = max(l.arrive, l.w.now+l.delay())
 	l.w.at(l.arrive, func() {
 		if l.conn != conn {
 			return
 		}
-		l.to.when(far, func() { l.to.core.Control(l.from.id, body, l.to.clock()); l.to.flush() })
+		l.to.when(far, func() { l.to.core.Control(l.from.id, frame, l.to.clock()); l.to.flush() })
 	})
 }
 
-// datagram carries a lease packet.
+// datagram carries a lease packet, which nobody changes any more.
 func (l *link) datagram(packet []byte, overTCP bool) {
 	if l.cut || !l.to.up || (overTCP && l.conn == 0) || (!overTCP && l.noUDP) {
 		return
@@ -112,14 +111,13 @@ func (l *link) datagram(packet []byte, overTCP bool) {
 		}
 	}
 	far := l.to.life
-	body := slices.Clone(packet)
 	for range copies {
 		d := l.delay()
 		if !overTCP && l.w.rng.IntN(50) == 0 {
 			d += 20 * l.delay()
 		}
 		l.w.after(d, func() {
-			l.to.when(far, func() { l.to.core.Datagram(l.from.id, body, overTCP, l.to.clock()); l.to.flush() })
+			l.to.when(far, func() { l.to.core.Datagram(l.from.id, packet, overTCP, l.to.clock()); l.to.flush() })
 		})
 	}
 }
