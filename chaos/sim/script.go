@@ -57,6 +57,7 @@ type stage struct {
 	watch   func() string
 	kept    []byte     // a data frame
 	acked   []chaos.Op // writes that no Open has cut
+	tokens  []chaos.Op // all writes that were acknowledged
 	judged  uint32     // epochs up to here
 }
 

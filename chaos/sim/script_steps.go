@@ -279,6 +279,18 @@ func (verbs) led(d time.Duration, r role) Step {
 	}}
 }
 
+// wall moves a node's wall clock.
+func (verbs) wall(r role, d time.Duration) Step {
+	return Step{fmt.Sprintf("the wall clock of %v jumps by %v", r, d), func(s *stage) { s.cast[r].offset += d }}
+}
+
+// noUDP drops the packets from one node to another, streams go on.
+func (verbs) noUDP(from, to role) Step {
+	return Step{fmt.Sprint("no packet from ", from, " reaches ", to), func(s *stage) {
+		s.link(s.cast[from].id, s.cast[to].id).noUDP = true
+	}}
+}
+
 // promises changes at run time how long a node asks its voters to promise.
 func (verbs) promises(r role, d time.Duration) Step {
 	return Step{fmt.Sprintf("%v asks for promises of %v", r, d), func(s *stage) {
@@ -394,7 +406,7 @@ func (r *request) finish() outcome {
 		s.broke("P7", "%q was read although it died at %v", r.key, s.keys[r.key])
 	}
 	if r.op.Changed {
-		s.acked = append(s.acked, r.op)
+		s.acked, s.tokens = append(s.acked, r.op), append(s.tokens, r.op)
 	}
 	s.history.Done(&r.op)
 	return r.state
@@ -457,6 +469,26 @@ func (verbs) get(at role, key string) Step {
 		r := s.request(s.node(at), &statemachine.Command{}, s.keyIn(key), "", shardgroup.Async)
 		s.last = r.finish()
 		s.note("... %s %q", s.last, r.op.Value)
+	}}
+}
+
+// judge asks a node what became of every write that was acknowledged.
+func (verbs) judge(at role) Step {
+	return Step{fmt.Sprint("AEGIS.CHECK of all tokens at ", at), func(s *stage) {
+		p := s.node(at)
+		for _, o := range s.tokens {
+			id := s.history.Shard(o.Key)
+			now := p.clock()
+			v, adm, err := p.core.Data().ReplicaOf(id).Verdict(id, o.Version, now)
+			if err != nil {
+				v = shardgroup.VerdictUnknown
+			}
+			if adm.Lease == nil || adm.Fresh(now) {
+				s.history.Judged(id, o.Version, chaos.Verdict(v), adm.Lease != nil, p.id, s.now)
+			}
+			s.note("... %v is %v", o.Version, v)
+		}
+		s.history.Finish()
 	}}
 }
 

@@ -57,6 +57,57 @@ var leaseScripts = []Script{
 		},
 	},
 	{
+		Name: "voter restarts under a holder", From: "lease-protocol 11: 12", Steps: []Step{
+			do.steady(),
+			do.watching("A serves while its voters restart one by one", func(s *stage) bool { return s.serves(s.cast[nodeA]) }),
+			do.crash(nodeC),
+			do.sleep(10 * ms),
+			do.start(nodeC),
+			do.sleep(500 * ms),
+			do.crash(nodeB), // now A lives by C's new promise
+			do.sleep(2 * sec),
+			do.set(nodeA, "k", "1", majority),
+			do.start(nodeB),
+			do.sleep(sec),
+			do.watching("", nil),
+			do.settled(),
+		},
+	},
+	{
+		Name: "no UDP", From: "lease-protocol 11: 23", Steps: []Step{
+			do.steady(),
+			do.noUDP(nodeA, nodeB),
+			do.noUDP(nodeA, nodeC),
+			do.noUDP(nodeB, nodeA),
+			do.noUDP(nodeC, nodeA),
+			do.noUDP(nodeB, nodeC),
+			do.noUDP(nodeC, nodeB),
+			do.sleep(400 * ms), // A is suspected
+			do.servedBy(700*ms, nodeA, nodeB, nodeC),
+			do.sleep(2 * sec), // the lease goes back to A
+			do.watching("somebody serves by TCP alone", func(s *stage) bool { return s.serving() != nil }),
+			do.sleep(5 * sec),
+			do.watching("", nil),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		Name: "no UDP one way", From: "lease-protocol 11: 23", Steps: []Step{
+			do.steady(),
+			do.noUDP(nodeA, nodeB),
+			do.noUDP(nodeA, nodeC),
+			do.sleep(400 * ms), // A is suspected
+			do.servedBy(700*ms, nodeA, nodeB, nodeC),
+			do.sleep(2 * sec), // the lease goes back to A
+			do.watching("somebody serves by TCP alone", func(s *stage) bool { return s.serving() != nil }),
+			do.sleep(5 * sec),
+			do.watching("", nil),
+			do.settled(),
+		},
+	},
+	{
 		Name: "whole cluster restarts", From: "lease-protocol 11: 11", Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

@@ -6,7 +6,7 @@ type Bug struct {
 	Name     string
 	Breaks   string // what is left out
 	Source   string // where the rule, or the bug, is written down
-	Property string // that must be seen broken: P1..P18 of verification (b), or a rule of a note
+	Property string // that must be seen broken: P1..P18 of verification (b), token (every lost version is judged lost, no other is), or a rule of a note
 
 	Script string // the schedule of chaos/sim that shows it, or
 	Room   string // the package with
@@ -72,7 +72,7 @@ var Bugs = []Bug{
 	{Name: "opaba", Breaks: "the check before the reply takes any ballot", Source: lease, Property: "P1", Script: "request across a release"},
 	{Name: "nosuspend", Breaks: "the holder's expiry runs on a clock that stops in suspend", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/15_", Says: overlap},
 
-	{Name: "no-clamp", Breaks: "a position is not cut to the lineage", Source: data, Property: "token: every lost version is judged lost", Room: plane, Test: "TestSchedule13", Says: "a version before the hole is durable"},
+	{Name: "no-clamp", Breaks: "a position is not cut to the lineage", Source: data, Property: "token", Script: "hole, then an older copy returns"},
 	{Name: "no-seal", Breaks: "a sealed replica takes batches of the older ballot", Source: data, Property: "P8", Script: "batch after the seal"},
 	{Name: "newer-wins-in-chunk", Breaks: "what is newer than a chunk's entry stays", Source: data, Property: "P10", Script: "divergent suffix"},
 	{Name: "amnesiac-counted", Breaks: "an empty copy of a new incarnation counts", Source: data, Property: "P8", Script: "two restart empty"},
