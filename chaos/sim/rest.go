@@ -29,13 +29,21 @@ func (w *World) settle() {
 	w.history.Broken = append(w.history.Broken, fmt.Sprintf("P13: %v after the clients stopped: %s", settleLimit, why))
 }
 
+// copyOf is the copy of a shard that a process has; nil when it is down or has none.
+func (p *process) copyOf(id shardmap.ShardID) *shardgroup.Replica {
+	if !p.up {
+		return nil
+	}
+	return p.core.Data().ReplicaOf(id)
+}
+
 // behind says which copy is not at the head of its shard.
 func (w *World) behind() string {
 	for i := range w.cfg.Shards {
 		id := shardmap.ShardID(i)
 		head := w.history.Position(id)
 		for _, p := range w.nodes {
-			r := p.core.Data().ReplicaOf(id)
+			r := p.copyOf(id)
 			if r == nil {
 				continue
 			}
@@ -52,7 +60,7 @@ func (w *World) copies() {
 	for i := range w.cfg.Shards {
 		id := shardmap.ShardID(i)
 		for _, p := range w.nodes {
-			if r := p.core.Data().ReplicaOf(id); r != nil {
+			if r := p.copyOf(id); r != nil {
 				_, _, time, _ := r.CopyDigest(id)
 				c := w.history.Copy(id, p.id, time)
 				r.Each(id, c.Entry)
@@ -70,6 +78,9 @@ const ringBytes = 1 << 20
 // against its limits (P18).
 func (w *World) memory() {
 	for _, p := range w.nodes {
+		if !p.up {
+			continue
+		}
 		u := p.core.Data().Usage()
 		if u.RingBytes > u.RingMost {
 			w.broke("P18: node %d lends %d bytes to rings, with a limit of %d", p.id, u.RingBytes, u.RingMost)
@@ -86,6 +97,9 @@ func (w *World) memory() {
 // idle looks for what is left over when nobody asks for anything any more.
 func (w *World) idle() {
 	for _, p := range w.nodes {
+		if !p.up {
+			continue
+		}
 		if u := p.core.Data().Usage(); u.Tickets != 0 || u.TailBytes != 0 {
 			w.broke("P18: at rest node %d keeps %d tickets and %d bytes of tail", p.id, u.Tickets, u.TailBytes)
 		}
@@ -105,7 +119,7 @@ func (w *World) verdicts() {
 	for i := range w.cfg.Shards {
 		id := shardmap.ShardID(i)
 		for _, p := range w.nodes {
-			r := p.core.Data().ReplicaOf(id)
+			r := p.copyOf(id)
 			if r == nil || r.Lease() == nil {
 				continue
 			}
