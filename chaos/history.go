@@ -129,6 +129,10 @@ func (e *entry) maybeAbsent(high int64) bool {
 func (h *History) Ran(o *Op) {
 	k := &h.keys[o.Key]
 	h.inOrder(k.shard, o)
+	if o.Kind == Flush {
+		h.flushed(k.shard, o)
+		return
+	}
 	top := k.last()
 	if o.Kind == Read {
 		o.prop, o.wrong = h.judge(k, top, o)
@@ -146,6 +150,16 @@ func (h *History) Ran(o *Op) {
 		o.entry = int32(len(k.log))
 	}
 	h.Sample.ran(o)
+}
+
+// flushed leaves nothing of any key of a shard.
+func (h *History) flushed(id shardmap.ShardID, o *Op) {
+	for i := range h.keys {
+		if k := &h.keys[i]; k.shard == id {
+			k.log = append(k.log, entry{version: o.Version, ran: o.Ran})
+		}
+	}
+	o.entry = 1
 }
 
 // judge says which property a reading breaks, "" when it is right.

@@ -204,6 +204,28 @@ func TestProperties(t *testing.T) {
 			s.open(2, v(1, 1), true, true)
 			s.get(1, v(1, 1), "a")
 		}},
+		{"", "a flush", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.run(Op{Kind: Flush, Version: v(1, 2), Changed: true}, true)
+			s.get(0, 0, "")
+			s.set(0, v(1, 3), "b", false)
+		}},
+		{"", "a flush that is lost", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.run(Op{Kind: Flush, Version: v(1, 2), Changed: true}, true)
+			s.open(2, v(1, 1), true, true)
+			s.get(0, v(1, 1), "a")
+		}},
+		{"P6", "a flushed value is read again", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.run(Op{Kind: Flush, Version: v(1, 2), Changed: true}, true)
+			s.get(1, v(1, 1), "a")
+		}},
+		{"P3", "a client finds what it flushed", func(s *script) {
+			s.set(0, v(1, 1), "a", false)
+			s.run(Op{Kind: Flush, Version: v(1, 2), Changed: true}, true)
+			s.unjudged(0, v(1, 1), "a")
+		}},
 		{"", "a deadline passes", func(s *script) {
 			d := s.wall() + step.Milliseconds() + 40
 			s.mortal(v(1, 1), 40, d)

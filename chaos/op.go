@@ -19,10 +19,11 @@ const (
 	Incr         // add Delta
 	Expire       // change the deadline
 	Persist      // remove the deadline
+	Flush        // remove every key of the shard that Op.Key lies in
 )
 
 func (k Kind) String() string {
-	return [...]string{"read", "set", "del", "append", "incr", "expire", "persist"}[k]
+	return [...]string{"read", "set", "del", "append", "incr", "expire", "persist", "flush"}[k]
 }
 
 // Op is one operation on one key. The caller fills it in steps and hands the same

@@ -16,6 +16,10 @@ func (h *History) Done(o *Op) {
 	}
 	k := &h.keys[o.Key]
 	h.oneServer(h.layout.GroupOf(k.shard), o)
+	if o.Kind == Flush {
+		h.doneFlush(k.shard, o)
+		return
+	}
 	s := h.session(o.Client, o.Key)
 	if !o.writes() {
 		h.Reads++
@@ -27,6 +31,14 @@ func (h *History) Done(o *Op) {
 		}
 		return
 	}
+	h.wrote(k, s, o)
+	if o.Durable {
+		h.durable(k.shard, o.Version)
+	}
+}
+
+// wrote notes that a client was told of its write of a key.
+func (h *History) wrote(k *keyHistory, s *session, o *Op) {
 	if o.Version <= s.wrote {
 		h.broken("P5", "%q: client %d wrote version %v and then %v", k.name, o.Client, s.wrote, o.Version)
 	}
@@ -40,8 +52,17 @@ func (h *History) Done(o *Op) {
 		h.broken("P9", "%q: version %v is acknowledged at %v, after it was cut", k.name, o.Version, o.End)
 	}
 	k.know(o.Version, o)
+}
+
+// doneFlush is Done for every key of a shard.
+func (h *History) doneFlush(id shardmap.ShardID, o *Op) {
+	for i := range h.keys {
+		if k := &h.keys[i]; k.shard == id {
+			h.wrote(k, h.session(o.Client, Key(i)), o)
+		}
+	}
 	if o.Durable {
-		h.durable(k.shard, o.Version)
+		h.durable(id, o.Version)
 	}
 }
 

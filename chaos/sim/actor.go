@@ -287,7 +287,10 @@ func (a *actor) plan() {
 	t.op = chaos.Op{Client: a.id, Key: k.key, Start: w.now}
 	t.key, t.group, t.level = k.name, k.group, shardgroup.Async
 	t.cmd = statemachine.Command{Key: k.name}
-	a.draw(k.use, w.rng.IntN(20))
+	if a.draw(k.use, w.rng.IntN(20)); k.flush && w.rng.IntN(500) == 0 {
+		t.op.Kind, t.op.Arg, t.op.TTL = chaos.Flush, nil, 0
+		w.acted["flush"]++
+	}
 	if t.op.Kind == chaos.Read {
 		return
 	}
@@ -307,6 +310,7 @@ func (a *actor) plan() {
 var commands = [...]statemachine.Kind{
 	chaos.Set: statemachine.Set, chaos.Del: statemachine.Del, chaos.Append: statemachine.Append,
 	chaos.Incr: statemachine.IncrBy, chaos.Expire: statemachine.Expire, chaos.Persist: statemachine.Persist,
+	chaos.Flush: statemachine.Flush,
 }
 
 // draw chooses what to do with a key of some use.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -27,6 +28,7 @@ type simKey struct {
 	name  []byte
 	group shardmap.GroupID
 	use   use
+	flush bool // its shard may be flushed
 }
 
 // sampledKeys is how many keys porcupine judges as well, and secondLimit how long it
@@ -45,10 +47,15 @@ func (w *World) makeKeys() {
 			if u == int(registers) && w.cfg.Second && len(sampled) < sampledKeys {
 				sampled = append(sampled, k)
 			}
-			w.keys = append(w.keys, simKey{k, []byte(name), w.layout().GroupOf(w.history.Shard(k)), use(u)})
+			w.keys = append(w.keys, simKey{k, []byte(name), w.layout().GroupOf(w.history.Shard(k)), use(u), true})
 		}
 	}
 	if w.cfg.Second {
 		w.history.Sample = chaos.NewSample(sampled...)
+	}
+	for i := range w.keys {
+		w.keys[i].flush = !slices.ContainsFunc(sampled, func(k chaos.Key) bool {
+			return w.history.Shard(k) == w.history.Shard(w.keys[i].key)
+		})
 	}
 }

@@ -131,7 +131,7 @@ func (o *simOptions) explain(r sim.Result, s *summary) {
 }
 
 // expected are the faults and rare places that a range of some size must have seen.
-var expected = []string{"crash", "isolate", "one-way cut", "pause", "packet loss", "no UDP", "slow link", "wall jump", "slow disk", "opened", "unknown outcome", "reply withheld", "rolled back", "gave up", "waited", "wait unblocked", "verdict durable", "verdict lost", "verdict pending"}
+var expected = []string{"crash", "isolate", "one-way cut", "pause", "packet loss", "no UDP", "slow link", "wall jump", "slow disk", "opened", "unknown outcome", "reply withheld", "rolled back", "gave up", "flush", "waited", "wait unblocked", "verdict durable", "verdict lost", "verdict pending"}
 
 func (o *simOptions) report(s summary) error {
 	if s.Seeds >= 50 && len(s.Failures) == 0 && !o.json {
