@@ -12,6 +12,7 @@ var (
 	probeGone        = metrics.NewProbe("shardgroup.takeover.source_gone")
 	probeNoLease     = metrics.NewProbe("shardgroup.open.without_lease")
 	probeReverted    = metrics.NewProbe("shardgroup.follow.reverted")
+	probeRingShort   = metrics.NewProbe("shardgroup.follow.ring_short")
 	probeFilled      = metrics.NewProbe("shardgroup.follow.filled")
 	probeGap         = metrics.NewProbe("shardgroup.follow.gap")
 	probeDoubt       = metrics.NewProbe("shardgroup.follow.doubt")

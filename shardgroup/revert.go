@@ -129,8 +129,15 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 	}
 	defer s.mu.Unlock()
 	l.markAck(s.id, true)
-	if _, have := s.ring.find(m.cut, s.m.Position()); !have || !s.whole {
-		s.doubt("revert without the records it undoes")
+	if !s.whole {
+		s.doubt("revert of a copy that is not exact")
+		return
+	}
+	if _, have := s.ring.find(m.cut, s.m.Position()); !have {
+		// Other shards of this node took the block since Keys was answered. The copy
+		// is as sound as before: it counts by its cut until a fill begins (F6).
+		probeRingShort.Hit()
+		s.broken = true
 		return
 	}
 	s.rollback(m.cut)

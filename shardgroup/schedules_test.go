@@ -263,6 +263,43 @@ func TestSchedule15RevertKeyByKey(t *testing.T) {
 	w.finish()
 }
 
+// TestRingTakenBackBeforeTheRevert: other shards of the node took the divergent
+// records' block between the follower's answer and the revert. Nothing is wrong
+// with the copy: it counts by its cut until a fill begins (seed 69 of the simulator).
+func TestRingTakenBackBeforeTheRevert(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.cut(0, 1, false)
+	w.cut(0, 2, false)
+	w.fill(a, 0, 4, 8)
+	w.serve(2)
+	w.healLinks()
+	mode := func() mode {
+		if f := b.rep().shards[0].follower(1); f != nil {
+			return f.mode
+		}
+		return modeWait
+	}
+	for i := 0; mode() != modeRevert; i++ {
+		if i > 100 {
+			t.Fatal("node 1 never said what it changed")
+		}
+		w.send(b, a)
+		w.deliver(b, a)
+		w.send(a, b)
+		w.deliver(a, b)
+	}
+	s := a.rep().shards[0]
+	s.mu.Lock()
+	s.ring.reset(s, s.m.Position())
+	s.mu.Unlock()
+	w.finish()
+	if eventSeen(a, EventNotWhole, "") || !eventSeen(a, EventOverwritten, "filling") {
+		t.Fatalf("a sound copy gave up its claim: %+v", a.events)
+	}
+}
+
 func eventSeen(m *member, k EventKind, detail string) bool {
 	for _, e := range m.events {
 		if e.Kind == k && strings.Contains(e.Detail, detail) {
