@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,8 @@ type simOptions struct {
 	mutant string
 	jobs   int
 	json   bool
+	hashes bool
+	cpu    string
 	cfg    sim.Config
 }
 
@@ -54,6 +57,8 @@ func newSim() *cobra.Command {
 	f.BoolVar(&o.cfg.Trace, "trace", false, "print what happens")
 	f.IntVarP(&o.jobs, "jobs", "j", 2, "processes; one simulates one seed at a time")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON")
+	f.BoolVar(&o.hashes, "hashes", false, "print each seed's event hash; two builds with equal hashes behave alike (with -j 1)")
+	f.StringVar(&o.cpu, "cpuprofile", "", "write a profile of the CPU to this file (with -j 1)")
 	return cmd
 }
 
@@ -82,17 +87,27 @@ func (o *simOptions) run() error {
 	if o.jobs > 1 && hi > lo && !o.cfg.Trace {
 		return o.spread(lo, hi)
 	}
+	stop, err := o.profile()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	s := summary{Acted: map[string]int{}}
 	begun, told := cpuSeconds(), time.Now()
 	for seed := lo; seed <= hi; seed++ {
 		r := sim.Run(o.cfg, seed)
 		s.add(r)
+		if o.hashes {
+			fmt.Printf("seed %d: hash %016x, %d events, %d operations\n", seed, r.Hash, r.Events, r.Ops)
+		}
 		if len(r.Broken) > 0 {
 			o.explain(r, &s)
 			break
 		}
 		if seed < lo+uint64(o.twice) {
-			if again := sim.Run(o.cfg, seed); again.Hash != r.Hash {
+			again := sim.Run(o.cfg, seed)
+			s.Seconds += again.Seconds // its CPU counts as well
+			if again.Hash != r.Hash {
 				s.Failures = append(s.Failures, fmt.Sprintf("seed %d: two runs differ: %x and %x", seed, r.Hash, again.Hash))
 			}
 		}
@@ -103,6 +118,21 @@ func (o *simOptions) run() error {
 	}
 	s.CPU = cpuSeconds() - begun
 	return o.report(s)
+}
+
+// profile begins a CPU profile if one is asked for; stop ends it.
+func (o *simOptions) profile() (stop func(), err error) {
+	if o.cpu == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(o.cpu)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }
 
 func (s *summary) add(r sim.Result) {
