@@ -188,7 +188,7 @@ func (c *Core) tryGate(g *group, now Instant) {
 // OpenLease lets the claim serve: the data plane has applied its own Open. An
 // Open that a later leader committed opens nothing, because the ballot is another (F7).
 func (c *Core) OpenLease(id shardmap.GroupID, b Ballot, now Instant) bool {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil || g.claim == nil || g.claim.lease.ballot != b || g.claim.state != claimGated {
 		return false
 	}
@@ -292,7 +292,7 @@ func (c *Core) closeFor(g *group, reason string, heir shardmap.NodeID, now Insta
 // Release gives one group's lease up; while this node still leads it fences anew
 // under the next ballot.
 func (c *Core) Release(id shardmap.GroupID, reason string, now Instant) {
-	if g := c.groups[id]; g != nil {
+	if g := c.group(id); g != nil {
 		c.close(g, reason, now)
 	}
 }
@@ -300,7 +300,7 @@ func (c *Core) Release(id shardmap.GroupID, reason string, now Instant) {
 // Handover closes the lease and hands leadership to a node. If that does not
 // happen within 100 ms this node fences again (U5).
 func (c *Core) Handover(id shardmap.GroupID, to shardmap.NodeID, now Instant) bool {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil || !g.leads() || c.peer(to) == nil || !slices.ContainsFunc(g.conf.Voters, func(d ReplicaDesc) bool { return d.Node == to }) {
 		return false
 	}

@@ -64,7 +64,7 @@ type Core struct {
 	out  Out
 	data Data
 
-	groups  map[shardmap.GroupID]*group
+	groups  []*group // by id, nil where this node has no replica
 	order   []*group // by id: effects must not depend on map order
 	tombs   map[Tombstone]bool
 	pledges map[shardmap.GroupID]*pledge // for the life of the process
@@ -80,7 +80,8 @@ type Core struct {
 	lastTick   time.Duration // on Wait
 	nextBeat   time.Duration // on Age
 	batch      *Batch
-	stopped    bool // storage failed or the node is leaving: no claim is made again
+	bits       []byte // see noBits
+	stopped    bool   // storage failed or the node is leaving: no claim is made again
 }
 
 // NewCore restores the node's groups. now must have been read after the data
@@ -88,7 +89,7 @@ type Core struct {
 func NewCore(cfg Config, r Restored, out Out, data Data, now Instant) (*Core, error) {
 	c := &Core{
 		cfg: cfg, out: out, data: data,
-		groups:     make(map[shardmap.GroupID]*group),
+		groups:     make([]*group, cfg.Groups),
 		tombs:      make(map[Tombstone]bool),
 		pledges:    make(map[shardmap.GroupID]*pledge),
 		cap:        max(cfg.Cap, r.Identity.Cap),
@@ -96,6 +97,7 @@ func NewCore(cfg Config, r Restored, out Out, data Data, now Instant) (*Core, er
 		lastTick:   now.Wait,
 		nextBeat:   now.Age,
 		blindUntil: now.Wait,
+		bits:       make([]byte, (cfg.Groups+7)/8),
 	}
 	if c.cap > 0 {
 		c.blindUntil = now.Wait + c.cap
@@ -237,7 +239,7 @@ func (c *Core) Appended(b *Batch, now Instant) {
 	}
 	for i := range b.Groups {
 		w := &b.Groups[i]
-		g := c.groups[w.Group]
+		g := c.group(w.Group)
 		if g == nil || g.self != w.ReplicaID || w.Destroyed {
 			continue
 		}
@@ -335,9 +337,17 @@ func (c *Core) raftConfig(id uint64, st raft.Storage, applied uint64) *raft.Conf
 	}
 }
 
+// group is this node's replica of a group, nil when it has none.
+func (c *Core) group(id shardmap.GroupID) *group {
+	if int(id) >= len(c.groups) {
+		return nil
+	}
+	return c.groups[id]
+}
+
 // Group finds the state of a group for status, routing and placement.
 func (c *Core) Group(id shardmap.GroupID) (GroupStatus, bool) {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil {
 		return GroupStatus{}, false
 	}
@@ -374,13 +384,13 @@ func (c *Core) Groups() []shardmap.GroupID {
 
 // Opened reports whether the data plane has opened this node's claim to a group.
 func (c *Core) Opened(id shardmap.GroupID) bool {
-	g := c.groups[id]
+	g := c.group(id)
 	return g != nil && g.claim != nil && g.claim.lease.open.Load()
 }
 
 // Lease is this node's claim to a group, nil when it has none.
 func (c *Core) Lease(id shardmap.GroupID) *Lease {
-	if g := c.groups[id]; g != nil {
+	if g := c.group(id); g != nil {
 		return g.lease()
 	}
 	return nil
@@ -389,7 +399,7 @@ func (c *Core) Lease(id shardmap.GroupID) *Lease {
 // SetRank says how early this node should campaign for a group without leader:
 // rank 0 at once, each next one 30 ms later. Freshness must come before preference.
 func (c *Core) SetRank(id shardmap.GroupID, rank int) {
-	if g := c.groups[id]; g != nil {
+	if g := c.group(id); g != nil {
 		g.rank, g.ranked = rank, true
 	}
 }
@@ -397,7 +407,7 @@ func (c *Core) SetRank(id shardmap.GroupID, rank int) {
 // Propose appends data to the group's log. It is dropped, and false returned,
 // unless this node leads with the ballot.
 func (c *Core) Propose(id shardmap.GroupID, b Ballot, data []byte) bool {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil || g.claim == nil || g.claim.lease.ballot != b || !g.leads() || len(data) == 0 {
 		return false
 	}
@@ -408,7 +418,7 @@ func (c *Core) Propose(id shardmap.GroupID, b Ballot, data []byte) bool {
 // Transfer hands raft leadership on; the claim must have been closed, or never
 // have been open, for the target to serve without a wait.
 func (c *Core) Transfer(id shardmap.GroupID, to shardmap.NodeID) bool {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil || !g.leads() {
 		return false
 	}

@@ -155,7 +155,7 @@ func (c *Core) nodeRelease(dead Member, now Instant) {
 		}
 	}
 	for id, pl := range c.pledges { // of groups that left this node; order has no effect
-		if c.groups[id] != nil {
+		if c.group(id) != nil {
 			continue
 		}
 		pl.forgive(p.node, dead.Inc.Counter)

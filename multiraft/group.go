@@ -109,13 +109,13 @@ func (c *Core) Join(id shardmap.GroupID, self uint64, now Instant) error {
 
 // Destroy removes this node's replica of a group for good.
 func (c *Core) Destroy(id shardmap.GroupID, now Instant) {
-	g := c.groups[id]
+	g := c.group(id)
 	if g == nil {
 		return
 	}
 	c.close(g, "replica removed", now)
 	g.destroyed = true
-	delete(c.groups, id)
+	c.groups[id] = nil
 	c.order = slices.DeleteFunc(c.order, func(o *group) bool { return o == g })
 	c.tombs[Tombstone{id, g.self}] = true
 	c.share()
@@ -132,7 +132,7 @@ func (c *Core) restore(rg RestoredGroup, now Instant) error {
 
 func (c *Core) add(rg RestoredGroup, restored bool, now Instant) (*group, error) {
 	switch {
-	case c.groups[rg.Group] != nil:
+	case c.group(rg.Group) != nil:
 		return nil, fmt.Errorf("group %d is here already", rg.Group)
 	case c.tombs[Tombstone{rg.Group, rg.ReplicaID}]:
 		return nil, fmt.Errorf("group %d: replica %x was removed and never comes back", rg.Group, rg.ReplicaID)
@@ -221,7 +221,7 @@ func (c *Core) ready(g *group, now Instant) {
 			c.sendRaft(g, m)
 		}
 	}
-	if rd.SoftState != nil || g.rn.BasicStatus().GetTerm() != g.term {
+	if rd.SoftState != nil || (rd.HardState != nil && rd.HardState.GetTerm() != g.term) {
 		c.roleChanged(g, now)
 	}
 }

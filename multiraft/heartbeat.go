@@ -43,7 +43,7 @@ func (c *Core) beatTo(p *peer, bits []byte, now Instant) {
 // ledBits says which groups this node leads with a lease that is open, or that
 // it began to fence a short while ago (H6). A hint: no safety rule reads it.
 func (c *Core) ledBits(now Instant) []byte {
-	bits := make([]byte, (c.cfg.Groups+7)/8)
+	bits := c.noBits()
 	for _, g := range c.order {
 		cl := g.claim
 		if cl == nil || !c.data.Healthy(g.id) {
@@ -57,6 +57,13 @@ func (c *Core) ledBits(now Instant) []byte {
 		}
 	}
 	return bits
+}
+
+// noBits is an empty bitmap of all groups. There is one: it goes into a packet
+// before the next is asked for.
+func (c *Core) noBits() []byte {
+	clear(c.bits)
+	return c.bits
 }
 
 // Datagram takes one lease packet of a peer whose authenticator was right.
@@ -79,7 +86,7 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now I
 	case kindBeatAck:
 		c.heardAck(p, &d, overTCP, now)
 	case kindRelease:
-		if g := c.groups[d.group]; g != nil {
+		if g := c.group(d.group); g != nil {
 			c.heardRelease(g, Member{from, d.inc}, d.ballot, d.heir, now)
 		}
 	}
@@ -112,7 +119,7 @@ func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 	if !seeded("ackfirst") {
 		p.promiseUntil = max(p.promiseUntil, until)
 	}
-	ack := datagram{kind: kindBeatAck, inc: c.cfg.Self.Inc, req: d.inc, seq: d.seq, bits: make([]byte, (c.cfg.Groups+7)/8)}
+	ack := datagram{kind: kindBeatAck, inc: c.cfg.Self.Inc, req: d.inc, seq: d.seq, bits: c.noBits()}
 	for _, g := range c.order {
 		if g.grantee == (Member{p.node, d.inc}) || (seeded("keepbits") && g.owes(p.node, d.inc)) {
 			setBit(ack.bits, g.id)

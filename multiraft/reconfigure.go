@@ -14,7 +14,7 @@ import (
 // left by raft itself: its automatic leave is proposed by any new leader, long
 // before that one has fenced (G1). It reports whether the target is reached.
 func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bool {
-	g := c.groups[g0.Group]
+	g := c.group(g0.Group)
 	if g == nil || g.claim == nil || !g.leads() || !g.claim.lease.Check(now.Mono, now.SuspendOffset) {
 		return false
 	}

@@ -11,15 +11,16 @@ import (
 // tickSuspicion campaigns when it is this node's turn, and suspects a leader
 // whose heartbeats have stopped (U1).
 func (c *Core) tickSuspicion(g *group, now Instant) {
-	if c.stopped || !g.conf.voter(g.self) {
+	if c.stopped {
 		return
 	}
 	if g.leader != 0 {
-		if n := NodeOf(g.leader); n != c.cfg.Self.Node {
-			if p := c.peer(n); p != nil && now.Wait-p.heard > c.silenceMax(p) {
-				c.suspect(g, now)
-			}
+		if p := c.peer(NodeOf(g.leader)); p != nil && now.Wait-p.heard > c.silenceMax(p) {
+			c.suspect(g, now)
 		}
+		return
+	}
+	if !g.conf.voter(g.self) {
 		return
 	}
 	if g.campaignAt == 0 {

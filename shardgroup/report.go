@@ -114,16 +114,28 @@ func (r *Replica) Filled(node shardmap.NodeID) bool {
 }
 
 // SetSeats says which nodes should have seats. The holder drives the group there
-// one Seats entry at a time, each as soon as the newcomers are Filled (L8).
+// one Seats entry at a time, each as soon as the newcomers are Filled (L8). It may
+// be said again and again: nothing is allocated for the same seats.
 func (r *Replica) SetSeats(nodes []shardmap.NodeID) {
+	var room [maxSeats]shardmap.NodeID
+	target := append(room[:0], nodes...)
+	slices.Sort(target)
+	target = slices.Compact(target)
+	if len(target) >= maxSeats {
+		target = target[:maxSeats-1]
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.target = slices.Clone(nodes)
-	slices.Sort(r.target)
-	r.target = slices.Compact(r.target)
-	if len(r.target) >= maxSeats {
-		r.target = r.target[:maxSeats-1]
+	if !slices.Equal(r.target, target) {
+		r.target = slices.Clone(target)
 	}
+}
+
+// Seated reports whether the seats are the ones last asked for.
+func (r *Replica) Seated() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seated()
 }
 
 // SetBudget changes the byte budget of each shard copy. At the holder shrinking
@@ -215,6 +227,13 @@ func (r *Replica) Successors() []shardmap.NodeID {
 		nodes[i] = list[i].node
 	}
 	return nodes
+}
+
+// Succeeds reports whether a node is among the Successors.
+func (r *Replica) Succeeds(node shardmap.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lead != nil && node != r.n.cfg.Self.Node && r.behind(node) >= 0
 }
 
 // Whole says whether every shard of this copy is exact and on the lineage: it

@@ -92,6 +92,7 @@ type Core struct {
 	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
 	placed    time.Duration // Mono of the last placement proposal
+	inPlace   uint64        // Version of group 0's state that wanted no other placement
 	steady    map[shardmap.GroupID]time.Duration
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node

@@ -30,7 +30,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 		return
 	}
 	c.announce(now)
-	if c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
+	if c.meta.Version != c.inPlace && c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
 		c.place(now)
 	}
 	c.adopt(now)
@@ -56,7 +56,9 @@ func (c *Core) place(now multiraft.Instant) {
 			changed = append(changed, p)
 		}
 	}
-	if len(changed) > 0 {
+	if len(changed) == 0 {
+		c.inPlace = c.meta.Version // the same state wants the same again
+	} else {
 		c.placed = now.Mono
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Place: changed}.Encode())
 	}
@@ -154,21 +156,46 @@ func (c *Core) settle(id shardmap.GroupID) {
 // wanted: learners first; seats when they are filled; voters after the seats, so
 // that every voter that may lead has a seat.
 func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
-	st, ok := c.raft.Group(id)
-	if !ok || !st.Leads || !st.Open {
+	want := c.meta.Group(id)
+	if !c.raft.Opened(id) || len(want.Replicas) == 0 {
 		return
 	}
-	want := c.meta.Group(id)
-	if len(want.Replicas) == 0 {
+	st, ok := c.raft.Group(id)
+	if !ok || !st.Leads {
+		return
+	}
+	seated := true
+	if id != shardmap.MetaGroup {
+		seated = c.seat(id, want)
+	}
+	if inConfig(st.Config, want) { // as nearly always: nothing is made up only to find no change
 		return
 	}
 	target := describeAll(want)
-	if id != shardmap.MetaGroup {
-		c.fillFirst(id, st, want, target)
-	} else {
+	switch {
+	case id == shardmap.MetaGroup:
 		c.metaFillFirst(st, target)
+	case !seated:
+		holdVoters(st, target)
 	}
 	c.raft.Reconfigure(st, target, now)
+}
+
+// inConfig reports whether a raft configuration is the wanted one.
+func inConfig(conf multiraft.GroupConfig, want meta.Group) bool {
+	if conf.Joint() || len(conf.Voters)+len(conf.Learners) != len(want.Replicas) {
+		return false
+	}
+	for _, r := range want.Replicas {
+		d, set := describe(r), conf.Voters
+		if d.Role == multiraft.RoleLearner {
+			set = conf.Learners
+		}
+		if !slices.ContainsFunc(set, func(have multiraft.ReplicaDesc) bool { return have.ID == d.ID }) {
+			return false
+		}
+	}
+	return true
 }
 
 // metaFillFirst keeps group 0's newcomers learners until they speak to this node.
@@ -193,14 +220,14 @@ func holdVoters(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) {
 	}
 }
 
-// fillFirst asks for the seats that the wanted voters need, and holds the voters
-// back until the seats are there.
-func (c *Core) fillFirst(id shardmap.GroupID, st multiraft.GroupStatus, want meta.Group, target []multiraft.ReplicaDesc) {
+// seat asks for the seats that the wanted voters need; until they are there the
+// voters are held back.
+func (c *Core) seat(id shardmap.GroupID, want meta.Group) (seated bool) {
 	r := c.data.Replica(id)
 	if r == nil {
-		return
+		return true
 	}
-	var seats []shardmap.NodeID
+	seats := make([]shardmap.NodeID, 0, 8)
 	voters := 0
 	for _, w := range want.Replicas {
 		if w.Role != meta.Learner {
@@ -211,17 +238,10 @@ func (c *Core) fillFirst(id shardmap.GroupID, st multiraft.GroupStatus, want met
 		}
 	}
 	if voters < groupVoters {
-		seats = []shardmap.NodeID{c.self.Node}
+		seats = append(seats[:0], c.self.Node)
 	}
 	r.SetSeats(seats)
-	have := r.Seats()
-	ready := len(have) == len(seats)
-	for _, n := range seats {
-		ready = ready && slices.ContainsFunc(have, func(m multiraft.Member) bool { return m.Node == n })
-	}
-	if !ready {
-		holdVoters(st, target)
-	}
+	return r.Seated()
 }
 
 // patience is how long a node must look well before leases move to it.
@@ -238,15 +258,8 @@ func (c *Core) balance(now multiraft.Instant) {
 	moving := len(c.moves)
 	for g := 1; g <= c.meta.Settings.Groups && moving < balanceAtOnce; g++ {
 		id := shardmap.GroupID(g)
-		st, ok := c.raft.Group(id)
-		want := c.meta.Group(id)
-		if !ok || !st.Open || c.moves[id] != nil || len(want.Replicas) < groupVoters ||
-			want.Replicas[0].Node == c.self.Node || st.Config.Joint() {
-			delete(c.steady, id)
-			continue
-		}
-		to := want.Replicas[0].Node
-		if r := c.data.Replica(id); r == nil || !slices.Contains(r.Successors(), to) || c.leaving(to) {
+		to := c.rightful(id)
+		if to == 0 {
 			delete(c.steady, id)
 			continue
 		}
@@ -260,4 +273,24 @@ func (c *Core) balance(now multiraft.Instant) {
 			moving++
 		}
 	}
+}
+
+// rightful is the node that a group held here should go back to and could, 0 when
+// there is none.
+func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
+	want := c.meta.Group(id)
+	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters {
+		return 0
+	}
+	to := want.Replicas[0].Node
+	if to == c.self.Node || c.leaving(to) {
+		return 0
+	}
+	if st, _ := c.raft.Group(id); st.Config.Joint() {
+		return 0
+	}
+	if r := c.data.Replica(id); r == nil || !r.Succeeds(to) {
+		return 0
+	}
+	return to
 }
