@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // startNodes runs n whole nodes on loopback ports until the test ends.
@@ -207,15 +210,32 @@ func TestAllocationsOfReplicatedSets(t *testing.T) {
 	}
 }
 
+// rightful reports whether the ring gives the key's lease to this node: then
+// nobody moves it while something is measured.
+func (n *Node) rightful(t testing.TB, key string) (yes bool) {
+	t.Helper()
+	l := n.routes.Load().Layout()
+	err := n.host.Do(context.Background(), func(multiraft.Instant) {
+		if m := n.core.Meta(); m != nil {
+			want := m.Group(l.GroupOf(l.ShardOf(shardmap.SlotOf([]byte(key)))))
+			yes = len(want.Replicas) == 3 && want.Replicas[0].Node == n.self
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return yes
+}
+
 // replicated is a connection to the node that serves allocKey, from when three
-// nodes hold it.
+// nodes hold it and the lease is where it will stay.
 func replicated(t testing.TB, nodes []*Node) *raw {
 	t.Helper()
 	for begun := time.Now(); time.Since(begun) < 30*time.Second; {
 		for _, n := range nodes {
 			r := dialRaw(t, n.cfg.ClientAddr)
 			r.pipeline(1, "", "SET", allocKey, "value")
-			if r.answer(t) != "+OK\r\n" {
+			if r.answer(t) != "+OK\r\n" || !n.rightful(t, allocKey) {
 				continue
 			}
 			r.pipeline(1, "", "WAIT", "2", "1000")
