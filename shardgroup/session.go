@@ -22,7 +22,7 @@ type follower struct {
 	whole   bool
 	matched bool   // a digest agreed in this session
 	stale   bool   // an ack from before the fill may still be under way
-	old     bool   // it held an old copy when the fill was decided (L9)
+	old     bool   // it has, or had, a whole copy in this session: what a fill destroys (L9)
 	xfer    uint64 // of the fill
 	lo      uint64 // next hash of the fill
 	chunked bool   // all ranges have been sent
@@ -138,7 +138,7 @@ func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
 		f.whole = false // said before the fill began
 		return
 	}
-	f.acked, f.stale = p.pos, false
+	f.acked, f.stale, f.old = p.pos, false, f.old || f.whole
 	f.matched = f.matched || p.flags&flagMatched != 0
 	switch {
 	case p.flags&flagBroken != 0:

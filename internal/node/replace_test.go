@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// TestAReplacedReplicaStaysUntilItsHeirIsFilled lets a fourth node join three
+// that hold data: the ring gives it groups of the others. Voter counts stay odd
+// (DESIGN 3), and a voter leaves after the seats have changed, not before (L8):
+// otherwise one death while the newcomer is filled leaves no raft quorum, and the
+// copy of the node that was replaced is gone before there is another.
+func TestAReplacedReplicaStaysUntilItsHeirIsFilled(t *testing.T) {
+	nodes := startNodes(t, 3, 64<<20)
+	r := replicated(t, nodes)
+	value := strings.Repeat("v", 1000)
+	for i := range 5000 {
+		r.pipeline(1, "", "SET", fmt.Sprintf("{1}k%d", i), value)
+		if got := r.answer(t); got != "+OK\r\n" {
+			t.Fatal(got)
+		}
+	}
+	joiner := joinNode(t, nodes[0].cfg.GossipAddr, nodes[0].cfg.DataDir, "n4", 64<<20)
+	two, lost := map[shardmap.GroupID]bool{}, map[shardmap.GroupID]bool{}
+	for begun := time.Now(); time.Since(begun) < 20*time.Second; time.Sleep(2 * time.Millisecond) {
+		for _, n := range append(slices.Clone(nodes), joiner) {
+			n.lookAtVoters(t, two, lost)
+		}
+	}
+	if len(two) > 0 {
+		t.Errorf("%d groups had an even number of voters", len(two))
+	}
+	if len(lost) > 0 {
+		t.Errorf("%d groups had a seat at a node that is no member any more: its copy is destroyed, and the heir is not seated", len(lost))
+	}
+}
+
+// lookAtVoters notes which groups led by a node stand on an even number of voters
+// outside a joint configuration, and which count a seat that has no replica.
+func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) {
+	core := n.standing()
+	if core == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = n.host.Do(ctx, func(multiraft.Instant) {
+		for _, id := range core.raft.Groups() {
+			st, _ := core.raft.Group(id)
+			if id == shardmap.MetaGroup || !st.Open || st.Config.Joint() {
+				continue
+			}
+			if len(st.Config.Voters)%2 == 0 {
+				two[id] = true
+			}
+			for _, m := range core.data.Replica(id).Seats() {
+				if _, member := st.Config.On(m.Node); !member {
+					lost[id] = true
+				}
+			}
+		}
+	})
+}
+
+// joinNode starts one more node that knows a seed.
+func joinNode(t *testing.T, seed, dir, id string, memory int64) *Node {
+	t.Helper()
+	ports := make([]string, 3)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports[i] = l.Addr().String()
+		l.Close()
+	}
+	cfg := DefaultConfig()
+	cfg.ID, cfg.DataDir, cfg.MaxMemoryBytes, cfg.LeaseProfile = id, dir, memory, "noisy"
+	cfg.ClientAddr, cfg.ClusterAddr, cfg.GossipAddr, cfg.Seeds = ports[0], ports[1], ports[2], []string{seed}
+	n, err := New(cfg, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return n
+}
