@@ -122,7 +122,7 @@ func (s *shard) reached(t *Ticket, h shardmap.Version, now, joint *acks) bool {
 			p = min(p, joint.at(joint.n))
 		}
 	case Seats:
-		return s.holding(t.Version) >= t.Need
+		return s.tell(t.Version) >= t.Need
 	default:
 		return true
 	}
@@ -131,6 +131,16 @@ func (s *shard) reached(t *Ticket, h shardmap.Version, now, joint *acks) bool {
 	}
 	s.answered = max(s.answered, t.Version)
 	return true
+}
+
+// tell is holding for an answer to a client: a number that means a majority is as
+// good as a majority's ack, and no change of seats may make it untrue (L8).
+func (s *shard) tell(v shardmap.Version) int {
+	n := s.holding(v)
+	if n+1 >= writeQuorum(len(s.q.seats)) {
+		s.answered = max(s.answered, v)
+	}
+	return n
 }
 
 // holding counts the whole seats besides the holder that hold v.
@@ -215,7 +225,7 @@ func (r *Replica) Holding(l Lease, id shardmap.ShardID, v shardmap.Version) (int
 	if s.lease == nil || s.lease != l {
 		return 0, false
 	}
-	return s.holding(v), true
+	return s.tell(v), true
 }
 
 // Head is the position of a shard that this node serves, and its lease.

@@ -51,6 +51,7 @@ func (r *Replica) Verdict(id shardmap.ShardID, v shardmap.Version, now multiraft
 	case !open || future || v > s.m.Position():
 		return VerdictUnknown, a, nil
 	case v <= s.held:
+		s.answered = max(s.answered, v) // told as final: seats may not change below it (L8)
 		return VerdictDurable, a, nil
 	}
 	return VerdictPending, a, nil
