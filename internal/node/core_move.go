@@ -1,7 +1,6 @@
 package node
 
 import (
-	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -58,7 +57,9 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 			}
 		case r.Flushed(m.to):
 			m.handed, m.since = true, now.Mono
-			c.raft.Handover(id, m.to, now)
+			if !c.raft.Handover(id, m.to, now) {
+				r.Unpark(now) // refused before the lease was closed: it serves on
+			}
 		case now.Mono-m.since > moveFlush:
 			r.Unpark(now)
 			delete(c.moves, id)
@@ -98,12 +99,13 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 	if !ok {
 		return 0
 	}
-	votes := func(n shardmap.NodeID) bool {
-		return n != c.self.Node && !c.announcedLeave(n) && slices.ContainsFunc(st.Config.Voters, func(d multiraft.ReplicaDesc) bool { return d.Node == n })
+	takes := func(n shardmap.NodeID) bool {
+		silent, heard := c.raft.Silence(n, c.now)
+		return n != c.self.Node && !c.announcedLeave(n) && votes(st.Config, n) && heard && silent < time.Second
 	}
 	if id == shardmap.MetaGroup {
 		for _, d := range st.Config.Voters {
-			if silent, heard := c.raft.Silence(d.Node, c.now); votes(d.Node) && heard && silent < time.Second {
+			if takes(d.Node) {
 				return d.Node
 			}
 		}
@@ -111,7 +113,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 	}
 	if r := c.data.Replica(id); r != nil {
 		for _, n := range r.Successors() {
-			if silent, heard := c.raft.Silence(n, c.now); votes(n) && heard && silent < time.Second {
+			if takes(n) {
 				return n
 			}
 		}

@@ -172,11 +172,8 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 		return
 	}
 	target := describeAll(want)
-	switch {
-	case id == shardmap.MetaGroup:
-		c.metaFillFirst(st, target)
-	case !seated:
-		holdVoters(st, target)
+	if !seated || id == shardmap.MetaGroup && c.fills(st, target) {
+		target = holdVoters(st, target)
 	}
 	c.raft.Reconfigure(st, target, now)
 }
@@ -198,26 +195,31 @@ func inConfig(conf multiraft.GroupConfig, want meta.Group) bool {
 	return true
 }
 
-// metaFillFirst keeps group 0's newcomers learners until they speak to this node.
-func (c *Core) metaFillFirst(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) {
-	for i, d := range target {
-		if _, member := st.Config.Find(d.ID); !member && d.Role == multiraft.RoleVoter {
-			target[i].Role = multiraft.RoleLearner
-			holdVoters(st, target)
-		}
-	}
+// fills reports whether a future voter of group 0 is not a member yet: it learns
+// until it speaks to this node.
+func (c *Core) fills(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) bool {
+	return slices.ContainsFunc(target, func(d multiraft.ReplicaDesc) bool {
+		_, member := st.Config.Find(d.ID)
+		return !member && d.Role == multiraft.RoleVoter
+	})
 }
 
-// holdVoters keeps the present voters as they are and lets all others learn.
-func holdVoters(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) {
-	voting := func(id uint64) bool {
-		return slices.ContainsFunc(st.Config.Voters, func(v multiraft.ReplicaDesc) bool { return v.ID == id })
+// holdVoters keeps the present voters as they are, those included that are to
+// leave, and lets all others learn: a voter that left before its heir has a seat
+// would take a copy with it that still counts, and leave an even number of voters.
+func holdVoters(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) []multiraft.ReplicaDesc {
+	for i := range target {
+		target[i].Role = multiraft.RoleLearner
 	}
-	for i, d := range target {
-		if d.Role != multiraft.RoleLearner && !voting(d.ID) {
-			target[i].Role = multiraft.RoleLearner
+	for _, v := range st.Config.Voters {
+		i := slices.IndexFunc(target, func(d multiraft.ReplicaDesc) bool { return d.ID == v.ID })
+		if i < 0 {
+			target = append(target, v)
+		} else {
+			target[i] = v
 		}
 	}
+	return target
 }
 
 // seat asks for the seats that the wanted voters need; until they are there the
@@ -275,22 +277,35 @@ func (c *Core) balance(now multiraft.Instant) {
 	}
 }
 
-// rightful is the node that a group held here should go back to and could, 0 when
-// there is none.
+// rightful is the node that a group held here should go to and could, 0 when
+// there is none: the first of the wanted replicas, or, when this node is to leave
+// the group, the first that can take it (the seats do not change before, G6).
 func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	want := c.meta.Group(id)
-	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters {
+	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters || want.Replicas[0].Node == c.self.Node {
 		return 0
 	}
-	to := want.Replicas[0].Node
-	if to == c.self.Node || c.leaving(to) {
+	st, _ := c.raft.Group(id)
+	r := c.data.Replica(id)
+	if st.Config.Joint() || r == nil {
 		return 0
 	}
-	if st, _ := c.raft.Group(id); st.Config.Joint() {
-		return 0
+	stays := false
+	if w, ok := want.On(c.self.Node); ok {
+		stays = w.HoldsData()
 	}
-	if r := c.data.Replica(id); r == nil || !r.Succeeds(to) {
-		return 0
+	for i, w := range want.Replicas {
+		if stays && i > 0 {
+			break
+		}
+		if !c.leaving(w.Node) && votes(st.Config, w.Node) && r.Succeeds(w.Node) {
+			return w.Node
+		}
 	}
-	return to
+	return 0
+}
+
+// votes reports whether leadership could be handed to a node.
+func votes(conf multiraft.GroupConfig, n shardmap.NodeID) bool {
+	return slices.ContainsFunc(conf.Voters, func(d multiraft.ReplicaDesc) bool { return d.Node == n })
 }

@@ -32,9 +32,12 @@ func TestAReplacedReplicaStaysUntilItsHeirIsFilled(t *testing.T) {
 	}
 	joiner := joinNode(t, nodes[0].cfg.GossipAddr, nodes[0].cfg.DataDir, "n4", 64<<20)
 	two, lost := map[shardmap.GroupID]bool{}, map[shardmap.GroupID]bool{}
-	for begun := time.Now(); time.Since(begun) < 20*time.Second; time.Sleep(2 * time.Millisecond) {
+	for begun, placed := time.Now(), 0; placed < 64; time.Sleep(2 * time.Millisecond) {
+		if placed = 0; time.Since(begun) > 60*time.Second {
+			t.Fatal("not every group is where the ring wants it after a minute")
+		}
 		for _, n := range append(slices.Clone(nodes), joiner) {
-			n.lookAtVoters(t, two, lost)
+			placed += n.lookAtVoters(t, two, lost)
 		}
 	}
 	if len(two) > 0 {
@@ -46,11 +49,12 @@ func TestAReplacedReplicaStaysUntilItsHeirIsFilled(t *testing.T) {
 }
 
 // lookAtVoters notes which groups led by a node stand on an even number of voters
-// outside a joint configuration, and which count a seat that has no replica.
-func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) {
+// outside a joint configuration, and which count a seat that has no replica. It
+// counts those that have come to rest in a cluster of four.
+func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) (placed int) {
 	core := n.standing()
 	if core == nil {
-		return
+		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -63,13 +67,18 @@ func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) {
 			if len(st.Config.Voters)%2 == 0 {
 				two[id] = true
 			}
-			for _, m := range core.data.Replica(id).Seats() {
+			r := core.data.Replica(id)
+			for _, m := range r.Seats() {
 				if _, member := st.Config.On(m.Node); !member {
 					lost[id] = true
 				}
 			}
+			if len(core.meta.Nodes) == 4 && inConfig(st.Config, core.meta.Group(id)) && r.Seated() {
+				placed++
+			}
 		}
 	})
+	return placed
 }
 
 // joinNode starts one more node that knows a seed.
