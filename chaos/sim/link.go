@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -23,20 +22,67 @@ type link struct {
 	conn    uint64        // of the streams, 0 = down
 	arrive  time.Duration // when the last stream message arrives: order is kept
 	ackAt   time.Duration
-	sending bool
-	acking  bool
+	sending hurry
+	acking  hurry
 	buf     []byte
 	ackBuf  []byte
 }
 
+// link finds what goes from one node to another.
 func (w *World) link(from, to shardmap.NodeID) *link {
-	k := [2]shardmap.NodeID{from, to}
-	if l := w.links[k]; l != nil {
-		return l
+	p := w.nodes[from-1]
+	for len(p.links) < int(to) {
+		p.links = append(p.links, nil)
 	}
-	l := &link{w: w, from: w.nodes[from-1], to: w.nodes[to-1], delayMin: 50 * time.Microsecond, delayMax: time.Millisecond}
-	w.links[k] = l
+	if p.links[to-1] == nil {
+		p.links[to-1] = newLink(p, w.nodes[to-1])
+	}
+	return p.links[to-1]
+}
+
+func newLink(from, to *process) *link {
+	l := &link{w: from.w, from: from, to: to, delayMin: 50 * time.Microsecond, delayMax: time.Millisecond}
+	l.sending.at, l.sending.do = from, l.pump
+	l.acking.at, l.acking.do = to, l.ack
 	return l
+}
+
+// eachLink calls f for every link that was used.
+func (w *World) eachLink(f func(*link)) {
+	for _, p := range w.nodes {
+		for _, l := range p.links {
+			if l != nil {
+				f(l)
+			}
+		}
+	}
+}
+
+// hurry is what a process does a moment after it was asked to, once however often
+// it is asked meanwhile.
+type hurry struct {
+	at    *process
+	do    func()
+	asked bool
+	life  int    // of the process when it was asked
+	run   func() // made once
+}
+
+// moment is the way from a wake to a sender's first byte.
+const moment = 10 * time.Microsecond
+
+func (h *hurry) ask() {
+	if h.asked {
+		return
+	}
+	if h.run == nil {
+		h.run = func() {
+			h.asked = false
+			h.at.when(h.life, h.do)
+		}
+	}
+	h.asked, h.life = true, h.at.life
+	h.at.w.after(moment, h.run)
 }
 
 func (l *link) delay() time.Duration {
@@ -85,14 +131,8 @@ func (l *link) message(frame []byte) {
 	if l.conn == 0 || l.cut {
 		return
 	}
-	conn, far := l.conn, l.to.life
 	l.arrive = max(l.arrive, l.w.now+l.delay())
-	l.w.at(l.arrive, func() {
-		if l.conn != conn {
-			return
-		}
-		l.to.when(far, func() { l.to.core.Control(l.from.id, frame, l.to.clock()); l.to.flush() })
-	})
+	l.w.at(l.arrive, l.parcel(frameOfControl, frame).arrive)
 }
 
 // datagram carries a lease packet, which nobody changes any more.
@@ -110,29 +150,24 @@ func (l *link) datagram(packet []byte, overTCP bool) {
 			copies = 2
 		}
 	}
-	far := l.to.life
+	kind := leasePacket
+	if overTCP {
+		kind = leasePacketTCP
+	}
 	for range copies {
 		d := l.delay()
 		if !overTCP && l.w.rng.IntN(50) == 0 {
 			d += 20 * l.delay()
 		}
-		l.w.after(d, func() {
-			l.to.when(far, func() { l.to.core.Datagram(l.from.id, packet, overTCP, l.to.clock()); l.to.flush() })
-		})
+		l.w.after(d, l.parcel(kind, packet).arrive)
 	}
 }
 
 // wakeData lets the sender of the data stream run.
 func (l *link) wakeData() {
-	if l.sending || l.conn == 0 {
-		return
+	if l.conn != 0 {
+		l.sending.ask()
 	}
-	l.sending = true
-	life := l.from.life
-	l.w.after(10*time.Microsecond, func() {
-		l.sending = false
-		l.from.when(life, l.pump)
-	})
 }
 
 // pump sends what there is, as long as the connection stands.
@@ -148,38 +183,21 @@ func (l *link) pump() {
 		if l.cut {
 			continue // lost on the way: the connection will break
 		}
-		conn, far := l.conn, l.to.life
-		body := slices.Clone(l.buf)
-		if l.tap != nil && !l.tap(body) {
+		d := l.copied(frameOfData, l.buf)
+		if l.tap != nil && !l.tap(d.body) {
 			continue
 		}
 		l.arrive = max(l.arrive, l.w.now+l.delay())
-		l.w.at(l.arrive, func() {
-			if l.conn != conn {
-				return
-			}
-			l.to.when(far, func() {
-				if err := l.to.core.Data().OnData(l.from.id, conn, body, l.to.clock()); err != nil {
-					l.w.history.Broken = append(l.w.history.Broken, "frame: "+err.Error())
-				}
-				l.to.flush()
-			})
-		})
+		l.w.at(l.arrive, d.arrive)
 	}
 	l.wakeData()
 }
 
 // wakeAck lets the acks of this link's data stream go back.
 func (l *link) wakeAck() {
-	if l.acking || l.conn == 0 {
-		return
+	if l.conn != 0 {
+		l.acking.ask()
 	}
-	l.acking = true
-	far := l.to.life
-	l.w.after(10*time.Microsecond, func() {
-		l.acking = false
-		l.to.when(far, l.ack)
-	})
 }
 
 func (l *link) ack() {
@@ -194,20 +212,8 @@ func (l *link) ack() {
 		if l.back().cut {
 			continue
 		}
-		conn, life := l.conn, l.from.life
-		body := slices.Clone(l.ackBuf)
 		l.ackAt = max(l.ackAt, l.w.now+l.delay())
-		l.w.at(l.ackAt, func() {
-			if l.conn != conn {
-				return
-			}
-			l.from.when(life, func() {
-				if err := l.from.core.Data().OnAck(l.to.id, conn, body, l.from.clock()); err != nil {
-					l.w.history.Broken = append(l.w.history.Broken, "ack frame: "+err.Error())
-				}
-				l.from.flush()
-			})
-		})
+		l.w.at(l.ackAt, l.copied(frameOfAcks, l.ackBuf).arrive)
 	}
 	l.wakeAck()
 }

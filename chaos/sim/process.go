@@ -16,6 +16,7 @@ import (
 type process struct {
 	w       *World
 	id      shardmap.NodeID
+	links   []*link // to each node, by id; nil while unused
 	core    *node.Core
 	disk    *multiraft.MemoryStorage
 	life    int // rises at every start; what belongs to an older life is void
@@ -25,7 +26,6 @@ type process struct {
 	rate    float64       // of its clocks
 	offset  time.Duration // of its wall clock
 	saved   time.Duration // when its disk is free
-	ticking bool
 	waiting map[uint64]func(shardgroup.Outcome)
 	nextID  uint64
 	founded node.Founding
@@ -48,7 +48,7 @@ func (p *process) start() {
 		panic(err)
 	}
 	p.life++
-	p.up, p.paused, p.ticking = true, 0, false
+	p.up, p.paused = true, 0
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
 	founder := len(r.Groups) == 0
 	if founder {
@@ -76,7 +76,7 @@ func (p *process) start() {
 			p.w.link(o.id, p.id).connect()
 		}
 	}
-	p.tick()
+	p.beat()
 }
 
 func address(id shardmap.NodeID) meta.Addresses {
@@ -140,23 +140,24 @@ func (p *process) release() {
 	}
 }
 
-// tick drives the core's clock.
-func (p *process) tick() {
-	if p.ticking {
-		return
-	}
-	p.ticking = true
+// beat begins to call the core's clock as a host does: when it says, and every ten
+// milliseconds. The function of each call is made once in a life.
+func (p *process) beat() {
 	life := p.life
+	var tick, run func()
+	tick = func() {
+		p.core.Tick(p.clock())
+		p.flush()
+		p.w.after(p.untilTick(), run)
+	}
+	run = func() { p.when(life, tick) }
+	p.w.after(p.untilTick(), run)
+}
+
+// untilTick is how long the host sleeps.
+func (p *process) untilTick() time.Duration {
 	now := p.clock()
-	wait := min(10*time.Millisecond, max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait))
-	p.w.after(wait, func() {
-		p.when(life, func() {
-			p.ticking = false
-			p.core.Tick(p.clock())
-			p.flush()
-			p.tick()
-		})
-	})
+	return min(10*time.Millisecond, max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait))
 }
 
 func (p *process) flush() { p.core.Flush(p.clock()) }

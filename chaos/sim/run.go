@@ -46,7 +46,7 @@ func Run(cfg Config, seed uint64) Result {
 	defer func() { crand.Reader = old }()
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
-		links: map[[2]shardmap.NodeID]*link{}, acted: map[string]int{},
+		acted: map[string]int{},
 	}
 	if w.cfg.Nodes == 0 {
 		w.cfg.Nodes = 3 + int(seed%3)

@@ -76,7 +76,7 @@ func RunScript(sc Script) Result {
 	cfg.Groups, cfg.Shards, cfg.Faults, cfg.Nodes = 1, 2, false, max(sc.Nodes, 3)
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
-		links: map[[2]shardmap.NodeID]*link{}, acted: map[string]int{},
+		acted: map[string]int{},
 	}
 	s := &stage{
 		World: w, said: map[string]bool{}, marks: map[string]time.Duration{}, pending: map[string]*request{},

@@ -71,10 +71,10 @@ func (verbs) servedBy(d time.Duration, roles ...role) Step {
 func (verbs) settled() Step {
 	return Step{"everything heals", func(s *stage) {
 		s.heal()
-		for _, l := range s.links {
+		s.eachLink(func(l *link) {
 			l.delayMin, l.hushed, l.tap = usualDelay, false, nil
 			l.wakeData()
-		}
+		})
 		for i := range 400 {
 			if s.proceed(100*ms, nil); s.equalAtRest() == "" && i > 10 {
 				break

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
-	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // event is something that happens at a time; ties go in the order of planning.
@@ -26,7 +25,7 @@ type World struct {
 	hash    uint64
 	events  uint64
 	nodes   []*process
-	links   map[[2]shardmap.NodeID]*link
+	parcels []*parcel // to be used again
 	clients []*actor
 	history *chaos.History
 	keys    []simKey
