@@ -13,19 +13,19 @@ import (
 const ceilingSlack = 200 * time.Millisecond
 
 // leapMax is the most a step of the wall clock may add to shard time beyond the
-// monotonic time that passed.
+// time that passed, asleep or awake.
 const leapMax = time.Second
 
 // keepTime follows the wall clock without its leaps.
 func (n *Node) keepTime(now multiraft.Instant) {
-	last := n.wall.Load()
+	last, passed := n.wall.Load(), now.Mono+now.SuspendOffset
 	if last == 0 {
 		n.wall.Store(now.Wall)
 	} else {
-		step := (now.Mono - n.lastTick + leapMax).Milliseconds()
+		step := (passed - n.lastTick + leapMax).Milliseconds()
 		n.wall.Store(max(last, min(now.Wall, last+step)))
 	}
-	n.lastTick = now.Mono
+	n.lastTick = passed
 }
 
 // Ceiling implements multiraft.Data: H, not below any time this node's shards may
@@ -36,10 +36,28 @@ func (n *Node) Ceiling() int64 {
 	return max(n.wall.Load()+(n.cfg.Lease+ceilingSlack).Milliseconds(), n.timeMax.Load())
 }
 
-// CeilingAcked implements multiraft.Data.
+// ceilingLeap is a rise of a peer's acknowledged ceiling that no heartbeat makes
+// after another one, ms.
+const ceilingLeap = 500
+
+// CeilingAcked implements multiraft.Data. Ceilings are followed at the next Tick, but
+// the first answer after a silence may bring a lease to life again at once: until then
+// keys would be set at the time before the silence, and die that much too early.
 func (n *Node) CeilingAcked(peer shardmap.NodeID, h int64) {
-	raise(&n.laneTo(peer).ceilingAcked, h)
+	l := n.laneTo(peer)
+	leap := h-l.ceilingAcked.Load() > ceilingLeap
+	raise(&l.ceilingAcked, h)
 	n.ceilings.Add(1)
+	if !leap {
+		return
+	}
+	for _, r := range n.all() {
+		if r.leads.Load() {
+			r.mu.Lock()
+			r.followCeiling()
+			r.mu.Unlock()
+		}
+	}
 }
 
 // CeilingHeard implements multiraft.Data.

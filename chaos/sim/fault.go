@@ -1,8 +1,69 @@
 package sim
 
 import (
+	"slices"
 	"time"
 )
+
+// fault is one kind of trouble. It strikes a node, or what lies between it and
+// another one, and plans its own end.
+type fault struct {
+	name   string
+	often  int // how often, beside the others
+	strike func(w *World, p, o *process)
+}
+
+// plainFaults are the kinds that the first seeds of testdata were found with.
+var plainFaults = []fault{
+	{"crash", 3, func(w *World, p, _ *process) { w.crashFor(p, w.span(100*time.Millisecond, 4*time.Second)) }},
+	{"isolate", 3, isolateOne},
+	{"one-way cut", 3, cutOneWay},
+	{"pause", 3, func(w *World, p, _ *process) { w.pause(p, w.span(100*time.Millisecond, 3*time.Second)) }},
+	{"packet loss", 3, losePackets},
+	{"no UDP", 3, noUDP},
+	{"slow link", 3, slowLink},
+	{"wall jump", 3, func(w *World, p, _ *process) {
+		w.fault("wall jump", "node %d", p.id)
+		p.clocks.offset += w.span(-2*time.Second, 2*time.Second)
+	}},
+}
+
+// allFaults are all kinds. Those that take a whole cluster down are the seldom ones:
+// what does not serve shows nothing.
+var allFaults = append(slices.Clone(plainFaults), []fault{
+	{"crash of all", 1, crashAll},
+	{"restart storm", 1, restartStorm},
+	{"suspend", 3, suspend},
+	{"clock rate", 2, clockRate},
+	{"clock slew", 2, clockSlew},
+	{"failing disk", 2, failDisk},
+	{"stalled disk", 2, stallDisk},
+	{"partition", 2, partition},
+	{"partial partition", 2, cutPairs},
+	{"link flap", 3, flapLink},
+	{"swizzle", 1, swizzle},
+	{"lying gossip", 2, lie},
+	{"leave", 3, func(w *World, p, _ *process) { w.leaveFor(p, w.span(100*time.Millisecond, 4*time.Second)) }},
+	{"join", 2, func(w *World, _, _ *process) { w.invite() }},
+	{"lost disk", 1, loseDisk},
+}...)
+
+// drawFaults decides which kinds a run meets: half of the runs all of them, the
+// others each with a chance of one half. What is rare beside everything else is
+// common where little else happens.
+func (w *World) drawFaults() {
+	if w.cfg.Plain {
+		w.kinds = plainFaults
+		return
+	}
+	for some := w.rng.IntN(2) == 0; len(w.kinds) == 0; {
+		for _, k := range allFaults {
+			if !some || w.rng.IntN(2) == 0 {
+				w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
+			}
+		}
+	}
+}
 
 // faults plans the next fault until the time for faults is over.
 func (w *World) faults() {
@@ -21,133 +82,31 @@ func (w *World) span(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rng.Int64N(int64(most-least)))
 }
 
-// strike does one thing to one node or link, and plans its end.
+// strike does one thing to one node or link.
 func (w *World) strike() {
-	p := w.nodes[w.rng.IntN(len(w.nodes))]
-	o := w.nodes[(int(p.id)+w.rng.IntN(len(w.nodes)-1))%len(w.nodes)]
-	switch w.rng.IntN(8) {
-	case 0:
-		w.crashFor(p, w.span(100*time.Millisecond, 4*time.Second))
-	case 1:
-		w.fault("isolate", "node %d", p.id)
-		w.isolate(p, true)
-		w.after(w.span(200*time.Millisecond, 3*time.Second), func() { w.isolate(p, false) })
-	case 2:
-		l := w.link(p.id, o.id)
-		w.fault("one-way cut", "%d -> %d", p.id, o.id)
-		l.setCut(true)
-		w.after(w.span(200*time.Millisecond, 3*time.Second), func() { l.setCut(false) })
-	case 3:
-		d := w.span(100*time.Millisecond, 3*time.Second)
-		if p.up {
-			w.fault("pause", "node %d for %v", p.id, d)
-			p.paused = w.now + d
-		}
-	case 4:
-		l := w.link(p.id, o.id)
-		w.fault("packet loss", "%d -> %d", p.id, o.id)
-		l.loss = w.rng.Float64()
-		w.after(w.span(time.Second, 4*time.Second), func() { l.loss = 0 })
-	case 5:
-		w.fault("no UDP", "node %d", p.id)
-		for _, q := range w.nodes {
-			if q != p {
-				w.link(p.id, q.id).noUDP, w.link(q.id, p.id).noUDP = true, true
-			}
-		}
-		w.after(w.span(time.Second, 4*time.Second), func() { w.healUDP(p) })
-	case 6:
-		l := w.link(p.id, o.id)
-		w.fault("slow link", "%d -> %d", p.id, o.id)
-		l.delayMax = w.span(5*time.Millisecond, 200*time.Millisecond)
-		w.after(w.span(time.Second, 4*time.Second), func() { l.delayMax = time.Millisecond })
-	case 7:
-		w.fault("wall jump", "node %d", p.id)
-		p.offset += w.span(-2*time.Second, 2*time.Second)
+	nodes := w.members()
+	p := nodes[w.rng.IntN(len(nodes))]
+	o := p
+	if len(nodes) > 1 {
+		at := slices.Index(nodes, p)
+		o = nodes[(at+1+w.rng.IntN(len(nodes)-1))%len(nodes)]
 	}
+	w.kinds[w.rng.IntN(len(w.kinds))].strike(w, p, o)
 }
 
-func (w *World) crashFor(p *process, d time.Duration) {
-	if !p.up {
-		return
+// members are the nodes of the cluster that are not gone for good.
+func (w *World) members() []*process {
+	if !slices.ContainsFunc(w.nodes, func(p *process) bool { return p.gone || p.asking }) {
+		return w.nodes
 	}
-	w.fault("crash", "node %d for %v", p.id, d)
-	p.crash()
-	life := p.life
+	return slices.DeleteFunc(slices.Clone(w.nodes), func(p *process) bool { return p.gone || p.asking })
+}
+
+// lift plans the end of a fault, which heal may bring about before.
+func (w *World) lift(d time.Duration, f func()) {
 	w.after(d, func() {
-		if !p.up && p.life == life {
-			w.note("node %d starts", p.id)
-			p.start()
+		if !w.healed {
+			f()
 		}
 	})
-}
-
-func (l *link) setCut(on bool) {
-	if l.cut && !on { // what was under way is lost: a stream must not go on behind it
-		l.cutNow()
-		l.back().cutNow()
-	}
-	l.cut = on
-	if on { // TCP notices after a while, in both directions
-		l.w.after(l.w.span(50*time.Millisecond, 500*time.Millisecond), func() {
-			if l.cut {
-				l.cutNow()
-				l.back().cutNow()
-			}
-		})
-		return
-	}
-	l.connect()
-	l.back().connect()
-}
-
-func (w *World) isolate(p *process, on bool) {
-	for _, o := range w.nodes {
-		if o != p {
-			w.link(p.id, o.id).setCut(on)
-			w.link(o.id, p.id).setCut(on)
-		}
-	}
-}
-
-func (w *World) healUDP(p *process) {
-	for _, q := range w.nodes {
-		if q != p {
-			w.link(p.id, q.id).noUDP, w.link(q.id, p.id).noUDP = false, false
-		}
-	}
-}
-
-// heal ends every fault.
-func (w *World) heal() {
-	w.note("heal")
-	for _, p := range w.nodes {
-		p.paused = 0
-		w.healUDP(p)
-		if !p.up {
-			p.start()
-		}
-	}
-	for _, p := range w.nodes {
-		for _, o := range w.nodes {
-			if o != p {
-				l := w.link(p.id, o.id)
-				l.setCut(false)
-				l.loss, l.delayMax = 0, time.Millisecond
-			}
-		}
-	}
-	w.reconnect()
-}
-
-// reconnect brings streams up again, as dialling loops do.
-func (w *World) reconnect() {
-	for _, p := range w.nodes {
-		for _, o := range w.nodes {
-			if o != p {
-				w.link(p.id, o.id).connect()
-			}
-		}
-	}
-	w.after(200*time.Millisecond, w.reconnect)
 }

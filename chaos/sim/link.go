@@ -93,7 +93,7 @@ func (l *link) back() *link { return l.w.link(l.to.id, l.from.id) }
 
 // connect brings the streams up when both ends are there.
 func (l *link) connect() {
-	if l.conn != 0 || l.cut || l.back().cut || !l.from.up || !l.to.up {
+	if l.conn != 0 || l.cut || l.back().cut || !l.from.up || !l.to.up || !l.from.reaches(l.to) {
 		return
 	}
 	l.w.seq++
@@ -137,7 +137,7 @@ func (l *link) message(frame []byte) {
 
 // datagram carries a lease packet, which nobody changes any more.
 func (l *link) datagram(packet []byte, overTCP bool) {
-	if l.cut || !l.to.up || (overTCP && l.conn == 0) || (!overTCP && l.noUDP) {
+	if l.cut || !l.to.up || !l.from.reaches(l.to) || (overTCP && l.conn == 0) || (!overTCP && l.noUDP) {
 		return
 	}
 	copies := 1

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -21,25 +21,22 @@ type process struct {
 	disk    *multiraft.MemoryStorage
 	life    int // rises at every start; what belongs to an older life is void
 	up      bool
-	paused  time.Duration // until when it is stopped (SIGSTOP), 0 = runs
+	paused  time.Duration // until when it is stopped, 0 = runs
 	held    []heldCall    // what came meanwhile
-	rate    float64       // of its clocks
-	offset  time.Duration // of its wall clock
-	saved   time.Duration // when its disk is free
+	clocks  clocks
+	drive   drive
+	asking  bool // to be taken in: it has no core
+	leaving bool
+	gone    bool // for good, with its disk
 	waiting map[uint64]func(shardgroup.Outcome)
 	nextID  uint64
-	founded node.Founding
+	founded node.Founding // the record on its disk
+	knows   []bool        // by node: it has the address
 }
 
 var _ node.CoreOut = (*process)(nil)
 
-func (p *process) clock() multiraft.Instant {
-	d := time.Duration(float64(p.w.now) * p.rate)
-	return multiraft.Instant{Mono: d, Age: d, Wait: d, Wall: (epochWall + d + p.offset).Milliseconds()}
-}
-
-// epochWall is the wall time at which simulations begin.
-const epochWall = 1_800_000_000 * time.Second
+func (p *process) clock() multiraft.Instant { return p.clocks.read(p.w.now) }
 
 // start brings the process up from what its disk holds.
 func (p *process) start() {
@@ -48,22 +45,23 @@ func (p *process) start() {
 		panic(err)
 	}
 	p.life++
-	p.up, p.paused = true, 0
+	p.asking = false
+	if p.founded.Cluster == (meta.UUID{}) {
+		p.ask(r)
+		return
+	}
+	founder := len(r.Groups) == 0 && slices.ContainsFunc(p.founded.Nodes, func(n meta.Node) bool { return n.ID == p.id })
+	if p.keep(&r, p.founded) {
+		p.boot(r, node.CoreConfig{Founding: p.founded, Founder: founder})
+	}
+}
+
+// boot makes the core.
+func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
+	p.up, p.paused, p.leaving, p.knows = true, 0, false, nil
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
-	founder := len(r.Groups) == 0
-	if founder {
-		id := r.Identity
-		id.Node, id.Cluster = p.id, p.founded.Cluster
-		if err := p.disk.SaveIdentity(id); err != nil {
-			panic(err)
-		}
-	}
-	r.Identity.Node = p.id
-	cfg := node.CoreConfig{
-		Name: fmt.Sprintf("n%d", p.id), DataBytes: 64 << 20, RingBytes: ringBytes,
-		Heartbeat: 100 * time.Millisecond, Promise: 600 * time.Millisecond,
-		Addresses: address(p.id), Founding: p.founded, Founder: founder,
-	}
+	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = row(p.id).Name, address(p.id), dataBytes, ringBytes
+	cfg.Heartbeat, cfg.Promise = 100*time.Millisecond, 600*time.Millisecond
 	core, err := node.NewCore(cfg, r, p, p.clock())
 	if err != nil {
 		panic(err)
@@ -79,14 +77,11 @@ func (p *process) start() {
 	p.beat()
 }
 
-func address(id shardmap.NodeID) meta.Addresses {
-	return meta.Addresses{Client: fmt.Sprintf("10.0.0.%d:7000", id), Cluster: fmt.Sprintf("10.0.0.%d:7001", id), Gossip: fmt.Sprintf("10.0.0.%d:7002", id)}
-}
-
 // crash ends the process; its memory and unfinished writes are gone.
 func (p *process) crash() {
 	p.up = false
 	p.life++
+	p.drive.lose(p)
 	for _, o := range p.w.nodes {
 		if o != p {
 			p.w.link(p.id, o.id).cutNow()
@@ -173,26 +168,6 @@ func (p *process) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
 	p.w.link(p.id, to).datagram(packet, overTCP)
 }
 
-// Append implements node.CoreOut: the disk takes its time, in order.
-func (p *process) Append(b *multiraft.Batch) {
-	life := p.life
-	delay := 200*time.Microsecond + time.Duration(p.w.rng.Int64N(int64(2*time.Millisecond)))
-	if p.w.rng.IntN(200) == 0 {
-		delay += time.Duration(p.w.rng.Int64N(int64(60 * time.Millisecond)))
-		p.w.acted["slow disk"]++
-	}
-	p.saved = max(p.saved, p.w.now) + delay
-	p.w.at(p.saved, func() {
-		if !p.up || p.life != life {
-			return
-		}
-		if err := p.disk.Save(b); err != nil {
-			panic(err)
-		}
-		p.when(life, func() { p.core.Appended(b, p.clock()); p.flush() })
-	})
-}
-
 // WakeData implements node.CoreOut.
 func (p *process) WakeData(peer shardmap.NodeID) { p.w.link(p.id, peer).wakeData() }
 
@@ -200,8 +175,16 @@ func (p *process) WakeData(peer shardmap.NodeID) { p.w.link(p.id, peer).wakeData
 // data came by.
 func (p *process) WakeAck(peer shardmap.NodeID, _ bool) { p.w.link(peer, p.id).wakeAck() }
 
-// PeersChanged implements node.CoreOut.
-func (p *process) PeersChanged(map[shardmap.NodeID]string) {}
+// PeersChanged implements node.CoreOut: to nobody else anything is sent.
+func (p *process) PeersChanged(addrs map[shardmap.NodeID]string) {
+	p.knows = make([]bool, len(p.w.nodes)+1)
+	for id := range addrs { // order has no effect
+		p.knows[id] = true
+	}
+}
+
+// reaches reports whether a process knows where another one is.
+func (p *process) reaches(o *process) bool { return int(o.id) < len(p.knows) && p.knows[o.id] }
 
 // PeerHint implements node.CoreOut: simulated nodes have no addresses that change.
 func (p *process) PeerHint(shardmap.NodeID, string) {}
@@ -226,6 +209,12 @@ func (p *process) Wake(shardmap.GroupID) {}
 // RaftEvent implements node.CoreOut.
 func (p *process) RaftEvent(e multiraft.Event) {
 	p.w.mix(uint64(e.Kind)<<32 | uint64(e.Group)<<8 | uint64(p.id))
+	switch e.Kind {
+	case multiraft.EventFatal:
+		p.stop()
+	case multiraft.EventConfig:
+		p.oddVoters(e.Group)
+	}
 	if e.Kind != multiraft.EventGateOpen && e.Kind != multiraft.EventFencing {
 		p.w.note("node %d: raft event %d group %d ballot %v node %d %s", p.id, e.Kind, e.Group, e.Ballot, e.Node, e.Detail)
 	}

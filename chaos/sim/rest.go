@@ -17,6 +17,7 @@ func (w *World) settle() {
 	w.closing = true
 	why := ""
 	w.memory()
+	w.run(w.now + ackWait) // of a seat that is gone for good nobody hears
 	for end := w.now + settleLimit; w.now < end; {
 		w.run(w.now + 200*time.Millisecond)
 		if why = w.behind(); why == "" {
@@ -147,6 +148,17 @@ func (w *World) alone(p *process, g shardmap.GroupID) {
 		if now := o.clock(); o.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
 			w.broke("P1: at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
 		}
+	}
+}
+
+// oddVoters is the rule of DESIGN section 3 that groups never have two voters, or
+// four: one death would leave no quorum.
+func (p *process) oddVoters(g shardmap.GroupID) {
+	if p.core == nil || !p.up {
+		return
+	}
+	if st, ok := p.core.Raft().Group(g); ok && !st.Config.Joint() && len(st.Config.Voters)%2 == 0 {
+		p.w.broke("P13: at %v group %d has %d voters", p.w.now, g, len(st.Config.Voters))
 	}
 }
 

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
-	"github.com/baxromumarov/aegisKV/internal/node"
-	"github.com/baxromumarov/aegisKV/multiraft"
-	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -48,8 +45,13 @@ func Run(cfg Config, seed uint64) Result {
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
 		acted: map[string]int{},
 	}
-	if w.cfg.Nodes == 0 {
-		w.cfg.Nodes = 3 + int(seed%3)
+	w.drawFaults()
+	w.target = w.cfg.Nodes
+	if w.target == 0 {
+		w.target = 3 + int(seed%3)
+	}
+	if w.cfg.Nodes = w.target; !w.cfg.Plain && w.cfg.Faults && w.rng.IntN(3) == 0 {
+		w.cfg.Nodes = 1 + w.rng.IntN(w.target)
 	}
 	w.found()
 	w.reconnect()
@@ -86,20 +88,9 @@ func (w *World) layout() shardmap.Layout {
 func (w *World) found() {
 	w.history = chaos.NewHistory(w.layout())
 	w.makeKeys()
-	f := node.Founding{
-		Cluster: meta.UUID{1}, Settings: meta.Settings{
-			Shards: w.cfg.Shards, Groups: w.cfg.Groups, VirtualNodes: 50, ReplicationFactor: 3, HashKey: w.rng.Uint64(),
-		},
-	}
-	for i := 1; i <= w.cfg.Nodes; i++ {
-		id := shardmap.NodeID(i)
-		f.Nodes = append(f.Nodes, meta.Node{ID: id, UUID: meta.UUID{byte(i)}, Name: fmt.Sprintf("n%d", i), Addresses: address(id), DataBytes: 64 << 20})
-	}
-	for i := 1; i <= w.cfg.Nodes; i++ {
-		w.nodes = append(w.nodes, &process{
-			w: w, id: shardmap.NodeID(i), disk: multiraft.NewMemoryStorage([16]byte{byte(i)}), founded: f,
-			rate: 1 + (w.rng.Float64()*2-1)*0.005,
-		})
+	f := w.founding(w.cfg.Nodes)
+	for range w.cfg.Nodes {
+		w.blank().founded = f
 	}
 	for _, p := range w.nodes {
 		p.start()
@@ -129,6 +120,9 @@ func (w *World) unrest() string {
 		id := shardmap.GroupID(g)
 		served := 0
 		for _, p := range w.nodes {
+			if !p.up {
+				continue
+			}
 			now := p.clock()
 			if p.core.Raft().Lease(id).Check(now.Mono, now.SuspendOffset) {
 				served++
@@ -155,7 +149,7 @@ func (w *World) unequal(id shardmap.GroupID) string {
 	for s := first; s < first+shardmap.ShardID(w.layout().ShardsPerGroup()); s++ {
 		at := map[string]seen{}
 		for _, p := range w.nodes {
-			r := p.core.Data().Replica(id)
+			r := p.copyOf(s)
 			if r == nil {
 				continue
 			}

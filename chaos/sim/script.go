@@ -4,6 +4,7 @@ import (
 	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ func RunScript(sc Script) Result {
 	}
 	w.found()
 	for _, p := range w.nodes {
-		p.rate = 1
+		p.clocks.rate = 1
 	}
 	w.reconnect()
 	s.play(sc.Steps)
@@ -216,7 +217,7 @@ func (s *stage) keyIn(name string) string {
 }
 
 // Scripts are all scripts, by the note they come from.
-func Scripts() []Script { return append(append([]Script(nil), leaseScripts...), dataScripts...) }
+func Scripts() []Script { return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts) }
 
 // ScriptNamed finds a script.
 func ScriptNamed(name string) (Script, bool) {

@@ -281,7 +281,7 @@ func (verbs) led(d time.Duration, r role) Step {
 
 // wall moves a node's wall clock.
 func (verbs) wall(r role, d time.Duration) Step {
-	return Step{fmt.Sprintf("the wall clock of %v jumps by %v", r, d), func(s *stage) { s.cast[r].offset += d }}
+	return Step{fmt.Sprintf("the wall clock of %v jumps by %v", r, d), func(s *stage) { s.cast[r].clocks.offset += d }}
 }
 
 // noUDP drops the packets from one node to another, streams go on.

@@ -23,10 +23,6 @@ const (
 	// aheadMax is how far a holder's ceiling, where its successor begins, lies above
 	// its wall clock.
 	aheadMax = 800
-	// lagMax is how far shard time may lie behind the holder's wall clock: a lease
-	// that comes to life again after some seconds without acks serves, for one tick
-	// of the data plane, below the ceiling of before.
-	lagMax = 2000
 	// skewSlack is a tick of the data plane and some rounding.
 	skewSlack = 50
 )
@@ -58,5 +54,5 @@ func (p *process) wall() int64 { return p.clock().Wall - p.w.now.Milliseconds() 
 func (s *skew) span(w *World, p *process) (low, high int64) {
 	s.look(w)
 	n := &s.nodes[p.id-1]
-	return w.now.Milliseconds() + min(n.now, n.before) - lagMax - skewSlack, s.most + aheadMax + skewSlack
+	return w.now.Milliseconds() + min(n.now, n.before) - skewSlack, s.most + aheadMax + skewSlack
 }

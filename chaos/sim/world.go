@@ -26,6 +26,9 @@ type World struct {
 	events  uint64
 	nodes   []*process
 	parcels []*parcel // to be used again
+	target  int       // how many nodes there are to be
+	kinds   []fault
+	healed  bool // the time for faults is over
 	clients []*actor
 	history *chaos.History
 	keys    []simKey
@@ -43,6 +46,7 @@ type Config struct {
 	Duration time.Duration // with faults; the quiet end comes on top
 	OpsPerS  int
 	Faults   bool
+	Plain    bool // only the kinds of faults that the first simulator had
 	Trace    bool
 	Second   bool // some keys are judged by porcupine as well
 }

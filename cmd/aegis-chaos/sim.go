@@ -53,6 +53,7 @@ func newSim() *cobra.Command {
 	f.IntVar(&o.cfg.Nodes, "nodes", 0, "nodes; 3 to 5 by the seed when 0")
 	f.IntVar(&o.twice, "twice", 5, "how many seeds to run twice, with equal event hashes")
 	f.StringVar(&o.mutant, "mutant", "", "seeded bug (only in a binary built with -tags mutants)")
+	f.BoolVar(&o.cfg.Plain, "plain", false, "only crashes, cuts, pauses, loss, delay and wall jumps")
 	f.BoolVar(&o.cfg.Second, "porcupine", false, "judge some keys by search as well; for short runs")
 	f.BoolVar(&o.cfg.Trace, "trace", false, "print what happens")
 	f.IntVarP(&o.jobs, "jobs", "j", 2, "processes; one simulates one seed at a time")

@@ -377,7 +377,6 @@ func (n *Node) join(ctx context.Context, via string, q membership.Question) (boo
 	if err := n.keepLocked(g.Founding, g.Node.ID); err != nil {
 		return false, err
 	}
-	n.grant = g
 	return true, nil
 }
 

@@ -33,10 +33,6 @@ type CoreConfig struct {
 	// has never run before.
 	Founding Founding
 	Founder  bool
-	// MetaReplica is the number group 0 minted for a joiner's replica of it, 0 otherwise.
-	MetaReplica uint64
-	// Contacts are nodes of the cluster that a joiner was told of.
-	Contacts []meta.Node
 }
 
 // CoreOut takes the effects of a Core. Control frames are the callee's to keep.
@@ -83,7 +79,7 @@ type Core struct {
 	metaGate  multiraft.Ballot // group 0's lease is to be opened
 	metaOpen  multiraft.Ballot // group 0's lease is open under this ballot
 	dirty     bool             // group 0's state changed since the last reconcile
-	ticked    time.Duration    // Mono of the last data-plane tick
+	ticked    time.Duration    // Age of the last data-plane tick
 	looked    time.Duration    // Mono of the last reconcile
 	told      time.Duration    // Mono of the last routes frame
 	tell      bool
@@ -94,6 +90,7 @@ type Core struct {
 	placed    time.Duration // Mono of the last placement proposal
 	inPlace   uint64        // Version of group 0's state that wanted no other placement
 	steady    map[shardmap.GroupID]time.Duration
+	retiring  map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
 	hinted map[shardmap.NodeID]string            // the second addresses that were named
@@ -124,9 +121,11 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		routes: shardmap.NewMap(layout),
 		moves:  make(map[shardmap.GroupID]*move),
 		steady: make(map[shardmap.GroupID]time.Duration),
-		gossip: make(map[shardmap.NodeID]membership.Member),
-		hinted: make(map[shardmap.NodeID]string),
-		asked:  make(map[uint64]asking),
+
+		retiring: make(map[shardmap.GroupID]time.Duration),
+		gossip:   make(map[shardmap.NodeID]membership.Member),
+		hinted:   make(map[shardmap.NodeID]string),
+		asked:    make(map[uint64]asking),
 
 		leavers: make(map[shardmap.NodeID]time.Duration),
 	}
@@ -168,19 +167,24 @@ func roleOf(replica uint64) multiraft.Role {
 
 // begin makes what a first start needs.
 func (c *Core) begin(now multiraft.Instant) error {
-	switch {
-	case c.cfg.Founder:
+	if c.cfg.Founder {
 		return c.found(now)
-	case c.cfg.MetaReplica != 0:
-		addrs := make(map[shardmap.NodeID]string)
-		for _, n := range c.cfg.Contacts {
-			addrs[n.ID] = n.Addresses.Cluster
-		}
-		delete(addrs, c.self.Node)
-		c.out.PeersChanged(addrs)
-		return c.raft.Join(shardmap.MetaGroup, multiraft.MakeReplica(c.cfg.MetaReplica, c.self.Node, multiraft.RoleLearner).ID, now)
 	}
-	return nil
+	if c.meta != nil {
+		return nil
+	}
+	// A joiner that group 0's leader has not filled yet, in this life or a former one:
+	// it can only answer whom it was told of when it was taken in.
+	addrs := make(map[shardmap.NodeID]string)
+	for _, n := range c.cfg.Founding.Contacts {
+		addrs[n.ID] = n.Addresses.Cluster
+	}
+	delete(addrs, c.self.Node)
+	c.out.PeersChanged(addrs)
+	if _, have := c.raft.Group(shardmap.MetaGroup); have || c.cfg.Founding.MetaReplica == 0 {
+		return nil
+	}
+	return c.raft.Join(shardmap.MetaGroup, multiraft.MakeReplica(c.cfg.Founding.MetaReplica, c.self.Node, multiraft.RoleLearner).ID, now)
 }
 
 // found makes group 0 and every shard group, the same at each founder.
@@ -252,8 +256,8 @@ func (c *Core) Meta() *meta.State { return c.meta }
 // Tick implements multiraft.Stepper.
 func (c *Core) Tick(now multiraft.Instant) {
 	c.now = now
-	if now.Mono-c.ticked >= dataTick {
-		c.ticked = now.Mono
+	if now.Age-c.ticked >= dataTick { // Age: a machine that slept is late
+		c.ticked = now.Age
 		c.data.Tick(now) // first: the ceiling on raft's heartbeats follows its wall clock
 	}
 	c.raft.Tick(now)
@@ -287,7 +291,7 @@ func (c *Core) Flush(now multiraft.Instant) {
 
 // NextDeadline implements multiraft.Stepper.
 func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
-	next := min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Mono))
+	next := min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Age))
 	if c.moving() {
 		next = min(next, now.Wait+moveTick)
 	}

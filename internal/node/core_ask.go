@@ -20,7 +20,8 @@ type Answer struct {
 // asking is a question of this node that has not been answered.
 type asking struct {
 	to   shardmap.NodeID
-	done func(Answer) // nil: goes to CoreOut.Answered
+	at   time.Duration // Mono
+	done func(Answer)  // nil: goes to CoreOut.Answered
 }
 
 // registration is a registry row that waits to be applied.
@@ -34,14 +35,15 @@ const (
 	registerWait  = 3 * time.Second
 	announceEvery = time.Second
 	waitsMax      = 256
+	// Above askedMax questions under way, those older than askedFor are forgotten.
+	askedMax = 64
+	askedFor = 30 * time.Second
 )
 
 // Grant is what a node that joins is told.
 type Grant struct {
-	Founding    Founding    `json:"founding"` // settings and cluster, no nodes
-	Node        meta.Node   `json:"node"`
-	MetaReplica uint64      `json:"metaReplica"`
-	Contacts    []meta.Node `json:"contacts"`
+	Founding Founding  `json:"founding"` // settings, cluster and contacts, no founders
+	Node     meta.Node `json:"node"`
 }
 
 // Ask sends a question to a node (or answers it here) and calls done once.
@@ -52,8 +54,21 @@ func (c *Core) Ask(to shardmap.NodeID, word string, body []byte, now multiraft.I
 		return
 	}
 	c.nextID++
-	c.asked[c.nextID] = asking{to, done}
+	c.forgetOld(now)
+	c.asked[c.nextID] = asking{to, now.Mono, done}
 	c.out.Control(to, appendQuestion(nil, question{ID: c.nextID, Word: word, Body: body}))
+}
+
+// forgetOld drops questions whose answer was lost, so that they cannot pile up.
+func (c *Core) forgetOld(now multiraft.Instant) {
+	if len(c.asked) < askedMax {
+		return
+	}
+	for id, q := range c.asked { // order has no effect
+		if now.Mono-q.at > askedFor {
+			delete(c.asked, id)
+		}
+	}
 }
 
 // Forget drops a question that nobody waits for any more.
@@ -94,6 +109,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 			return
 		}
 		done(Answer{Body: b})
+	case "member":
+		done(c.answerMember(body, now))
 	default:
 		done(Answer{Err: "unknown question " + word})
 	}
@@ -149,8 +166,8 @@ func (c *Core) registered() {
 
 func (c *Core) grant(n meta.Node, metaReplica uint64) Answer {
 	g := Grant{
-		Founding: Founding{Cluster: c.meta.Cluster, Settings: c.meta.Settings},
-		Node:     n, MetaReplica: metaReplica, Contacts: c.meta.Nodes,
+		Founding: Founding{Cluster: c.meta.Cluster, Settings: c.meta.Settings, MetaReplica: metaReplica, Contacts: c.meta.Nodes},
+		Node:     n,
 	}
 	b, err := json.Marshal(g)
 	if err != nil {

@@ -113,20 +113,15 @@ func (c *Core) adopt(now multiraft.Instant) {
 		want, wanted := c.meta.Groups[g].On(c.self.Node)
 		st, have := c.raft.Group(id)
 		switch {
+		case have && id != shardmap.MetaGroup && (!wanted || describe(want).ID != st.ReplicaID):
+			c.dirty = true
+			c.retire(st, now)
 		case wanted && !have:
 			if id != shardmap.MetaGroup {
 				c.data.Join(id, raftRole(want.Role))
 			}
 			if c.raft.Join(id, describe(want).ID, now) != nil {
 				c.data.Drop(id)
-			}
-		case have && !wanted && id != shardmap.MetaGroup:
-			_, member := st.Config.On(c.self.Node)
-			if !member && st.Applied > 0 {
-				c.raft.Destroy(id, now)
-				c.data.Drop(id)
-			} else {
-				c.dirty = true
 			}
 		}
 		c.settle(id)

@@ -58,7 +58,6 @@ type Node struct {
 	mu       sync.Mutex // guards the rest
 	identity multiraft.Identity
 	founded  Founding
-	grant    Grant
 }
 
 // counts are the figures of the data path.
@@ -290,7 +289,7 @@ func (n *Node) build() error {
 		Name: n.cfg.ID, Addresses: n.addrs, DataBytes: data, RingBytes: ringBytes(n.cfg.MaxMemoryBytes),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
-		Founding: n.founded, Founder: n.founder(), MetaReplica: n.grant.MetaReplica, Contacts: n.grant.Contacts,
+		Founding: n.founded, Founder: n.founder(),
 	}
 	r := n.start
 	r.Identity = n.identity

@@ -82,11 +82,16 @@ type State struct {
 	Version  uint64   `json:"version"` // rises with every applied change
 }
 
-// Founding is the record every founder makes durable before the cluster exists.
+// Founding is the record every founder makes durable before the cluster exists, and
+// every joiner before it takes part.
 type Founding struct {
 	Cluster  UUID     `json:"cluster"`
 	Settings Settings `json:"settings"`
 	Nodes    []Node   `json:"nodes"` // ids 1..n in the agreed order
+
+	// A node that joined later keeps what it was told then, until group 0 fills it.
+	MetaReplica uint64 `json:"metaReplica,omitempty"` // number of its replica of group 0
+	Contacts    []Node `json:"contacts,omitempty"`    // the nodes there were
 }
 
 // New is the state that every founder starts from: the same record and plan

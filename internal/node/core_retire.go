@@ -1,0 +1,73 @@
+package node
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// retireEvery spaces the questions about a replica that nobody wants any more.
+const retireEvery = time.Second
+
+// membershipQuestion asks whether a replica is still in its group's configuration.
+type membershipQuestion struct {
+	Group   shardmap.GroupID `json:"group"`
+	Replica uint64           `json:"replica"`
+}
+
+// retire drops a replica of this node that group 0 does not want, once it has left
+// the raft configuration. Raft does not tell it: a leader stops sending to a replica
+// in the moment that it applies the removal, and one that was down hears nothing at
+// all. So the holder is asked. Ids are minted once and, once unwanted, never wanted
+// again, so a late answer does no harm.
+func (c *Core) retire(st multiraft.GroupStatus, now multiraft.Instant) {
+	if uint64(uint32(st.ReplicaID)) >= c.meta.Group(st.Group).NextReplica {
+		return // minted after what this node knows of group 0
+	}
+	if _, member := st.Config.Find(st.ReplicaID); !member && st.Applied > 0 {
+		c.drop(st.Group, now)
+		return
+	}
+	holder := c.routes.Route(st.Group).Leader
+	if holder == 0 || holder == c.self.Node || now.Mono-c.retiring[st.Group] < retireEvery {
+		return
+	}
+	c.retiring[st.Group] = now.Mono
+	b, err := json.Marshal(membershipQuestion{st.Group, st.ReplicaID})
+	if err != nil {
+		return
+	}
+	c.Ask(holder, "member", b, now, func(a Answer) {
+		here, have := c.raft.Group(st.Group)
+		if a.Err == "" && string(a.Body) == "false" && have && here.ReplicaID == st.ReplicaID {
+			c.drop(st.Group, c.now)
+		}
+	})
+}
+
+// drop forgets a replica of this node for good.
+func (c *Core) drop(id shardmap.GroupID, now multiraft.Instant) {
+	delete(c.retiring, id)
+	c.raft.Destroy(id, now)
+	c.data.Drop(id)
+	c.dirty = true // it may be wanted again under another id
+}
+
+// answerMember says whether a replica is in a group's configuration, if this node
+// holds the group.
+func (c *Core) answerMember(body []byte, now multiraft.Instant) Answer {
+	var q membershipQuestion
+	if err := json.Unmarshal(body, &q); err != nil {
+		return Answer{Err: "the question cannot be read: " + err.Error()}
+	}
+	st, ok := c.raft.Group(q.Group)
+	if !ok || !st.Lease.Check(now.Mono, now.SuspendOffset) {
+		return Answer{Err: "this node does not hold the group"}
+	}
+	if _, member := st.Config.Find(q.Replica); member {
+		return Answer{Body: []byte("true")}
+	}
+	return Answer{Body: []byte("false")}
+}
