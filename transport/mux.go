@@ -114,7 +114,7 @@ func New(cfg Config, h Handler, ln net.Listener, pc net.PacketConn) *Mux {
 	m := &Mux{
 		cfg: cfg, handler: h, ctx: ctx, cancel: cancel, ln: ln,
 		peers: make(map[shardmap.NodeID]*peer), inbound: make(map[net.Conn]struct{}),
-		nextConn: uint64(time.Now().UnixMilli()) << 16,
+		nextConn: cfg.Self.Counter << 32,
 	}
 	m.udp = newDatagrams(cfg, pc, h)
 	m.wg.Add(2)
@@ -266,6 +266,9 @@ func (m *Mux) receive(c net.Conn) {
 	}
 }
 
+// newConnNumber numbers the connections that this node dials: rising from one start
+// to the next as well, because receivers drop the frames of a lower number. A wall
+// clock would not do: it may go back between two starts.
 func (m *Mux) newConnNumber() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
