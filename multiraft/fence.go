@@ -28,7 +28,7 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 		refuse(nackReleased, Ballot{})
 	case e.Term > g.durableTerm && !seeded("volatileterm"):
 		if g.waiting == nil || g.waiting.ballot.Less(e) {
-			g.waiting, g.waitFrom = f, sender.Node
+			g.waiting, g.waitFrom = f, sender
 		}
 	default:
 		c.accept(g, e, sender, now)
@@ -36,15 +36,16 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 	}
 }
 
-// fenceIfDurable answers a FENCE that waited for this node's term to be durable.
+// fenceIfDurable answers a FENCE that waited for this node's term to be durable,
+// unless its sender has restarted: the new life never claimed that ballot.
 func (c *Core) fenceIfDurable(g *group, now Instant) {
 	if g.waiting == nil || g.waiting.ballot.Term > g.durableTerm {
 		return
 	}
 	f := g.waiting
 	g.waiting = nil
-	if p := c.peer(g.waitFrom); p != nil {
-		c.heardFence(g, Member{p.node, p.inc}, p, f, now)
+	if p := c.peer(g.waitFrom.Node); p != nil && p.inc == g.waitFrom.Inc {
+		c.heardFence(g, g.waitFrom, p, f, now)
 	}
 }
 
@@ -123,7 +124,7 @@ func (c *Core) heardRelease(g *group, from Member, e Ballot, heir shardmap.NodeI
 	if shrank {
 		c.holdShrank(g, now)
 	}
-	if NodeOf(g.leader) == from.Node && e.Term == g.term {
+	if NodeOf(g.leader) == from.Node && e.Term == g.term && !e.Less(g.ballot) { // not a late copy
 		if c.suspect(g, now) && heir != 0 {
 			g.campaignAt += transferAbort // its TimeoutNow is under way
 		}

@@ -42,7 +42,7 @@ type group struct {
 	// as voter
 	*pledge
 	waiting  *fenceFrame // the newest FENCE whose term is not durable here yet
-	waitFrom shardmap.NodeID
+	waitFrom Member      // who sent it
 
 	// as leader
 	claim     *claim

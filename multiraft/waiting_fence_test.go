@@ -1,0 +1,38 @@
+package multiraft
+
+import (
+	"testing"
+	"testing/cryptotest"
+	"time"
+)
+
+// TestAWaitingFenceBelongsToWhoSentIt: a FENCE that waits for a durable term was
+// sent by one incarnation. When its sender restarts meanwhile, the ballot must not
+// be granted to the new life, which never claimed it and gives nothing back: the
+// next leader would wait a whole L for a promise that nobody holds.
+func TestAWaitingFenceBelongsToWhoSentIt(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	fails, _ := play(t, 5, func(s *script) {
+		s.steady()
+		s.c.saved = s.now + 150*ms // C's disk is slow
+		s.elect(s.b, s.d, s.e)
+		s.wait(100*ms, "C has a FENCE that waits", func() bool { return s.group(s.c).waiting != nil })
+		s.crash(s.b)
+		s.sleep(ms)
+		s.b.boot(1)
+		s.idle()
+		s.sleep(200 * ms)
+		s.want(s.group(s.c).waiting == nil, "C's disk is slower than planned")
+		now := s.b.core.Self()
+		granted := s.group(s.c).grantee == now
+		at := s.now
+		s.cutPair(s.a, s.d, true)
+		s.cutPair(s.a, s.b, true)
+		s.elect(s.a, s.c, s.e)
+		s.wait(2*time.Second, "A serves", func() bool { return s.holder(0) == s.a })
+		s.want(!granted, "C granted a ballot of B's former life to its new one, and A waited %v", s.now-at)
+	})
+	for _, f := range fails {
+		t.Error(f)
+	}
+}
