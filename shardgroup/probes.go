@@ -9,6 +9,7 @@ var (
 	probePassed      = metrics.NewProbe("shardgroup.takeover.passed_on")
 	probePulled      = metrics.NewProbe("shardgroup.takeover.pulled")
 	probeBulk        = metrics.NewProbe("shardgroup.takeover.bulk")
+	probeRefused     = metrics.NewProbe("shardgroup.takeover.refused")
 	probeGone        = metrics.NewProbe("shardgroup.takeover.source_gone")
 	probeNoLease     = metrics.NewProbe("shardgroup.open.without_lease")
 	probeReverted    = metrics.NewProbe("shardgroup.follow.reverted")

@@ -134,6 +134,24 @@ func (r *Replica) giveUp(node shardmap.NodeID) {
 	r.kick()
 }
 
+// refused takes note of what a source has not: the records, because other shards of
+// its node took their block back since its Seal reply, or whole contents. The rest of
+// what it said still holds, and may be all there is.
+func (r *Replica) refused(p *reply, a *pullReply) {
+	c := &p.shards[a.shard-r.first]
+	switch {
+	case a.pos == 0: // it restarted, or listens to a higher ballot
+		r.giveUp(p.from.Node)
+		return
+	case a.bulk:
+		c.whole = false
+	default:
+		c.ringLow = c.pos
+	}
+	probeRefused.Hit()
+	r.take.decided = false
+}
+
 // question asks for the next piece of a shard.
 func (r *Replica) question(s int, now multiraft.Instant) {
 	c := &r.take.copies[s]
@@ -252,7 +270,7 @@ func (n *Node) onPullReply(peer shardmap.NodeID, a *pullReply, now multiraft.Ins
 	}
 	r.kick()
 	if !a.ok {
-		r.giveUp(peer)
+		r.refused(p, a)
 		return
 	}
 	s.mu.Lock()

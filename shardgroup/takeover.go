@@ -74,7 +74,6 @@ func (r *Replica) tick(now multiraft.Instant) {
 		r.takeOver(now)
 	}
 	if r.lead != nil {
-		r.followCeiling()
 		r.tend(now)
 		r.govern(now)
 	}
@@ -116,6 +115,9 @@ func (r *Replica) takeOver(now multiraft.Instant) {
 	}
 	if !t.decided {
 		r.decide()
+	}
+	if r.overwrites() && r.offer(now) {
+		return
 	}
 	if r.gather(now) {
 		r.proposeOpen(now)
@@ -244,6 +246,29 @@ func (r *Replica) passOn(now multiraft.Instant) bool {
 	if r.fit(t.reply(r.n.cfg.Self.Node)) {
 		return false
 	}
+	return r.offer(now) || r.isWitness() && now.Mono < t.start+r.n.cfg.Deadline
+}
+
+// overwrites says whether the plan begins to replace an own copy that counts: from
+// then until the Open it counts no more, and if leadership is lost in between there
+// is one copy less. A replica that needs no such plan should lead instead.
+func (r *Replica) overwrites() bool {
+	t := r.take
+	for s := range t.copies {
+		if c := &t.copies[s]; c.bulk != 0 && !t.replaced.has(s) && r.counts(t.reply(r.n.cfg.Self.Node), s) {
+			return true
+		}
+	}
+	return false
+}
+
+// offer hands leadership to a seat that is exact in every shard and votes, a few
+// times in a row; it reports whether to wait for that.
+func (r *Replica) offer(now multiraft.Instant) bool {
+	t := r.take
+	if now.Mono >= t.start+2*r.n.cfg.Deadline {
+		return false
+	}
 	for _, p := range t.replies {
 		if p.from.Node == r.n.cfg.Self.Node || !r.votes(p.from.Node) || !r.fit(p) || r.passes >= passesMax {
 			continue
@@ -256,7 +281,7 @@ func (r *Replica) passOn(now multiraft.Instant) bool {
 		}
 		return true
 	}
-	return r.isWitness() && now.Mono < t.start+r.n.cfg.Deadline
+	return false
 }
 
 // fit says whether a replica can lead at once: a seat, exact in every shard.
