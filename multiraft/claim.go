@@ -29,6 +29,7 @@ type voterState struct {
 	minSeq  uint64        // ACKs of earlier heartbeats do not count (H5)
 	wait    time.Duration // on Wait: until when its hold runs
 	support time.Duration // on Age: until when it promised
+	ceiling int64         // the highest shard time that a promise that counts acknowledged
 }
 
 // claim is this node's way to one lease, from FENCE to close. One per ballot.
@@ -127,7 +128,7 @@ func (c *Core) heardFenceAck(g *group, sender Member, f *fenceFrame, now Instant
 	fresh := !v.acked || v.inc != sender.Inc
 	if fresh {
 		p := c.peer(sender.Node)
-		v.acked, v.inc, v.support = true, sender.Inc, noSupport
+		v.acked, v.inc, v.support, v.ceiling = true, sender.Inc, noSupport, 0
 		v.minSeq = p.seq + 1
 		p.beatDue = true // at the end of this pass, once for all groups
 		c.publish(g, now)
@@ -220,6 +221,7 @@ func (c *Core) publish(g *group, now Instant) {
 	} else {
 		cl.lapse = 0
 	}
+	c.data.CeilingAcked(g.id, c.ceiling(g))
 	cl.lease.deadline.Store(int64(now.Mono + left))
 	cl.lease.offset.Store(int64(now.SuspendOffset))
 }
@@ -256,6 +258,34 @@ func (c *Core) support(g *group) time.Duration {
 		s = min(s, of(conf.Outgoing))
 	}
 	return s
+}
+
+// ceiling is the shard time that a quorum of the applied voters know of, this node
+// among them. It counts from the same answers as support: a voter that has fenced a
+// successor still answers, but what it hears then the successor is not told (hole 24).
+func (c *Core) ceiling(g *group) int64 {
+	own := c.data.Ceiling()
+	of := func(set []ReplicaDesc) int64 {
+		var room [8]int64
+		all := room[:0]
+		for _, d := range set {
+			h := own
+			if d.ID != g.self {
+				h = g.claim.voter(d.ID).ceiling
+			}
+			all = append(all, h)
+		}
+		slices.Sort(all)
+		return all[(len(all)-1)/2]
+	}
+	if len(g.conf.Voters) == 0 {
+		return 0
+	}
+	h := of(g.conf.Voters)
+	if g.conf.Joint() {
+		h = min(h, of(g.conf.Outgoing))
+	}
+	return h
 }
 
 // close ends the claim for good and only then says so (R1, R2).

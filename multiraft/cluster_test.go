@@ -206,7 +206,7 @@ func (n *testNode) StateSnapshot(g shardmap.GroupID) []byte        { return fmt.
 func (n *testNode) StateRestore(shardmap.GroupID, []byte, Instant) {}
 func (n *testNode) Healthy(shardmap.GroupID) bool                  { return true }
 func (n *testNode) Ceiling() int64                                 { return 0 }
-func (n *testNode) CeilingAcked(shardmap.NodeID, int64)            {}
+func (n *testNode) CeilingAcked(shardmap.GroupID, int64)           {}
 func (n *testNode) CeilingHeard(shardmap.NodeID, int64)            {}
 func (n *testNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
 	n.log[g] = append(n.log[g], string(data))

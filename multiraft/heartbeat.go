@@ -137,7 +137,6 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 	if !overTCP {
 		p.acked = now.Wait
 	}
-	c.data.CeilingAcked(p.node, sent.ceiling)
 	from := sent.age
 	if seeded("M03") || seeded("receipt") {
 		from = now.Age
@@ -166,7 +165,7 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 			case !granted:
 				c.sendFence(g, v.id, now) // H7
 			case until > v.support:
-				v.support, rose = until, true
+				v.support, v.ceiling, rose = until, max(v.ceiling, sent.ceiling), true
 			}
 		}
 		if rose {

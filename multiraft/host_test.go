@@ -65,7 +65,7 @@ func (n *liveNode) StateSnapshot(shardmap.GroupID) []byte                       
 func (n *liveNode) StateRestore(shardmap.GroupID, []byte, Instant)                   {}
 func (n *liveNode) Healthy(shardmap.GroupID) bool                                    { return true }
 func (n *liveNode) Ceiling() int64                                                   { return 0 }
-func (n *liveNode) CeilingAcked(shardmap.NodeID, int64)                              {}
+func (n *liveNode) CeilingAcked(shardmap.GroupID, int64)                             {}
 func (n *liveNode) CeilingHeard(shardmap.NodeID, int64)                              {}
 func (n *liveNode) GateOpen(g shardmap.GroupID, b Ballot, _ Instant) {
 	n.core.Propose(g, b, []byte(b.String()))

@@ -61,8 +61,10 @@ type Data interface {
 	// Ceiling is the largest shard time this node may use or has been told (H of
 	// data-protocol section 5), unix ms; it rides on heartbeats and fence answers.
 	Ceiling() int64
-	// CeilingAcked says that peer has acknowledged a heartbeat that carried ceiling h.
-	CeilingAcked(peer shardmap.NodeID, h int64)
+	// CeilingAcked says that a quorum of the voters that support this node's claim
+	// have acknowledged heartbeats that carried ceilings of h or more. It is called
+	// whenever the lease is published, before that can make it valid.
+	CeilingAcked(g shardmap.GroupID, h int64)
 	// CeilingHeard brings the ceiling of a peer's heartbeat, as its voter.
 	CeilingHeard(peer shardmap.NodeID, h int64)
 }

@@ -1,8 +1,6 @@
 package shardgroup
 
 import (
-	"math"
-	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -36,66 +34,15 @@ func (n *Node) Ceiling() int64 {
 	return max(n.wall.Load()+(n.cfg.Lease+ceilingSlack).Milliseconds(), n.timeMax.Load())
 }
 
-// ceilingLeap is a rise of a peer's acknowledged ceiling that no heartbeat makes
-// after another one, ms.
-const ceilingLeap = 500
-
-// CeilingAcked implements multiraft.Data. Ceilings are followed at the next Tick, but
-// the first answer after a silence may bring a lease to life again at once: until then
-// keys would be set at the time before the silence, and die that much too early.
-func (n *Node) CeilingAcked(peer shardmap.NodeID, h int64) {
-	l := n.laneTo(peer)
-	leap := h-l.ceilingAcked.Load() > ceilingLeap
-	raise(&l.ceilingAcked, h)
-	n.ceilings.Add(1)
-	if !leap {
-		return
-	}
-	for _, r := range n.all() {
-		if r.leads.Load() {
-			r.mu.Lock()
-			r.followCeiling()
-			r.mu.Unlock()
-		}
+// CeilingAcked implements multiraft.Data.
+func (n *Node) CeilingAcked(g shardmap.GroupID, h int64) {
+	if r := n.Replica(g); r != nil {
+		r.ceiling.Store(h)
 	}
 }
 
 // CeilingHeard implements multiraft.Data.
 func (n *Node) CeilingHeard(peer shardmap.NodeID, h int64) { raise(&n.laneTo(peer).ceilingHeard, h) }
-
-// followCeiling is setCeiling when some peer acknowledged a ceiling since. The
-// caller holds mu.
-func (r *Replica) followCeiling() {
-	if seen := r.n.ceilings.Load(); seen != r.ceilings {
-		r.ceilings = seen // read before the ceilings: one that comes meanwhile is not missed
-		r.setCeiling()
-	}
-}
-
-// setCeiling works out the shard time that the lease quorum knows of. A voter
-// that never said anything about it sets no limit: its heartbeats carry none.
-func (r *Replica) setCeiling() {
-	c := min(r.ceilingOf(r.cfg.Voters), r.ceilingOf(r.cfg.Outgoing))
-	r.ceiling.Store(c)
-}
-
-func (r *Replica) ceilingOf(voters []multiraft.ReplicaDesc) int64 {
-	if len(voters) == 0 {
-		return math.MaxInt64
-	}
-	h := make([]int64, 0, 8)
-	for _, v := range voters {
-		acked := int64(math.MaxInt64)
-		if v.Node != r.n.cfg.Self.Node {
-			if a := r.n.laneTo(v.Node).ceilingAcked.Load(); a != 0 {
-				acked = a
-			}
-		}
-		h = append(h, acked)
-	}
-	slices.Sort(h)
-	return h[len(h)-writeQuorum(len(h))]
-}
 
 // tick writes a Tick: which shards of ours the peer has all of, and so may take
 // to this time (L11). It is written behind every record sent so far. With it go

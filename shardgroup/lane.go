@@ -24,7 +24,6 @@ type lane struct {
 	awake   atomic.Bool // WakeData was called and NextData has not found nothing since
 	lastAck atomic.Int64
 
-	ceilingAcked atomic.Int64 // the highest H the peer acknowledged
 	ceilingHeard atomic.Int64 // the highest H the peer sent
 
 	fills   atomic.Int32 // bulk transfers under way

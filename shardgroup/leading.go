@@ -27,7 +27,6 @@ func (r *Replica) serve(now multiraft.Instant) {
 		probeUnclean.Hit()
 	}
 	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
-	r.setCeiling()
 	for s := range r.shards {
 		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]), now)
 	}

@@ -31,9 +31,8 @@ type Node struct {
 	waiting   atomic.Int64 // tickets
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64
-	wall      atomic.Int64  // wall time without leaps
-	timeMax   atomic.Int64  // highest shard time a takeover started from
-	ceilings  atomic.Uint64 // how often a peer acknowledged a ceiling
+	wall      atomic.Int64 // wall time without leaps
+	timeMax   atomic.Int64 // highest shard time a takeover started from
 	lastTick  time.Duration
 	lastLaps  time.Duration // of TICK frames
 	kicked    []*Replica    // have something for Pump

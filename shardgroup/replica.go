@@ -1,7 +1,6 @@
 package shardgroup
 
 import (
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,11 +22,11 @@ type Replica struct {
 	wakeSeq   atomic.Uint64
 	holder    atomic.Uint32 // node that serves, as far as is known here
 	leads     atomic.Bool
-	taking    atomic.Bool // a takeover is under way
-	loading   atomic.Bool // a takeover is past its deadline
-	renew     atomic.Bool // sequence numbers run out: a new epoch is due
-	delayed   atomic.Bool // some shard may be delayed
-	ceiling   atomic.Int64
+	taking    atomic.Bool  // a takeover is under way
+	loading   atomic.Bool  // a takeover is past its deadline
+	renew     atomic.Bool  // sequence numbers run out: a new epoch is due
+	delayed   atomic.Bool  // some shard may be delayed
+	ceiling   atomic.Int64 // shard time that the lease quorum knows of
 	tailBytes atomic.Int64
 	oldFill   atomic.Uint32 // seat whose old copy is being overwritten (L9)
 
@@ -45,7 +44,6 @@ type Replica struct {
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served
 	kicked   bool
-	ceilings uint64 // Node.ceilings when ceiling was worked out
 }
 
 // leading is what a leaseholder keeps per group.
@@ -67,7 +65,6 @@ func newReplica(n *Node, g shardmap.GroupID, role multiraft.Role, whole bool) *R
 	r := &Replica{n: n, g: g, role: role, first: n.cfg.Layout.FirstShard(g)}
 	whole = whole && role != multiraft.RoleWitness
 	r.line.shards = per
-	r.ceiling.Store(math.MaxInt64)
 	for i := range per {
 		r.shards = append(r.shards, &shard{
 			r: r, n: n, pool: n.pool, id: r.first + shardmap.ShardID(i), idx: i, whole: whole,

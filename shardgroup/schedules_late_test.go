@@ -246,9 +246,8 @@ func TestSchedule42ExpiredStaysDead(t *testing.T) {
 }
 
 func TestSchedule43WallLeapWaitsForTheCeiling(t *testing.T) {
-	w, a, b, c := trio(t)
-	a.n.CeilingAcked(b.id, w.now.Wall+800)
-	a.n.CeilingAcked(c.id, w.now.Wall+800)
+	w, a, _, _ := trio(t)
+	a.n.CeilingAcked(worldGroup, w.now.Wall+800)
 	a.n.Tick(w.now)
 	w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 60_000}, Async)
 	start := w.now.Wall
@@ -262,6 +261,23 @@ func TestSchedule43WallLeapWaitsForTheCeiling(t *testing.T) {
 	}
 	if got := w.get(a, 0, "k"); got != "v" {
 		t.Fatalf("k = %q", got)
+	}
+}
+
+// TestShardTimeDoesNotLeap: shard time jumps forward by little more than 1 s
+// against the monotonic time since the last tick (DESIGN 5, TTL), whoever votes.
+func TestShardTimeDoesNotLeap(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 1, 1)
+	a := w.serve(1)
+	a.n.CeilingAcked(worldGroup, a.n.Ceiling())
+	w.must(a, 0, "x", "y")
+	before := a.rep().shards[0].m.Time()
+	w.now.Wall += 3_600_000
+	a.n.Tick(w.now)
+	a.n.CeilingAcked(worldGroup, a.n.Ceiling())
+	w.must(a, 0, "x", "z")
+	if leap := a.rep().shards[0].m.Time() - before; leap > 2000 {
+		t.Fatalf("shard time leapt by %d ms", leap)
 	}
 }
 

@@ -185,7 +185,6 @@ func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now mu
 			}
 		}
 	}
-	r.setCeiling()
 	if r.lead == nil {
 		return
 	}

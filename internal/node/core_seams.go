@@ -100,7 +100,7 @@ func (u upcalls) Healthy(g shardmap.GroupID) bool {
 }
 
 func (u upcalls) Ceiling() int64                             { return u.c.data.Ceiling() }
-func (u upcalls) CeilingAcked(peer shardmap.NodeID, h int64) { u.c.data.CeilingAcked(peer, h) }
+func (u upcalls) CeilingAcked(g shardmap.GroupID, h int64)   { u.c.data.CeilingAcked(g, h) }
 func (u upcalls) CeilingHeard(peer shardmap.NodeID, h int64) { u.c.data.CeilingHeard(peer, h) }
 
 // control is what the data plane asks of multiraft.
