@@ -157,7 +157,7 @@ var dataSteps = []step{
 	{args: words("EXPIRE", "e", "100", "LT")},
 	{args: words("EXPIRE", "e", "200", "LT")},
 	{args: words("EXPIRE", "e", "300", "XX")},
-	{args: words("EXPIRE", "e", "300", "XX", "GT")},
+	{args: words("EXPIRE", "e", "400", "XX", "GT")},
 	{args: words("TTL", "e"), mode: near},
 	{args: words("PEXPIRE", "e", "500000")},
 	{args: words("PTTL", "e"), mode: near},

@@ -71,7 +71,7 @@ func runExample(t *testing.T, addr string) {
 	}
 }
 
-func TestExampleAgainstOneNode(t *testing.T) { runExample(t, startAegis(t, 1)[0]) }
+func TestExampleAgainstOneNode(t *testing.T) { runExample(t, launch(t, 1, "256MiB")[0].addr) }
 
 func TestExampleAgainstRedis(t *testing.T) {
 	if needs(t, "redis-server", "redis-server") {

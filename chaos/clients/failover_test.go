@@ -3,7 +3,6 @@ package clients
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,7 +225,7 @@ func TestSIGTERMIsNotNoticed(t *testing.T) {
 // TestSIGTERMToAllAtOnce ends the whole cluster: nodes that leave do not give
 // their leases to others that leave.
 func TestSIGTERMToAllAtOnce(t *testing.T) {
-	nodes := startRestartable(t, "256MiB")
+	nodes := launch(t, 3, "256MiB")
 	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	from := time.Now()
 	for _, n := range nodes {
@@ -234,7 +233,7 @@ func TestSIGTERMToAllAtOnce(t *testing.T) {
 	}
 	for _, n := range nodes {
 		if err := n.cmd.Wait(); err != nil {
-			t.Errorf("%s: %v", n.name(), err)
+			t.Errorf("%s: %v", n.name, err)
 		}
 	}
 	if took := time.Since(from); took > time.Second {
@@ -243,9 +242,9 @@ func TestSIGTERMToAllAtOnce(t *testing.T) {
 		t.Logf("all at once left in %v", took)
 	}
 	for _, n := range nodes {
-		log, err := os.ReadFile(filepath.Join(n.dir, n.name()+".log"))
+		log, err := os.ReadFile(n.logPath())
 		if err != nil || strings.Contains(string(log), "could be handed over") {
-			t.Errorf("%s: %v\n%s", n.name(), err, log[max(0, len(log)-2000):])
+			t.Errorf("%s: %v\n%s", n.name, err, n.logTail())
 		}
 	}
 }

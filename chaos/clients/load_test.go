@@ -153,7 +153,7 @@ func (a *asyncWrites) write(l lines, addr, key, value string) (next string) {
 		return a.addrs[(slices.Index(a.addrs, addr)+1)%len(a.addrs)]
 	}
 	if f := strings.Fields(answers[0]); len(f) == 3 && f[0] == "-MOVED" {
-		return f[2]
+		return dialable(f[2])
 	}
 	if answers[0] != "+OK" {
 		return ""
@@ -170,6 +170,12 @@ func (a *asyncWrites) write(l lines, addr, key, value string) (next string) {
 	a.cluster = parts[1]
 	a.acked = append(a.acked, w)
 	return ""
+}
+
+// dialable puts the brackets around an IPv6 host that a redirect leaves out.
+func dialable(addr string) string {
+	colon := strings.LastIndexByte(addr, ':')
+	return net.JoinHostPort(addr[:colon], addr[colon+1:])
 }
 
 // judge compares what is there with what the nodes say of every acknowledged

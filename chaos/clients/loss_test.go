@@ -16,15 +16,15 @@ import (
 // killed. What is gone afterwards must be reported lost, write by write, and what
 // is there must not be.
 func TestLostWritesAreReported(t *testing.T) {
-	nodes := startRestartable(t, "1GiB")
+	nodes := launch(t, 3, "1GiB")
 	holder, others := nodes[0], nodes[1:]
 	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(holder.addr) })
-	led := holders(holder.addr)[holder.name()]
+	led := holders(holder.addr)[holder.name]
 	if len(led) == 0 {
 		t.Fatal("the node leads nothing")
 	}
 	value := incompressible(128 << 10)
-	a := &asyncWrites{addrs: []string{nodes[0].addr, nodes[1].addr, nodes[2].addr}}
+	a := &asyncWrites{addrs: addresses(nodes)}
 	l := lines{}
 	defer l.close()
 	for _, n := range others {

@@ -139,30 +139,6 @@ func run(t *testing.T, dir, program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// startAegis starts nodes with the commands of SPEC.md from one directory, on free ports, and
-// waits until they agree on one complete map that stays. It gives their client addresses.
-func startAegis(t *testing.T, nodes int) []string {
-	t.Helper()
-	bin, dir := buildAegis(t), t.TempDir()
-	base := freeBlock(t, 10*nodes)
-	var addrs []string
-	for i := range nodes {
-		port := base + 10*i
-		args := []string{
-			"--id", fmt.Sprint("node", i+1),
-			"--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2),
-			"--max-memory-bytes", "256MiB",
-		}
-		if i > 0 {
-			args = append(args, "--seeds", fmt.Sprint("localhost:", base+2))
-		}
-		run(t, dir, bin, args...)
-		addrs = append(addrs, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	}
-	awaitMap(t, addrs)
-	return addrs
-}
-
 // startRedis starts one redis-server in cluster mode that owns all slots.
 func startRedis(t *testing.T) string {
 	t.Helper()
@@ -184,10 +160,10 @@ func startRedis(t *testing.T) string {
 
 // cli runs redis-cli once and gives its output, trimmed.
 func cli(addr string, words ...string) string {
-	_, port, _ := net.SplitHostPort(addr)
+	host, port, _ := net.SplitHostPort(addr)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, _ := exec.CommandContext(ctx, "redis-cli", append([]string{"-p", port}, words...)...).CombinedOutput()
+	out, _ := exec.CommandContext(ctx, "redis-cli", append([]string{"-h", host, "-p", port}, words...)...).CombinedOutput()
 	return strings.TrimSpace(string(out))
 }
 

@@ -2,17 +2,10 @@ package clients
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,65 +17,6 @@ const (
 	probeEvery = 20 * time.Millisecond
 	groups     = 64
 )
-
-// restartable is one aegis process that can be killed and started again.
-type restartable struct {
-	bin, dir string
-	args     []string
-	cmd      *exec.Cmd
-	addr     string
-}
-
-func (r *restartable) name() string { return r.args[1] }
-
-func (r *restartable) start(t *testing.T) {
-	t.Helper()
-	log, err := os.OpenFile(filepath.Join(r.dir, r.name()+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	r.cmd = exec.Command(r.bin, r.args...)
-	r.cmd.Dir, r.cmd.Stderr = r.dir, log
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (r *restartable) signal(s syscall.Signal) { _ = r.cmd.Process.Signal(s) }
-
-func (r *restartable) kill() {
-	r.signal(syscall.SIGKILL)
-	_ = r.cmd.Wait()
-}
-
-func startRestartable(t *testing.T, memory string) []*restartable {
-	t.Helper()
-	bin, dir := buildAegis(t), t.TempDir()
-	base := freeBlock(t, 30)
-	var nodes []*restartable
-	for i := range 3 {
-		port := base + 10*i
-		r := &restartable{bin: bin, dir: dir, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), args: []string{
-			"--id", fmt.Sprint("node", i+1), "--client-addr", fmt.Sprint(":", port), "--gossip-addr", fmt.Sprint(":", port+2), "--max-memory-bytes", memory,
-		}}
-		if i > 0 {
-			r.args = append(r.args, "--seeds", fmt.Sprint("localhost:", base+2))
-		}
-		r.start(t)
-		nodes = append(nodes, r)
-	}
-	t.Cleanup(func() {
-		for _, r := range nodes {
-			r.kill()
-			if log, err := os.ReadFile(filepath.Join(dir, r.name()+".log")); err == nil && t.Failed() {
-				t.Logf("the end of %s's log:\n%s", r.name(), log[max(0, len(log)-2<<10):])
-			}
-		}
-	})
-	awaitMap(t, []string{nodes[0].addr, nodes[1].addr, nodes[2].addr})
-	return nodes
-}
 
 // rig is three nodes under 2,000 operations a second and a probe per group, with
 // a witness beside them.
@@ -99,10 +33,8 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{nodes: startRestartable(t, "256MiB"), witness: startWitness(t)}
-	for _, n := range r.nodes {
-		r.addrs = append(r.addrs, n.addr)
-	}
+	r := &rig{nodes: launch(t, 3, "256MiB"), witness: startWitness(t)}
+	r.addrs = addresses(r.nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	r.stop = func() { cancel(); wg.Wait() }
@@ -151,9 +83,9 @@ func (r *rig) ready(t *testing.T, addr string) {
 // groupsOf are the groups (from 0) that a node serves, as another one knows it.
 func (r *rig) groupsOf(t *testing.T, victim *restartable, asked string) []int {
 	t.Helper()
-	by := holders(asked)[victim.name()]
+	by := holders(asked)[victim.name]
 	if len(by) == 0 {
-		t.Fatalf("%s leads nothing", victim.name())
+		t.Fatalf("%s leads nothing", victim.name)
 	}
 	return by
 }
@@ -163,7 +95,7 @@ func (r *rig) busiest(t *testing.T, asked string) (victim *restartable, other st
 	t.Helper()
 	by := holders(asked)
 	for _, n := range r.nodes {
-		if victim == nil || len(by[n.name()]) > len(by[victim.name()]) {
+		if victim == nil || len(by[n.name]) > len(by[victim.name]) {
 			victim = n
 		}
 	}
@@ -234,34 +166,4 @@ func groupKeys() []string {
 
 func shardOf(key string) shardmap.ShardID {
 	return shardmap.DefaultLayout.ShardOf(shardmap.SlotOfString(key))
-}
-
-// holders asks a node which node each group is served by.
-func holders(addr string) map[string][]int {
-	var report struct {
-		Nodes []struct {
-			Name   string
-			Groups []struct {
-				Group int
-				Open  bool
-			}
-		}
-	}
-	if json.Unmarshal([]byte(ask(addr, "aegis.admin", "status")), &report) != nil {
-		return nil
-	}
-	by := map[string][]int{}
-	for _, n := range report.Nodes {
-		for _, g := range n.Groups {
-			if g.Open {
-				by[n.Name] = append(by[n.Name], g.Group-1)
-			}
-		}
-	}
-	return by
-}
-
-func healthy(addr string) bool {
-	var r struct{ Healthy bool }
-	return json.Unmarshal([]byte(ask(addr, "aegis.admin", "status")), &r) == nil && r.Healthy
 }

@@ -14,7 +14,7 @@ import (
 
 // TestThreeNodes runs all clients, one after the other, against one cluster.
 func TestThreeNodes(t *testing.T) {
-	nodes := startAegis(t, 3)
+	nodes := addresses(launch(t, 3, "256MiB"))
 	for _, client := range []struct {
 		name string
 		test func(t *testing.T, nodes []string)

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -117,7 +116,7 @@ func (b backend) moved(slot shardmap.Slot, to shardmap.NodeID) error {
 	if !ok {
 		return redis.ErrDown
 	}
-	return &redis.MovedError{Slot: slot, Addr: net.JoinHostPort(n.Host, strconv.Itoa(n.Port))}
+	return &redis.MovedError{Slot: slot, Addr: n.Host + ":" + strconv.Itoa(n.Port)}
 }
 
 // refuse turns a refusal of the data plane into one of the face.

@@ -97,7 +97,7 @@ var (
 // MovedError says that another node holds the slot.
 type MovedError struct {
 	Slot shardmap.Slot
-	Addr string // host:port
+	Addr string // host:port, an IPv6 host without brackets as Redis writes it: redis-cli cuts at the last colon
 }
 
 // Error is the text of Redis.
