@@ -72,9 +72,13 @@ func answer(v any, err error) any {
 
 // testGoRedis compares every command through go-redis's ClusterClient.
 func testGoRedis(t *testing.T, nodes []string) {
-	if !needs(t, "redis-server", "redis-server") {
-		return
+	if needs(t, "redis-server", "redis-server") {
+		everyPromised(t, nodes, func() { compareGoRedis(t, nodes) })
 	}
+}
+
+func compareGoRedis(t *testing.T, nodes []string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	judgeAddr := startRedis(t)

@@ -43,6 +43,21 @@ func testRedisCLI(t *testing.T, nodes []string) {
 		return
 	}
 	judge := startRedis(t)
+	everyPromised(t, nodes, func() { compareThroughCLI(t, nodes, judge) })
+	if out := cli(nodes[0], "--cluster", "check", nodes[0]); !strings.Contains(out, "All 16384 slots covered") ||
+		!strings.Contains(out, "All nodes agree about slots configuration") {
+		t.Errorf("redis-cli --cluster check:\n%s", out)
+	}
+}
+
+// compareThroughCLI runs every command, the keyed ones by a redis-cli each that
+// starts at any node and follows redirects.
+func compareThroughCLI(t *testing.T, nodes []string, judge string) {
+	t.Helper()
+	compareSessions(t, nodes[0], judge)
+	if got := cli(nodes[0], "quit"); got != "OK" { // in a session redis-cli keeps the word for itself
+		t.Errorf("QUIT: %q", got)
+	}
 	for i, s := range dataSteps {
 		if strings.ContainsRune(fmt.Sprint(s.args...), 0) {
 			continue // a zero byte does not fit an argument of a program
@@ -57,9 +72,10 @@ func testRedisCLI(t *testing.T, nodes []string) {
 			t.Errorf("%q: redis-cli -c does not follow: %q", s.args, got)
 		}
 	}
-	if out := cli(nodes[0], "--cluster", "check", nodes[0]); !strings.Contains(out, "All 16384 slots covered") ||
-		!strings.Contains(out, "All nodes agree about slots configuration") {
-		t.Errorf("redis-cli --cluster check:\n%s", out)
+	for _, addr := range nodes {
+		if got := cli(addr, "flushall"); got != "OK" {
+			t.Errorf("FLUSHALL at %s: %q", addr, got)
+		}
 	}
 }
 
@@ -80,7 +96,7 @@ func testRedisBenchmark(t *testing.T, nodes []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for _, more := range [][]string{{}, {"-P", "16"}, {"--threads", "2"}, {"-3"}} {
-		args := append([]string{"--cluster", "-p", port, "-q", "-t", "ping_inline,ping_mbulk,set,get,incr,mset", "-n", "20000", "-c", "20", "-r", "10000"}, more...)
+		args := append([]string{"--cluster", "-p", port, "-q", "-t", "ping_inline,ping_mbulk,set,get,incr,mset", "-n", "8000", "-c", "20", "-r", "10000"}, more...)
 		out, err := exec.CommandContext(ctx, "redis-benchmark", args...).CombinedOutput()
 		text := strings.ReplaceAll(string(out), "\r", "\n")
 		if err != nil || strings.Contains(text, "rror") || strings.Contains(text, "MOVED") {
