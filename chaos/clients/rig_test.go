@@ -31,9 +31,9 @@ type rig struct {
 	stop     func() // ends probes and load
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, more string) *rig {
 	t.Helper()
-	r := &rig{nodes: launch(t, 3, "256MiB"), witness: startWitness(t)}
+	r := &rig{nodes: launch(t, 3, "256MiB"+more), witness: startWitness(t)}
 	r.addrs = addresses(r.nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

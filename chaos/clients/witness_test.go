@@ -14,7 +14,7 @@ import (
 
 // roles are what this test binary can be beside a test: a process of its own that
 // is started with the role's name in roleVariable.
-var roles = map[string]func(){"witness": witnessMain}
+var roles = map[string]func(){"witness": witnessMain, "spinner": spinnerMain}
 
 const roleVariable = "AEGIS_TEST_ROLE"
 
