@@ -23,7 +23,7 @@ type pool struct {
 	blockBytes     int
 	limit          int64
 	used           int64
-	free           []*block
+	free           []*block // of blockBytes each; with used they stay below the limit too
 	oldest, newest *block
 }
 
@@ -45,6 +45,7 @@ func (p *pool) take(s *shard, need int) *block {
 	}
 	p.used += int64(cap(b.buf))
 	b.owner = s
+	p.trim()
 	return b
 }
 
@@ -91,6 +92,15 @@ func (p *pool) release(b *block) {
 	b.buf = b.buf[:0]
 	if !b.large {
 		p.free = append(p.free, b)
+	}
+}
+
+// trim lets free blocks go for which there is no room beside what is lent: large
+// blocks may have taken their place.
+func (p *pool) trim() {
+	for n := len(p.free); n > 0 && p.used+int64(n*p.blockBytes) > p.limit; n-- {
+		p.free[n-1] = nil
+		p.free = p.free[:n-1]
 	}
 }
 

@@ -35,3 +35,25 @@ func TestABusyRingStaysBoundedBesideIdleOnes(t *testing.T) {
 		t.Fatalf("%d blocks were made, then %d", made, len(p.free)+len(busy.ring.blocks))
 	}
 }
+
+// TestFreeBlocksCountToo: large records take the place of free blocks in memory,
+// not only in the count.
+func TestFreeBlocksCountToo(t *testing.T) {
+	const limit, block = 64 << 10, 1 << 10
+	p := &pool{blockBytes: block, limit: limit}
+	rec := appendOpen(nil, 1, 0)
+	s := &shard{pool: p}
+	for p.used < limit {
+		s.ring.add(s, rec)
+	}
+	s.ring.reset(s, 0)
+	if got := len(p.free) * block; got != limit {
+		t.Fatalf("%d bytes are free after %d were lent", got, limit)
+	}
+	for held := int64(block * 10); held <= limit; held += block * 10 {
+		p.take(s, block*10)
+		if got := p.used + int64(len(p.free)*block); p.used != held || got > limit {
+			t.Fatalf("%d bytes are lent and %d held, the limit is %d", p.used, got, limit)
+		}
+	}
+}

@@ -25,10 +25,12 @@ type CoreConfig struct {
 	Addresses meta.Addresses
 	DataBytes int64 // memory for stores
 	RingBytes int64 // memory for replication rings
-	Heartbeat time.Duration
-	Promise   time.Duration
-	Recovery  shardgroup.Recovery
-	Solo      shardgroup.Solo
+	// BlockBytes is the unit in which ring memory is lent, 0: 64 KiB.
+	BlockBytes int
+	Heartbeat  time.Duration
+	Promise    time.Duration
+	Recovery   shardgroup.Recovery
+	Solo       shardgroup.Solo
 	// Founding says which cluster; Founder that this node is among its founders and
 	// has never run before.
 	Founding Founding
@@ -132,7 +134,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
-		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), RingBytes: cfg.RingBytes, Lease: cfg.Promise,
+		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
 		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {

@@ -78,6 +78,13 @@ func reserveBytes(limit int64) int64 { return limit / 8 }
 // least, but never more than an eighth of a small limit.
 func ringBytes(limit int64) int64 { return min(max(limit/50, 64<<20), max(limit/8, 8<<20)) }
 
+// ringBlock is the unit in which ring memory is lent. Every shard copy keeps one
+// block whatever happens, so blocks are small where memory is little or shards are
+// many: all of them together are half of the rings' memory at most.
+func ringBlock(rings int64, shards int) int {
+	return int(min(64<<10, max(1<<10, rings/2/int64(shards))))
+}
+
 // New checks the configuration, takes the data directory and opens the ports.
 // Whatever is wrong is said in one sentence.
 func New(cfg Config, log *zap.Logger) (*Node, error) {
@@ -285,8 +292,9 @@ func (n *Node) build() error {
 	n.valueMax.Store(max(1<<20, min(64<<20, data/int64(layout.Shards)/4)))
 	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
 	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	rings := ringBytes(n.cfg.MaxMemoryBytes)
 	cfg := CoreConfig{
-		Name: n.cfg.ID, Addresses: n.addrs, DataBytes: data, RingBytes: ringBytes(n.cfg.MaxMemoryBytes),
+		Name: n.cfg.ID, Addresses: n.addrs, DataBytes: data, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(),
