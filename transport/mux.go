@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,6 +83,7 @@ const (
 	writeTimeout     = 10 * time.Second
 	retryMin         = 20 * time.Millisecond
 	retryMax         = time.Second
+	greetingMax      = 256 // inbound connections that have not finished the handshake
 	controlQueueMax  = 8 << 20
 	bulkQueueMax     = 96 << 20
 )
@@ -96,9 +98,10 @@ type Mux struct {
 	ln      net.Listener
 	udp     *datagrams
 
-	mu       sync.Mutex // guards peers, inbound and nextConn
+	mu       sync.Mutex // guards the rest
 	peers    map[shardmap.NodeID]*peer
 	inbound  map[net.Conn]struct{}
+	greeting []net.Conn // those of inbound whose handshake is under way, oldest first
 	nextConn uint64
 }
 
@@ -217,18 +220,40 @@ func (m *Mux) accept() {
 				return
 			}
 		}
-		m.mu.Lock()
-		m.inbound[c] = struct{}{}
-		m.mu.Unlock()
+		m.enter(c)
 		m.wg.Add(1)
 		go func() {
 			defer m.wg.Done()
 			m.receive(c)
 			c.Close()
+			m.greeted(c)
 			m.mu.Lock()
 			delete(m.inbound, c)
 			m.mu.Unlock()
 		}()
+	}
+}
+
+// enter takes in a connection that has yet to say who it is. Where too many do, the
+// oldest is closed: a peer says it at once, so turning newcomers away instead would
+// let silent connections keep peers out.
+func (m *Mux) enter(c net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inbound[c] = struct{}{}
+	if len(m.greeting) >= greetingMax {
+		m.greeting[0].Close()
+		m.greeting = slices.Delete(m.greeting, 0, 1)
+	}
+	m.greeting = append(m.greeting, c)
+}
+
+// greeted takes a connection off those whose handshake is under way.
+func (m *Mux) greeted(c net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.Index(m.greeting, c); i >= 0 {
+		m.greeting = slices.Delete(m.greeting, i, i+1)
 	}
 }
 
@@ -246,6 +271,7 @@ func (m *Mux) receive(c net.Conn) {
 		}
 		return
 	}
+	m.greeted(c)
 	_ = c.SetDeadline(time.Time{})
 	r := frameReader{src: bufio.NewReaderSize(c, 64<<10)}
 	for {

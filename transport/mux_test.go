@@ -3,8 +3,10 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -217,4 +219,33 @@ func FuzzFrames(f *testing.F) {
 		}
 		_, _ = decodeHello(in)
 	})
+}
+
+// TestSilentConnectionsKeepNobodyOut: of many that say nothing a bounded number
+// stays, and a peer gets through at once.
+func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
+	a, b := start(t, 1, 7, ""), start(t, 2, 7, "")
+	silent := make([]net.Conn, 2*greetingMax)
+	for i := range silent {
+		c, err := net.Dial("tcp", b.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent[i] = c
+	}
+	a.mux.SetPeers(map[shardmap.NodeID]string{2: b.at})
+	a.rec.await(t, "up 2 class 1")
+	b.mux.mu.Lock()
+	held := len(b.mux.greeting)
+	b.mux.mu.Unlock()
+	if held > greetingMax {
+		t.Errorf("%d connections wait to be greeted, at most %d should", held, greetingMax)
+	}
+	for _, c := range silent {
+		_ = c.SetReadDeadline(time.Now().Add(2 * handshakeTimeout))
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a silent connection was not closed: %v", err)
+		}
+	}
 }

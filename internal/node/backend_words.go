@@ -132,7 +132,7 @@ func (b backend) Settings() [][2]string {
 		{"maxmemory-policy", "allkeys-lru"},
 		{"databases", "1"},
 		{"cluster-enabled", "yes"},
-		{"maxclients", strconv.Itoa(redis.DefaultConfig().ClientsMax)},
+		{"maxclients", strconv.Itoa(b.n.redis.ClientsMax())},
 		{"port", portOf(b.n.cfg.ClientAddr)},
 		{"timeout", "0"},
 		{"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},

@@ -96,6 +96,43 @@ func TestABufferTooMuchClosesTheConnectionThatAsked(t *testing.T) {
 	}
 }
 
+// TestTheLargestBufferPays: who holds much of the connections' memory makes room
+// for who needs a little, not the other way round.
+func TestTheLargestBufferPays(t *testing.T) {
+	cfg := testConfig()
+	cfg.BuffersMax = 8 << 20
+	s, addr := start(t, cfg, newMemory())
+	hog := dial(t, addr)
+	hog.send("*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$6000000\r\n" + strings.Repeat("x", 5900000))
+	eventually(t, func() bool { return s.buffered.Load() > 5900000 })
+	modest := dial(t, addr)
+	value := strings.Repeat("v", 900000)
+	if v := modest.do("SET", "m", value); v.IsError() {
+		t.Fatal(v)
+	}
+	if v := modest.do("MGET", "m", "m"); len(v.Items) != 2 || len(v.Items[1].Text) != len(value) {
+		t.Fatal("no two values:", v.Kind)
+	}
+	hog.wantClosed()
+	if n := s.evicted.Load(); n != 1 {
+		t.Errorf("%d connections were closed for their buffers, want 1", n)
+	}
+}
+
+// TestManySmallBuffersAreBoundedToo: halves of commands that are small each, and
+// small replies that nobody reads, add up.
+func TestManySmallBuffersAreBoundedToo(t *testing.T) {
+	cfg := testConfig()
+	cfg.BuffersMax = 4 << 20
+	s, addr := start(t, cfg, newMemory())
+	half := "*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$60000\r\n" + strings.Repeat("x", 50000)
+	for range 200 {
+		_, _ = dial(t, addr).nc.Write([]byte(half))
+	}
+	eventually(t, func() bool { return s.evicted.Load() > 100 && s.buffered.Load() <= cfg.BuffersMax })
+	dial(t, addr).do("PING")
+}
+
 func TestIdleConnectionsAreCheap(t *testing.T) {
 	const n = 2000 // two descriptors each; the default limit may be 4096
 	s, addr := start(t, testConfig(), newMemory())
@@ -123,7 +160,7 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 	eventually(t, func() bool { return s.Clients() == n })
 	each := (int64(heap()) - int64(before)) / n
 	t.Logf("%d bytes each, the client's half included", each)
-	if each > 16<<10 && !raceBuild {
+	if each > connBytes && !raceBuild {
 		t.Errorf("an idle connection holds %d bytes", each)
 	}
 }

@@ -19,14 +19,15 @@ type conn struct {
 	rd   *resp.Reader
 	sess Session
 
-	*work          // held while commands are run, nil while idle
-	mark     int   // reader position of the first command whose reply has not left
-	start    int   // reader position of the command under way
-	replyAt  int   // where its reply begins in out
-	applied  int   // changes that it made
-	charged  int64 // bytes of buffers that the server counts
-	split    bool  // a part of the command under way was committed before its end
-	rerun    bool  // the reader is back at mark: run from there again
+	*work                 // held while commands are run, nil while idle
+	mark     int          // reader position of the first command whose reply has not left
+	start    int          // reader position of the command under way
+	replyAt  int          // where its reply begins in out
+	applied  int          // changes that it made
+	charged  atomic.Int64 // bytes of buffers that the server counts
+	doomed   atomic.Bool  // closed because of them: they count no more
+	split    bool         // a part of the command under way was committed before its end
+	rerun    bool         // the reader is back at mark: run from there again
 	stopping atomic.Bool
 	batches  atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit     bool
@@ -123,7 +124,7 @@ var errClose = errors.New("redis: close the connection")
 // serve runs the connection: read what came, run it all, answer with one write.
 func (c *conn) serve() {
 	defer c.nc.Close()
-	defer c.charge(0)
+	defer func() { c.srv.buffered.Add(-c.charged.Swap(0)) }()
 	c.srv.backend.Open(&c.sess)
 	defer c.srv.backend.Closed(&c.sess)
 	for {
@@ -139,32 +140,29 @@ func (c *conn) serve() {
 	}
 }
 
-// charge tells the server how much this connection buffers; false when all
-// connections together buffer too much.
-func (c *conn) charge(bytes int64) bool {
-	if bytes <= outKeep {
-		bytes = 0 // small buffers are bounded by ClientsMax
-	}
-	if bytes == c.charged {
-		return true
-	}
-	total := c.srv.buffered.Add(bytes - c.charged)
-	grew := bytes > c.charged
-	c.charged = bytes
-	return !grew || total <= c.srv.cfg.BuffersMax
-}
+const (
+	// connBytes is what a connection holds before it buffers anything: its reader,
+	// its goroutine's stack and the runtime's part of it.
+	connBytes = 8 << 10
+	// chargeStep is the unit in which buffers are counted; less costs nothing.
+	chargeStep = 4 << 10
+)
 
-// fits counts the buffers; a connection that makes them too large is closed.
+// fits counts the connection's buffers; false when it must be closed because all
+// of them together are too large and its own are the largest.
 func (c *conn) fits() bool {
 	bytes := int64(c.rd.Size())
 	if c.work != nil {
-		bytes += int64(cap(c.out))
+		bytes += int64(cap(c.out) + cap(c.res.Value))
 	}
-	if c.charge(bytes) {
+	bytes &^= chargeStep - 1
+	before := c.charged.Load()
+	if bytes == before {
 		return true
 	}
-	c.srv.evicted.Add(1)
-	return false
+	c.charged.Store(bytes)
+	total := c.srv.buffered.Add(bytes - before)
+	return bytes < before || total <= c.srv.cfg.BuffersMax || c.srv.relieve(c)
 }
 
 // runBuffered runs every command that has arrived and sends the replies.
@@ -223,9 +221,6 @@ func (c *conn) runBatch() error {
 			return nil
 		}
 		if len(c.out) >= outMax {
-			if !c.fits() {
-				return errClose
-			}
 			if err := c.flush(c.rd.Mark()); err != nil || c.rerun {
 				return err
 			}
@@ -251,6 +246,9 @@ func (c *conn) flush(next int) error {
 		return errClose
 	}
 	c.mark, c.split = next, false
+	if !c.fits() {
+		return errClose
+	}
 	err := c.send(c.out)
 	c.out = c.out[:0]
 	return err

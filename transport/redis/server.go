@@ -13,15 +13,16 @@ import (
 
 // Config fixes how a Server treats its clients.
 type Config struct {
-	// ClientsMax bounds connections; one more is told so and closed.
+	// ClientsMax bounds connections; one more is told so and closed. Fewer are taken
+	// where BuffersMax has no room for so many idle ones.
 	ClientsMax int
 	// BulkMax is the longest argument in bytes. Raise it and one client may hold
 	// that much of the connection-buffer memory.
 	BulkMax int
 	// WriteTimeout is how long a client may take none of its replies.
 	WriteTimeout time.Duration
-	// BuffersMax bounds what all connections together buffer of unfinished
-	// commands and unsent replies; the connection that passes it is closed.
+	// BuffersMax bounds, in bytes, what all connections together hold: themselves,
+	// unfinished commands and unsent replies. Who holds most is closed.
 	BuffersMax int64
 	// Version is AegisKV's own, shown beside the Redis version.
 	Version string
@@ -60,6 +61,7 @@ type Server struct {
 
 // NewServer makes a server; Serve starts it.
 func NewServer(cfg Config, b Backend) *Server {
+	cfg.ClientsMax = min(cfg.ClientsMax, max(1, int(cfg.BuffersMax/connBytes*7/8)))
 	return &Server{
 		cfg: cfg, backend: b, started: time.Now(), table: newTable(),
 		conns: make(map[*conn]struct{}), listener: make(map[net.Listener]struct{}),
@@ -119,15 +121,47 @@ func (s *Server) start(nc net.Conn) {
 	}
 	c := newConn(s, nc)
 	s.conns[c] = struct{}{}
+	s.buffered.Add(connBytes)
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
 		c.serve()
+		s.buffered.Add(-connBytes)
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
 }
+
+// relieve closes connections with the largest buffers until what is left fits:
+// those who buffer little are not the ones to pay. It reports false when c is one
+// of the closed.
+func (s *Server) relieve(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := s.buffered.Load() - s.cfg.BuffersMax
+	for o := range s.conns {
+		if o.doomed.Load() {
+			over -= o.charged.Load()
+		}
+	}
+	for over > 0 && !c.doomed.Load() {
+		largest := c
+		for o := range s.conns {
+			if !o.doomed.Load() && o.charged.Load() > largest.charged.Load() {
+				largest = o
+			}
+		}
+		over -= largest.charged.Load()
+		largest.doomed.Store(true)
+		s.evicted.Add(1)
+		largest.nc.Close()
+	}
+	return !c.doomed.Load()
+}
+
+// ClientsMax is how many connections are taken.
+func (s *Server) ClientsMax() int { return s.cfg.ClientsMax }
 
 // Clients is the number of connections.
 func (s *Server) Clients() int {

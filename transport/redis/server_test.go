@@ -299,6 +299,11 @@ func TestClientsMax(t *testing.T) {
 	p := dial(t, addr)
 	p.want("-ERR max number of clients reached\r\n")
 	p.wantClosed()
+	cfg = testConfig()
+	cfg.BuffersMax = 8 << 20
+	if n := NewServer(cfg, newMemory()).ClientsMax(); n != 7<<20/connBytes {
+		t.Errorf("%d clients where there is memory for %d", n, 7<<20/connBytes)
+	}
 }
 
 func TestTheFamiliarInfo(t *testing.T) {

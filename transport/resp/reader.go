@@ -55,8 +55,26 @@ func (r *Reader) Mark() int { return r.pos }
 // Rewind makes Next give the commands since a Mark again.
 func (r *Reader) Rewind(mark int) { r.pos, r.at, r.need = mark, 0, 0 }
 
-// Size is the memory of the buffers.
-func (r *Reader) Size() int { return len(r.buf) + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes }
+// Size is the memory that the buffers will have after the next Fill, which grows
+// them when a command does not fit: who must not have so much is to be stopped
+// before.
+func (r *Reader) Size() int {
+	size := len(r.buf)
+	if r.pos == 0 && r.end == size {
+		size = r.grown()
+	}
+	return size + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes
+}
+
+// grown is the next size of a full buffer. It doubles even when more is known to be
+// needed: the claim costs nothing until the bytes are here.
+func (r *Reader) grown() int {
+	size := 2 * len(r.buf)
+	if r.need > r.end && r.need < size {
+		size = max(r.need, len(r.buf)+readerStart)
+	}
+	return size
+}
 
 // sliceBytes is the size of one argument's header.
 const sliceBytes = 24
@@ -105,12 +123,7 @@ func (r *Reader) Fill() error {
 	case r.end == 0 && len(r.buf) > readerIdle:
 		r.buf = make([]byte, readerStart)
 	case r.end == len(r.buf):
-		// Grow by doubling even when more is known to be needed: the claim costs
-		// nothing until the bytes are here.
-		size := 2 * len(r.buf)
-		if r.need > r.end && r.need < size {
-			size = max(r.need, len(r.buf)+readerStart)
-		}
+		size := r.grown()
 		r.buf = append(make([]byte, 0, size), r.buf[:r.end]...)[:size]
 	}
 	n, err := r.src.Read(r.buf[r.end:])
