@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -103,6 +104,7 @@ func newVersion() *cobra.Command {
 func serve(cfg *node.Loaded) error {
 	log := newLogger(cfg)
 	defer func() { _ = log.Sync() }()
+	boundHeap(cfg.MaxMemoryBytes)
 	n, err := node.New(cfg.Config, log)
 	if err != nil {
 		return err
@@ -119,6 +121,19 @@ func serve(cfg *node.Loaded) error {
 		os.Exit(130)
 	})
 	return n.Run(ctx)
+}
+
+// runtimeBytes is what the Go runtime may hold beside the configured memory: room
+// for garbage, without which the collector would never rest on a small node.
+const runtimeBytes = 32 << 20
+
+// boundHeap makes the collector run often enough that garbage does not add more
+// than runtimeBytes to what was configured: left alone it lets the heap grow to
+// twice what lives. An operator's GOMEMLIMIT is respected.
+func boundHeap(configured int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(configured + runtimeBytes)
+	}
 }
 
 // newLogger writes JSON, or columns on a terminal.
