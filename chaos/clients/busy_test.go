@@ -35,7 +35,7 @@ func TestABusyMachine(t *testing.T) {
 // busy runs a cluster beside spinners and counts the leases that were opened.
 func busy(t *testing.T, profile string, d time.Duration) (opened uint64) {
 	t.Helper()
-	r := newRig(t, " --lease-profile "+profile)
+	r := newRig(t, rigMemory, " --lease-profile "+profile)
 	r.ready(t, r.addrs[0])
 	before := statusOf(r.addrs[0]).opens()
 	spun := spin(t, runtime.NumCPU(), d)

@@ -110,7 +110,7 @@ func times(t *testing.T, variable string, otherwise int) int {
 // lost must be reported. AEGIS_TEST_KILLS says how often; the bar's own number is 30.
 func TestKillsOfALeaseholder(t *testing.T) {
 	kills := times(t, "AEGIS_TEST_KILLS", 4)
-	r := newRig(t, "")
+	r := newRig(t, rigMemory, "")
 	judged, lost := 0, 0
 	undisturbed(t, func() *gaps {
 		g := &gaps{}
@@ -143,7 +143,7 @@ func TestKillsOfALeaseholder(t *testing.T) {
 // answered with OK when it goes on. AEGIS_TEST_PAUSES says how often.
 func TestAPausedLeaseholder(t *testing.T) {
 	pauses := times(t, "AEGIS_TEST_PAUSES", 1)
-	r := newRig(t, "")
+	r := newRig(t, rigMemory, "")
 	undisturbed(t, func() *gaps {
 		g := &gaps{}
 		for k := range pauses {
@@ -197,7 +197,7 @@ func (r *rig) pause(t *testing.T, victim *restartable, other string, g *gaps) {
 // TestSIGTERMIsNotNoticed ends a node in the ordinary way, under load: no call
 // fails, and no call waits longer than the bar, but for one in a hundred.
 func TestSIGTERMIsNotNoticed(t *testing.T) {
-	r := newRig(t, "")
+	r := newRig(t, rigMemory, "")
 	leaves := times(t, "AEGIS_TEST_LEAVES", 3)
 	var slow []time.Duration
 	for k, disturbances := 0, 0; k < leaves; {

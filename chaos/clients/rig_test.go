@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	rigMemory  = 256 << 20 // of each node
 	probeEvery = 20 * time.Millisecond
 	groups     = 64
 )
@@ -31,9 +32,9 @@ type rig struct {
 	stop     func() // ends probes and load
 }
 
-func newRig(t *testing.T, more string) *rig {
+func newRig(t *testing.T, memory int, more string) *rig {
 	t.Helper()
-	r := &rig{nodes: launch(t, 3, "256MiB"+more), witness: startWitness(t)}
+	r := &rig{nodes: launch(t, 3, fmt.Sprint(memory)+more), witness: startWitness(t)}
 	r.addrs = addresses(r.nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
