@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,11 +66,6 @@ func fails(t *testing.T, code int, args []string, parts ...string) {
 }
 
 func TestMistakesAreOneSentence(t *testing.T) {
-	dir := t.TempDir()
-	notADir := filepath.Join(dir, "file")
-	if err := os.WriteFile(notADir, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	fails(t, 1, []string{"--clent-addr", ":1"}, "unknown flag --clent-addr", "--client-addr")
 	fails(t, 1, []string{"-clent-addr", ":1"}, "unknown flag --clent-addr")
 	fails(t, 1, []string{"statsu"}, "unknown command", `"status"`)
@@ -79,18 +73,8 @@ func TestMistakesAreOneSentence(t *testing.T) {
 	fails(t, 1, []string{"--wal", "fsync"}, "does not have yet")
 	fails(t, 1, []string{"--id", "wal"}, "cannot name a node")
 	fails(t, 1, []string{"--config", "/absent.json"}, "/absent.json")
-	fails(t, 1, []string{"--data-dir", notADir, "--client-addr", "127.0.0.1:1"}, "--data-dir")
 	fails(t, exitUnreachable, []string{"status", "--addr", "127.0.0.1:1"}, "127.0.0.1:1", "--addr")
 	fails(t, exitUsage, []string{"status", "-o", "yaml"}, "table or json")
-}
-
-func TestAPortInUseIsOneSentence(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	fails(t, 1, []string{"--data-dir", t.TempDir(), "--client-addr", l.Addr().String()}, l.Addr().String(), "--client-addr")
 }
 
 func TestSingleDashesAreTaken(t *testing.T) {
@@ -267,32 +251,6 @@ func TestDemoServesSurvivesAKillAndCleansUp(t *testing.T) {
 
 func TestASecondProcessOnOneDirectoryIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	port, err := freePorts(27000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := func(n int) string { return fmt.Sprintf("127.0.0.1:%d", n) }
-	first := aegis(t, "--id", "a", "--data-dir", dir, "--client-addr", addr(port), "--gossip-addr", addr(port+2), "--log-format", "json")
-	stderr, err := first.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out := watch(stderr)
-	out.await(t, `"msg":"(serving)"`)
-	other, err := freePorts(28000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fails(t, 1, []string{"--id", "a", "--data-dir", dir, "--client-addr", addr(other), "--gossip-addr", addr(other + 2)}, "in use by another process")
-	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	for range out.lines {
-	}
-	if err := first.Wait(); err != nil {
-		t.Errorf("SIGTERM ended the node with %v", err)
-	}
+	serving(t, nodeArgs(t, dir, "a"))
+	fails(t, 1, nodeArgs(t, dir, "a"), "in use by another process", "--data-dir")
 }

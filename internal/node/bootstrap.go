@@ -202,10 +202,12 @@ func (n *Node) bootstrap(ctx context.Context) error {
 		n.founded = f
 	}
 	n.mu.Unlock()
-	if !known {
-		if err := n.findCluster(ctx); err != nil {
+	if known {
+		if err := n.checkSeeds(ctx); err != nil {
 			return err
 		}
+	} else if err := n.findCluster(ctx); err != nil {
+		return err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/membership"
+)
+
+// seedsWait is how long a node that knows its cluster waits for what its seeds say.
+const seedsWait = time.Second
+
+// checkSeeds refuses to start a data directory of one cluster with the seeds of
+// another: the node would serve what it has, and the operator who meant it to join
+// would not notice. One seed of its own cluster is enough, and silent or blank seeds
+// say nothing: this node needs none of them to go on.
+func (n *Node) checkSeeds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, seedsWait)
+	defer cancel()
+	own := n.identity.Cluster
+	var foreign membership.Heard
+	for _, h := range n.askSeeds(ctx, membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: own, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}) {
+		switch {
+		case h.Err != nil || h.Reply.Cluster == [16]byte{} || h.Reply.UUID == n.uuid:
+		case h.Reply.Cluster == own:
+			return nil
+		default:
+			foreign = h
+		}
+	}
+	if foreign.Addr == "" {
+		return nil
+	}
+	return fmt.Errorf("data directory %s belongs to cluster %x, but the seed %s is a node of cluster %x: name nodes of its own cluster with --seeds, or choose an empty --data-dir to join the other one",
+		n.dir.path, own[:4], foreign.Addr, foreign.Reply.Cluster[:4])
+}
