@@ -153,7 +153,7 @@ func (a *actor) refused(adm shardgroup.Admission, err error) {
 	case errors.Is(err, shardgroup.ErrNoReplicas):
 		a.w.acted["no replicas"]++
 	case errors.Is(err, statemachine.ErrNotInteger), errors.Is(err, statemachine.ErrOverflow):
-		a.w.history.Broken = append(a.w.history.Broken, "once: "+err.Error()+" at "+a.w.history.Name(a.turn.op.Key))
+		a.w.broke("once", "%v at %s", err, a.w.history.Name(a.turn.op.Key))
 	}
 	if a.w.rng.IntN(4) == 0 {
 		a.holds[g] = 0

@@ -48,6 +48,13 @@ var allFaults = append(slices.Clone(plainFaults), []fault{
 	{"lost disk", 1, loseDisk},
 }...)
 
+// wildFaults make clocks worse than the protocol allows. A run that has them may
+// break what rests on clocks, and nothing else.
+var wildFaults = []fault{
+	{"wild rate", 6, wildRate},
+	{"wild jump", 4, wildJump},
+}
+
 // drawFaults decides which kinds a run meets: half of the runs all of them, the
 // others each with a chance of one half. What is rare beside everything else is
 // common where little else happens.
@@ -61,6 +68,11 @@ func (w *World) drawFaults() {
 			if !some || w.rng.IntN(2) == 0 {
 				w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 			}
+		}
+	}
+	if w.history.Wild = !w.cfg.Second && w.rng.IntN(12) == 0; w.history.Wild {
+		for _, k := range wildFaults {
+			w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 		}
 	}
 }

@@ -10,6 +10,7 @@ func (w *World) heal() {
 		p.paused = 0
 		p.clocks.fold(w.now)
 		p.clocks.asleep, p.clocks.slew = false, 1
+		p.clocks.rate = min(max(p.clocks.rate, 1-rateError), 1+rateError)
 		p.disk.Fail(nil)
 		p.drive.stall = 0
 		w.healUDP(p)

@@ -122,7 +122,11 @@ func (l *link) cutNow() {
 	l.conn = 0
 	life := l.from.life
 	l.w.after(l.delay(), func() {
-		l.from.when(life, func() { l.from.core.Data().LaneDown(l.to.id, conn, l.from.clock()) })
+		l.from.when(life, func() {
+			l.from.core.Data().LaneDown(l.to.id, conn, l.from.clock())
+			l.from.core.PeerDown(l.to.id, l.from.clock())
+			l.from.flush()
+		})
 	})
 }
 

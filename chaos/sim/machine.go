@@ -116,6 +116,23 @@ func clockSlew(w *World, p, _ *process) {
 	})
 }
 
+// wildRate lets a machine's clocks run at half or twice their speed, and MONOTONIC
+// away from the raw one.
+func wildRate(w *World, p, _ *process) {
+	w.fault("wild rate", "node %d", p.id)
+	p.clocks.fold(w.now)
+	p.clocks.rate, p.clocks.slew = 0.5+1.5*w.rng.Float64(), 0.5+w.rng.Float64()
+}
+
+// wildJump moves a machine's clocks forward, each for itself. They never go back:
+// not even a broken kernel lets MONOTONIC do that.
+func wildJump(w *World, p, _ *process) {
+	w.fault("wild jump", "node %d", p.id)
+	p.clocks.fold(w.now)
+	p.clocks.raw += w.span(0, 5*time.Second)
+	p.clocks.mono += w.span(0, 5*time.Second)
+}
+
 // drive is what a node's disk is doing. As the host of a core does it, all batches
 // that wait are written at once, in one transaction.
 type drive struct {

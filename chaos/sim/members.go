@@ -103,7 +103,7 @@ func (p *process) granted(life int, r multiraft.Restored, body []byte) {
 		panic(err)
 	}
 	if g.Node.ID != p.id {
-		p.w.broke("P11: node %d is given the id %d by the registry", p.id, g.Node.ID)
+		p.w.broke("P11", "node %d is given the id %d by the registry", p.id, g.Node.ID)
 		return
 	}
 	p.w.note("node %d is taken in", p.id)

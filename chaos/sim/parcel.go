@@ -57,9 +57,10 @@ func (d *parcel) receiver() *process {
 	return d.l.to
 }
 
-// arrived is the end of the way; what a stream carries is lost with its connection.
+// arrived is the end of the way; what a stream carries is lost with its connection,
+// and a packet that nobody is awake to take is not sent again.
 func (d *parcel) arrived() {
-	if d.kind < leasePacket && d.l.conn != d.conn {
+	if d.kind < leasePacket && d.l.conn != d.conn || d.kind == leasePacket && d.receiver().clocks.asleep {
 		d.free()
 		return
 	}
@@ -74,9 +75,9 @@ func (d *parcel) taken() {
 	case frameOfControl:
 		p.core.Control(l.from.id, d.body, p.clock())
 	case frameOfData:
-		l.judge("frame", p.core.Data().OnData(l.from.id, d.conn, d.body, p.clock()))
+		l.judge("data", p.core.Data().OnData(l.from.id, d.conn, d.body, p.clock()))
 	case frameOfAcks:
-		l.judge("ack frame", p.core.Data().OnAck(l.to.id, d.conn, d.body, p.clock()))
+		l.judge("acks", p.core.Data().OnAck(l.to.id, d.conn, d.body, p.clock()))
 	default:
 		p.core.Datagram(l.from.id, d.body, d.kind == leasePacketTCP, p.clock())
 	}
@@ -86,7 +87,7 @@ func (d *parcel) taken() {
 
 func (l *link) judge(what string, err error) {
 	if err != nil {
-		l.w.history.Broken = append(l.w.history.Broken, what+": "+err.Error())
+		l.w.broke("frame", "%s: %v", what, err)
 	}
 }
 

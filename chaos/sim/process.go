@@ -224,7 +224,7 @@ func (p *process) RaftEvent(e multiraft.Event) {
 func (p *process) DataEvent(e shardgroup.Event) {
 	p.w.note("node %d: data event %d group %d epoch %d %s", p.id, e.Kind, e.Group, e.Epoch, e.Detail)
 	if e.Kind == shardgroup.EventNotWhole { // nothing damages memory here: a copy was wrong
-		p.w.broke("P10: at %v the copy of shard %d at node %d gives up its claim to be exact: %s", p.w.now, e.Shard, p.id, e.Detail)
+		p.w.broke("P10", "at %v the copy of shard %d at node %d gives up its claim to be exact: %s", p.w.now, e.Shard, p.id, e.Detail)
 	}
 	if e.Kind != shardgroup.EventOpened {
 		return

@@ -27,7 +27,7 @@ func (w *World) settle() {
 			return
 		}
 	}
-	w.history.Broken = append(w.history.Broken, fmt.Sprintf("P13: %v after the clients stopped: %s", settleLimit, why))
+	w.broke("P13", "%v after the clients stopped: %s", settleLimit, why)
 }
 
 // copyOf is the copy of a shard that a process has; nil when it is down or has none.
@@ -84,13 +84,13 @@ func (w *World) memory() {
 		}
 		u := p.core.Data().Usage()
 		if u.RingBytes > u.RingMost {
-			w.broke("P18: node %d lends %d bytes to rings, with a limit of %d", p.id, u.RingBytes, u.RingMost)
+			w.broke("P18", "node %d lends %d bytes to rings, with a limit of %d", p.id, u.RingBytes, u.RingMost)
 		}
 		if u.TailBytes > ringBytes/2+longArg {
-			w.broke("P18: node %d has %d bytes that are not replicated, with a limit of %d", p.id, u.TailBytes, ringBytes/2)
+			w.broke("P18", "node %d has %d bytes that are not replicated, with a limit of %d", p.id, u.TailBytes, ringBytes/2)
 		}
 		if u.Tickets > len(w.clients) || len(p.waiting) > len(w.clients) {
-			w.broke("P18: node %d keeps %d waiting replies and %d tickets for %d clients", p.id, len(p.waiting), u.Tickets, len(w.clients))
+			w.broke("P18", "node %d keeps %d waiting replies and %d tickets for %d clients", p.id, len(p.waiting), u.Tickets, len(w.clients))
 		}
 	}
 }
@@ -102,17 +102,14 @@ func (w *World) idle() {
 			continue
 		}
 		if u := p.core.Data().Usage(); u.Tickets != 0 || u.TailBytes != 0 {
-			w.broke("P18: at rest node %d keeps %d tickets and %d bytes of tail", p.id, u.Tickets, u.TailBytes)
+			w.broke("P18", "at rest node %d keeps %d tickets and %d bytes of tail", p.id, u.Tickets, u.TailBytes)
 		}
 	}
 }
 
-// broke tells a violation that the world itself saw, unless there are many already.
-func (w *World) broke(format string, args ...any) {
-	if len(w.history.Broken) >= 20 {
-		return
-	}
-	w.history.Broken = append(w.history.Broken, fmt.Sprintf(format, args...))
+// broke tells a violation that the world itself saw.
+func (w *World) broke(property, format string, args ...any) {
+	w.history.Break(property, format, args...)
 }
 
 // verdicts asks what became of the newest writes of each client.
@@ -146,7 +143,7 @@ func (w *World) alone(p *process, g shardmap.GroupID) {
 			continue
 		}
 		if now := o.clock(); o.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
-			w.broke("P1: at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
+			w.broke("P1", "at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
 		}
 	}
 }
@@ -158,7 +155,7 @@ func (p *process) oddVoters(g shardmap.GroupID) {
 		return
 	}
 	if st, ok := p.core.Raft().Group(g); ok && !st.Config.Joint() && len(st.Config.Voters)%2 == 0 {
-		p.w.broke("P13: at %v group %d has %d voters", p.w.now, g, len(st.Config.Voters))
+		p.w.broke("P13", "at %v group %d has %d voters", p.w.now, g, len(st.Config.Voters))
 	}
 }
 
@@ -166,6 +163,6 @@ func (p *process) oddVoters(g shardmap.GroupID) {
 // operation ran under.
 func (w *World) covered(p *process, adm shardgroup.Admission) {
 	if now := p.clock(); !adm.Lease.Check(now.Mono, now.SuspendOffset) {
-		w.broke("P2: at %v node %d answers without the lease of ballot %v that it worked under", w.now, p.id, adm.Lease.Ballot())
+		w.broke("P2", "at %v node %d answers without the lease of ballot %v that it worked under", w.now, p.id, adm.Lease.Ballot())
 	}
 }

@@ -45,6 +45,7 @@ func Run(cfg Config, seed uint64) Result {
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
 		acted: map[string]int{},
 	}
+	w.history = chaos.NewHistory(w.layout())
 	w.drawFaults()
 	w.target = w.cfg.Nodes
 	if w.target == 0 {
@@ -71,6 +72,9 @@ func Run(cfg Config, seed uint64) Result {
 	w.quiet()
 	w.settle()
 	w.history.Finish()
+	if w.history.Excused > 0 {
+		w.acted["broken by wild clocks"] += w.history.Excused
+	}
 	if w.cfg.Second {
 		w.acted["second opinion"] += w.history.Sample.Check(w.history, secondLimit).Fine
 	}
@@ -86,7 +90,6 @@ func (w *World) layout() shardmap.Layout {
 
 // found makes the nodes of a cluster that was founded together.
 func (w *World) found() {
-	w.history = chaos.NewHistory(w.layout())
 	w.makeKeys()
 	f := w.founding(w.cfg.Nodes)
 	for range w.cfg.Nodes {
@@ -111,7 +114,7 @@ func (w *World) quiet() {
 			return
 		}
 	}
-	w.history.Broken = append(w.history.Broken, fmt.Sprintf("P13: %v after the faults ended: %s", quietLimit, why))
+	w.broke("P13", "%v after the faults ended: %s", quietLimit, why)
 }
 
 // unrest says what is not as it should be in a cluster without faults.
@@ -132,6 +135,11 @@ func (w *World) unrest() string {
 			return fmt.Sprintf("group %d is served by %d nodes", id, served)
 		}
 		if why := w.unequal(id); why != "" {
+			return why
+		}
+	}
+	for g := range w.cfg.Groups + 1 {
+		if why := w.misplaced(shardmap.GroupID(g)); why != "" {
 			return why
 		}
 	}
@@ -159,7 +167,7 @@ func (w *World) unequal(id shardmap.GroupID) string {
 			}
 			k := fmt.Sprint(v, t)
 			if o, ok := at[k]; ok && o.digest != d {
-				w.history.Broken = append(w.history.Broken, fmt.Sprintf("P10: shard %d at version %v and time %d: nodes %d and %d differ", s, v, t, o.node, p.id))
+				w.broke("P10", "shard %d at version %v and time %d: nodes %d and %d differ", s, v, t, o.node, p.id)
 			}
 			at[k] = seen{d, p.id}
 		}

@@ -83,6 +83,7 @@ func RunScript(sc Script) Result {
 		World: w, said: map[string]bool{}, marks: map[string]time.Duration{}, pending: map[string]*request{},
 		keys: map[string]time.Duration{}, owners: map[uint32]owner{},
 	}
+	w.history = chaos.NewHistory(w.layout())
 	w.found()
 	for _, p := range w.nodes {
 		p.clocks.rate = 1
@@ -111,7 +112,7 @@ func (s *stage) play(steps []Step) {
 func (s *stage) broke(property, format string, args ...any) {
 	if !s.said[property] {
 		s.said[property] = true
-		s.history.Broken = append(s.history.Broken, fmt.Sprintf("%s: at %v: ", property, s.now)+fmt.Sprintf(format, args...))
+		s.history.Break(property, "at %v: %s", s.now, fmt.Sprintf(format, args...))
 	}
 }
 

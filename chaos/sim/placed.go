@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// registry is group 0's newest state that a running node has.
+func (w *World) registry() (s *meta.State) {
+	for _, p := range w.nodes {
+		if p.up && p.core.Meta() != nil && (s == nil || p.core.Meta().Version > s.Version) {
+			s = p.core.Meta()
+		}
+	}
+	return s
+}
+
+// misplaced says what is not where group 0 wants it: a group's configuration, its
+// seats, or a replica that nobody wants. What a node held that is gone for good stays
+// wanted there, and until somebody replaces it the others stay where they are.
+func (w *World) misplaced(g shardmap.GroupID) string {
+	want := w.registry().Group(g)
+	for _, p := range w.nodes {
+		if !p.up {
+			continue
+		}
+		st, have := p.core.Raft().Group(g)
+		if r, wanted := want.On(p.id); !w.lost(want) && (have != wanted || have && uint64(uint32(st.ReplicaID)) != r.ID) {
+			return fmt.Sprintf("node %d holds replica %x of group %d, wanted there: %v", p.id, st.ReplicaID, g, wanted)
+		}
+		now := p.clock()
+		if !have || !st.Lease.Check(now.Mono, now.SuspendOffset) {
+			continue
+		}
+		if why := w.unlike(st.Config, want); why != "" {
+			return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
+		}
+		if g != shardmap.MetaGroup {
+			if why := w.unseated(p.core.Data().Replica(g).Seats(), want); why != "" {
+				return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
+			}
+		}
+	}
+	return ""
+}
+
+// lost reports whether some replica is wanted at a node that is gone for good.
+func (w *World) lost(want meta.Group) bool {
+	return slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool { return w.nodes[r.Node-1].gone })
+}
+
+// unlike says what keeps a configuration from being the wanted one.
+func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
+	if c.Joint() {
+		return "it is between two voter sets"
+	}
+	if w.lost(want) {
+		return ""
+	}
+	if n := len(c.Voters) + len(c.Learners); n != len(want.Replicas) {
+		return fmt.Sprintf("%d replicas, %d are wanted", n, len(want.Replicas))
+	}
+	for _, r := range want.Replicas {
+		d, ok := c.On(r.Node)
+		if !ok || uint64(uint32(d.ID)) != r.ID || (d.Role == multiraft.RoleLearner) != (r.Role == meta.Learner) {
+			return fmt.Sprintf("replica %d on node %d is not what it should be: %v", r.ID, r.Node, d)
+		}
+	}
+	return ""
+}
+
+// unseated says whose seat does not count: each is to be of the life that its node
+// has now, and the voters that hold data are to have one.
+func (w *World) unseated(seats []multiraft.Member, want meta.Group) string {
+	for _, m := range seats {
+		if o := w.nodes[m.Node-1]; o.up && o.core.Self() != m {
+			return fmt.Sprintf("the seat of node %d is of life %d, not %d", m.Node, m.Inc.Counter, o.core.Self().Inc.Counter)
+		}
+	}
+	if w.lost(want) {
+		return ""
+	}
+	voters := 0
+	for _, r := range want.Replicas {
+		if r.Role == meta.Voter {
+			voters++
+		}
+	}
+	if len(seats) != voters {
+		return fmt.Sprintf("%d seats for %d voters", len(seats), voters)
+	}
+	return ""
+}
