@@ -29,7 +29,7 @@ func (w *World) misplaced(g shardmap.GroupID) string {
 			continue
 		}
 		st, have := p.core.Raft().Group(g)
-		if r, wanted := want.On(p.id); !w.lost(want) && (have != wanted || have && uint64(uint32(st.ReplicaID)) != r.ID) {
+		if _, wanted := want.On(p.id); !w.lost(want) && have != wanted {
 			return fmt.Sprintf("node %d holds replica %x of group %d, wanted there: %v", p.id, st.ReplicaID, g, wanted)
 		}
 		now := p.clock()
@@ -66,7 +66,7 @@ func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
 	}
 	for _, r := range want.Replicas {
 		d, ok := c.On(r.Node)
-		if !ok || uint64(uint32(d.ID)) != r.ID || (d.Role == multiraft.RoleLearner) != (r.Role == meta.Learner) {
+		if !ok || (d.Role == multiraft.RoleLearner) != (r.Role == meta.Learner) {
 			return fmt.Sprintf("replica %d on node %d is not what it should be: %v", r.ID, r.Node, d)
 		}
 	}
@@ -94,4 +94,33 @@ func (w *World) unseated(seats []multiraft.Member, want meta.Group) string {
 		return fmt.Sprintf("%d seats for %d voters", len(seats), voters)
 	}
 	return ""
+}
+
+// describe notes what every node holds of every group that is not as it should be.
+func (w *World) describe() {
+	for g := range w.cfg.Groups + 1 {
+		id := shardmap.GroupID(g)
+		if w.misplaced(id) == "" && (id == shardmap.MetaGroup || w.restless(id) == "") {
+			continue
+		}
+		w.note("group %d: wanted %v", id, w.registry().Group(id).Replicas)
+		for _, p := range w.nodes {
+			if !p.up {
+				w.note("  node %d: gone %v, asking %v", p.id, p.gone, p.asking)
+				continue
+			}
+			st, have := p.core.Raft().Group(id)
+			if !have {
+				continue
+			}
+			now := p.clock()
+			w.note("  node %d, life %d: replica %d, term %d, leads %v, leader %d, applied %d, lease %v, voters %v, outgoing %v, learners %v",
+				p.id, p.core.Self().Inc.Counter, uint32(st.ReplicaID), st.Term, st.Leads, st.Leader, st.Applied,
+				st.Lease.Check(now.Mono, now.SuspendOffset), st.Config.Voters, st.Config.Outgoing, st.Config.Learners)
+			if r := p.core.Data().Replica(id); r != nil {
+				rs := r.Status(now)
+				w.note("    %v, promised %v, epoch %d of node %d, seats %v, shards %+v, followers %+v", rs.Phase, rs.Promised, rs.Epoch, rs.Holder, rs.Seats, rs.Shards, rs.Followers)
+			}
+		}
+	}
 }

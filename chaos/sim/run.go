@@ -114,27 +114,14 @@ func (w *World) quiet() {
 			return
 		}
 	}
+	w.describe()
 	w.broke("P13", "%v after the faults ended: %s", quietLimit, why)
 }
 
 // unrest says what is not as it should be in a cluster without faults.
 func (w *World) unrest() string {
 	for g := 1; g <= w.cfg.Groups; g++ {
-		id := shardmap.GroupID(g)
-		served := 0
-		for _, p := range w.nodes {
-			if !p.up {
-				continue
-			}
-			now := p.clock()
-			if p.core.Raft().Lease(id).Check(now.Mono, now.SuspendOffset) {
-				served++
-			}
-		}
-		if served != 1 {
-			return fmt.Sprintf("group %d is served by %d nodes", id, served)
-		}
-		if why := w.unequal(id); why != "" {
+		if why := w.restless(shardmap.GroupID(g)); why != "" {
 			return why
 		}
 	}
@@ -144,6 +131,24 @@ func (w *World) unrest() string {
 		}
 	}
 	return ""
+}
+
+// restless says why a group is not served by one node, with equal copies.
+func (w *World) restless(id shardmap.GroupID) string {
+	served := 0
+	for _, p := range w.nodes {
+		if !p.up {
+			continue
+		}
+		now := p.clock()
+		if p.core.Raft().Lease(id).Check(now.Mono, now.SuspendOffset) {
+			served++
+		}
+	}
+	if served != 1 {
+		return fmt.Sprintf("group %d is served by %d nodes", id, served)
+	}
+	return w.unequal(id)
 }
 
 // unequal compares the copies of a group (P10): equal positions must mean equal

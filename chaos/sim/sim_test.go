@@ -58,7 +58,8 @@ func TestSecondOpinion(t *testing.T) {
 	}
 }
 
-// TestPastFailures runs the seeds that once failed: seed, duration, nodes (0: by the seed).
+// TestPastFailures runs the seeds that once failed: seed, duration, nodes (0: by the
+// seed), kinds of faults (all or plain).
 func TestPastFailures(t *testing.T) {
 	b, err := os.ReadFile("testdata/seeds/past")
 	if err != nil {
@@ -66,11 +67,12 @@ func TestPastFailures(t *testing.T) {
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		var seed uint64
-		var duration string
+		var duration, kinds string
 		cfg := DefaultConfig()
-		if _, err := fmt.Sscan(line, &seed, &duration, &cfg.Nodes); err != nil {
+		if _, err := fmt.Sscan(line, &seed, &duration, &cfg.Nodes, &kinds); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
+		cfg.Plain = kinds == "plain"
 		if cfg.Duration, err = time.ParseDuration(duration); err != nil {
 			t.Fatal(err)
 		}

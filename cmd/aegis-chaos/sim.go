@@ -155,6 +155,9 @@ func (o *simOptions) explain(r sim.Result, s *summary) {
 	if o.mutant != "" {
 		line += " --mutant " + o.mutant
 	}
+	if o.cfg.Plain {
+		line += " --plain"
+	}
 	if o.cfg.Second {
 		line += " --porcupine"
 	}
@@ -254,6 +257,9 @@ func (o *simOptions) child(exe string, from, to uint64) (part summary, err error
 	}
 	if o.mutant != "" {
 		args = append(args, "--mutant", o.mutant)
+	}
+	if o.cfg.Plain {
+		args = append(args, "--plain")
 	}
 	if o.cfg.Second {
 		args = append(args, "--porcupine")

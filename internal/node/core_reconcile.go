@@ -163,14 +163,40 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	if id != shardmap.MetaGroup {
 		seated = c.seat(id, want)
 	}
+	want = standing(st.Config, want)
 	if inConfig(st.Config, want) { // as nearly always: nothing is made up only to find no change
 		return
 	}
 	target := describeAll(want)
 	if !seated || id == shardmap.MetaGroup && c.fills(st, target) {
-		target = holdVoters(st, target)
+		target = holdMembers(st.Config, target, c.seats(id))
 	}
 	c.raft.Reconfigure(st, target, now)
+}
+
+// seats are the nodes that have a seat of a group led here.
+func (c *Core) seats(id shardmap.GroupID) (nodes []shardmap.NodeID) {
+	if r := c.data.Replica(id); r != nil {
+		for _, m := range r.Seats() {
+			nodes = append(nodes, m.Node)
+		}
+	}
+	return nodes
+}
+
+// standing is what is wanted, by the ids that its nodes have in the configuration. A
+// node that was given up and is wanted again before its replica has left gets a new
+// id from group 0, but it cannot have two replicas of a group: the old one stays.
+func standing(conf multiraft.GroupConfig, want meta.Group) meta.Group {
+	for i, r := range want.Replicas {
+		have, ok := conf.On(r.Node)
+		if id := uint64(uint32(have.ID)); ok && id != r.ID && (have.Role == multiraft.RoleWitness) == (r.Role == meta.Witness) {
+			want.Replicas = slices.Clone(want.Replicas)
+			want.Replicas[i].ID = id
+			return standing(conf, want)
+		}
+	}
+	return want
 }
 
 // inConfig reports whether a raft configuration is the wanted one.
@@ -199,19 +225,28 @@ func (c *Core) fills(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) b
 	})
 }
 
-// holdVoters keeps the present voters as they are, those included that are to
+// holdMembers keeps the present voters as they are, those included that are to
 // leave, and lets all others learn: a voter that left before its heir has a seat
 // would take a copy with it that still counts, and leave an even number of voters.
-func holdVoters(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) []multiraft.ReplicaDesc {
+// A learner that was given a seat already keeps it for the same reason.
+func holdMembers(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc, seats []shardmap.NodeID) []multiraft.ReplicaDesc {
 	for i := range target {
 		target[i].Role = multiraft.RoleLearner
 	}
-	for _, v := range st.Config.Voters {
-		i := slices.IndexFunc(target, func(d multiraft.ReplicaDesc) bool { return d.ID == v.ID })
+	keep := func(d multiraft.ReplicaDesc) {
+		i := slices.IndexFunc(target, func(t multiraft.ReplicaDesc) bool { return t.ID == d.ID })
 		if i < 0 {
-			target = append(target, v)
+			target = append(target, d)
 		} else {
-			target[i] = v
+			target[i] = d
+		}
+	}
+	for _, v := range conf.Voters {
+		keep(v)
+	}
+	for _, l := range conf.Learners {
+		if slices.Contains(seats, l.Node) {
+			keep(l)
 		}
 	}
 	return target
