@@ -27,6 +27,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 		probeUnclean.Hit()
 	}
 	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
+	r.setQuorum() // before the first shard opens: from then on clients write to it
 	for s := range r.shards {
 		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]), now)
 	}
@@ -35,7 +36,6 @@ func (r *Replica) serve(now multiraft.Instant) {
 	r.leads.Store(true)
 	r.holder.Store(uint32(r.n.cfg.Self.Node))
 	r.setSolo()
-	r.setQuorum()
 	r.greetAll()
 	r.n.out.Event(Event{
 		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(),
@@ -101,6 +101,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	}
 	s.setHeld(off)
 	s.tail.note(off, now.Mono) // how old what is not held may be is not known: it counts from here
+	s.advance()
 }
 
 // decided takes the outcome of a control entry while this node serves.

@@ -161,3 +161,43 @@ func level(nodes []*Node) bool {
 	}
 	return true
 }
+
+// TestClientsComeWhileShardsOpen: the first shards of a group serve while the last
+// ones are still being opened, so all that a write needs must be there with the
+// lease. A node that serves for the first time since its start has no older quorum
+// to fall back on, and must not: it would be another lineage's.
+func TestClientsComeWhileShardsOpen(t *testing.T) {
+	cfg := bigConfig()
+	cfg.Layout = shardmap.Layout{Shards: MaxShards, Groups: 1}
+	cfg.Self = multiraft.Member{Node: 1, Inc: multiraft.Incarnation{Counter: 1}}
+	now := multiraft.Instant{Mono: time.Second, Age: time.Second, Wait: time.Second, Wall: 1_000_000}
+	for range 50 {
+		b := multiraft.Ballot{Term: 1, Sub: 1}
+		q := &quiet{lease: &worldLease{b: b, valid: true}}
+		n, err := NewNode(cfg, q, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Create(1, multiraft.RoleVoter)
+		n.ConfigApplied(1, multiraft.GroupConfig{Index: 1, Voters: []multiraft.ReplicaDesc{{ID: 1, Node: 1, Role: multiraft.RoleVoter}}}, now)
+		n.Sealed(1, b, cfg.Self, multiraft.RoleVoter, n.Seal(1, b, cfg.Self, now), now)
+		n.GateOpen(1, b, now)
+		n.Pump(now)
+		written := make(chan Admission)
+		go func() {
+			var res statemachine.Result
+			for {
+				if a, err := n.Replica(1).Do(0, setCommand("k", "v"), Async, &res, now); err == nil {
+					written <- a
+					return
+				}
+			}
+		}()
+		n.Applied(1, 1, q.log[0], now)
+		n.Pump(now)
+		a := <-written
+		if got := n.Replica(1).Await(a.Lease, Ticket{Version: a.Version, Level: All}, now); got != Acked {
+			t.Fatalf("a write on the only seat is %v", got)
+		}
+	}
+}
