@@ -24,22 +24,31 @@ type losses struct {
 	wake   chan struct{}
 	untold atomic.Int32 // len(lost), for the hot path
 
-	mu     sync.Mutex         // guards everything below
-	open   map[string]int     // token -> rounds it was judged without an end
-	lost   []*LostWritesError // not yet given to a call
-	layout shardmap.Layout    // zero until a node told
-	ledger *ledger            // rules
+	mu     sync.Mutex          // guards everything below
+	open   map[string]*inquiry // by token
+	lost   []*LostWritesError  // not yet given to a call
+	layout shardmap.Layout     // zero until a node told
+	ledger *ledger             // rules
 }
 
-// judgeEvery is the pace of asking while a verdict is open, judgeRounds how often.
+// inquiry is a token without an end yet.
+type inquiry struct {
+	since, next time.Time
+	wait        time.Duration // between the last two times that nodes were asked
+}
+
+// While a verdict is open it is asked for every judgeEvery at first and every
+// judgeRarely later, however often the map changes meanwhile, for judgeFor: longer
+// than groups stay without a holder while anybody looks after them.
 const (
 	judgeEvery  = 250 * time.Millisecond
-	judgeRounds = 120
+	judgeRarely = 5 * time.Second
+	judgeFor    = 10 * time.Minute
 )
 
 func newLosses(tell func(*LostWritesError)) *losses {
 	return &losses{
-		tell: tell, wake: make(chan struct{}, 1), open: map[string]int{},
+		tell: tell, wake: make(chan struct{}, 1), open: map[string]*inquiry{},
 		ledger: newLedger(),
 	}
 }
@@ -67,8 +76,9 @@ func (l *losses) add(token string) {
 	if token == "" {
 		return
 	}
+	now := time.Now()
 	l.mu.Lock()
-	l.open[token] = 0
+	l.open[token] = &inquiry{since: now, next: now}
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -87,21 +97,35 @@ func (c *Client) judgeLoop(ctx context.Context) {
 		case <-c.losses.wake:
 		case <-tick.C:
 		}
-		for _, token := range c.losses.waiting() {
+		for _, token := range c.losses.due(time.Now()) {
 			c.learnLayout(ctx)
 			c.judge(ctx, token)
 		}
 	}
 }
 
-func (l *losses) waiting() []string {
+// due gives the tokens that are to be asked for now, and plans when next.
+func (l *losses) due(now time.Time) (tokens []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	tokens := make([]string, 0, len(l.open))
-	for t := range l.open {
-		tokens = append(tokens, t)
+	for t, q := range l.open {
+		switch {
+		case now.Sub(q.since) > judgeFor:
+			delete(l.open, t)
+		case !now.Before(q.next):
+			q.wait = min(judgeRarely, max(judgeEvery, 2*q.wait))
+			q.next = now.Add(q.wait)
+			tokens = append(tokens, t)
+		}
 	}
 	return tokens
+}
+
+// waiting is how many tokens have no verdict yet.
+func (l *losses) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
 }
 
 // judge asks all nodes of the map about one token.
@@ -116,7 +140,7 @@ func (c *Client) judge(ctx context.Context, token string) {
 	l := c.losses
 	l.mu.Lock()
 	lost, final := l.ledger.judge(merged(marks))
-	if l.open[token]++; final && answered || l.open[token] > judgeRounds {
+	if final && answered {
 		delete(l.open, token)
 	}
 	l.lost = append(l.lost, lost...)

@@ -115,7 +115,7 @@ func TestLossesAreReported(t *testing.T) {
 		return false
 	})
 	w.nodes[0].hangUp()
-	until(t, "the token is being judged", func() bool { return len(c.losses.waiting()) == 1 })
+	until(t, "the token is being judged", func() bool { return c.losses.waiting() == 1 })
 	if err := c.Set(ctx, high, nil); err != nil {
 		t.Fatal("while the verdict is open:", err)
 	}
@@ -134,7 +134,7 @@ func TestLossesAreReported(t *testing.T) {
 	if v, err := c.Get(ctx, low); string(v) != "v" || err != nil {
 		t.Error("a loss is answered once:", err)
 	}
-	until(t, "the token is forgotten", func() bool { return len(c.losses.waiting()) == 0 })
+	until(t, "the token is forgotten", func() bool { return c.losses.waiting() == 0 })
 	if len(told) != 0 {
 		t.Error("a loss was told twice")
 	}

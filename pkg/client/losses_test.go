@@ -1,0 +1,76 @@
+package client
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// TestAnOpenVerdictIsAskedForUntilThereIsOne: a token of a connection that ended
+// stays open while nobody serves its shard, however often the map changes meanwhile:
+// the write that is judged lost in the end must not be lost without a word.
+func TestAnOpenVerdictIsAskedForUntilThereIsOne(t *testing.T) {
+	w := newWorld(t, 2)
+	var word atomic.Value
+	word.Store("unknown") // nobody serves shard 0
+	for i, n := range w.nodes {
+		n.on(func(p *peer, args []string) bool {
+			switch args[0] {
+			case "AEGIS.TOKEN": // of shard 0 at node 0, of shard 1 at node 1
+				p.say(resp.AppendBulk(nil, fmt.Sprint(i)))
+			case "AEGIS.CHECK":
+				b := resp.AppendArray(resp.AppendArray(nil, 1), 3)
+				if args[1] == "0" {
+					b = resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 0), 1), word.Load().(string))
+				} else {
+					b = resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 1), 1), "durable")
+				}
+				p.say(b)
+			default:
+				return false
+			}
+			return true
+		})
+	}
+	cfg := quick(w.seeds())
+	told := make(chan *LostWritesError, 10)
+	cfg.Losses, cfg.OnLost = true, func(e *LostWritesError) { told <- e }
+	c := open1(t, cfg)
+	for i := range 2 {
+		if err := c.Set(ctx, keyOn(w, i, "k"), []byte("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "both tokens are known", func() bool {
+		known := 0
+		for _, k := range c.conns() {
+			if k.newestToken() != "" {
+				known++
+			}
+		}
+		return known == 2
+	})
+	waits := func() bool { return c.losses.waiting() > 0 }
+	w.nodes[0].hangUp()
+	until(t, "the token of shard 0 is being judged", waits)
+	begun := time.Now()
+	for i := 0; time.Since(begun) < 3*time.Second && waits(); i++ {
+		w.set(func() { // groups change hands, as in a rolling restart
+			w.epoch++
+			w.owner = func(s shardmap.Slot) int { return (int(s)*2/shardmap.Slots + i) % 2 }
+		})
+		c.wantMap(true)
+		time.Sleep(5 * time.Millisecond)
+	}
+	took := time.Since(begun)
+	word.Store("lost") // the new holder has opened
+	select {
+	case <-told:
+	case <-time.After(2 * judgeRarely):
+		t.Errorf("the token was given up after %v without an end; the write is lost and nobody is told", took)
+	}
+}
