@@ -60,7 +60,7 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
 	}
 	if err := s.m.Execute(c, shardmap.MakeVersion(s.epoch, head.Seq()+1), s.pass(now), res); err != nil {
-		return Admission{}, err
+		return Admission{Lease: s.proof(), Version: head}, err // it says something of the data, as a read does
 	}
 	if !res.Changed {
 		return Admission{Lease: s.proof(), Version: head}, nil

@@ -57,7 +57,6 @@ type waitReason struct {
 	group   shardmap.GroupID
 	seq     uint64
 	delayed bool
-	giveUp  error
 }
 
 // backend answers the Redis face from the data plane.
@@ -125,10 +124,6 @@ func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, 
 	case errors.Is(err, shardgroup.ErrMoved):
 		return b.moved(slot, a.Holder)
 	case errors.Is(err, shardgroup.ErrParked), errors.Is(err, shardgroup.ErrDelayed):
-		if s.wait.giveUp != nil {
-			err, s.wait.giveUp = s.wait.giveUp, nil
-			return err
-		}
 		m := b.n.routes.Load()
 		s.wait = waitReason{group: m.Layout().GroupOf(m.Layout().ShardOf(slot)), seq: a.Wake, delayed: errors.Is(err, shardgroup.ErrDelayed)}
 		s.fresh = false
@@ -194,12 +189,14 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
 	}
 	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	if a.Lease != nil {
+		s.touch(a.Lease) // an error that depends on the data needs the fresh check too
+	}
 	if err != nil {
 		return b.refuse(s, op.Slot, a, err)
 	}
 	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
 	res.Value = append(res.Value[:0], s.res.Value...)
-	s.touch(a.Lease)
 	b.note(s, r, shard, a)
 	return nil
 }
@@ -272,7 +269,7 @@ func (b backend) Commit(rs *redis.Session) error {
 }
 
 // Park implements redis.Backend.
-func (b backend) Park(rs *redis.Session, first time.Time) bool {
+func (b backend) Park(rs *redis.Session, first time.Time) error {
 	s := state(rs)
 	limit, answer := parkMax, redis.ErrDown
 	if s.wait.delayed {
@@ -283,15 +280,14 @@ func (b backend) Park(rs *redis.Session, first time.Time) bool {
 	}
 	left := limit - time.Since(first)
 	if left <= 0 {
-		s.wait.giveUp = answer
-		return true // the next try answers with the reason
+		return answer
 	}
 	b.n.wakes.wait(s.wait.group, s.wait.seq, left, b.n.core.Data())
-	return true
+	return nil
 }
 
 // FlushAll implements redis.Backend.
-func (b backend) FlushAll(rs *redis.Session) error {
+func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 	s := state(rs)
 	layout := b.n.routes.Load().Layout()
 	for i := range layout.Shards {
@@ -307,12 +303,13 @@ func (b backend) FlushAll(rs *redis.Session) error {
 		case err == nil:
 			s.touch(a.Lease)
 			b.note(s, r, shard, a)
+			flushed++
 		case errors.As(err, new(*redis.MovedError)):
 		default:
-			return err
+			return flushed, err
 		}
 	}
-	return nil
+	return flushed, nil
 }
 
 // Size implements redis.Backend.

@@ -135,6 +135,7 @@ func (b backend) Settings() [][2]string {
 		{"maxclients", strconv.Itoa(b.n.redis.ClientsMax())},
 		{"port", portOf(b.n.cfg.ClientAddr)},
 		{"timeout", "0"},
+		{"num-shards", strconv.Itoa(b.n.routes.Load().Layout().Shards)}, // our Go client asks
 		{"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},
 	}
 }

@@ -130,17 +130,18 @@ type Backend interface {
 	Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error)
 	// Do runs a change.
 	Do(s *Session, op *Op, res *Result) error
-	// FlushAll empties every shard this node holds.
-	FlushAll(s *Session) error
+	// FlushAll empties every shard this node holds and says how many it has emptied,
+	// also beside an error.
+	FlushAll(s *Session) (flushed int, err error)
 	// Size counts the keys of the shards this node holds.
 	Size(s *Session) (int64, error)
 	// Commit is called before replies leave: it waits for the acks that writes
 	// since the last Commit asked for, then checks their leases afresh.
 	Commit(s *Session) error
-	// Park waits until a retry after ErrAgain makes sense; false when the command
-	// has waited long enough and must be answered by an error. first is the time
+	// Park waits until a retry after ErrAgain makes sense. When the command has waited
+	// long enough it answers the error that the client gets instead. first is the time
 	// of the first try.
-	Park(s *Session, first time.Time) bool
+	Park(s *Session, first time.Time) error
 	// Wait waits for n followers to hold what the session wrote (WAIT). timeout is
 	// never zero: the face asks in slices, to notice clients that left. An answer
 	// below n that comes before half the timeout is final.

@@ -224,11 +224,15 @@ func cmdFlushAll(c *conn, args [][]byte) {
 		c.fail(errSyntax)
 		return
 	}
-	if err := c.retry(func() error { return c.srv.backend.FlushAll(&c.sess) }); err != nil {
+	err := c.retry(func() error {
+		n, err := c.srv.backend.FlushAll(&c.sess)
+		c.applied += n
+		return err
+	})
+	if err != nil {
 		c.failWith(err)
 		return
 	}
-	c.applied++
 	c.ok()
 }
 

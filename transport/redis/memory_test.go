@@ -173,11 +173,11 @@ func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
 	return nil
 }
 
-func (m *memory) FlushAll(*Session) error {
+func (m *memory) FlushAll(*Session) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.keys)
-	return nil
+	return 1, nil
 }
 
 func (m *memory) Size(*Session) (int64, error) {
@@ -196,14 +196,17 @@ func (m *memory) Commit(*Session) error {
 	return nil
 }
 
-func (m *memory) Park(*Session, time.Time) bool {
+func (m *memory) Park(*Session, time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.parks++
 	if m.park != nil {
 		m.park()
 	}
-	return m.parks < 3
+	if m.parks < 3 {
+		return nil
+	}
+	return ErrDown
 }
 
 func (m *memory) Wait(_ *Session, n int, timeout time.Duration) (int, error) {

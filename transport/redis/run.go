@@ -143,8 +143,8 @@ func (c *conn) retry(f func() error) error {
 	c.srv.blocked.Add(1)
 	defer c.srv.blocked.Add(-1)
 	for first := time.Now(); errors.Is(err, ErrAgain); err = f() {
-		if !c.srv.backend.Park(&c.sess, first) {
-			return err
+		if late := c.srv.backend.Park(&c.sess, first); late != nil {
+			return late
 		}
 	}
 	return err
