@@ -143,10 +143,19 @@ func (s *shard) tell(v shardmap.Version) int {
 	return n
 }
 
-// holding counts the whole seats besides the holder that hold v.
+// holding counts the whole seats besides the holder that hold v; while seats are
+// proposed, those of the set that has fewer (L8).
 func (s *shard) holding(v shardmap.Version) int {
+	n := s.holdingOf(s.q.seats, v)
+	if s.q.joint != nil && !mutant.Is("seats-without-joint-count") {
+		n = min(n, s.holdingOf(s.q.joint, v))
+	}
+	return n
+}
+
+func (s *shard) holdingOf(seats []multiraft.Member, v shardmap.Version) int {
 	n := 0
-	for _, m := range s.q.seats {
+	for _, m := range seats {
 		if m.Node == s.q.self {
 			continue
 		}

@@ -80,7 +80,7 @@ func BenchmarkReplicatedSet(b *testing.B) {
 				b.Fatal(err)
 			}
 			ack = f.n.NextAck(m.id, ack, now)
-			if err := m.n.OnAck(f.id, m.conns[f.id], ack, now); err != nil {
+			if err := m.n.OnAck(f.id, ack, now); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -71,10 +71,10 @@ func (l *lane) tick(now multiraft.Instant) {
 			}
 			s.mu.Unlock()
 		}
-		if g.shards != 0 {
+		if !g.shards.empty() {
 			t.groups++
 			w.u16(uint16(g.group))
-			w.u64(uint64(g.shards))
+			w.mask(g.shards)
 		}
 	}
 	if l.turn++; l.turn >= led {

@@ -52,9 +52,6 @@ type Config struct {
 	Factor   int // configured replicas, for the refusal of majority writes; 3
 }
 
-// MaxShards is the most shards a group may have: masks are one word.
-const MaxShards = 64
-
 // withDefaults fills in what was left out and checks the rest.
 func (c Config) withDefaults() (Config, error) {
 	if err := c.Layout.Validate(); err != nil {

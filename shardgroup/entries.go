@@ -54,14 +54,14 @@ func (e *entry) encode() []byte {
 	for s := range e.base {
 		w.u64(e.lost[s])
 	}
-	w.u64(uint64(e.clean))
-	w.u64(uint64(e.hole))
+	w.mask(e.clean)
+	w.mask(e.hole)
 	w.flag(e.tight)
 	w.u32(uint32(e.displaced))
 	w.members(e.seats)
 	w.members(e.prevSeats)
-	w.u64(uint64(e.solo))
-	w.u64(uint64(e.thin))
+	w.mask(e.solo)
+	w.mask(e.thin)
 	w.u64(e.mark)
 	return w.b
 }
@@ -76,11 +76,11 @@ func decodeEntry(b []byte) (*entry, error) {
 	for s := range e.lost {
 		e.lost[s] = r.u64()
 	}
-	e.clean, e.hole = mask(r.u64()), mask(r.u64())
+	e.clean, e.hole = r.mask(), r.mask()
 	e.tight = r.flag()
 	e.displaced = shardmap.NodeID(r.u32())
 	e.seats, e.prevSeats = r.members(), r.members()
-	e.solo, e.thin, e.mark = mask(r.u64()), mask(r.u64()), r.u64()
+	e.solo, e.thin, e.mark = r.mask(), r.mask(), r.u64()
 	if r.bad || len(r.b) != 0 || e.kind < entryOpen || e.kind > entryExposure {
 		return nil, ErrFrame
 	}
@@ -91,10 +91,10 @@ func decodeEntry(b []byte) (*entry, error) {
 func (l *lineage) encode() []byte {
 	w := writer{b: make([]byte, 0, 256)}
 	w.u8(entryFormat)
-	w.u8(byte(l.shards))
+	w.u16(uint16(l.shards))
 	w.u32(l.forgotten)
-	w.u64(uint64(l.solo))
-	w.u64(uint64(l.thin))
+	w.mask(l.solo)
+	w.mask(l.thin)
 	w.members(l.seats)
 	w.u8(byte(len(l.rows)))
 	for i := range l.rows {
@@ -106,9 +106,9 @@ func (l *lineage) encode() []byte {
 		for s := range r.base {
 			w.u64(r.lost[s])
 		}
-		w.u64(uint64(r.clean))
-		w.u64(uint64(r.bounded))
-		w.u64(uint64(r.hole))
+		w.mask(r.clean)
+		w.mask(r.bounded)
+		w.mask(r.hole)
 		w.flag(r.tight)
 	}
 	return w.b
@@ -119,14 +119,14 @@ func decodeLineage(b []byte) (*lineage, error) {
 	if r.u8() != entryFormat {
 		return nil, ErrFrame
 	}
-	l := &lineage{shards: int(r.u8()), forgotten: r.u32(), solo: mask(r.u64()), thin: mask(r.u64()), seats: r.members()}
+	l := &lineage{shards: int(r.u16()), forgotten: r.u32(), solo: r.mask(), thin: r.mask(), seats: r.members()}
 	for n := int(r.u8()); n > 0 && !r.bad; n-- {
 		x := row{epoch: r.u32(), ballot: r.ballot(), holder: r.member(), base: r.versions()}
 		x.lost = make([]uint64, len(x.base))
 		for s := range x.lost {
 			x.lost[s] = r.u64()
 		}
-		x.clean, x.bounded, x.hole = mask(r.u64()), mask(r.u64()), mask(r.u64())
+		x.clean, x.bounded, x.hole = r.mask(), r.mask(), r.mask()
 		x.tight = r.flag()
 		if len(x.base) != l.shards || x.epoch <= l.epoch() {
 			return nil, ErrFrame
@@ -171,7 +171,7 @@ func (w *writer) members(ms []multiraft.Member) {
 }
 
 func (w *writer) versions(vs []shardmap.Version) {
-	w.u8(byte(len(vs)))
+	w.u16(uint16(len(vs)))
 	for _, v := range vs {
 		w.u64(uint64(v))
 	}
@@ -248,7 +248,7 @@ func (r *reader) members() []multiraft.Member {
 }
 
 func (r *reader) versions() []shardmap.Version {
-	n := int(r.u8())
+	n := int(r.u16())
 	if n == 0 || n > MaxShards {
 		r.bad = r.bad || n > MaxShards
 		return nil

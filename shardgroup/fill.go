@@ -30,11 +30,11 @@ func (s *shard) beginFill(f *follower, w *writer) bool {
 	if f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
 		return false
 	}
-	f.filling, f.stale, f.matched = true, true, false
+	f.filling, f.matched = true, false
 	f.lane.fills.Add(1)
 	f.xfer = s.n.nextXfer.Add(1)
 	f.off, f.lo, f.chunked, f.mode = s.ring.end, 0, false, modeFill
-	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor})
+	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor, cut: f.cut})
 	return true
 }
 
@@ -79,21 +79,16 @@ func (s *shard) composeFill(f *follower, w *writer) {
 
 // onFillBegin gives the copy's claim up before the first chunk is touched (F5).
 func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
-	r := n.ReplicaOf(m.shard)
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	s := n.listening(l, conn, m.dataHead)
 	if s == nil {
 		return
 	}
 	defer s.mu.Unlock()
-	if cut, known := r.line.cut(s.idx, s.m.Position()); s.whole && (!known || cut < s.m.Position()) {
-		s.rollback(cut)
+	// The holder says what the lineage cuts: raft may not have brought the row here yet.
+	if pos := s.m.Position(); s.whole && m.cut < pos && pos.Epoch() < m.start.Epoch() {
+		s.rollback(m.cut)
 	}
-	s.xfer = m.xfer
+	s.xfer, s.fill, s.gap, s.matched, s.broken = m.xfer, uint32(m.xfer), false, false, false
 	if mutant.Is("mark-after-first-chunk") {
 		return
 	}

@@ -20,6 +20,7 @@ func (n *Node) OnData(peer shardmap.NodeID, conn uint64, frame []byte, now multi
 	} else if conn > old {
 		l.inConn.Store(conn)
 		l.assembly, l.want = nil, 0
+		l.wakeAck(false)
 	}
 	if len(frame) < frameHead || frame[0] != frameFormat {
 		return ErrFrame
@@ -129,7 +130,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
-		s.xfer, s.asked, s.gap, s.matched, s.broken = 0, false, false, false, false
+		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken = 0, 0, false, false, false, false
 		s.mu.Unlock()
 	}
 	r.wake()
@@ -244,12 +245,26 @@ func (s *shard) doubt(why string) {
 	}
 }
 
-// NextAck appends the next frame for the ack connection that belongs to the
-// peer's data connection; empty when there is nothing to say.
+// AckUp says that the ack connection to a peer stands anew: what the one before
+// carried may be lost, so everything is said again.
+func (n *Node) AckUp(peer shardmap.NodeID) {
+	l := n.laneTo(peer)
+	for _, r := range n.all() {
+		l.states.set(int(r.g))
+		for _, s := range r.shards {
+			l.ackDirty.set(int(s.id))
+		}
+	}
+	l.wakeAck(true)
+}
+
+// NextAck appends the next frame for the ack connection to a peer, which answers the
+// peer's newest data connection; empty when there is nothing to say.
 func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) []byte {
 	l := n.laneTo(peer)
 	w := writer{b: buf[:0]}
 	w.u8(frameFormat)
+	w.u64(0) // the data connection
 	w.inc(n.cfg.Self.Inc)
 	w.u64(uint64(l.stamp.Load()))
 	l.ackAwake.Store(false)
@@ -262,6 +277,8 @@ func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) 
 	if len(w.b) == ackHead && !due {
 		return w.b[:0]
 	}
+	// Read last: a Hello that was answered above came by this connection or an older one.
+	binary.BigEndian.PutUint64(w.b[1:], l.inConn.Load())
 	return w.b
 }
 
@@ -306,7 +323,7 @@ func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
 		w.keys(&k)
 		return
 	}
-	p := position{sess: s.in.sess, shard: id, pos: s.m.Position()}
+	p := position{sess: s.in.sess, shard: id, fill: s.fill, pos: s.m.Position()}
 	for _, f := range [...]struct {
 		on  *bool
 		bit byte
@@ -315,6 +332,6 @@ func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
 			p.flags |= f.bit
 		}
 	}
-	s.gap, s.matched, s.broken = false, false, false
+	s.gap = false
 	w.position(p)
 }

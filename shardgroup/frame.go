@@ -190,6 +190,7 @@ type fillBegin struct {
 	dataHead
 	xfer         uint64
 	start, floor shardmap.Version
+	cut          shardmap.Version // how far the copy lay on the lineage when the session began
 }
 
 func (w *writer) fillBegin(m *fillBegin) {
@@ -198,11 +199,12 @@ func (w *writer) fillBegin(m *fillBegin) {
 	w.u64(m.xfer)
 	w.u64(uint64(m.start))
 	w.u64(uint64(m.floor))
+	w.u64(uint64(m.cut))
 	w.shut(at)
 }
 
 func (r *reader) fillBegin() fillBegin {
-	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version()}
+	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version(), cut: r.version()}
 }
 
 // chunk replaces a hash range.
@@ -286,5 +288,5 @@ func (r *reader) tickDigest() tickDigest {
 }
 
 func (r *reader) tickGroup() tickGroup {
-	return tickGroup{shardmap.GroupID(r.u16()), mask(r.u64())}
+	return tickGroup{shardmap.GroupID(r.u16()), r.mask()}
 }

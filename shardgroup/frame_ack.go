@@ -7,9 +7,10 @@ import (
 
 // Frames of the ack connection:
 //
-//	format u8 | incarnation 16 | stamp of the last Tick i64 | messages
+//	format u8 | number of the newest data connection u64 | incarnation 16
+//	stamp of the last Tick i64 | messages
 //	message: kind u8 | body of a length that the kind knows
-const ackHead = 1 + 16 + 8
+const ackHead = 1 + 8 + 16 + 8
 
 type ackKind uint8
 
@@ -24,14 +25,17 @@ const (
 	flagWhole   = 1 << iota // the copy is exact
 	flagGap                 // a record did not follow the position: send from there
 	flagMatched             // a digest agreed at an equal position and time
-	flagBroken              // the copy gave its claim up: fill it
+	flagBroken              // the copy cannot go on by records: fill it
 )
 
-// position is the cumulative ack of one shard.
+// position is the cumulative ack of one shard. What it says of the copy belongs to
+// the last fill that began there in the session, by the low bits of its number (0
+// none): an ack from before a fill says nothing about the copy since.
 type position struct {
 	sess  uint32
 	shard shardmap.ShardID
 	flags byte
+	fill  uint32
 	pos   shardmap.Version
 }
 
@@ -40,11 +44,12 @@ func (w *writer) position(p position) {
 	w.u32(p.sess)
 	w.u16(uint16(p.shard))
 	w.u8(p.flags)
+	w.u32(p.fill)
 	w.u64(uint64(p.pos))
 }
 
 func (r *reader) position() position {
-	return position{sess: r.u32(), shard: shardmap.ShardID(r.u16()), flags: r.u8(), pos: r.version()}
+	return position{sess: r.u32(), shard: shardmap.ShardID(r.u16()), flags: r.u8(), fill: r.u32(), pos: r.version()}
 }
 
 // copyState is what a replica says of one of its shards.
@@ -58,7 +63,7 @@ type copyState struct {
 }
 
 func (w *writer) copyStates(cs []copyState) {
-	w.u8(byte(len(cs)))
+	w.u16(uint16(len(cs)))
 	for i := range cs {
 		c := &cs[i]
 		w.u64(uint64(c.pos))
@@ -71,7 +76,7 @@ func (w *writer) copyStates(cs []copyState) {
 }
 
 func (r *reader) copyStates() []copyState {
-	n := int(r.u8())
+	n := int(r.u16())
 	if n > MaxShards || n*41 > len(r.b) {
 		r.bad = true
 		return nil

@@ -12,7 +12,7 @@ func FuzzEntry(f *testing.F) {
 	m := multiraft.Member{Node: 3, Inc: multiraft.Incarnation{Counter: 2, Nonce: 9}}
 	f.Add((&entry{
 		kind: entryOpen, member: m, base: []shardmap.Version{1, 2}, lost: []uint64{0, 5},
-		clean: 3, seats: []multiraft.Member{m}, tight: true,
+		clean: maskOf(2), seats: []multiraft.Member{m}, tight: true,
 	}).encode())
 	f.Add((&entry{kind: entrySeats, seats: []multiraft.Member{m, m}, prevSeats: []multiraft.Member{m}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -30,7 +30,7 @@ func FuzzEntry(f *testing.F) {
 
 func FuzzLineage(f *testing.F) {
 	l := &lineage{shards: 2}
-	l.apply(&entry{kind: entryOpen, base: []shardmap.Version{0, 0}, lost: []uint64{0, 0}, clean: 3})
+	l.apply(&entry{kind: entryOpen, base: []shardmap.Version{0, 0}, lost: []uint64{0, 0}, clean: maskOf(2)})
 	l.apply(&entry{kind: entryOpen, prevEpoch: 1, base: []shardmap.Version{0, 0}, lost: []uint64{0, 0}})
 	f.Add(l.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -80,7 +80,7 @@ func FuzzAckAndControl(f *testing.F) {
 	q.pull(&pull{group: 1, ballot: a.lead.ballot, inc: a.inc, to: 1 << 40})
 	f.Add(q.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a.n.OnAck(2, a.conns[2], b, w.now)
+		a.n.OnAck(2, b, w.now)
 		a.n.OnControl(2, b, w.now)
 		decodeReply(multiraft.Member{}, b)
 	})

@@ -115,7 +115,7 @@ func (r *Replica) decided(e *entry, done bool) {
 		l.joint = nil
 	}
 	if e.kind == entryExposure && e.mark == l.mark {
-		l.offering = 0
+		l.offering = mask{}
 		r.setSolo()
 	}
 	if e.kind == entryAdmit && done {
@@ -185,7 +185,7 @@ const soloAfter = 500 * time.Millisecond
 // reached and no other seat lives, solo off and thin off when that is so again.
 func (r *Replica) exposure(now multiraft.Instant) *entry {
 	l, solo, thin := r.lead, r.line.solo, r.line.thin
-	if solo == 0 && thin == 0 && !r.delayed.Load() {
+	if solo.empty() && thin.empty() && !r.delayed.Load() {
 		return nil // the shards need not be asked: this runs every tick
 	}
 	r.delayed.Store(false)
@@ -209,7 +209,7 @@ func (r *Replica) exposure(now multiraft.Instant) *entry {
 		return nil
 	}
 	l.mark++
-	l.offering = r.line.solo &^ solo
+	l.offering = r.line.solo.without(solo)
 	r.setSolo() // the bound is in force before the withdrawal is proposed
 	return &entry{kind: entryExposure, solo: solo, thin: thin, mark: l.mark}
 }
@@ -293,7 +293,7 @@ func (r *Replica) filled(node shardmap.NodeID) (inc multiraft.Incarnation, ok bo
 // outcome is applied, held counts over the old and the new seats (L8).
 func (r *Replica) reseat() *entry {
 	next := r.nextSeats()
-	if next == nil {
+	if next == nil || !r.carries(next) {
 		return nil
 	}
 	r.lead.joint = next
@@ -340,6 +340,20 @@ func (r *Replica) nextSeats() []multiraft.Member {
 		next = append(next, come[0])
 	}
 	return next
+}
+
+// carries says whether every read quorum of new seats meets one that has all that was
+// ever answered: fewer than R of them may lack it (L8).
+func (r *Replica) carries(next []multiraft.Member) bool {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		has := 1 + s.holdingOf(next, s.answered) // the holder has all
+		s.mu.Unlock()
+		if len(next)-has >= readQuorum(len(next)) {
+			return false
+		}
+	}
+	return true
 }
 
 // seated says whether the seats are the wanted ones.
@@ -407,7 +421,7 @@ func (r *Replica) tend(now multiraft.Instant) {
 				f.lane.markData(s.id)
 			}
 		}
-		if s.m.HeldBytes() > s.m.BudgetBytes() && s.serving() && !s.overBound(now.Mono) {
+		if s.m.HeldBytes() > s.m.BudgetBytes() && s.serving() && !s.parked && !s.overBound(now.Mono) {
 			s.shrink(now)
 		}
 		s.mu.Unlock()

@@ -8,17 +8,6 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// mask has one bit per shard of a group.
-type mask uint64
-
-func (m mask) has(i int) bool { return m>>i&1 == 1 }
-
-func (m *mask) put(i int, on bool) {
-	if *m &^= 1 << i; on {
-		*m |= 1 << i
-	}
-}
-
 // row is one line of the lineage: what one Open decided.
 type row struct {
 	epoch   uint32
@@ -132,23 +121,18 @@ func (l *lineage) applyOpen(e *entry) bool {
 		base: e.base, hole: e.hole, clean: e.clean, lost: e.lost,
 	}
 	if !mutant.Is("unclean-forgotten") {
-		r.clean &^= l.thin
+		r.clean = r.clean.without(l.thin)
 	}
-	r.bounded = r.clean &^ l.solo
+	r.bounded = r.clean.without(l.solo)
 	l.solo = e.solo
-	l.thin = l.all() &^ r.clean
+	l.thin = l.all().without(r.clean)
 	r.tight = e.tight && l.tight(&r)
 	l.takeSeat(e)
 	l.push(r)
 	return true
 }
 
-func (l *lineage) all() mask {
-	if l.shards == MaxShards {
-		return ^mask(0)
-	}
-	return 1<<l.shards - 1
-}
+func (l *lineage) all() mask { return maskOf(l.shards) }
 
 // tight says whether a row's bases lie in the epoch before it, as they do when
 // that epoch's holder handed over all it had.

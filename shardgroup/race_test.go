@@ -101,7 +101,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		loop(func() {
 			if ack = n.NextAck(1, ack, now()); len(ack) > 0 {
-				if err := a.OnAck(peer, uint64(i+1), ack, now()); err != nil {
+				if err := a.OnAck(peer, ack, now()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -142,6 +142,14 @@ func TestConcurrentUse(t *testing.T) {
 	close(stop)
 	streams.Wait()
 	if !level(nodes) {
+		for _, s := range a.Replica(1).shards {
+			t.Logf("shard %d at %v, whole %v", s.id, s.m.Position(), s.whole)
+			for _, f := range s.followers {
+				o := nodes[f.lane.peer-1].Replica(1).shard(s.id)
+				t.Logf("  seen of %d: %+v", f.lane.peer, *f)
+				t.Logf("  there: at %v, whole %v, fill %d, xfer %d, gap %v, broken %v", o.m.Position(), o.whole, o.fill, o.xfer, o.gap, o.broken)
+			}
+		}
 		t.Fatal("followers do not reach the head")
 	}
 	if done.Load() == 0 || q.due.Load() == 0 {

@@ -64,18 +64,18 @@ func TestAdmitWaitsForTheFill(t *testing.T) {
 
 func TestUncleanIsCarriedOn(t *testing.T) { // hole 11
 	l := &lineage{shards: 2}
-	open := func(e uint32, clean mask) {
-		l.apply(&entry{kind: entryOpen, prevEpoch: e, base: make([]shardmap.Version, 2), lost: make([]uint64, 2), clean: clean})
+	open := func(e uint32, clean uint64) {
+		l.apply(&entry{kind: entryOpen, prevEpoch: e, base: make([]shardmap.Version, 2), lost: make([]uint64, 2), clean: mask{clean}})
 	}
 	open(0, 3)
 	open(1, 1)
 	open(2, 3)
-	if r := l.last(); r.clean != 1 || r.bounded != 1 || l.thin != 2 {
+	if r := l.last(); r.clean != maskOf(1) || r.bounded != maskOf(1) || l.thin != (mask{2}) {
 		t.Fatalf("clean %b bounded %b thin %b", r.clean, r.bounded, l.thin)
 	}
 	l.apply(&entry{kind: entryExposure})
 	open(3, 3)
-	if r := l.last(); r.clean != 3 || l.thin != 0 {
+	if r := l.last(); r.clean != maskOf(2) || !l.thin.empty() {
 		t.Fatalf("clean %b thin %b", r.clean, l.thin)
 	}
 }

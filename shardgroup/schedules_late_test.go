@@ -32,7 +32,7 @@ func TestSchedule28GrowthAndShrink(t *testing.T) {
 	if got := w.get(b, 0, "k200"); got != "200" {
 		t.Fatalf("after growth and failover: %q", got)
 	}
-	if w.lastRow(b).clean != 3 {
+	if w.lastRow(b).clean != maskOf(2) {
 		t.Fatal("not clean")
 	}
 	b.rep().SetSeats([]shardmap.NodeID{2})
@@ -81,7 +81,7 @@ func TestSchedule30SoloOnlyAfterItIsApplied(t *testing.T) {
 			t.Fatalf("written beyond the bound before the exposure is applied: %v", err)
 		}
 	}
-	if a.rep().lead.proposed == nil || a.rep().lead.proposed.solo != 1 {
+	if a.rep().lead.proposed == nil || a.rep().lead.proposed.solo != maskOf(1) {
 		t.Fatal("solo not proposed")
 	}
 }
@@ -142,10 +142,10 @@ func TestSchedule33UncleanIsNotForgotten(t *testing.T) {
 	w.hush(1, 3, true)
 	w.crash(a)
 	w.serve(2)
-	if r := w.lastRow(b); r.clean != 0 {
+	if r := w.lastRow(b); !r.clean.empty() {
 		t.Fatalf("clean %b without a copy", r.clean)
 	}
-	if b.rep().line.thin != 3 {
+	if b.rep().line.thin != maskOf(2) {
 		t.Fatalf("thin %b", b.rep().line.thin)
 	}
 	w.hush(1, 2, false)
@@ -157,7 +157,7 @@ func TestSchedule33UncleanIsNotForgotten(t *testing.T) {
 			t.Fatalf("%v is %v", x.v, v)
 		}
 	}
-	w.settle("thin is over", func() bool { return b.rep().line.thin == 0 })
+	w.settle("thin is over", func() bool { return b.rep().line.thin.empty() })
 }
 
 func TestSchedule35AllRestartEmpty(t *testing.T) {
@@ -191,7 +191,7 @@ func TestSchedule36FiveSeats(t *testing.T) {
 		t.Fatalf("one follower of five is no quorum: %v", err)
 	}
 	w.run(time.Second)
-	if a.rep().line.solo != 0 {
+	if !a.rep().line.solo.empty() {
 		t.Fatal("solo with a live seat")
 	}
 }
@@ -330,7 +330,7 @@ func TestSchedule53ManyRows(t *testing.T) {
 	l := &lineage{shards: 1}
 	base := shardmap.Version(0)
 	for e := range uint32(100) {
-		if !l.apply(&entry{kind: entryOpen, prevEpoch: e, base: []shardmap.Version{base}, lost: []uint64{3}, clean: 1}) {
+		if !l.apply(&entry{kind: entryOpen, prevEpoch: e, base: []shardmap.Version{base}, lost: []uint64{3}, clean: maskOf(1)}) {
 			t.Fatal("refused")
 		}
 		base = version(e+1, 5) // two writes above it are lost each time

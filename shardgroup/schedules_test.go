@@ -16,10 +16,10 @@ func version(e uint32, n uint64) shardmap.Version { return shardmap.MakeVersion(
 
 func (w *world) lastRow(m *member) *row { return m.rep().line.last() }
 
-func (w *world) wantRow(m *member, base []shardmap.Version, clean, hole mask) {
+func (w *world) wantRow(m *member, base []shardmap.Version, clean, hole uint64) {
 	w.t.Helper()
 	r := w.lastRow(m)
-	if fmt.Sprint(r.base) != fmt.Sprint(base) || r.clean != clean || r.hole != hole {
+	if fmt.Sprint(r.base) != fmt.Sprint(base) || r.clean != (mask{clean}) || r.hole != (mask{hole}) {
 		w.t.Fatalf("row %d has base %v clean %b hole %b, want %v %b %b", r.epoch, r.base, r.clean, r.hole, base, clean, hole)
 	}
 }
@@ -393,7 +393,7 @@ func TestSchedule19FillingCopyDoesNotCount(t *testing.T) {
 			}
 			continue
 		}
-		if w.holder() != b || w.lastRow(b).clean != 0 {
+		if w.holder() != b || !w.lastRow(b).clean.empty() {
 			t.Fatalf("holder %v row %+v", w.holder(), w.lastRow(b))
 		}
 		w.restart(a)

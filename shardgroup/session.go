@@ -16,14 +16,13 @@ type follower struct {
 	sess    uint32
 	mode    mode
 	off     uint64           // ring offset of the next record to send
-	cut     shardmap.Version // modeAsk, modeRevert
+	cut     shardmap.Version // how far its copy lay on the lineage when the session began
 	asked   []uint64         // modeRevert: hashes to answer
 	acked   shardmap.Version
 	whole   bool
 	matched bool   // a digest agreed in this session
-	stale   bool   // an ack from before the fill may still be under way
 	old     bool   // it has, or had, a whole copy in this session: what a fill destroys (L9)
-	xfer    uint64 // of the fill
+	xfer    uint64 // of the last fill in this session, 0 none: acks of another one do not count
 	lo      uint64 // next hash of the fill
 	chunked bool   // all ranges have been sent
 	turn    bool   // a chunk comes before more records
@@ -70,18 +69,20 @@ func (s *shard) dismiss(l *lane) {
 	}
 }
 
-// OnAck brings a frame of the ack connection that belongs to our data connection conn.
-func (n *Node) OnAck(peer shardmap.NodeID, conn uint64, frame []byte, now multiraft.Instant) error {
+// OnAck brings a frame of the peer's ack connection. One that answers another data
+// connection than our newest is dropped.
+func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) error {
 	l := n.laneTo(peer)
-	if conn != l.conn.Load() {
-		return nil
-	}
 	r := reader{b: frame}
 	if r.u8() != frameFormat {
 		return ErrFrame
 	}
+	conn := r.u64()
 	inc := r.inc()
 	r.u64() // the echoed stamp: staleness bounds of follower reads will use it
+	if conn != l.conn.Load() && !r.bad {
+		return nil
+	}
 	for len(r.b) > 0 && !r.bad {
 		switch ackKind(r.u8()) {
 		case ackPosition:
@@ -130,15 +131,11 @@ func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
 		return
 	}
 	defer s.mu.Unlock()
-	if f.inc != inc || f.mode < modeFill {
+	if f.inc != inc || f.mode < modeFill || p.fill != uint32(f.xfer) {
 		return
 	}
 	f.whole = p.flags&flagWhole != 0
-	if f.stale && f.whole && p.flags&flagMatched == 0 {
-		f.whole = false // said before the fill began
-		return
-	}
-	f.acked, f.stale, f.old = p.pos, false, f.old || f.whole
+	f.acked, f.old = p.pos, f.old || f.whole
 	f.matched = f.matched || p.flags&flagMatched != 0
 	switch {
 	case p.flags&flagBroken != 0:
@@ -191,12 +188,13 @@ func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known b
 	kept := mutant.Is("skip-revert") || mutant.Is("M08") // the divergent suffix
 	off, have := s.ring.find(cut, s.m.Position())
 	exact := known && c.whole && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
+	f.cut = cut
 	f.acked, f.whole, f.old = c.pos, exact && (cut == c.pos || kept), c.whole
 	switch {
 	case exact && have && (cut == c.pos || kept):
 		f.off, f.mode = off, modeTail
 	case exact && have && c.ringLow <= cut:
-		f.cut, f.mode = cut, modeAsk
+		f.mode = modeAsk
 	default:
 		s.startFill(f)
 	}

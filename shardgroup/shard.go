@@ -31,9 +31,10 @@ type shard struct {
 	in       inSession
 	xfer     uint64           // the only transfer that may write while not whole
 	headSeen shardmap.Version // highest version heard of in the present epoch
-	gap      bool             // an ack has to say that a record did not follow
-	matched  bool             // an ack has to say that a digest agreed
-	broken   bool             // an ack has to say that the copy needs a fill
+	fill     uint32           // number of the last fill that began in this session, 0 none
+	gap      bool             // the next ack has to say that a record did not follow
+	matched  bool             // a digest agreed in this session, since the last fill began
+	broken   bool             // the copy needs a fill
 	askedCut shardmap.Version
 	asked    bool // an ackKeys is due
 

@@ -326,7 +326,7 @@ func (w *world) deliver(a, b *member) bool {
 		return false
 	}
 	pop(a.data, func(f []byte) error { return b.n.OnData(a.id, a.conns[b.id], f, w.now) })
-	pop(a.acks, func(f []byte) error { return b.n.OnAck(a.id, b.conns[a.id], f, w.now) })
+	pop(a.acks, func(f []byte) error { return b.n.OnAck(a.id, f, w.now) })
 	pop(a.ctl, func(f []byte) error {
 		err := b.n.OnControl(a.id, f, w.now)
 		b.n.Pump(w.now)

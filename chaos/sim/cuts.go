@@ -125,6 +125,26 @@ func flapLink(w *World, p, o *process) {
 	turn()
 }
 
+// loseAcks kills the ack connection of one data stream, which goes on: what the
+// follower says is lost until it notices and dials again.
+func loseAcks(w *World, p, o *process) {
+	l := w.link(p.id, o.id)
+	w.fault("acks lost", "%d <- %d", p.id, o.id)
+	l.noAcks = true
+	w.lift(w.span(50*time.Millisecond, time.Second), l.ackUp)
+}
+
+// ackUp brings the ack connection up again.
+func (l *link) ackUp() {
+	if !l.noAcks {
+		return
+	}
+	l.noAcks = false
+	if l.to.up {
+		l.to.when(l.to.life, func() { l.to.core.Data().AckUp(l.from.id) })
+	}
+}
+
 // swizzle cuts a random half of all links one by one and lets them come back in
 // another order.
 func swizzle(w *World, _, _ *process) {

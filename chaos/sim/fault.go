@@ -41,6 +41,7 @@ var allFaults = append(slices.Clone(plainFaults), []fault{
 	{"partition", 2, partition},
 	{"partial partition", 2, cutPairs},
 	{"link flap", 3, flapLink},
+	{"acks lost", 2, loseAcks},
 	{"swizzle", 1, swizzle},
 	{"lying gossip", 2, lie},
 	{"leave", 3, func(w *World, p, _ *process) { w.leaveFor(p, w.span(100*time.Millisecond, 4*time.Second)) }},

@@ -28,6 +28,7 @@ func (w *World) heal() {
 			if o != p {
 				l := w.link(p.id, o.id)
 				l.setCut(false)
+				l.ackUp()
 				l.loss, l.delayMax = 0, time.Millisecond
 			}
 		}

@@ -19,6 +19,8 @@ type link struct {
 	hushed   bool                   // the data stream rests; a script's doing
 	tap      func(body []byte) bool // sees each data frame of a script; false takes it out
 
+	noAcks bool // the ack connection is dead, and its end has not noticed
+
 	conn    uint64        // of the streams, 0 = down
 	arrive  time.Duration // when the last stream message arrives: order is kept
 	ackAt   time.Duration
@@ -213,7 +215,7 @@ func (l *link) ack() {
 		if len(l.ackBuf) == 0 {
 			return
 		}
-		if l.back().cut {
+		if l.back().cut || l.noAcks {
 			continue
 		}
 		l.ackAt = max(l.ackAt, l.w.now+l.delay())

@@ -77,7 +77,7 @@ func (d *parcel) taken() {
 	case frameOfData:
 		l.judge("data", p.core.Data().OnData(l.from.id, d.conn, d.body, p.clock()))
 	case frameOfAcks:
-		l.judge("acks", p.core.Data().OnAck(l.to.id, d.conn, d.body, p.clock()))
+		l.judge("acks", p.core.Data().OnAck(l.to.id, d.body, p.clock()))
 	default:
 		p.core.Datagram(l.from.id, d.body, d.kind == leasePacketTCP, p.clock())
 	}

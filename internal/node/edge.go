@@ -1,9 +1,6 @@
 package node
 
 import (
-	"encoding/binary"
-	"errors"
-
 	"go.uber.org/zap"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -16,10 +13,7 @@ import (
 // core's thread, the replication stream straight to the data plane.
 type peerHandler struct{ n *Node }
 
-var errShortAck = errors.New("an ack frame without its connection number")
-
-// Frame implements transport.Handler. An ack frame starts with the number of the
-// data connection that it answers.
+// Frame implements transport.Handler.
 func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn uint64, frame []byte) error {
 	n := h.n
 	core := n.ready()
@@ -31,15 +25,9 @@ func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn 
 		kept := append([]byte(nil), frame...)
 		n.host.Post(func(now multiraft.Instant) { core.Control(from.Node, kept, now) })
 	case transport.Data:
-		if old, _ := n.dataConn.Swap(from.Node, conn); old != conn {
-			n.mux.Wake(from.Node, transport.Ack)
-		}
 		return core.Data().OnData(from.Node, conn, frame, multiraft.Now())
 	case transport.Ack:
-		if len(frame) < 8 {
-			return errShortAck
-		}
-		return core.Data().OnAck(from.Node, binary.BigEndian.Uint64(frame), frame[8:], multiraft.Now())
+		return core.Data().OnAck(from.Node, frame, multiraft.Now())
 	}
 	return nil
 }
@@ -79,6 +67,7 @@ func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64
 		core.Data().LaneUp(peer, conn, multiraft.Now())
 		h.n.mux.Wake(peer, transport.Data)
 	case transport.Ack:
+		core.Data().AckUp(peer)
 		h.n.mux.Wake(peer, transport.Ack)
 	case transport.Control:
 		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
@@ -109,15 +98,7 @@ func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byt
 	if class == transport.Data {
 		return core.Data().NextData(peer, buf, multiraft.Now())
 	}
-	conn, ok := h.n.dataConn.Load(peer)
-	if !ok {
-		return buf[:0]
-	}
-	ack := core.Data().NextAck(peer, buf, multiraft.Now())
-	if len(ack) == 0 {
-		return buf[:0]
-	}
-	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(ack)), conn.(uint64)), ack...)
+	return core.Data().NextAck(peer, buf, multiraft.Now())
 }
 
 // Refused implements transport.Handler.

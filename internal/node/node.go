@@ -53,7 +53,6 @@ type Node struct {
 	wakes    wakes
 	counts   counts
 	built    chan struct{} // closed when core is set, or will never be
-	dataConn sync.Map      // shardmap.NodeID -> uint64: newest data connection of each peer
 
 	mu       sync.Mutex // guards the rest
 	identity multiraft.Identity
@@ -111,8 +110,13 @@ func (n *Node) check() (err error) {
 	if n.cfg.NumGroups == 0 {
 		n.cfg.NumGroups = min(64, n.cfg.NumShards)
 	}
-	if err := (shardmap.Layout{Shards: n.cfg.NumShards, Groups: n.cfg.NumGroups}).Validate(); err != nil {
+	layout := shardmap.Layout{Shards: n.cfg.NumShards, Groups: n.cfg.NumGroups}
+	if err := layout.Validate(); err != nil {
 		return err
+	}
+	if per := layout.ShardsPerGroup(); per > shardgroup.MaxShards {
+		return fmt.Errorf("numGroups is %d for numShards %d: a group has %d shards at most, so set it to %d or more",
+			layout.Groups, layout.Shards, shardgroup.MaxShards, layout.Shards/shardgroup.MaxShards)
 	}
 	if n.cfg.ReplicationFactor < 1 || n.cfg.ReplicationFactor > 7 {
 		return fmt.Errorf("replicationFactor is %d: it must be from 1 to 7", n.cfg.ReplicationFactor)
