@@ -53,7 +53,8 @@ func (c *Core) nextChange(g *group, target []ReplicaDesc) (cc *pb.ConfChangeV2, 
 			voters = append(voters, d)
 		}
 	}
-	if cc := learnerChange(g, votersNow, append(slices.Clone(votersThen), learnersThen...)); cc != nil {
+	wanted := append(slices.DeleteFunc(slices.Clone(votersThen), g.replaces), learnersThen...)
+	if cc := learnerChange(g, votersNow, wanted); cc != nil {
 		return cc, nil
 	}
 	var changes []*pb.ConfChangeSingle
@@ -102,11 +103,18 @@ func change(t pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 	return &pb.ConfChangeSingle{Type: t.Enum(), NodeId: proto.Uint64(id)}
 }
 
+// replaces reports whether another replica on the node of a raft id votes: as long
+// as it does, the node has no room for this one, and it cannot learn first.
+func (g *group) replaces(id uint64) bool {
+	return slices.ContainsFunc(g.conf.Voters, func(v ReplicaDesc) bool { return v.Node == NodeOf(id) && v.ID != id })
+}
+
 // supported reports whether the lease would not dip: every added voter has acked
-// this ballot, and the target set alone supports it for half a promise (G3).
+// this ballot, and the target set alone supports it for half a promise (G3). One
+// that replaces another replica on its node cannot have acked: the others must do.
 func (c *Core) supported(g *group, voters []ReplicaDesc, now Instant) bool {
 	for _, d := range voters {
-		if d.ID != g.self && !g.claim.voter(d.ID).acked {
+		if d.ID != g.self && !g.claim.voter(d.ID).acked && !g.replaces(d.ID) {
 			return false
 		}
 	}

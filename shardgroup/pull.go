@@ -121,7 +121,7 @@ func (r *Replica) mayOpenEmpty(now multiraft.Instant) bool {
 	if r.seatsAnswered() {
 		return now.Mono >= r.take.start+cfg.Deadline
 	}
-	return now.Mono >= r.take.start+cfg.EmptyWait
+	return r.waitedForCopies(now)
 }
 
 // giveUp takes a replica off the sources and decides again.

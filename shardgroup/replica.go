@@ -43,6 +43,7 @@ type Replica struct {
 	target   []shardmap.NodeID // wanted seats
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served
+	idle     time.Duration     // Mono of the first takeover here since the last Open, 0 none
 	kicked   bool
 }
 

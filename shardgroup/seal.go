@@ -78,6 +78,9 @@ func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Mem
 		return
 	}
 	if r.take == nil || r.take.ballot != b {
+		if r.idle == 0 {
+			r.idle = now.Mono
+		}
 		r.take = &takeover{ballot: b, start: now.Mono}
 		r.taking.Store(true)
 		n.out.Event(Event{Kind: EventTakeover, Group: g, Node: n.cfg.Self.Node})
@@ -155,6 +158,9 @@ func (n *Node) Applied(g shardmap.GroupID, index uint64, data []byte, now multir
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	done := r.line.apply(e)
+	if e.kind == entryOpen && done {
+		r.idle = 0
+	}
 	if t := r.take; e.kind == entryOpen && t != nil && t.ballot == e.ballot && e.member == n.cfg.Self {
 		t.opened, t.proposed = t.opened || done, t.proposed && done
 		r.kick()
@@ -226,6 +232,9 @@ func (n *Node) StateRestore(g shardmap.GroupID, state []byte, now multiraft.Inst
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if l.epoch() > r.line.epoch() {
+		r.idle = 0
+	}
 	r.line = *l
 	if r.lead != nil {
 		r.setQuorum()

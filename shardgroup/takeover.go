@@ -180,7 +180,15 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline {
 		return false
 	}
-	return now.Mono >= t.start+r.n.cfg.EmptyWait || r.seatsAnswered() || !r.bestIsEmpty()
+	return r.waitedForCopies(now) || r.seatsAnswered() || !r.bestIsEmpty()
+}
+
+// waitedForCopies says whether a copy that may be down has been waited for long
+// enough. That counts from the first takeover since the last Open: a leader that
+// waits has no lease, so others suspect it and are elected in turn, each sooner
+// than any of them would have waited.
+func (r *Replica) waitedForCopies(now multiraft.Instant) bool {
+	return now.Mono >= r.idle+r.n.cfg.EmptyWait
 }
 
 // seatsAnswered says whether every seat has said something.

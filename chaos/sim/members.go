@@ -23,7 +23,7 @@ func address(id shardmap.NodeID) meta.Addresses {
 func (w *World) founding(nodes int) node.Founding {
 	f := node.Founding{
 		Cluster: meta.UUID{1}, Settings: meta.Settings{
-			Shards: w.cfg.Shards, Groups: w.cfg.Groups, VirtualNodes: 50, ReplicationFactor: 3, HashKey: w.rng.Uint64(),
+			Shards: w.cfg.Shards, Groups: w.cfg.Groups, VirtualNodes: 50, ReplicationFactor: w.cfg.Factor, HashKey: w.rng.Uint64(),
 		},
 	}
 	for i := 1; i <= nodes; i++ {

@@ -40,7 +40,7 @@ func (w *World) misplaced(g shardmap.GroupID) string {
 			return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
 		}
 		if g != shardmap.MetaGroup {
-			if why := w.unseated(p.core.Data().Replica(g).Seats(), want); why != "" {
+			if why := w.unseated(g, p.core.Data().Replica(g).Seats(), want); why != "" {
 				return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
 			}
 		}
@@ -74,24 +74,34 @@ func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
 }
 
 // unseated says whose seat does not count: each is to be of the life that its node
-// has now, and the voters that hold data are to have one.
-func (w *World) unseated(seats []multiraft.Member, want meta.Group) string {
+// has now, and all copies are to have one once there are three voters.
+func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta.Group) string {
 	for _, m := range seats {
-		if o := w.nodes[m.Node-1]; o.up && o.core.Self() != m {
+		o := w.nodes[m.Node-1]
+		if w.lost(want) && o.holds(g) == nil {
+			continue // a witness took it when no copy was left, and nobody can take its place
+		}
+		if o.up && o.core.Self() != m {
 			return fmt.Sprintf("the seat of node %d is of life %d, not %d", m.Node, m.Inc.Counter, o.core.Self().Inc.Counter)
 		}
 	}
 	if w.lost(want) {
 		return ""
 	}
-	voters := 0
+	voters, copies := 0, 0
 	for _, r := range want.Replicas {
-		if r.Role == meta.Voter {
+		if r.Role != meta.Learner {
 			voters++
 		}
+		if r.HoldsData() {
+			copies++
+		}
 	}
-	if len(seats) != voters {
-		return fmt.Sprintf("%d seats for %d voters", len(seats), voters)
+	if voters < 3 {
+		copies = 1 // the holder's: one death would leave no quorum of two
+	}
+	if len(seats) != copies {
+		return fmt.Sprintf("%d seats, not %d", len(seats), copies)
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
 )
@@ -30,13 +31,25 @@ func (w *World) settle() {
 	w.broke("P13", "%v after the clients stopped: %s", settleLimit, why)
 }
 
-// copyOf is the copy of a shard that a process has; nil when it is down or has none.
+// copyOf is the copy of a shard that a process has; nil when it is down or has none,
+// as a witness.
 func (p *process) copyOf(id shardmap.ShardID) *shardgroup.Replica {
+	return p.holds(p.w.layout().GroupOf(id))
+}
+
+// holds is the replica with a copy that a process has of a group.
+func (p *process) holds(g shardmap.GroupID) *shardgroup.Replica {
 	if !p.up {
 		return nil
 	}
-	return p.core.Data().ReplicaOf(id)
+	if st, _ := p.core.Raft().Group(g); st.ReplicaID&witness != 0 {
+		return nil
+	}
+	return p.core.Data().Replica(g)
 }
+
+// witness is the bit of a replica's raft id that says so.
+var witness = multiraft.MakeReplica(0, 0, multiraft.RoleWitness).ID
 
 // behind says which copy is not at the head of its shard.
 func (w *World) behind() string {
@@ -101,7 +114,11 @@ func (w *World) idle() {
 		if !p.up {
 			continue
 		}
-		if u := p.core.Data().Usage(); u.Tickets != 0 || u.TailBytes != 0 {
+		tail := false
+		for g := 1; g <= w.cfg.Groups; g++ {
+			tail = tail || w.maimed(shardmap.GroupID(g))
+		}
+		if u := p.core.Data().Usage(); u.Tickets != 0 || u.TailBytes != 0 && !tail {
 			w.broke("P18", "at rest node %d keeps %d tickets and %d bytes of tail", p.id, u.Tickets, u.TailBytes)
 		}
 	}
@@ -126,13 +143,41 @@ func (w *World) verdicts() {
 				if v == 0 {
 					continue
 				}
-				if verdict, adm, err := r.Verdict(id, v, p.clock()); err == nil && (adm.Lease != nil || verdict == shardgroup.VerdictLost) {
-					w.acted["verdict at rest"]++
+				verdict, adm, err := r.Verdict(id, v, p.clock())
+				if err != nil || (adm.Lease == nil && verdict != shardgroup.VerdictLost) {
+					continue
+				}
+				w.acted["verdict at rest"]++
+				if w.maimed(w.layout().GroupOf(id)) { // a majority never hears of it
+					w.history.Judged(id, v, chaos.Verdict(verdict), true, p.id, w.now)
+				} else {
 					w.history.Rested(id, v, chaos.Verdict(verdict), p.id, w.now)
 				}
 			}
 		}
 	}
+}
+
+// maimed reports whether so many seats of a group have no copy any more that no
+// majority of them is left.
+func (w *World) maimed(g shardmap.GroupID) bool {
+	for _, p := range w.nodes {
+		if !p.up {
+			continue
+		}
+		r := p.core.Data().Replica(g)
+		if r == nil || r.Lease() == nil {
+			continue
+		}
+		seats, live := r.Seats(), 0
+		for _, m := range seats {
+			if w.nodes[m.Node-1].holds(g) != nil {
+				live++
+			}
+		}
+		return live <= len(seats)/2
+	}
+	return false
 }
 
 // alone is P1 in global time: where one node carried out an operation, no other

@@ -45,6 +45,7 @@ func Run(cfg Config, seed uint64) Result {
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
 		acted: map[string]int{},
 	}
+	w.drawShape()
 	w.history = chaos.NewHistory(w.layout())
 	w.drawFaults()
 	w.target = w.cfg.Nodes
@@ -81,6 +82,20 @@ func Run(cfg Config, seed uint64) Result {
 	return Result{
 		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
 		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
+	}
+}
+
+// drawShape makes some clusters unlike the usual one: with fewer or more copies, so
+// that some voters are witnesses or some copies learners, or with four shards to a group.
+func (w *World) drawShape() {
+	if w.cfg.Plain || !w.cfg.Faults {
+		return
+	}
+	if w.rng.IntN(5) == 0 {
+		w.cfg.Factor = [...]int{1, 2, 5}[w.rng.IntN(3)]
+	}
+	if w.rng.IntN(6) == 0 {
+		w.cfg.Groups /= 4
 	}
 }
 

@@ -17,10 +17,11 @@ import (
 // of two shards: steps that follow each other, each at a time or at a condition.
 // What random seeds meet once in thousands of runs is met here at once.
 type Script struct {
-	Name  string
-	From  string // the note's schedule, or hole, that it plays
-	Nodes int    // 3 when 0
-	Steps []Step
+	Name   string
+	From   string // the note's schedule, or hole, that it plays
+	Nodes  int    // 3 when 0
+	Copies int    // of the data; 3 when 0
+	Steps  []Step
 }
 
 // Step is one line of a script.
@@ -37,10 +38,11 @@ const (
 	nodeB
 	nodeC
 	nodeD
+	nodeE
 	holder // whoever serves the group now
 )
 
-func (r role) String() string { return [...]string{"A", "B", "C", "D", "the holder"}[r] }
+func (r role) String() string { return [...]string{"A", "B", "C", "D", "E", "the holder"}[r] }
 
 // theGroup is the one group of a script's cluster.
 const theGroup shardmap.GroupID = 1
@@ -74,7 +76,13 @@ func RunScript(sc Script) Result {
 	crand.Reader = seededReader{rand.NewChaCha8(key)}
 	defer func() { crand.Reader = old }()
 	cfg := DefaultConfig()
-	cfg.Groups, cfg.Shards, cfg.Faults, cfg.Nodes = 1, 2, false, max(sc.Nodes, 3)
+	cfg.Groups, cfg.Shards, cfg.Faults, cfg.Nodes = 1, 2, false, sc.Nodes
+	if cfg.Nodes == 0 {
+		cfg.Nodes = 3
+	}
+	if sc.Copies != 0 {
+		cfg.Factor = sc.Copies
+	}
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
 		acted: map[string]int{},

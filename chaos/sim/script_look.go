@@ -94,10 +94,7 @@ func (s *stage) equalCopies() {
 		var seen [8]state
 		n := 0
 		for _, p := range s.nodes {
-			if !p.up {
-				continue
-			}
-			r := p.core.Data().ReplicaOf(id)
+			r := p.copyOf(id)
 			if r == nil {
 				continue
 			}
@@ -125,7 +122,7 @@ func (s *stage) equalAtRest() string {
 	for id := range shardmap.ShardID(s.cfg.Shards) {
 		var at shardmap.Version
 		for _, p := range s.nodes {
-			if r := p.core.Data().ReplicaOf(id); r != nil {
+			if r := p.copyOf(id); r != nil {
 				_, v, _, _ := r.CopyDigest(id)
 				if at != 0 && v != at {
 					return "copies stand at different positions"

@@ -22,6 +22,18 @@ func (verbs) joins(r role) Step {
 	}}
 }
 
+// learns calls a node r that has a copy and no vote.
+func (verbs) learns(r role) Step {
+	return Step{fmt.Sprint(r, " is a node that has a copy and no vote"), func(s *stage) {
+		st, _ := s.serving().core.Raft().Group(theGroup)
+		i := slices.IndexFunc(s.cast, func(p *process) bool {
+			return slices.ContainsFunc(st.Config.Learners, func(d multiraft.ReplicaDesc) bool { return d.Node == p.id })
+		})
+		s.must(i > 0, "script", "nobody learns: %v", st.Config)
+		s.cast[i], s.cast[r] = s.cast[r], s.cast[i]
+	}}
+}
+
 // losesDisk ends a node for good.
 func (verbs) losesDisk(r role) Step {
 	return Step{fmt.Sprint(r, " is killed and its disk is lost"), func(s *stage) {

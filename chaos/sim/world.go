@@ -43,6 +43,7 @@ type Config struct {
 	Nodes    int
 	Groups   int
 	Shards   int
+	Factor   int           // copies of each group's data
 	Duration time.Duration // with faults; the quiet end comes on top
 	OpsPerS  int
 	Faults   bool
@@ -53,7 +54,7 @@ type Config struct {
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.
 func DefaultConfig() Config {
-	return Config{Groups: 16, Shards: 16, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
+	return Config{Groups: 16, Shards: 16, Factor: 3, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
 }
 
 // at plans an event.

@@ -2,10 +2,8 @@ package node
 
 import (
 	"reflect"
-	"slices"
 	"testing"
 
-	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -31,38 +29,6 @@ func TestVoterCountsStayOdd(t *testing.T) {
 		if got := wantedReplicas(c.order, len(c.order), c.rf, c.present); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
-	}
-}
-
-// TestMembersStayUntilSeatsHaveChanged is about a group whose placement changes again
-// while the last change is under way.
-func TestMembersStayUntilSeatsHaveChanged(t *testing.T) {
-	d := multiraft.MakeReplica
-	voters := []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(2, 2, multiraft.RoleVoter), d(3, 3, multiraft.RoleVoter)}
-	fifth, sixth := d(4, 5, multiraft.RoleLearner), d(5, 6, multiraft.RoleLearner)
-	conf := multiraft.GroupConfig{Voters: voters, Learners: []multiraft.ReplicaDesc{fifth, sixth}}
-	want := meta.Group{Replicas: []meta.Replica{{ID: 5, Node: 6, Role: meta.Voter}, {ID: 2, Node: 3, Role: meta.Voter}, {ID: 1, Node: 1, Role: meta.Voter}}}
-	has := func(ds []multiraft.ReplicaDesc, d multiraft.ReplicaDesc) bool { return slices.Contains(ds, d) }
-
-	// Node 5 was wanted, has a seat by now, and is not wanted any more.
-	got := holdMembers(conf, describeAll(want), []shardmap.NodeID{3, 5, 6})
-	for _, m := range append(voters, fifth, sixth) {
-		if !has(got, m) {
-			t.Errorf("%v is to leave although the seats are not the wanted ones: %v", m, got)
-		}
-	}
-	// Once it has none it goes.
-	if got := holdMembers(conf, describeAll(want), []shardmap.NodeID{1, 3, 6}); has(got, fifth) {
-		t.Errorf("%v stays without a seat: %v", fifth, got)
-	}
-	// Node 3 was given up as replica 3 and is wanted again as replica 6, before it left.
-	want.Replicas[1].ID = 6
-	if got := standing(conf, want); got.Replicas[1].ID != 3 || got.Replicas[0].ID != 5 || want.Replicas[1].ID != 6 {
-		t.Errorf("wanted by the ids of members: %v, of %v", got, want)
-	}
-	conf.Voters = voters[:2]
-	if got := standing(conf, want); got.Replicas[1].ID != 6 {
-		t.Errorf("a replica that has left is named again: %v", got)
 	}
 }
 

@@ -163,15 +163,12 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	if id != shardmap.MetaGroup {
 		seated = c.seat(id, want)
 	}
-	want = standing(st.Config, want)
-	if inConfig(st.Config, want) { // as nearly always: nothing is made up only to find no change
-		return
+	if id == shardmap.MetaGroup {
+		seated = !fills(st.Config, want)
 	}
-	target := describeAll(want)
-	if !seated || id == shardmap.MetaGroup && c.fills(st, target) {
-		target = holdMembers(st.Config, target, c.seats(id))
+	if target := nextMembers(st.Config, want, c.seats(id), seated); target != nil {
+		c.raft.Reconfigure(st, target, now)
 	}
-	c.raft.Reconfigure(st, target, now)
 }
 
 // seats are the nodes that have a seat of a group led here.
@@ -182,74 +179,6 @@ func (c *Core) seats(id shardmap.GroupID) (nodes []shardmap.NodeID) {
 		}
 	}
 	return nodes
-}
-
-// standing is what is wanted, by the ids that its nodes have in the configuration. A
-// node that was given up and is wanted again before its replica has left gets a new
-// id from group 0, but it cannot have two replicas of a group: the old one stays.
-func standing(conf multiraft.GroupConfig, want meta.Group) meta.Group {
-	for i, r := range want.Replicas {
-		have, ok := conf.On(r.Node)
-		if id := uint64(uint32(have.ID)); ok && id != r.ID && (have.Role == multiraft.RoleWitness) == (r.Role == meta.Witness) {
-			want.Replicas = slices.Clone(want.Replicas)
-			want.Replicas[i].ID = id
-			return standing(conf, want)
-		}
-	}
-	return want
-}
-
-// inConfig reports whether a raft configuration is the wanted one.
-func inConfig(conf multiraft.GroupConfig, want meta.Group) bool {
-	if conf.Joint() || len(conf.Voters)+len(conf.Learners) != len(want.Replicas) {
-		return false
-	}
-	for _, r := range want.Replicas {
-		d, set := describe(r), conf.Voters
-		if d.Role == multiraft.RoleLearner {
-			set = conf.Learners
-		}
-		if !slices.ContainsFunc(set, func(have multiraft.ReplicaDesc) bool { return have.ID == d.ID }) {
-			return false
-		}
-	}
-	return true
-}
-
-// fills reports whether a future voter of group 0 is not a member yet: it learns
-// until it speaks to this node.
-func (c *Core) fills(st multiraft.GroupStatus, target []multiraft.ReplicaDesc) bool {
-	return slices.ContainsFunc(target, func(d multiraft.ReplicaDesc) bool {
-		_, member := st.Config.Find(d.ID)
-		return !member && d.Role == multiraft.RoleVoter
-	})
-}
-
-// holdMembers keeps the present voters as they are, those included that are to
-// leave, and lets all others learn: a voter that left before its heir has a seat
-// would take a copy with it that still counts, and leave an even number of voters.
-// A learner that was given a seat already keeps it for the same reason.
-func holdMembers(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc, seats []shardmap.NodeID) []multiraft.ReplicaDesc {
-	for i := range target {
-		target[i].Role = multiraft.RoleLearner
-	}
-	keep := func(d multiraft.ReplicaDesc) {
-		i := slices.IndexFunc(target, func(t multiraft.ReplicaDesc) bool { return t.ID == d.ID })
-		if i < 0 {
-			target = append(target, d)
-		} else {
-			target[i] = d
-		}
-	}
-	for _, v := range conf.Voters {
-		keep(v)
-	}
-	for _, l := range conf.Learners {
-		if slices.Contains(seats, l.Node) {
-			keep(l)
-		}
-	}
-	return target
 }
 
 // seat asks for the seats that the wanted voters need; until they are there the
@@ -269,8 +198,11 @@ func (c *Core) seat(id shardmap.GroupID, want meta.Group) (seated bool) {
 			seats = append(seats, w.Node)
 		}
 	}
-	if voters < groupVoters {
+	switch {
+	case voters < groupVoters:
 		seats = append(seats[:0], c.self.Node)
+	case !slices.Contains(seats, c.self.Node):
+		seats = append(seats, c.self.Node) // until another node holds the lease
 	}
 	r.SetSeats(seats)
 	return r.Seated()

@@ -1,0 +1,152 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// nextMembers is what a group's configuration should become next on its way to what
+// group 0 wants, nil when there is nothing to do. seats are the nodes whose copies
+// count; seated says that they are the wanted ones.
+func nextMembers(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID, seated bool) []multiraft.ReplicaDesc {
+	have := standing(conf, want)
+	if inConfig(conf, have) { // as nearly always: nothing is made up only to find no change
+		return exchange(conf, want, seats, true)
+	}
+	target := describeAll(have)
+	if seated {
+		return target
+	}
+	if target = hold(conf, target, seats); !conf.Joint() && sameMembers(conf, target) {
+		return exchange(conf, want, seats, false)
+	}
+	return target
+}
+
+// standing is what is wanted, by the replicas that its nodes have in the
+// configuration: a node cannot have two of one group. One that was given up and is
+// wanted again before its replica has left gets a new id from group 0; one that is
+// wanted as a witness instead of with a copy, or the other way round, gets one too.
+func standing(conf multiraft.GroupConfig, want meta.Group) meta.Group {
+	cloned := false
+	for i, r := range want.Replicas {
+		m, ok := conf.On(r.Node)
+		if !ok || m.ID == describe(r).ID {
+			continue
+		}
+		r.ID = uint64(uint32(m.ID))
+		switch {
+		case isWitness(m):
+			r.Role = meta.Witness
+		case r.Role == meta.Witness:
+			r.Role = meta.Voter
+		}
+		if !cloned {
+			want.Replicas, cloned = slices.Clone(want.Replicas), true
+		}
+		want.Replicas[i] = r
+	}
+	return want
+}
+
+func isWitness(d multiraft.ReplicaDesc) bool { return d.Role == multiraft.RoleWitness }
+
+// inConfig reports whether a raft configuration is the wanted one.
+func inConfig(conf multiraft.GroupConfig, want meta.Group) bool {
+	if conf.Joint() || len(conf.Voters)+len(conf.Learners) != len(want.Replicas) {
+		return false
+	}
+	for _, r := range want.Replicas {
+		d, set := describe(r), conf.Voters
+		if d.Role == multiraft.RoleLearner {
+			set = conf.Learners
+		}
+		if !has(set, d.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+func has(set []multiraft.ReplicaDesc, id uint64) bool {
+	return slices.ContainsFunc(set, func(d multiraft.ReplicaDesc) bool { return d.ID == id })
+}
+
+// sameMembers reports whether a target changes nothing.
+func sameMembers(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc) bool {
+	for _, d := range target {
+		if set := conf.Voters; d.Role != multiraft.RoleLearner && !has(set, d.ID) || d.Role == multiraft.RoleLearner && !has(conf.Learners, d.ID) {
+			return false
+		}
+	}
+	return len(target) == len(conf.Voters)+len(conf.Learners)
+}
+
+// fills reports whether a future voter of group 0 is not a member yet: it learns
+// until it speaks to this node.
+func fills(conf multiraft.GroupConfig, want meta.Group) bool {
+	return slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool {
+		d := describe(r)
+		_, member := conf.Find(d.ID)
+		return !member && d.Role == multiraft.RoleVoter
+	})
+}
+
+// hold keeps the present voters as they are, those included that are to leave, and
+// lets all others learn: a voter that left before its heir has a seat would take a
+// copy with it that still counts, and leave an even number of voters. A learner that
+// was given a seat already keeps it for the same reason. Only a voter without a seat
+// makes room, for a witness, which needs none.
+func hold(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc, seats []shardmap.NodeID) []multiraft.ReplicaDesc {
+	wanted := slices.Clone(target)
+	for i := range target {
+		target[i].Role = multiraft.RoleLearner
+	}
+	put := func(d multiraft.ReplicaDesc) {
+		if i := slices.IndexFunc(target, func(t multiraft.ReplicaDesc) bool { return t.ID == d.ID }); i >= 0 {
+			target[i] = d
+		} else {
+			target = append(target, d)
+		}
+	}
+	come := slices.DeleteFunc(slices.Clone(wanted), func(d multiraft.ReplicaDesc) bool { return !isWitness(d) || has(conf.Voters, d.ID) })
+	for _, v := range conf.Voters {
+		if len(come) > 0 && !has(wanted, v.ID) && !slices.Contains(seats, v.Node) {
+			v, come = come[0], come[1:]
+		}
+		put(v)
+	}
+	for _, l := range conf.Learners {
+		if slices.Contains(seats, l.Node) {
+			put(l)
+		}
+	}
+	return target
+}
+
+// exchange is a target in which one voter becomes its node's wanted replica of the
+// other kind, nil when there is nothing to exchange. A witness makes room at once,
+// for the copy must be filled before it can have a seat; a copy goes when all else
+// is in place and it has none. Its node is without a replica for a moment.
+func exchange(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID, settled bool) []multiraft.ReplicaDesc {
+	for _, r := range want.Replicas {
+		i := slices.IndexFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.Node == r.Node })
+		if i < 0 || r.Role == meta.Learner || isWitness(conf.Voters[i]) == (r.Role == meta.Witness) {
+			continue
+		}
+		if r.Role == meta.Witness && (!settled || slices.Contains(seats, r.Node)) {
+			continue
+		}
+		target := slices.Clone(conf.Voters)
+		for _, l := range conf.Learners {
+			l.Role = multiraft.RoleLearner // also of a witness to be
+			target = append(target, l)
+		}
+		target = slices.DeleteFunc(target, func(d multiraft.ReplicaDesc) bool { return d.Node == r.Node })
+		return append(target, describe(r))
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package node
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// TestNextMembers walks groups to what is wanted of them, step by step.
+func TestNextMembers(t *testing.T) {
+	d := multiraft.MakeReplica
+	voter := func(id uint64, n shardmap.NodeID) multiraft.ReplicaDesc { return d(id, n, multiraft.RoleVoter) }
+	learner := func(id uint64, n shardmap.NodeID) multiraft.ReplicaDesc { return d(id, n, multiraft.RoleLearner) }
+	witness := func(id uint64, n shardmap.NodeID) multiraft.ReplicaDesc { return d(id, n, multiraft.RoleWitness) }
+	list := func(ds ...multiraft.ReplicaDesc) []multiraft.ReplicaDesc { return ds }
+	want := func(rs ...meta.Replica) meta.Group { return meta.Group{Replicas: rs} }
+	three := list(voter(1, 1), voter(2, 2), voter(3, 3))
+	for _, c := range []struct {
+		name   string
+		conf   multiraft.GroupConfig
+		want   meta.Group
+		seats  []shardmap.NodeID
+		seated bool
+		next   []multiraft.ReplicaDesc
+	}{
+		{
+			"in place", multiraft.GroupConfig{Voters: three},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 2, Node: 2, Role: meta.Voter}, meta.Replica{ID: 3, Node: 3, Role: meta.Voter}),
+			[]shardmap.NodeID{1, 2, 3}, true, nil,
+		},
+		{
+			"a newcomer learns first", multiraft.GroupConfig{Voters: three},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 2, Node: 2, Role: meta.Voter}, meta.Replica{ID: 4, Node: 4, Role: meta.Voter}),
+			[]shardmap.NodeID{1, 2, 3}, false, list(voter(1, 1), voter(2, 2), voter(3, 3), learner(4, 4)),
+		},
+		{
+			"and votes once it has the seat", multiraft.GroupConfig{Voters: three, Learners: list(learner(4, 4))},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 2, Node: 2, Role: meta.Voter}, meta.Replica{ID: 4, Node: 4, Role: meta.Voter}),
+			[]shardmap.NodeID{1, 2, 4}, true, list(voter(1, 1), voter(2, 2), voter(4, 4)),
+		},
+		{
+			"a learner that has a seat stays, though another one is wanted by now",
+			multiraft.GroupConfig{Voters: three, Learners: list(learner(4, 5), learner(5, 6))},
+			want(meta.Replica{ID: 5, Node: 6, Role: meta.Voter}, meta.Replica{ID: 3, Node: 3, Role: meta.Voter}, meta.Replica{ID: 1, Node: 1, Role: meta.Voter}),
+			[]shardmap.NodeID{3, 5, 6}, false, nil,
+		},
+		{
+			"and goes when it has none", multiraft.GroupConfig{Voters: three, Learners: list(learner(4, 5), learner(5, 6))},
+			want(meta.Replica{ID: 5, Node: 6, Role: meta.Voter}, meta.Replica{ID: 3, Node: 3, Role: meta.Voter}, meta.Replica{ID: 1, Node: 1, Role: meta.Voter}),
+			[]shardmap.NodeID{1, 2, 3}, false, list(voter(1, 1), voter(2, 2), voter(3, 3), learner(5, 6)),
+		},
+		{
+			"wanted again before it has left", multiraft.GroupConfig{Voters: three},
+			want(meta.Replica{ID: 6, Node: 3, Role: meta.Voter}, meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 2, Node: 2, Role: meta.Voter}),
+			[]shardmap.NodeID{1, 2, 3}, true, nil,
+		},
+		{
+			"a copy becomes a witness when it has no seat", multiraft.GroupConfig{Voters: three},
+			want(meta.Replica{ID: 2, Node: 2, Role: meta.Voter}, meta.Replica{ID: 3, Node: 3, Role: meta.Voter}, meta.Replica{ID: 4, Node: 1, Role: meta.Witness}),
+			[]shardmap.NodeID{2, 3}, true, list(voter(2, 2), voter(3, 3), witness(4, 1)),
+		},
+		{
+			"and not before", multiraft.GroupConfig{Voters: three},
+			want(meta.Replica{ID: 2, Node: 2, Role: meta.Voter}, meta.Replica{ID: 3, Node: 3, Role: meta.Voter}, meta.Replica{ID: 4, Node: 1, Role: meta.Witness}),
+			[]shardmap.NodeID{1, 2, 3}, true, nil,
+		},
+		{
+			"a witness makes room for its copy", multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 4, Node: 3, Role: meta.Voter}, meta.Replica{ID: 5, Node: 2, Role: meta.Witness}),
+			[]shardmap.NodeID{1, 2}, false, list(voter(1, 1), voter(2, 2), voter(4, 3)),
+		},
+		{
+			"a voter without a seat makes room for a witness first", multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 4, Node: 3, Role: meta.Voter}, meta.Replica{ID: 5, Node: 4, Role: meta.Witness}),
+			[]shardmap.NodeID{1}, false, list(voter(1, 1), witness(3, 3), witness(5, 4)),
+		},
+	} {
+		before := slices.Clone(c.want.Replicas)
+		got := nextMembers(c.conf, c.want, c.seats, c.seated)
+		by := func(a, b multiraft.ReplicaDesc) int { return int(a.ID>>1) - int(b.ID>>1) }
+		slices.SortFunc(got, by)
+		slices.SortFunc(c.next, by)
+		if !slices.Equal(got, c.next) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.next)
+		}
+		if !slices.Equal(before, c.want.Replicas) {
+			t.Errorf("%s: what is wanted was changed", c.name)
+		}
+	}
+}
