@@ -382,6 +382,14 @@ func (c *Core) Groups() []shardmap.GroupID {
 	return ids
 }
 
+// Own is the raft id of this node's replica of a group, 0 when it has none.
+func (c *Core) Own(id shardmap.GroupID) uint64 {
+	if g := c.group(id); g != nil {
+		return g.self
+	}
+	return 0
+}
+
 // Opened reports whether the data plane has opened this node's claim to a group.
 func (c *Core) Opened(id shardmap.GroupID) bool {
 	g := c.group(id)

@@ -329,7 +329,7 @@ func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
 		g.claim.gateAt = c.gateAt(g)
 		c.fenceNew(g, now)
 	}
-	c.out.Event(Event{Kind: EventConfig, Group: g.id, Detail: fmt.Sprintf("%d voters, %d outgoing, %d learners", len(g.conf.Voters), len(g.conf.Outgoing), len(g.conf.Learners))})
+	c.out.Event(Event{Kind: EventConfig, Group: g.id, Detail: g.conf.String()})
 	c.data.ConfigApplied(g.id, g.conf, now)
 	if !g.conf.voter(g.self) {
 		c.close(g, "not a voter any more", now)

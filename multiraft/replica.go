@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -53,6 +54,28 @@ func configOf(index uint64, cs *pb.ConfState) GroupConfig {
 
 // Joint reports whether the group is between two voter sets.
 func (c GroupConfig) Joint() bool { return len(c.Outgoing) > 0 }
+
+// String names the members for logs: "voters 1.4 2.5w, outgoing ..., learners ...",
+// each as node and replica number; w is a witness.
+func (c GroupConfig) String() string {
+	var b strings.Builder
+	for i, set := range [3][]ReplicaDesc{c.Voters, c.Outgoing, c.Learners} {
+		if len(set) == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString([3]string{"voters", "outgoing", "learners"}[i])
+		for _, d := range set {
+			fmt.Fprintf(&b, " %d.%d", d.Node, uint32(d.ID))
+			if d.Role == RoleWitness {
+				b.WriteByte('w')
+			}
+		}
+	}
+	return b.String()
+}
 
 // Find looks a replica up by raft id.
 func (c GroupConfig) Find(id uint64) (ReplicaDesc, bool) {

@@ -251,13 +251,13 @@ func replicated(t testing.TB, nodes []*Node) *raw {
 		for i, n := range nodes {
 			r := conns[i]
 			r.pipeline(1, "", "SET", allocKey, "value")
-			if r.answer(t) == "+OK\r\n" && n.rightful(t, allocKey) {
-				r.pipeline(1, "", "WAIT", "2", "1000")
-				if r.answer(t) == ":2\r\n" {
-					return r
-				}
+			if r.answer(t) != "+OK\r\n" || !n.rightful(t, allocKey) {
+				continue
 			}
-			r.nc.Close() // thousands of open ones would be more than a node has memory for
+			r.pipeline(1, "", "WAIT", "2", "1000")
+			if r.answer(t) == ":2\r\n" {
+				return r
+			}
 		}
 	}
 	t.Fatal("no write was on three nodes within 30 s")

@@ -26,6 +26,35 @@ func nextMembers(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.N
 	return target
 }
 
+// withHolder is what is wanted, with the holder's own replica in the place of another
+// as long as it is to leave: it hands its lease over first (G6), and the voters stay
+// odd. The place is a witness's, if there is one, rather one whose copy has no seat
+// yet, rather the last.
+func withHolder(conf multiraft.GroupConfig, want meta.Group, holder shardmap.NodeID, seats []shardmap.NodeID) meta.Group {
+	own, member := conf.On(holder)
+	if w, ok := want.On(holder); ok && w.HoldsData() || !member {
+		return want
+	}
+	place, worth := 0, -1
+	for i, r := range want.Replicas {
+		w := 0
+		switch {
+		case r.Node == holder:
+			w = 3
+		case r.Role == meta.Witness:
+			w = 2
+		case !slices.Contains(seats, r.Node):
+			w = 1
+		}
+		if w >= worth {
+			place, worth = i, w
+		}
+	}
+	want.Replicas = slices.Clone(want.Replicas)
+	want.Replicas[place] = meta.Replica{ID: uint64(uint32(own.ID)), Node: holder, Role: meta.Voter}
+	return want
+}
+
 // standing is what is wanted, by the replicas that its nodes have in the
 // configuration: a node cannot have two of one group. One that was given up and is
 // wanted again before its replica has left gets a new id from group 0; one that is
@@ -128,16 +157,17 @@ func hold(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc, seats []sh
 }
 
 // exchange is a target in which one voter becomes its node's wanted replica of the
-// other kind, nil when there is nothing to exchange. A witness makes room at once,
-// for the copy must be filled before it can have a seat; a copy goes when all else
-// is in place and it has none. Its node is without a replica for a moment.
+// other kind, nil when there is nothing to exchange. Neither goes while it has a seat,
+// which a witness has that had to open the group. Otherwise a witness makes room at
+// once, for the copy must be filled before it can have a seat; a copy goes when all
+// else is in place. Its node is without a replica for a moment.
 func exchange(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID, settled bool) []multiraft.ReplicaDesc {
 	for _, r := range want.Replicas {
 		i := slices.IndexFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.Node == r.Node })
 		if i < 0 || r.Role == meta.Learner || isWitness(conf.Voters[i]) == (r.Role == meta.Witness) {
 			continue
 		}
-		if r.Role == meta.Witness && (!settled || slices.Contains(seats, r.Node)) {
+		if slices.Contains(seats, r.Node) || r.Role == meta.Witness && !settled {
 			continue
 		}
 		target := slices.Clone(conf.Voters)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -107,6 +108,38 @@ func TestNextMembers(t *testing.T) {
 		}
 		if !slices.Equal(before, c.want.Replicas) {
 			t.Errorf("%s: what is wanted was changed", c.name)
+		}
+	}
+}
+
+// TestTheHolderStaysUntilItHasHandedOver names whose place a holder that is to leave takes.
+func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
+	d := multiraft.MakeReplica
+	conf := multiraft.GroupConfig{Voters: []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(2, 2, multiraft.RoleVoter), d(3, 3, multiraft.RoleVoter)}}
+	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
+		return meta.Replica{ID: id, Node: n, Role: role}
+	}
+	own := r(1, 1, meta.Voter)
+	for name, c := range map[string]struct {
+		seats      []shardmap.NodeID
+		want, next []meta.Replica
+	}{
+		"wanted": {nil, []meta.Replica{own, r(2, 2, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter)}},
+		"one without a seat": {
+			[]shardmap.NodeID{1, 2, 3},
+			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter), r(3, 3, meta.Voter)},
+		},
+		"the last": {
+			[]shardmap.NodeID{1, 4, 5, 6},
+			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)}, []meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), own},
+		},
+		"its own witness": {
+			[]shardmap.NodeID{1},
+			[]meta.Replica{r(2, 2, meta.Voter), r(4, 1, meta.Witness), r(3, 3, meta.Witness)}, []meta.Replica{r(2, 2, meta.Voter), own, r(3, 3, meta.Witness)},
+		},
+	} {
+		if got := withHolder(conf, meta.Group{Replicas: c.want}, 1, c.seats); !reflect.DeepEqual(got.Replicas, c.next) {
+			t.Errorf("%s: %v, want %v", name, got.Replicas, c.next)
 		}
 	}
 }

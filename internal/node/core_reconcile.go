@@ -159,14 +159,15 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	if !ok || !st.Leads {
 		return
 	}
-	seated := true
-	if id != shardmap.MetaGroup {
-		seated = c.seat(id, want)
-	}
+	var seated bool
+	seats := c.seats(id)
 	if id == shardmap.MetaGroup {
 		seated = !fills(st.Config, want)
+	} else {
+		seated = c.seat(id, st.Config, want, seats)
+		want = withHolder(st.Config, want, c.self.Node, seats)
 	}
-	if target := nextMembers(st.Config, want, c.seats(id), seated); target != nil {
+	if target := nextMembers(st.Config, want, seats, seated); target != nil {
 		c.raft.Reconfigure(st, target, now)
 	}
 }
@@ -182,11 +183,16 @@ func (c *Core) seats(id shardmap.GroupID) (nodes []shardmap.NodeID) {
 }
 
 // seat asks for the seats that the wanted voters need; until they are there the
-// voters are held back.
-func (c *Core) seat(id shardmap.GroupID, want meta.Group) (seated bool) {
+// voters are held back. A witness that had to open the group has a seat: it loses it
+// before its replica makes room for one with a copy.
+func (c *Core) seat(id shardmap.GroupID, conf multiraft.GroupConfig, want meta.Group, now []shardmap.NodeID) (seated bool) {
 	r := c.data.Replica(id)
 	if r == nil {
 		return true
+	}
+	stray := func(n shardmap.NodeID) bool {
+		d, ok := conf.On(n)
+		return ok && isWitness(d) && slices.Contains(now, n)
 	}
 	seats := make([]shardmap.NodeID, 0, 8)
 	voters := 0
@@ -194,7 +200,7 @@ func (c *Core) seat(id shardmap.GroupID, want meta.Group) (seated bool) {
 		if w.Role != meta.Learner {
 			voters++
 		}
-		if w.HoldsData() {
+		if w.HoldsData() && !stray(w.Node) {
 			seats = append(seats, w.Node)
 		}
 	}
@@ -244,17 +250,20 @@ func (c *Core) balance(now multiraft.Instant) {
 // the group, the first that can take it (the seats do not change before, G6).
 func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	want := c.meta.Group(id)
-	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters || want.Replicas[0].Node == c.self.Node {
+	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters {
+		return 0
+	}
+	stays := roleOf(c.raft.Own(id)) != multiraft.RoleWitness
+	if w, ok := want.On(c.self.Node); !ok || !w.HoldsData() {
+		stays = false
+	}
+	if stays && want.Replicas[0].Node == c.self.Node {
 		return 0
 	}
 	st, _ := c.raft.Group(id)
 	r := c.data.Replica(id)
 	if st.Config.Joint() || r == nil {
 		return 0
-	}
-	stays := false
-	if w, ok := want.On(c.self.Node); ok {
-		stays = w.HoldsData()
 	}
 	for i, w := range want.Replicas {
 		if stays && i > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,10 +161,9 @@ func TestAFollowerIsHeardAgainAfterItsAcksWereLost(t *testing.T) {
 		l.swallow.Store(true)
 		l.end(transport.Data)
 	}
-	for i := 0; i < len(relays); time.Sleep(time.Millisecond) { // dialled again, Hello, State, and Ticks since
-		if relays[i].gone.Load() >= 5 {
-			i++
-		}
+	few := func(l *relay) bool { return l.gone.Load() < 5 } // dialled again, Hello, State, and Ticks since
+	for begun := time.Now(); time.Since(begun) < 2*time.Second && slices.ContainsFunc(relays, few); {
+		time.Sleep(time.Millisecond)
 	}
 	for _, l := range relays {
 		l.end(transport.Ack)
