@@ -1,10 +1,7 @@
 package membership
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"net"
 	"testing"
 )
 
@@ -42,42 +39,4 @@ func TestABlankNodeDecides(t *testing.T) {
 			t.Errorf("%s: choice %d (%s), want %d", name, got.Choice, got.Reason, c.want)
 		}
 	}
-}
-
-func TestQuestionsNeedTheSecret(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		Serve(l, []byte("s"), func(q Question) Reply { return Reply{Name: "answer to " + q.Word} })
-	}()
-	ctx := context.Background()
-	if r, err := Ask(ctx, l.Addr().String(), Question{Word: AskWho}, []byte("s")); err != nil || r.Name != "answer to who" {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if _, err := Ask(ctx, l.Addr().String(), Question{Word: AskWho}, []byte("other")); err == nil {
-		t.Fatal("a question under another secret was answered")
-	}
-	l.Close()
-	<-done
-}
-
-func FuzzBootstrapMessages(f *testing.F) {
-	var b bytes.Buffer
-	if err := writeMessage(&b, Question{Word: AskWho}, nil); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
-	f.Fuzz(func(t *testing.T, in []byte) {
-		var q Question
-		if readMessage(bytes.NewReader(in), &q, nil) == nil {
-			var out bytes.Buffer
-			if err := writeMessage(&out, q, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 }

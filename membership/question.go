@@ -23,7 +23,8 @@ import (
 const (
 	questionByte   = 0xA5
 	questionFormat = 1
-	questionMax    = 8 << 20
+	questionMax    = 512 << 10 // bytes; a founding record of a thousand nodes. Anybody may send so much
+	replyMax       = 8 << 20   // bytes; only who asked reads so much
 	questionTime   = 4 * time.Second
 )
 
@@ -36,13 +37,16 @@ const (
 
 // Question is what a node that starts asks the nodes it knows of.
 type Question struct {
-	Word    string          `json:"word"`
-	UUID    [16]byte        `json:"uuid"`
-	Cluster [16]byte        `json:"cluster"`
-	Name    string          `json:"name"`
-	Seeds   []string        `json:"seeds"` // sorted, this node's own gossip address included
-	Expect  int             `json:"expect"`
-	Row     json.RawMessage `json:"row,omitempty"`
+	Word    string   `json:"word"`
+	UUID    [16]byte `json:"uuid"`
+	Cluster [16]byte `json:"cluster"`
+	Name    string   `json:"name"`
+	Seeds   []string `json:"seeds"` // sorted, this node's own gossip address included
+	// Held is the name of the node that the asker's cluster has registered at the
+	// address it asks, "" when it is no registered one.
+	Held   string          `json:"held,omitempty"`
+	Expect int             `json:"expect"`
+	Row    json.RawMessage `json:"row,omitempty"`
 }
 
 // Reply is the answer to a Question.
@@ -84,13 +88,13 @@ func writeMessage(w io.Writer, v any, secret []byte) error {
 	return err
 }
 
-func readMessage(r io.Reader, v any, secret []byte) error {
+func readMessage(r io.Reader, most int, v any, secret []byte) error {
 	var head [22]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head[2:])
-	if head[0] != questionByte || n > questionMax {
+	if head[0] != questionByte || int64(n) > int64(most) {
 		return ErrQuestion
 	}
 	if head[1] != questionFormat {
@@ -127,32 +131,5 @@ func Ask(ctx context.Context, addr string, q Question, secret []byte) (Reply, er
 	if err := writeMessage(c, q, secret); err != nil {
 		return rep, err
 	}
-	return rep, readMessage(c, &rep, secret)
-}
-
-// Serve answers questions on a listener until it is closed.
-func Serve(l net.Listener, secret []byte, answer func(Question) Reply) {
-	slots := make(chan struct{}, 64)
-	for {
-		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			break
-		}
-		if err != nil {
-			continue
-		}
-		slots <- struct{}{}
-		go func() {
-			defer func() { <-slots }()
-			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(questionTime))
-			var q Question
-			if readMessage(c, &q, secret) == nil {
-				_ = writeMessage(c, answer(q), secret)
-			}
-		}()
-	}
-	for range cap(slots) { // every answer under way has ended
-		slots <- struct{}{}
-	}
+	return rep, readMessage(c, replyMax, &rep, secret)
 }

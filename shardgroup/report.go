@@ -68,6 +68,18 @@ func (r *Replica) Len() int {
 	return n
 }
 
+// Holdings are the bytes of this replica's stores, and whether any of its shards has
+// ever taken a write. It takes one shard's mutex after the other and allocates nothing.
+func (r *Replica) Holdings() (bytes int64, written bool) {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		bytes += s.m.HeldBytes()
+		written = written || s.m.Position().Seq() > 0
+		s.mu.Unlock()
+	}
+	return bytes, written
+}
+
 // Keys is the number of keys of one shard here.
 func (r *Replica) Keys(id shardmap.ShardID) int {
 	s := r.shard(id)

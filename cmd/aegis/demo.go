@@ -66,12 +66,12 @@ func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration
 	}
 	defer os.RemoveAll(d.dir)
 	defer d.stop()
+	first, err := freePorts(7000, nodes)
+	if err != nil {
+		return err
+	}
 	for i := range nodes {
-		port, err := freePorts(7000 + 10*i)
-		if err != nil {
-			return err
-		}
-		n := &demoNode{id: fmt.Sprintf("node%d", i+1), port: port}
+		n := &demoNode{id: fmt.Sprintf("node%d", i+1), port: first + demoStep*i}
 		d.nodes = append(d.nodes, n)
 		if err := d.start(n); err != nil {
 			return err
@@ -92,23 +92,39 @@ func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration
 	return nil
 }
 
-// freePorts finds a client port at or after want whose two neighbours are free too.
-func freePorts(want int) (int, error) {
+// demoStep is how far apart the client ports of two nodes are.
+const demoStep = 10
+
+// freePorts finds the first client port, at or after want, such that the three ports
+// of each node are free. All nodes move together: some ports of an old demo that did
+// not end may be free, and still be registered in what is left of its cluster.
+func freePorts(want, nodes int) (int, error) {
 	for port := want; port < want+2000; port += 100 {
-		ok := true
-		for i := range 3 {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
-			if err != nil {
-				ok = false
-				break
+		free := true
+		for i := range nodes {
+			for plane := range 3 {
+				free = free && portFree(port+demoStep*i+plane)
 			}
-			l.Close()
 		}
-		if ok {
+		if free {
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no three free ports in a row from %d on", want)
+	return 0, fmt.Errorf("no free ports for %d nodes from %d on", nodes, want)
+}
+
+func portFree(port int) bool {
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	p, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	return p.Close() == nil
 }
 
 func (d *demo) start(n *demoNode) error {

@@ -19,7 +19,7 @@ func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 // nodeArgs are the arguments of a node on three free ports.
 func nodeArgs(t *testing.T, dir, id string, more ...string) []string {
 	t.Helper()
-	port, err := freePorts(27000)
+	port, err := freePorts(27000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func ends(t *testing.T, args []string, parts ...string) {
 // TestEveryPortInUseIsOneSentence takes each port of a node in turn.
 func TestEveryPortInUseIsOneSentence(t *testing.T) {
 	for _, c := range []struct{ network, flag string }{
-		{"tcp", "client-addr"}, {"tcp", "cluster-addr"}, {"udp", "cluster-addr"}, {"tcp", "gossip-addr"},
+		{"tcp", "client-addr"}, {"tcp", "cluster-addr"}, {"udp", "cluster-addr"}, {"tcp", "gossip-addr"}, {"udp", "gossip-addr"},
 	} {
 		args := nodeArgs(t, t.TempDir(), "a")
 		var port int

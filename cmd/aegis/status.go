@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -82,7 +84,7 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 	fmt.Fprintf(w, "cluster %.8s   map epoch %d   groups %d   replication factor %d\n\n", r.Cluster, r.MapEpoch, r.Groups, r.Factor)
 	slices.SortFunc(r.Nodes, func(a, b node.NodeReport) int { return int(a.Node) - int(b.Node) })
 	t := tabwriter.NewWriter(w, 0, 4, 3, ' ', 0)
-	fmt.Fprintln(t, "NODE\tNAME\tCLIENTS\tLEASES\tCOPIES\tWHOLE\tKEYS\tBYTES\tLAG\tSTATE")
+	fmt.Fprintln(t, "NODE\tNAME\tCLIENTS\tLEASES\tCOPIES\tWHOLE\tKEYS\tBYTES\tLAG\tSTATE\tGOSSIP")
 	for _, n := range r.Nodes {
 		leases, whole, keys, size, lag := 0, 0, 0, int64(0), int64(0)
 		for _, g := range n.Groups {
@@ -100,11 +102,37 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 		if n.Draining {
 			state = "draining"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", n.Node, n.Name, n.Addresses.Client, leases, len(n.Groups), whole, keys, size, lag, state)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
+			n.Node, n.Name, n.Addresses.Client, leases, len(n.Groups), whole, keys, size, lag, state, gossipOf(r, n.Name))
 	}
 	for _, name := range r.Silent {
-		fmt.Fprintf(t, "-\t%s\t\t\t\t\t\t\t\tdoes not answer\n", name)
+		fmt.Fprintf(t, "-\t%s\t\t\t\t\t\t\t\tdoes not answer\t%s\n", name, gossipOf(r, name))
 	}
 	t.Flush()
+	for _, n := range r.Nodes {
+		for _, s := range n.Notices {
+			fmt.Fprintf(w, "\n%s: %s\n", n.Name, s)
+		}
+	}
 	fmt.Fprintf(w, "\n%s\n", r.Verdict)
+}
+
+// gossipOf is what the nodes that answered heard of another by gossip: one word
+// when they agree, else each with the number of those who say it.
+func gossipOf(r node.ClusterReport, name string) string {
+	counts := map[string]int{}
+	for _, n := range r.Nodes {
+		for _, g := range n.Gossip {
+			if g.Name == name {
+				counts[g.State.String()]++
+			}
+		}
+	}
+	words := slices.Sorted(maps.Keys(counts))
+	if len(words) > 1 {
+		for i, w := range words {
+			words[i] = fmt.Sprintf("%s %d", w, counts[w])
+		}
+	}
+	return strings.Join(words, ", ")
 }

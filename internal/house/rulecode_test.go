@@ -31,7 +31,17 @@ var ruleRooms = map[string]ruleRoom{
 		"bolt*.go":  "raft.db: files",
 		"clock*.go": "the readings of real clocks",
 	}},
-	"membership":    {rules: []string{"ring*.go", "decide*.go"}}, // the rest speaks to the network
+	"membership": {edges: map[string]string{
+		"question*.go": "bootstrap questions: connections",
+		"port*.go":     "the gossip port: a listener and a socket",
+		"crowd*.go":    "bounded sets of connections",
+		"wire*.go":     "memberlist's transport",
+		"delegate*.go": "memberlist's callbacks",
+		"gossip*.go":   "memberlist, and the goroutines around it",
+		"visit*.go":    "who is missed and asked: questions, timers, chance",
+		"voice*.go":    "memberlist's log lines, counted by the clock",
+		"roster*.go":   "what memberlist says, until it is passed on: a channel wakes who does",
+	}},
 	"pkg/client":    {rules: []string{"route*.go", "retry*.go"}}, // the rest is connections
 	"internal/node": {rules: []string{"core*.go"}},               // the rest puts goroutines, sockets and disks around the core
 }
@@ -171,6 +181,7 @@ func TestRuleCodeCanFail(t *testing.T) {
 		"lru/b.go":                "package lru\n\nimport dice \"math/rand/v2\"\n\nvar x = dice.IntN(6)\n",
 		"statemachine/a.go":       "package statemachine\n\nimport _ \"os\"\n",
 		"membership/ring.go":      "package membership\n\nimport _ \"crypto/rand\"\n",
+		"membership/meta.go":      "package membership\n\nimport _ \"os\"\n",
 		"membership/gossip.go":    "package membership\n\nimport _ \"crypto/rand\"\n",
 		"internal/node/core_x.go": "package node\n\nimport \"time\"\n\nvar x = time.AfterFunc\n",
 		"internal/node/edge.go":   "package node\n\nimport \"time\"\n\nvar y = time.AfterFunc\n",
@@ -179,5 +190,5 @@ func TestRuleCodeCanFail(t *testing.T) {
 		"pkg/client/conn.go":      "package client\n\nimport _ \"net\"\n",
 	},
 		"multiraft/a.go", "shardgroup/a.go", "shardgroup/b.go", "shardgroup/c.go", "shardgroup/d.go", "shardgroup/e.go",
-		"lru/a.go", "lru/b.go", "statemachine/a.go", "membership/ring.go", "internal/node/core_x.go", "pkg/client/retry.go", "pkg/client/route.go")
+		"lru/a.go", "lru/b.go", "statemachine/a.go", "membership/ring.go", "membership/meta.go", "internal/node/core_x.go", "pkg/client/retry.go", "pkg/client/route.go")
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
 )
 
 // fillAddresses derives what was not said: the cluster port follows the client
@@ -56,7 +58,7 @@ func (c *Config) announced() string {
 	if c.Advertise != "" {
 		return c.Advertise
 	}
-	if host, _, _ := net.SplitHostPort(c.ClientAddr); host != "" && !unspecified(host) {
+	if host, _, _ := net.SplitHostPort(c.ClientAddr); !c.anyHost() {
 		return host
 	}
 	local := true
@@ -102,5 +104,14 @@ func machineAddress() string {
 	return "127.0.0.1"
 }
 
-// announce joins the announced host with the port of a listening address.
-func announce(host, listen string) string { return net.JoinHostPort(host, portOf(listen)) }
+// anyHost reports whether the client address leaves open where this node is.
+func (c *Config) anyHost() bool {
+	host, _, _ := net.SplitHostPort(c.ClientAddr)
+	return host == "" || unspecified(host)
+}
+
+// at are the addresses to announce for a host: it, with the ports that are listened on.
+func (c *Config) at(host string) meta.Addresses {
+	on := func(listen string) string { return net.JoinHostPort(host, portOf(listen)) }
+	return meta.Addresses{Client: on(c.ClientAddr), Cluster: on(c.ClusterAddr), Gossip: on(c.GossipAddr)}
+}

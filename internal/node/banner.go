@@ -7,11 +7,11 @@ import (
 
 // Banner tells an operator what was started, line by line.
 func (n *Node) Banner() []string {
-	c := n.cfg
+	c, addrs := n.cfg, n.addresses()
 	p := profiles[c.LeaseProfile]
 	lines := []string{
 		fmt.Sprintf("AegisKV %s, node %s (incarnation %d)", Version, c.ID, n.start.Identity.Inc.Counter),
-		fmt.Sprintf("  clients %s   peers %s   gossip %s", n.addrs.Client, n.addrs.Cluster, n.addrs.Gossip),
+		fmt.Sprintf("  clients %s   peers %s   gossip %s", addrs.Client, addrs.Cluster, addrs.Gossip),
 		fmt.Sprintf("  memory %s: stores %s, rings %s, the rest for connections and transfers", mib(c.MaxMemoryBytes), mib(n.dataBytes()), mib(ringBytes(c.MaxMemoryBytes))),
 		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
 		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),

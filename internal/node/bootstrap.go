@@ -24,22 +24,16 @@ const (
 	tellEvery = 5 * time.Second // how often a waiting node says what it waits for
 )
 
-// answerQuestions serves the gossip port until it is closed.
-func (n *Node) answerQuestions() <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		membership.Serve(n.gossip, n.secret, n.answer)
-	}()
-	return done
-}
-
 // answer tells another node who this one is, takes it in, or takes its founding
-// record.
-func (n *Node) answer(q membership.Question) membership.Reply {
+// record. at is where the question reached this node.
+func (n *Node) answer(q membership.Question, at net.Addr) membership.Reply {
+	n.reachedAt(at)
 	n.mu.Lock()
 	id, f := n.identity, n.founded
 	n.mu.Unlock()
+	if none := [16]byte{}; q.Held != "" && q.Cluster != none && id.Cluster != none && q.Cluster != id.Cluster {
+		n.claimed(q)
+	}
 	rep := membership.Reply{UUID: id.UUID, Cluster: id.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
 	switch q.Word {
 	case membership.AskWho:
@@ -161,7 +155,7 @@ func (n *Node) ask(ctx context.Context, to func() shardmap.NodeID, word string, 
 
 // seedSet is the sorted list of seeds, this node's own gossip address included.
 func (n *Node) seedSet() []string {
-	set := []string{canonical(n.addrs.Gossip)}
+	set := []string{canonical(n.addresses().Gossip)}
 	for _, s := range n.cfg.Seeds {
 		set = append(set, canonical(s))
 	}

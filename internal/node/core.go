@@ -35,6 +35,8 @@ type CoreConfig struct {
 	// has never run before.
 	Founding Founding
 	Founder  bool
+	// Written says that this node took a write in an earlier start.
+	Written bool
 }
 
 // CoreOut takes the effects of a Core. Control frames are the callee's to keep.
@@ -86,6 +88,7 @@ type Core struct {
 	told      time.Duration    // Mono of the last routes frame
 	tell      bool
 	announced time.Duration // Mono of the last register question
+	revision  uint32        // of this node's row, within this start
 	draining  bool
 	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
@@ -96,6 +99,8 @@ type Core struct {
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
 	hinted map[shardmap.NodeID]string            // the second addresses that were named
+	wrote  bool                                  // a write was taken here once
+	notes  []string                              // what an operator should know, one sentence each
 
 	asked  map[uint64]asking
 	nextID uint64
@@ -128,6 +133,8 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		gossip:   make(map[shardmap.NodeID]membership.Member),
 		hinted:   make(map[shardmap.NodeID]string),
 		asked:    make(map[uint64]asking),
+		wrote:    cfg.Written,
+		notes:    []string{},
 
 		leavers: make(map[shardmap.NodeID]time.Duration),
 	}

@@ -153,7 +153,7 @@ func (c *Core) registered() {
 		n, ok := c.meta.ByUUID(w.node.UUID)
 		mine, placed := c.meta.Group(shardmap.MetaGroup).On(n.ID)
 		switch {
-		case ok && placed && n.Generation >= w.node.Generation:
+		case ok && placed && !w.node.Supersedes(n):
 			w.answer(c.grant(n, mine.ID))
 		case c.now.Mono > w.deadline:
 			w.answer(Answer{Err: "group 0 did not take the row in time: try again"})
@@ -176,13 +176,24 @@ func (c *Core) grant(n meta.Node, metaReplica uint64) Answer {
 	return Answer{Body: b}
 }
 
-// announce keeps this node's own row true: addresses may change at a restart.
+// Readdress makes other addresses this node's own, and has them registered.
+func (c *Core) Readdress(a meta.Addresses) {
+	c.cfg.Addresses = a
+	c.revision++
+}
+
+// announce keeps this node's own row true: addresses may change at a restart, and
+// when the node learns that others reach it elsewhere.
 func (c *Core) announce(now multiraft.Instant) {
 	if len(c.waits) > 0 {
 		c.registered()
 	}
 	n, ok := c.meta.Node(c.self.Node)
-	if !ok || n.Generation >= c.self.Inc.Counter || now.Mono-c.announced < announceEvery {
+	mine := meta.Node{
+		ID: n.ID, UUID: n.UUID, Name: c.cfg.Name, Addresses: c.cfg.Addresses, DataBytes: c.cfg.DataBytes,
+		Generation: c.self.Inc.Counter, Revision: c.revision,
+	}
+	if !ok || !mine.Supersedes(n) || now.Mono-c.announced < announceEvery {
 		return
 	}
 	to := c.MetaLeader()
@@ -190,8 +201,7 @@ func (c *Core) announce(now multiraft.Instant) {
 		return
 	}
 	c.announced = now.Mono
-	n.Addresses, n.DataBytes, n.Name, n.Generation = c.cfg.Addresses, c.cfg.DataBytes, c.cfg.Name, c.self.Inc.Counter
-	b, err := json.Marshal(n)
+	b, err := json.Marshal(mine)
 	if err != nil {
 		return
 	}

@@ -1,10 +1,13 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
 )
 
 // Gossiped takes what gossip says of a node: that it is alive, dead or leaving, and
@@ -50,6 +53,12 @@ func (c *Core) followHints() {
 	}
 }
 
+// GivenUp reports whether gossip says that a node is dead or has left.
+func (c *Core) GivenUp(n shardmap.NodeID) bool {
+	m, ok := c.gossip[n]
+	return ok && m.State.Gone()
+}
+
 // leaving reports whether a node hands its leases over, as itself or gossip says.
 // A lie can do no more than to keep leases where they are.
 func (c *Core) leaving(n shardmap.NodeID) bool {
@@ -58,6 +67,58 @@ func (c *Core) leaving(n shardmap.NodeID) bool {
 	}
 	m, ok := c.gossip[n]
 	return ok && m.Draining && m.State == membership.Alive
+}
+
+// GossipContacts lists where the registered nodes gossip, this one included.
+func (c *Core) GossipContacts() []membership.Contact {
+	if c.meta == nil {
+		return nil
+	}
+	cs := make([]membership.Contact, 0, len(c.meta.Nodes))
+	for _, n := range c.meta.Nodes {
+		cs = append(cs, membership.Contact{Addr: n.Addresses.Gossip, Node: n.ID, Name: n.Name, UUID: n.UUID})
+	}
+	return cs
+}
+
+// Notices are sentences that status shows until others replace them.
+func (c *Core) Notices(sentences []string) {
+	slices.Sort(sentences)
+	c.notes = sentences
+}
+
+// Written reports whether this node has ever taken a write, as leaseholder or from one.
+func (c *Core) Written() bool {
+	for _, id := range c.raft.Groups() {
+		if c.wrote {
+			break
+		}
+		if r := c.data.Replica(id); r != nil {
+			_, c.wrote = r.Holdings()
+		}
+	}
+	return c.wrote
+}
+
+// Withdraw gives every lease up for good, unless a write was taken here: it holds
+// new operations back, looks, and lets them in again when there was one. So what
+// makes it say true has been acknowledged to nobody.
+func (c *Core) Withdraw(now multiraft.Instant) bool {
+	c.now = now
+	var parked []*shardgroup.Replica
+	for _, id := range c.raft.Groups() {
+		if r := c.data.Replica(id); r != nil && c.moves[id] == nil && r.Park(now) {
+			parked = append(parked, r)
+		}
+	}
+	if !c.Written() {
+		c.raft.Stop(now)
+		return true
+	}
+	for _, r := range parked {
+		r.Unpark(now)
+	}
+	return false
 }
 
 // GossipReport is what gossip told one node of another.

@@ -36,7 +36,9 @@ type NodeReport struct {
 	Draining    bool            `json:"draining"`
 	LeadsMeta   bool            `json:"leadsMeta"`
 	Groups      []GroupReport   `json:"groups"`
-	Gossip      []GossipReport  `json:"gossip"` // what gossip told this node of the others
+	Written     bool            `json:"written"` // it has taken a write, ever
+	Gossip      []GossipReport  `json:"gossip"`  // what gossip told this node of the others
+	Notices     []string        `json:"notices"` // what an operator should know, one sentence each
 }
 
 // NodeStatus describes this node.
@@ -44,7 +46,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 	r := NodeReport{
 		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
 		Addresses: c.cfg.Addresses, Draining: c.draining, LeadsMeta: c.leadsMeta(now),
-		Gossip: c.gossipReports(),
+		Written: c.Written(), Gossip: c.gossipReports(), Notices: c.notes,
 	}
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {

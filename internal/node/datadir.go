@@ -39,5 +39,25 @@ func openDataDir(path string) (*dataDir, error) {
 // file names a file of the directory.
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
 
+// markName is the file that says that this node has taken a write. Without a log a
+// restart forgets every write, but not that the cluster was in use.
+const markName = "WRITTEN"
+
+// mark remembers that a write was taken, and reports whether it could. That it
+// cannot is no reason to stop.
+func (d *dataDir) mark() bool {
+	f, err := os.OpenFile(d.file(markName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Sync(), f.Close()) == nil
+}
+
+// marked reports whether mark has ever been called.
+func (d *dataDir) marked() bool {
+	_, err := os.Stat(d.file(markName))
+	return err == nil
+}
+
 // Close gives the lock up.
 func (d *dataDir) Close() error { return d.lock.Close() }

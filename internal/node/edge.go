@@ -101,9 +101,13 @@ func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byt
 	return core.Data().NextAck(peer, buf, multiraft.Now())
 }
 
-// Refused implements transport.Handler.
+// Refused implements transport.Handler. Somebody else answers where a peer should be:
+// gossip finds out who.
 func (h peerHandler) Refused(peer shardmap.NodeID, addr string, err error) {
 	h.n.log.Warn("peer refused", zap.Uint32("node", uint32(peer)), zap.String("addr", addr), zap.Error(err))
+	if c := h.n.chat.Load(); c != nil {
+		c.gossip.Doubt(peer)
+	}
 }
 
 // coreEdge carries the core's effects out.

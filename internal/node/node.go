@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -32,11 +33,12 @@ type Node struct {
 	storage *multiraft.BoltStorage
 	start   multiraft.Restored
 	begun   multiraft.Instant // read after the lock was won
-	addrs   meta.Addresses
 	client  net.Listener
 	peerTCP net.Listener
 	peerUDP net.PacketConn
 	gossip  net.Listener
+	packets net.PacketConn // of the gossip port
+	port    *membership.Port
 
 	self    shardmap.NodeID
 	uuid    [16]byte
@@ -54,7 +56,13 @@ type Node struct {
 	counts   counts
 	built    chan struct{} // closed when core is set, or will never be
 
+	chat    atomic.Pointer[chat]
+	claims  chan membership.Question // capacity 1: another cluster says that this address is its own
+	reached chan string              // capacity 1: a host where this node was reached
+	failed  chan error               // why this node must end
+
 	mu       sync.Mutex // guards the rest
+	addrs    meta.Addresses
 	identity multiraft.Identity
 	founded  Founding
 }
@@ -87,7 +95,10 @@ func ringBlock(rings int64, shards int) int {
 // New checks the configuration, takes the data directory and opens the ports.
 // Whatever is wrong is said in one sentence.
 func New(cfg Config, log *zap.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, built: make(chan struct{})}
+	n := &Node{
+		cfg: cfg, log: log, built: make(chan struct{}),
+		claims: make(chan membership.Question, 1), reached: make(chan string, 1), failed: make(chan error, 3),
+	}
 	n.tickets.waiting = make(map[uint64]chan shardgroup.Outcome)
 	n.wakes.chans = make(map[shardmap.GroupID]chan struct{})
 	if err := n.check(); err != nil {
@@ -171,10 +182,10 @@ func (n *Node) open() error {
 	if n.gossip, err = listen("gossip", n.cfg.GossipAddr, "--gossip-addr"); err != nil {
 		return err
 	}
-	host := n.cfg.announced()
-	n.addrs = meta.Addresses{
-		Client: announce(host, n.cfg.ClientAddr), Cluster: announce(host, n.cfg.ClusterAddr), Gossip: announce(host, n.cfg.GossipAddr),
+	if n.packets, err = (transport.TCP{}).ListenPacket(n.cfg.GossipAddr); err != nil {
+		return fmt.Errorf("gossip port %s cannot be opened for UDP: %w; choose another with --gossip-addr", n.cfg.GossipAddr, err)
 	}
+	n.addrs = n.cfg.at(n.cfg.announced())
 	return nil
 }
 
@@ -187,7 +198,7 @@ func listen(what, addr, flag string) (net.Listener, error) {
 }
 
 func (n *Node) close() {
-	for _, c := range []interface{ Close() error }{n.client, n.peerTCP, n.peerUDP, n.gossip} {
+	for _, c := range []interface{ Close() error }{n.client, n.peerTCP, n.peerUDP, n.gossip, n.packets} {
 		switch v := c.(type) {
 		case net.Listener:
 			if v != nil {
@@ -211,8 +222,8 @@ func (n *Node) close() {
 // lease over and returns nil. A second signal is the caller's business.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close()
-	answering := n.answerQuestions()
-	defer func() { n.gossip.Close(); <-answering }()
+	n.port = membership.NewPort(n.gossip, n.packets, n.secret, n.answer)
+	defer n.port.Close()
 	if err := n.bootstrap(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			return nil
@@ -226,34 +237,46 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer n.mux.Close()
 	var wg sync.WaitGroup
-	failed := make(chan error, 2)
 	wg.Add(2)
 	go func() {
 		defer wg.Done()
 		if err := n.host.Run(loop, n.core); err != nil {
-			failed <- err
+			n.end(err)
 		}
 	}()
 	go func() {
 		defer wg.Done()
 		if err := n.redis.Serve(n.client); !errors.Is(err, redis.ErrClosed) {
-			failed <- err
+			n.end(err)
 		}
 	}()
-	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addrs.Client))
+	chat := n.startChat()
+	defer chat.close()
+	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addresses().Client))
 	var err error
 	select {
 	case <-ctx.Done():
+		chat.drain()
 		n.leave()
-	case err = <-failed:
+	case err = <-n.failed:
 	}
+	said := chat.goodbye()
 	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
 	defer cancel()
 	_ = n.redis.Shutdown(shut)
+	<-said
 	stopLoop()
 	n.mux.Close()
 	wg.Wait()
 	return err
+}
+
+// end makes Run end with an error; the first one counts.
+func (n *Node) end(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
 }
 
 // clientsMax is how long clients that still ask are told to go elsewhere before
@@ -298,10 +321,10 @@ func (n *Node) build() error {
 	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
 	rings := ringBytes(n.cfg.MaxMemoryBytes)
 	cfg := CoreConfig{
-		Name: n.cfg.ID, Addresses: n.addrs, DataBytes: data, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
+		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: data, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
-		Founding: n.founded, Founder: n.founder(),
+		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),
 	}
 	r := n.start
 	r.Identity = n.identity

@@ -68,7 +68,7 @@ var table = []Setting{
 	},
 	address("clientAddr", ":7000", "where Redis clients connect", func(c *Loaded) *string { return &c.ClientAddr }),
 	address("clusterAddr", "", "where the other nodes connect, TCP and UDP (default: the client port + 1)", func(c *Loaded) *string { return &c.ClusterAddr }),
-	address("gossipAddr", ":7002", "where nodes find each other; what --seeds of other nodes name", func(c *Loaded) *string { return &c.GossipAddr }),
+	address("gossipAddr", ":7002", "where nodes find each other, TCP and UDP; what --seeds of other nodes name", func(c *Loaded) *string { return &c.GossipAddr }),
 	{
 		Key: "seedNodes", Short: "seeds", Unit: "HOST:PORT,...", Change: Restart,
 		Help: "gossip addresses of other nodes; without any, a blank node founds a cluster of its own",
@@ -92,7 +92,7 @@ var table = []Setting{
 		read: readMemory, write: func(c *Loaded) string { return formatSize(c.MaxMemoryBytes) },
 	},
 	text("advertise", "HOST", "", "name or address that this node announces (default: found out, see the banner)", checkHost, func(c *Loaded) *string { return &c.Advertise }),
-	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
+	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases and encrypts gossip", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
 	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
 		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),
 	{

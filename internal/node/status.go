@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -14,16 +15,25 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
+// goneWait is how long a node that gossip gave up may take to answer all the same.
+const goneWait = 200 * time.Millisecond
+
 // Status asks every node for its report and draws the conclusion. Nodes that do
 // not answer in time are named.
 func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var nodes []meta.Node
+	patience := make(map[shardmap.NodeID]time.Duration)
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
 			nodes = append(nodes, m.Nodes...)
+			for _, row := range m.Nodes {
+				if n.core.GivenUp(row.ID) {
+					patience[row.ID] = goneWait
+				}
+			}
 			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
 		}
 	})
@@ -39,7 +49,9 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			a := n.ask(ctx, func() shardmap.NodeID { return m.ID }, "status", nil)
+			one, cancel := context.WithTimeout(ctx, cmp.Or(patience[m.ID], timeout))
+			defer cancel()
+			a := n.ask(one, func() shardmap.NodeID { return m.ID }, "status", nil)
 			var nr NodeReport
 			mu.Lock()
 			defer mu.Unlock()

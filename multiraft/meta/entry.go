@@ -115,7 +115,7 @@ func (s *State) register(n Node) bool {
 	}
 	for i := range s.Nodes {
 		if old := &s.Nodes[i]; old.UUID == n.UUID {
-			if n.Generation <= old.Generation {
+			if !n.Supersedes(*old) {
 				return false
 			}
 			n.ID = old.ID

@@ -39,6 +39,17 @@ type Node struct {
 	DataBytes int64           `json:"dataBytes"` // memory for stores: limit minus rings and reserve
 	// Generation counts the starts whose row has been applied; a late row of an older start changes nothing.
 	Generation uint64 `json:"generation"`
+	// Revision counts the changes of the row within one start.
+	Revision uint32 `json:"revision,omitempty"`
+}
+
+// Supersedes reports whether the row says something newer than an old one of the
+// same node.
+func (n Node) Supersedes(old Node) bool {
+	if n.Generation != old.Generation {
+		return n.Generation > old.Generation
+	}
+	return n.Revision > old.Revision
 }
 
 // Role says what a replica does in its group.

@@ -39,6 +39,15 @@ func TestNodeIDsAreMintedOnceAndNeverReused(t *testing.T) {
 	if n, _ := s.Node(2); n.Addresses.Client != "new" || n.ID != 2 {
 		t.Fatalf("row of node 2 is %+v", n)
 	}
+	revise := func(gen uint64, revision uint32, client string) bool {
+		return s.Apply(Entry{Register: &Register{Node{UUID: UUID{7}, Generation: gen, Revision: revision, Addresses: Addresses{Client: client}}}})
+	}
+	if !revise(2, 1, "revised") || revise(2, 1, "again") || revise(2, 0, "late") || revise(1, 9, "older start") {
+		t.Fatal("the revisions of a row within one start do not follow each other")
+	}
+	if n, _ := s.Node(2); n.Addresses.Client != "revised" || !revise(3, 0, "new start") {
+		t.Fatalf("row of node 2 is %+v, or a new start did not replace it", n)
+	}
 	s.Removed = append(s.Removed, UUID{9})
 	if reg(9, 5, "x") {
 		t.Fatal("a removed data directory came back")
