@@ -25,6 +25,13 @@ type nodeReport struct {
 	Name        string
 	Incarnation uint64
 	Groups      []groupReport
+	Gossip      []gossipReport
+	Notices     []string
+}
+
+type gossipReport struct {
+	Name, State string
+	Incarnation uint64
 }
 
 type groupReport struct {
