@@ -26,10 +26,10 @@ func nextMembers(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.N
 	return target
 }
 
-// withHolder is what is wanted, with the holder's own replica in the place of another
-// as long as it is to leave: it hands its lease over first (G6), and the voters stay
-// odd. The place is a witness's, if there is one, rather one whose copy has no seat
-// yet, rather the last.
+// withHolder is what is wanted, with the holder's vote in the place of another one as
+// long as it is to leave: it hands its lease over first (G6), and the voters stay odd.
+// The place is a witness's, if there is one, rather one whose copy has no seat yet,
+// rather the last; that copy learns meanwhile.
 func withHolder(conf multiraft.GroupConfig, want meta.Group, holder shardmap.NodeID, seats []shardmap.NodeID) meta.Group {
 	own, member := conf.On(holder)
 	if w, ok := want.On(holder); ok && w.HoldsData() || !member {
@@ -50,8 +50,14 @@ func withHolder(conf multiraft.GroupConfig, want meta.Group, holder shardmap.Nod
 			place, worth = i, w
 		}
 	}
+	mine := meta.Replica{ID: uint64(uint32(own.ID)), Node: holder, Role: meta.Voter}
 	want.Replicas = slices.Clone(want.Replicas)
-	want.Replicas[place] = meta.Replica{ID: uint64(uint32(own.ID)), Node: holder, Role: meta.Voter}
+	if r := &want.Replicas[place]; r.Role == meta.Witness {
+		*r = mine
+	} else {
+		r.Role = meta.Learner
+		want.Replicas = append(want.Replicas, mine)
+	}
 	return want
 }
 

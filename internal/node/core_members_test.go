@@ -127,11 +127,11 @@ func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 		"wanted": {nil, []meta.Replica{own, r(2, 2, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter)}},
 		"one without a seat": {
 			[]shardmap.NodeID{1, 2, 3},
-			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter), r(3, 3, meta.Voter)},
+			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)}, []meta.Replica{r(4, 4, meta.Learner), r(2, 2, meta.Voter), r(3, 3, meta.Voter), own},
 		},
 		"the last": {
 			[]shardmap.NodeID{1, 4, 5, 6},
-			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)}, []meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), own},
+			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)}, []meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Learner), own},
 		},
 		"its own witness": {
 			[]shardmap.NodeID{1},

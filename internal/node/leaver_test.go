@@ -30,6 +30,19 @@ func TestAHolderThatIsReplacedHandsOverFirst(t *testing.T) {
 	}
 	core, logs := observer.New(zapcore.InfoLevel)
 	dir := t.TempDir()
+	var nodes []*Node
+	placed := func() {
+		t.Helper()
+		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			bad := unlikeWanted(nodes)
+			if len(bad) == 0 {
+				return
+			}
+			if time.Since(begun) > 30*time.Second {
+				t.Fatal("never as group 0 wants it: ", bad[0])
+			}
+		}
+	}
 	for i := range 4 {
 		cfg := DefaultConfig()
 		cfg.ID, cfg.DataDir, cfg.MaxMemoryBytes, cfg.LeaseProfile = fmt.Sprintf("n%d", i+1), dir, 64<<20, "noisy"
@@ -43,14 +56,11 @@ func TestAHolderThatIsReplacedHandsOverFirst(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- n.Run(ctx) }()
 		t.Cleanup(func() { cancel(); <-done })
-		if i == 2 {
-			r := dialRaw(t, ports[0])
-			r.pipeline(1, "", "WAIT", "2", "1")
-			r.until(t, ":2\r\n")
-			time.Sleep(5 * time.Second)
+		if nodes = append(nodes, n); i == 2 {
+			placed()
 		}
 	}
-	time.Sleep(15 * time.Second)
+	placed()
 	if n := logs.FilterMessage("lease ended").FilterField(zap.String("detail", "not a voter any more")).Len(); n > 0 {
 		t.Errorf("%d holders left the voters with the lease in hand", n)
 	}
