@@ -134,14 +134,17 @@ func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
 func (h *History) Position(id shardmap.ShardID) shardmap.Version { return h.shards[id].position }
 
 // lost says whether a version was cut away.
-func (h *History) lost(s shardmap.ShardID, v shardmap.Version) bool {
+func (h *History) lost(s shardmap.ShardID, v shardmap.Version) bool { return h.cutBy(s, v) != nil }
+
+// cutBy is the latest Open that cut a version away, nil when none did.
+func (h *History) cutBy(s shardmap.ShardID, v shardmap.Version) *Cut {
 	cuts := h.shards[s].cuts
 	for i := len(cuts) - 1; i >= 0 && cuts[i].Epoch > v.Epoch(); i-- {
 		if v > cuts[i].Base {
-			return true
+			return &cuts[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // inOrder is P11 for versions: what a shard's server shows never goes back, and
@@ -163,8 +166,10 @@ func (h *History) inOrder(id shardmap.ShardID, o *Op) {
 // durable notes that a majority was said to hold everything up to a version.
 func (h *History) durable(id shardmap.ShardID, v shardmap.Version) {
 	s := &h.shards[id]
-	if h.lost(id, v) {
-		h.broken("P8", "shard %d: version %v is said to be held by a majority after it was cut", id, v)
+	if c := h.cutBy(id, v); c != nil {
+		if !h.Wild || c.Clean { // a deposed holder may go on, where clocks are wild
+			h.broken("P8", "shard %d: version %v is said to be held by a majority after the Open of epoch %d cut it at %v", id, v, c.Epoch, c.At)
+		}
 		return
 	}
 	s.durable = max(s.durable, v)

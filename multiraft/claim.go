@@ -73,6 +73,8 @@ func (c *Core) startFence(g *group, now Instant) {
 	g.lastClaim = e
 	if e.Sub == 1 {
 		g.fenced = now.Age
+	} else {
+		probeFencedAgain.Hit()
 	}
 	l := &Lease{group: g.id, ballot: e}
 	g.claim = &claim{lease: l, begun: now.Wait, gateAt: forever, conf: g.conf}
@@ -214,6 +216,9 @@ func (c *Core) publish(g *group, now Instant) {
 		left = 0
 		if s > now.Age {
 			left = (s - now.Age) * 88 / 100
+			if cl.lapse != 0 && cl.lease.open.Load() {
+				probeRevived.Hit()
+			}
 			cl.lapse = 0
 		} else if cl.lapse == 0 {
 			cl.lapse = now.Age
@@ -343,6 +348,7 @@ func (c *Core) Handover(id shardmap.GroupID, to shardmap.NodeID, now Instant) bo
 // every proposal for an election timeout, and so the Open of the next ballot.
 func (c *Core) endHandover(g *group) {
 	if g.handover != 0 && g.leads() {
+		probeTakenBack.Hit()
 		g.rn.TransferLeader(g.self)
 	}
 	g.handover = 0
@@ -356,6 +362,7 @@ func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
 		return
 	}
 	if f.reason == nackHigher && cl.lease.ballot.Less(f.higher) && cl.lease.ballot.Term < f.higher.Term {
+		probeRefused.Hit()
 		c.close(g, "refused for "+f.higher.String(), now)
 		return
 	}
@@ -368,6 +375,7 @@ func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
 func (c *Core) tickClaim(g *group, now Instant) {
 	if g.jointAlarm != 0 && now.Wait >= g.jointAlarm {
 		g.jointAlarm = 0
+		probeJointStuck.Hit()
 		c.out.Event(Event{Kind: EventStuck, Group: g.id, Detail: "two voter sets for more than " + jointMax.String()})
 	}
 	cl := g.claim
@@ -408,8 +416,10 @@ func (c *Core) watchSupport(g *group, now Instant) {
 	}
 	switch {
 	case cl.lapse != 0 && now.Age-cl.lapse > c.cfg.Promise:
+		probeLapsed.Hit()
 		c.close(g, "no support for a promise's length", now)
 	case now.Wait-cl.begun > 2*pathSilence && !c.reachable(g, now):
+		probeSilent.Hit()
 		c.close(g, "raft streams to a quorum are silent", now)
 	}
 }
@@ -454,6 +464,7 @@ func (c *Core) passOn(g *group, now Instant) {
 	for i := 1; i < len(voters); i++ {
 		d := voters[(self+i)%len(voters)]
 		if p := c.peer(d.Node); p != nil && now.Wait-p.control < pathSilence {
+			probePassedOn.Hit()
 			c.Transfer(g.id, d.Node)
 			return
 		}

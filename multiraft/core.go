@@ -158,6 +158,7 @@ func (c *Core) wake(now Instant) {
 	if gap <= c.cfg.Heartbeat {
 		return
 	}
+	probeAway.Hit()
 	for _, p := range c.peers {
 		if p.heard != 0 {
 			p.heard = min(p.heard+gap, now.Wait)
@@ -249,6 +250,7 @@ func (c *Core) Appended(b *Batch, now Instant) {
 
 // StorageFailed gives every lease up at once: what raft.db holds is unknown from here on.
 func (c *Core) StorageFailed(err error, now Instant) {
+	probeDisk.Hit()
 	c.CloseAll("storage failed", now)
 	c.stopped = true
 	c.out.Event(Event{Kind: EventFatal, Detail: err.Error()})

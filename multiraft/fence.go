@@ -23,11 +23,13 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 	case e.Less(g.ballot):
 		refuse(nackHigher, g.ballot)
 	case !g.released.Less(e):
+		probeReleased.Hit()
 		refuse(nackReleased, Ballot{})
 	case e == g.ballot && g.grantee != sender:
 		refuse(nackReleased, Ballot{})
 	case e.Term > g.durableTerm && !seeded("volatileterm"):
 		if g.waiting == nil || g.waiting.ballot.Less(e) {
+			probeTermWait.Hit()
 			g.waiting, g.waitFrom = f, sender
 		}
 	default:
@@ -77,8 +79,12 @@ func (c *Core) hold(g *group, now Instant) time.Duration {
 			h = max(h, o.until-now.Wait)
 		}
 	}
-	if !g.fresh && !seeded("norestarthold") {
-		h = max(h, c.blindUntil-now.Wait)
+	if h > 0 {
+		probeHoldOwed.Hit()
+	}
+	if blind := c.blindUntil - now.Wait; blind > h && !g.fresh && !seeded("norestarthold") {
+		probeHoldBlind.Hit()
+		h = blind
 	}
 	return h
 }
@@ -92,6 +98,7 @@ func (c *Core) answerFence(g *group, p *peer, to uint64, now Instant) {
 
 // holdShrank tells the present grantee that it need not wait as long (F4).
 func (c *Core) holdShrank(g *group, now Instant) {
+	probeHoldShrank.Hit()
 	switch n := g.grantee.Node; {
 	case n == 0:
 	case n == c.cfg.Self.Node:
@@ -116,6 +123,9 @@ func (c *Core) heardRelease(g *group, from Member, e Ballot, heir shardmap.NodeI
 		shrank = true
 	}
 	if g.released.Less(e) {
+		if g.ballot.Less(e) {
+			probeAhead.Hit()
+		}
 		g.released = e
 		if seeded("releasemoves") && g.ballot.Less(e) {
 			g.ballot, g.grantee = e, Member{}
@@ -137,6 +147,7 @@ func (c *Core) nodeRelease(dead Member, now Instant) {
 	if p == nil || dead.Node == c.cfg.Self.Node {
 		return
 	}
+	probeDeath.Hit()
 	anyInc := seeded("nodereleaseany")
 	p.dead = max(p.dead, dead.Inc.Counter)
 	for _, g := range c.order {

@@ -252,6 +252,7 @@ func (c *Core) receiveFence(kind byte, g *group, id shardmap.GroupID, sender Mem
 		if kind == itemFence {
 			reason := byte(nackLoading)
 			if c.tombs[Tombstone{id, f.to}] {
+				probeGoneReplica.Hit()
 				reason = nackUnknown
 			}
 			c.sendFenceItem(p, itemFenceNack, &group{id: id}, &fenceFrame{from: f.to, to: f.from, ballot: f.ballot, reason: reason})

@@ -332,6 +332,9 @@ func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
 	c.out.Event(Event{Kind: EventConfig, Group: g.id, Detail: g.conf.String()})
 	c.data.ConfigApplied(g.id, g.conf, now)
 	if !g.conf.voter(g.self) {
+		if g.claim != nil {
+			probeRemoved.Hit()
+		}
 		c.close(g, "not a voter any more", now)
 	}
 }

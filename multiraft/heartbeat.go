@@ -102,6 +102,7 @@ func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 		return
 	}
 	if d.promise > c.cap {
+		probeCapRaised.Hit()
 		c.raise(d.promise)
 		return
 	}
@@ -132,6 +133,9 @@ func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 	sent, known := p.stampOf(d.seq)
 	if (d.req != c.cfg.Self.Inc && !seeded("noechoinc")) || !known {
+		if d.req != c.cfg.Self.Inc {
+			probeAckFormer.Hit()
+		}
 		return
 	}
 	if !overTCP {
@@ -147,6 +151,7 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 		cl := g.claim
 		if cl == nil {
 			if granted && !g.lastClaim.IsZero() {
+				probeAckStray.Hit()
 				c.sendRelease(g, g.lastClaim, p.node, 0) // H7
 			}
 			continue
@@ -162,7 +167,9 @@ func (c *Core) heardAck(p *peer, d *datagram, overTCP bool, now Instant) {
 			case v.inc != d.inc: // it restarted and knows of no grantee
 				c.sendFence(g, v.id, now)
 			case d.seq < v.minSeq:
+				probeAckBefore.Hit()
 			case !granted:
+				probeAckClear.Hit()
 				c.sendFence(g, v.id, now) // H7
 			case until > v.support:
 				v.support, v.ceiling, rose = until, max(v.ceiling, sent.ceiling), true

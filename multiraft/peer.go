@@ -93,6 +93,7 @@ func (c *Core) Silence(n shardmap.NodeID, now Instant) (d time.Duration, ok bool
 // admit takes note of a sender's incarnation; false means that it is over (H2).
 func (c *Core) admit(p *peer, inc Incarnation, now Instant) bool {
 	if inc.Counter <= p.dead || inc.Counter < p.inc.Counter {
+		probeBeatFormer.Hit()
 		return false
 	}
 	if p.inc.Counter < inc.Counter {

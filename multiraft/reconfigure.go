@@ -26,6 +26,7 @@ func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bo
 		return !g.conf.Joint()
 	}
 	if voters != nil && !c.supported(g, voters, now) && !seeded("confunsafe") {
+		probeLowSupport.Hit()
 		return false
 	}
 	if g.rn.ProposeConfChange(cc) == nil {

@@ -192,8 +192,8 @@ func (r *Replica) exposure(now multiraft.Instant) *entry {
 	for i, s := range r.shards {
 		s.mu.Lock()
 		switch over := s.pastBound(now.Mono); {
-		case r.line.solo.has(i) && !over:
-			solo.put(i, false)
+		case r.line.solo.has(i) && !over && s.held >= r.line.last().base[i]:
+			solo.put(i, false) // what was inherited may be far older than its place in this tail
 		case !r.line.solo.has(i) && s.delayed && over && r.n.cfg.Solo == SoloAccept && !s.company(now.Mono):
 			solo.put(i, true)
 		}

@@ -86,7 +86,8 @@ func Run(cfg Config, seed uint64) Result {
 }
 
 // drawShape makes some clusters unlike the usual one: with fewer or more copies, so
-// that some voters are witnesses or some copies learners, or with four shards to a group.
+// that some voters are witnesses or some copies learners, with four shards to a
+// group, or with so little memory for rings that followers fall off.
 func (w *World) drawShape() {
 	if w.cfg.Plain || !w.cfg.Faults {
 		return
@@ -96,6 +97,9 @@ func (w *World) drawShape() {
 	}
 	if w.rng.IntN(6) == 0 {
 		w.cfg.Groups /= 4
+	}
+	if w.rng.IntN(4) == 0 {
+		w.cfg.RingBytes >>= 2 + w.rng.IntN(3)
 	}
 }
 

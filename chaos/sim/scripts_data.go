@@ -89,6 +89,16 @@ var dataScripts = []Script{
 		),
 	},
 	{
+		Name: "solo holder opens again", From: "data-protocol T8; simulator, seed 564 of 300 s", Steps: append(solo(),
+			do.release(nodeA),
+			do.servedBy(2*sec, nodeA),
+			do.sleep(200*ms), // time enough to call itself back under the bound
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.settled(),
+		),
+	},
+	{
 		Name: "batch after the seal", From: "data-protocol 12: 3", Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

@@ -76,6 +76,28 @@ var clockScripts = []Script{
 			do.settled(),
 		},
 	},
+	{
+		Name: "the only voter hears before it looks at its clock", From: "DESIGN 5: TTL; simulator, seed 481 of 300 s", Nodes: 2, Steps: hearsFirst(),
+	},
+}
+
+// hearsFirst stops the only voter of a group at many points of the time in which it
+// fences a learner that has just restarted: at some of them the answer is the first
+// that it hears when it goes on.
+func hearsFirst() []Step {
+	steps := []Step{do.steady(), do.slow(nodeB, nodeA, 5*ms)}
+	for i := range 40 {
+		steps = append(steps,
+			do.crash(nodeB),
+			do.start(nodeB),
+			do.sleep(time.Duration(i)*3*ms),
+			do.pause(nodeA, 2200*ms),
+			do.sleep(2200*ms),
+			do.servedBy(sec, nodeA),
+			do.setFor(nodeA, "k", "1", sec, async),
+		)
+	}
+	return append(steps, do.settled())
 }
 
 // newcomerDies ends a blank node some time after it was taken in.

@@ -40,21 +40,25 @@ type World struct {
 
 // Config is what a seed does not decide.
 type Config struct {
-	Nodes    int
-	Groups   int
-	Shards   int
-	Factor   int           // copies of each group's data
-	Duration time.Duration // with faults; the quiet end comes on top
-	OpsPerS  int
-	Faults   bool
-	Plain    bool // only the kinds of faults that the first simulator had
-	Trace    bool
-	Second   bool // some keys are judged by porcupine as well
+	Nodes  int
+	Groups int
+	Shards int
+	Factor int // copies of each group's data
+
+	// RingBytes is a node's memory for replication, so little that rings take blocks
+	// from each other.
+	RingBytes int64
+	Duration  time.Duration // with faults; the quiet end comes on top
+	OpsPerS   int
+	Faults    bool
+	Plain     bool // only the kinds of faults that the first simulator had
+	Trace     bool
+	Second    bool // some keys are judged by porcupine as well
 }
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.
 func DefaultConfig() Config {
-	return Config{Groups: 16, Shards: 16, Factor: 3, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
+	return Config{Groups: 16, Shards: 16, Factor: 3, RingBytes: 1 << 20, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
 }
 
 // at plans an event.

@@ -71,6 +71,8 @@ type summary struct {
 	Seconds  float64        `json:"clusterSeconds"`
 	CPU      float64        `json:"cpuSeconds"`
 	Acted    map[string]int `json:"acted"`
+	Visits   visits         `json:"visits"`
+	Scripts  visits         `json:"-"` // of the scripts that were played beside
 	Failures []string       `json:"failures"`
 }
 
@@ -85,15 +87,19 @@ func (o *simOptions) run() error {
 		}
 		mutant.Set(o.mutant)
 	}
+	s := summary{Acted: map[string]int{}, Visits: visits{}, Scripts: visits{}}
+	if hi-lo >= manySeeds-1 && !o.json {
+		s.Failures = playBeside()
+		s.Scripts.add(visited())
+	}
 	if o.jobs > 1 && hi > lo && !o.cfg.Trace {
-		return o.spread(lo, hi)
+		return o.spread(lo, hi, s)
 	}
 	stop, err := o.profile()
 	if err != nil {
 		return err
 	}
 	defer stop()
-	s := summary{Acted: map[string]int{}}
 	begun, told := cpuSeconds(), time.Now()
 	for seed := lo; seed <= hi; seed++ {
 		r := sim.Run(o.cfg, seed)
@@ -118,7 +124,18 @@ func (o *simOptions) run() error {
 		}
 	}
 	s.CPU = cpuSeconds() - begun
+	s.Visits.add(visited().since(s.Scripts))
 	return o.report(s)
+}
+
+// playBeside plays every script, in the process that reports, and says what failed.
+func playBeside() (failures []string) {
+	for _, sc := range sim.Scripts() {
+		if r := sim.RunScript(sc); len(r.Broken) > 0 {
+			failures = append(failures, fmt.Sprintf("script %q: %s", sc.Name, strings.Join(r.Broken, "\n  ")))
+		}
+	}
+	return failures
 }
 
 // profile begins a CPU profile if one is asked for; stop ends it.
@@ -164,16 +181,40 @@ func (o *simOptions) explain(r sim.Result, s *summary) {
 	s.Failures = append(s.Failures, line)
 }
 
-// expected are the faults and rare places that a range of some size must have seen.
-var expected = []string{"crash", "isolate", "one-way cut", "pause", "packet loss", "no UDP", "slow link", "wall jump", "slow disk", "opened", "unknown outcome", "reply withheld", "rolled back", "gave up", "flush", "waited", "wait unblocked", "verdict durable", "verdict lost", "verdict pending"}
+// expected is what clients must have met in many seeds, beside the faults.
+var expected = []string{
+	"opened", "unknown outcome", "reply withheld", "rolled back", "gave up", "flush", "waited", "wait unblocked",
+	"verdict durable", "verdict lost", "verdict pending",
+}
 
-func (o *simOptions) report(s summary) error {
-	if s.Seeds >= 50 && len(s.Failures) == 0 && !o.json {
-		for _, k := range expected {
+const (
+	// manySeeds is how many seeds must have seen every kind of fault act.
+	manySeeds = 50
+	// rareSeeds is how many seeds of rareDuration must have come to every rare place.
+	rareSeeds    = 500
+	rareDuration = 300 * time.Second
+)
+
+// idle says what never happened although there was time enough for it.
+func (o *simOptions) idle(s *summary) (failures []string) {
+	if s.Seeds >= manySeeds {
+		for _, k := range append(sim.Faults(o.cfg.Plain), expected...) {
 			if s.Acted[k] == 0 {
-				s.Failures = append(s.Failures, "never acted: "+k)
+				failures = append(failures, "never acted: "+k)
 			}
 		}
+	}
+	if s.Seeds >= rareSeeds && o.cfg.Duration >= rareDuration && !o.cfg.Plain {
+		for _, name := range unvisited(s.Visits, s.Scripts) {
+			failures = append(failures, "never visited: "+name)
+		}
+	}
+	return failures
+}
+
+func (o *simOptions) report(s summary) error {
+	if len(s.Failures) == 0 && !o.json {
+		s.Failures = o.idle(&s)
 	}
 	if o.json {
 		b, err := json.MarshalIndent(s, "", "  ")
@@ -188,8 +229,9 @@ func (o *simOptions) report(s summary) error {
 		}
 		slices.Sort(names)
 		for _, k := range names {
-			fmt.Printf("%-18s %d\n", k, s.Acted[k])
+			fmt.Printf("%-22s %d\n", k, s.Acted[k])
 		}
+		s.Visits.print(s.Scripts)
 		fmt.Printf("%d seeds, %d operations, %d acknowledged writes lost and reported, %.0f cluster-seconds in %.1f CPU-seconds: %.0f per CPU-second\n",
 			s.Seeds, s.Ops, s.Lost, s.Seconds, s.CPU, s.Seconds/s.CPU)
 	}
@@ -222,12 +264,11 @@ func cpuSeconds() float64 {
 
 // spread gives each of several processes a part of the seeds: a run replaces the
 // process-wide random source, so one process simulates one seed at a time.
-func (o *simOptions) spread(lo, hi uint64) error {
+func (o *simOptions) spread(lo, hi uint64, total summary) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	total := summary{Acted: map[string]int{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	jobs := min(uint64(o.jobs), hi-lo+1)
@@ -279,6 +320,7 @@ func (s *summary) merge(p summary) {
 	s.Lost += p.Lost
 	s.Seconds += p.Seconds
 	s.CPU += p.CPU
+	s.Visits.add(p.Visits)
 	s.Failures = append(s.Failures, p.Failures...)
 	for k, v := range p.Acted {
 		s.Acted[k] += v

@@ -109,7 +109,8 @@ type Core struct {
 
 const (
 	dataTick      = 10 * time.Millisecond
-	moveTick      = time.Millisecond // while leases are being handed over
+	lateTick      = 100 * time.Millisecond // after which a tick is made up for before anything else
+	moveTick      = time.Millisecond       // while leases are being handed over
 	reconcileTick = 100 * time.Millisecond
 	routesEvery   = time.Second
 )
@@ -191,6 +192,7 @@ func (c *Core) begin(now multiraft.Instant) error {
 	delete(addrs, c.self.Node)
 	c.out.PeersChanged(addrs)
 	if _, have := c.raft.Group(shardmap.MetaGroup); have || c.cfg.Founding.MetaReplica == 0 {
+		probeUnfilled.Hit()
 		return nil
 	}
 	return c.raft.Join(shardmap.MetaGroup, multiraft.MakeReplica(c.cfg.Founding.MetaReplica, c.self.Node, multiraft.RoleLearner).ID, now)
@@ -307,9 +309,20 @@ func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
 	return next
 }
 
+// hear takes note of the time of an event. A process that did not run for a while
+// looks at its clock before it reads what came meanwhile: an answer could bring a
+// lease to life with the shard time of before.
+func (c *Core) hear(now multiraft.Instant) {
+	c.now = now
+	if now.Age-c.ticked >= lateTick {
+		c.ticked = now.Age
+		c.data.Tick(now)
+	}
+}
+
 // Appended implements multiraft.Stepper.
 func (c *Core) Appended(b *multiraft.Batch, now multiraft.Instant) {
-	c.now = now
+	c.hear(now)
 	c.raft.Appended(b, now)
 }
 
@@ -321,7 +334,7 @@ func (c *Core) StorageFailed(err error, now multiraft.Instant) {
 
 // Control takes a control frame of a peer.
 func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant) {
-	c.now = now
+	c.hear(now)
 	if len(frame) == 0 {
 		return
 	}
@@ -347,7 +360,7 @@ func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant
 
 // Datagram takes a lease packet of a peer.
 func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now multiraft.Instant) {
-	c.now = now
+	c.hear(now)
 	c.raft.Datagram(from, packet, overTCP, now)
 }
 

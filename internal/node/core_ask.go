@@ -66,6 +66,7 @@ func (c *Core) forgetOld(now multiraft.Instant) {
 	}
 	for id, q := range c.asked { // order has no effect
 		if now.Mono-q.at > askedFor {
+			probeForgotten.Hit()
 			delete(c.asked, id)
 		}
 	}

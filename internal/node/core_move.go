@@ -58,9 +58,11 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 		case r.Flushed(m.to):
 			m.handed, m.since = true, now.Mono
 			if !c.raft.Handover(id, m.to, now) {
+				probeUnparked.Hit()
 				r.Unpark(now) // refused before the lease was closed: it serves on
 			}
 		case now.Mono-m.since > moveFlush:
+			probeAborted.Hit()
 			r.Unpark(now)
 			delete(c.moves, id)
 			c.steady[id] = now.Mono

@@ -49,6 +49,7 @@ func (c *Core) retire(st multiraft.GroupStatus, now multiraft.Instant) {
 
 // drop forgets a replica of this node for good.
 func (c *Core) drop(id shardmap.GroupID, now multiraft.Instant) {
+	probeRetired.Hit()
 	delete(c.retiring, id)
 	c.raft.Destroy(id, now)
 	c.data.Drop(id)

@@ -1,0 +1,20 @@
+package sim
+
+// Elsewhere are the rare places (metrics.Probe) that no cluster of the simulator comes
+// to, with the reason and the test that does.
+var Elsewhere = map[string]string{
+	"shardgroup.epoch.renewed": "2^40 writes to a shard; shardgroup TestSchedule54SequenceRunsOut",
+}
+
+// Faults are the names of the kinds of faults that many seeds must have seen act.
+func Faults(plain bool) (names []string) {
+	kinds := plainFaults
+	if !plain {
+		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), wildFaults...)
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks"}
+	}
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return names
+}

@@ -1,0 +1,12 @@
+package node
+
+import "github.com/baxromumarov/aegisKV/internal/metrics"
+
+// Rare places: a test run that never visits one has not tested it.
+var (
+	probeRetired   = metrics.NewProbe("node.replica.retired")
+	probeUnfilled  = metrics.NewProbe("node.newcomer.back_unfilled")
+	probeUnparked  = metrics.NewProbe("node.move.taken_back")
+	probeAborted   = metrics.NewProbe("node.move.aborted")
+	probeForgotten = metrics.NewProbe("node.question.forgotten")
+)
