@@ -24,6 +24,8 @@ type link struct {
 	conn    uint64        // of the streams, 0 = down
 	arrive  time.Duration // when the last stream message arrives: order is kept
 	ackAt   time.Duration
+	flying  int  // bytes of data frames that the receiver has not taken
+	full    bool // the sender waits for it to take some
 	sending hurry
 	acking  hurry
 	buf     []byte
@@ -105,7 +107,7 @@ func (l *link) connect() {
 		if l.conn != 0 || l.cut || l.back().cut || l.from.life != life || l.to.life != far {
 			return
 		}
-		l.conn, l.arrive, l.ackAt = conn, l.w.now, l.w.now
+		l.conn, l.arrive, l.ackAt, l.flying = conn, l.w.now, l.w.now, 0
 		l.from.when(life, func() {
 			if l.conn == conn {
 				l.from.core.Data().LaneUp(l.to.id, conn, l.from.clock())
@@ -169,6 +171,17 @@ func (l *link) datagram(packet []byte, overTCP bool) {
 	}
 }
 
+// window is what a connection holds for a receiver that takes nothing.
+const window = 16 << 10
+
+// took notes that the receiver has taken a data frame.
+func (l *link) took(n int) {
+	if l.flying -= n; l.full && l.flying <= window {
+		l.full = false
+		l.wakeData()
+	}
+}
+
 // wakeData lets the sender of the data stream run.
 func (l *link) wakeData() {
 	if l.conn != 0 {
@@ -182,6 +195,9 @@ func (l *link) pump() {
 		if l.conn == 0 || l.hushed {
 			return
 		}
+		if l.full = l.flying > window; l.full {
+			return
+		}
 		l.buf = l.from.core.Data().NextData(l.to.id, l.buf[:0], l.from.clock())
 		if len(l.buf) == 0 {
 			return
@@ -193,6 +209,7 @@ func (l *link) pump() {
 		if l.tap != nil && !l.tap(d.body) {
 			continue
 		}
+		l.flying += len(d.body)
 		l.arrive = max(l.arrive, l.w.now+l.delay())
 		l.w.at(l.arrive, d.arrive)
 	}

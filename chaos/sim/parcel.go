@@ -75,6 +75,9 @@ func (d *parcel) taken() {
 	case frameOfControl:
 		p.core.Control(l.from.id, d.body, p.clock())
 	case frameOfData:
+		if l.conn == d.conn {
+			l.took(len(d.body))
+		}
 		l.judge("data", p.core.Data().OnData(l.from.id, d.conn, d.body, p.clock()))
 	case frameOfAcks:
 		l.judge("acks", p.core.Data().OnAck(l.to.id, d.body, p.clock()))

@@ -93,7 +93,11 @@ func (w *World) memory() {
 			continue
 		}
 		u := p.core.Data().Usage()
-		if u.RingBytes > u.RingMost {
+		most := u.RingMost
+		if w.cfg.BlockBytes > 0 { // a ring keeps its newest block, which is as large as the record in it
+			most += int64(w.cfg.Shards) * (longArg + 1<<10)
+		}
+		if u.RingBytes > most {
 			w.broke("P18", "node %d lends %d bytes to rings, with a limit of %d", p.id, u.RingBytes, u.RingMost)
 		}
 		if most := w.cfg.RingBytes/2 + longArg; u.TailBytes > most && u.TailBytes > p.tailMost() {

@@ -99,7 +99,8 @@ func (w *World) drawShape() {
 		w.cfg.Groups /= 4
 	}
 	if w.rng.IntN(4) == 0 {
-		w.cfg.RingBytes >>= 2 + w.rng.IntN(3)
+		w.cfg.RingBytes >>= 3 + w.rng.IntN(4)
+		w.cfg.BlockBytes = int(w.cfg.RingBytes / 64)
 	}
 }
 

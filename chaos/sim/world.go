@@ -46,14 +46,15 @@ type Config struct {
 	Factor int // copies of each group's data
 
 	// RingBytes is a node's memory for replication, so little that rings take blocks
-	// from each other.
-	RingBytes int64
-	Duration  time.Duration // with faults; the quiet end comes on top
-	OpsPerS   int
-	Faults    bool
-	Plain     bool // only the kinds of faults that the first simulator had
-	Trace     bool
-	Second    bool // some keys are judged by porcupine as well
+	// from each other, and BlockBytes what they take at once; 0: as usual.
+	RingBytes  int64
+	BlockBytes int
+	Duration   time.Duration // with faults; the quiet end comes on top
+	OpsPerS    int
+	Faults     bool
+	Plain      bool // only the kinds of faults that the first simulator had
+	Trace      bool
+	Second     bool // some keys are judged by porcupine as well
 }
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.
