@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"bufio"
 	"net"
 	"os"
 	"slices"
@@ -169,8 +170,10 @@ func (r *rig) pause(t *testing.T, victim *restartable, other string, g *gaps) {
 	}
 	from := time.Now()
 	victim.signal(syscall.SIGSTOP)
+	until(t, time.Second, "the node stands still", victim.stopped)
 	for i, group := range by {
-		if _, err := stale[i].Write([]byte("SET " + r.probes[group].key + " stale\r\n")); err != nil {
+		key := r.probes[group].key
+		if _, err := stale[i].Write([]byte("GET " + key + "\r\nSET " + key + " stale\r\nGET " + key + "\r\n")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,15 +183,17 @@ func (r *rig) pause(t *testing.T, victim *restartable, other string, g *gaps) {
 	victim.signal(syscall.SIGCONT)
 	answers := map[string]int{}
 	for _, c := range stale {
-		buf := make([]byte, 256)
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-		n, _ := c.Read(buf)
-		word, _, _ := strings.Cut(string(buf[:n]), " ")
-		answers[strings.TrimSpace(word)]++
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		in := bufio.NewScanner(c)
+		for range 3 {
+			in.Scan()
+			word, _, _ := strings.Cut(in.Text(), " ")
+			answers[word[:min(len(word), 6)]]++
+		}
 	}
-	t.Logf("answers to %d commands that the stopped node had in its sockets: %v", len(by), answers)
-	if answers["+OK"] > 0 {
-		t.Errorf("%d of them are OK, ten seconds after the lease", answers["+OK"])
+	t.Logf("answers to %d commands that the stopped node had in its sockets: %v", 3*len(by), answers)
+	if n := answers["+OK"] + answers["$5"]; n > 0 { // OK, or a value
+		t.Errorf("%d of them are answers of a leaseholder, ten seconds after the lease", n)
 	}
 	r.ready(t, other)
 	r.async.judge(t, r.client)
@@ -201,8 +206,8 @@ func TestSIGTERMIsNotNoticed(t *testing.T) {
 	leaves := times(t, "AEGIS_TEST_LEAVES", 3)
 	var slow []time.Duration
 	for k, disturbances := 0, 0; k < leaves; {
-		victim, other := r.busiest(t, r.nodes[0].addr)
-		r.ready(t, other)
+		r.ready(t, r.addrs[0])
+		victim, other := r.busiest(t, r.addrs[0])
 		s, disturbed := r.leave(t, victim, r.groupsOf(t, victim, other))
 		victim.start(t)
 		if !disturbed {
@@ -263,7 +268,7 @@ func (r *rig) leave(t *testing.T, victim *restartable, by []int) (slow []time.Du
 	disturbed = r.witness.disturbed(from, time.Now(), handoverP99)
 	for _, i := range by {
 		slow = append(slow, time.Duration(r.probes[i].slow.Load()))
-		if n := r.probes[i].errs.Load(); n > 0 {
+		if n := r.probes[i].errs.Load(); n > 0 && !disturbed {
 			t.Errorf("group %d: %d failed calls, the last: %v", i+1, n, r.probes[i].why.Load())
 		}
 	}

@@ -115,6 +115,19 @@ func (n *restartable) logTail() []byte {
 
 func (n *restartable) signal(s syscall.Signal) { _ = n.cmd.Process.Signal(s) }
 
+// stopped says whether every thread stands still: until one of them has taken
+// SIGSTOP the others go on.
+func (n *restartable) stopped() bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.cmd.Process.Pid))
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(tasks) > 0
+}
+
 func (n *restartable) kill() {
 	if n.cmd != nil {
 		n.signal(syscall.SIGKILL)

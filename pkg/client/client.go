@@ -369,16 +369,17 @@ func (c *Client) read(k *conn, n *node, l *line) {
 	}
 }
 
+// After an eighth of the time that ends a connection the map is asked for, again and
+// again while the silence lasts: a stopped node's groups are served elsewhere long
+// before the connection to it is given up.
+const (
+	ticksPerStall = 16
+	ticksPerDoubt = 2
+)
+
 // keep is the client's housekeeper: it ends connections that owe answers and stay
 // silent, and those of nodes that the map no longer names.
 func (c *Client) keep() {
-	// After an eighth of the time that ends a connection the map is asked for, again
-	// and again while the silence lasts: a stopped node's groups are served elsewhere
-	// long before the connection to it is given up.
-	const (
-		ticksPerStall = 16
-		ticksPerDoubt = 2
-	)
 	t := time.NewTicker(max(c.cfg.StallTimeout/ticksPerStall, time.Millisecond))
 	defer t.Stop()
 	for {

@@ -413,6 +413,40 @@ func TestStoppedNodeCostsOneStall(t *testing.T) {
 }
 
 // A host that is gone answers nothing, not even a refusal.
+// A node that hangs is asked for the map last, and the map is asked for often
+// enough that whoever serves its slots is found soon.
+func TestAHungNodeIsAskedForTheMapLast(t *testing.T) {
+	w := newWorld(t, 3)
+	cfg := stall(w.seeds())
+	cfg.StallTimeout = 2 * time.Second
+	c := open1(t, cfg)
+	key := keyOn(w, 0, "k")
+	if err := c.Set(ctx, key, []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	w.nodes[0].on(func(*peer, []string) bool { return true }) // takes everything, answers nothing
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	wantIs(t, c.Set(short, key, nil), ErrAmbiguous)
+	hung := w.nodes[0].addr
+	until(t, "the node is known to be silent", func() bool {
+		n, err := c.node(hung)
+		return err == nil && n.silent()
+	})
+	for range 20 {
+		if addrs := c.candidates(); addrs[len(addrs)-1] != hung {
+			t.Fatalf("%v are asked in this order, %s hangs", addrs, hung)
+		}
+	}
+	for same := range 100 {
+		for _, rnd := range []float64{0, 0.5, 0.999} {
+			if d := refreshPause(same, rnd); d < 10*time.Millisecond || d > 80*time.Millisecond {
+				t.Fatalf("after %d rounds without news the next comes in %v", same, d)
+			}
+		}
+	}
+}
+
 func TestVanishedHostIsPassedBy(t *testing.T) {
 	w := newWorld(t, 2)
 	cfg := quick(w.seeds())

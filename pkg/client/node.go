@@ -120,5 +120,15 @@ func (n *node) connected() bool {
 	return false
 }
 
+// silent reports that one of the node's connections owes answers for a while.
+func (n *node) silent() bool {
+	for i := range n.lines {
+		if c := n.lines[i].live.Load(); c != nil && c.stalled(ticksPerDoubt) {
+			return true
+		}
+	}
+	return false
+}
+
 // suspect makes callers pass the node by until a dial has succeeded.
 func (n *node) suspect(err error) { n.down.Store(&err) }

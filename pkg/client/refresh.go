@@ -179,12 +179,20 @@ func (m *manyErrors) Error() string {
 	return "no node gave a map: " + strings.Join(lines, "; ")
 }
 
-// candidates are the addresses to ask: those of the map, shuffled, then the seeds.
+// candidates are the addresses to ask: those of the map, shuffled, the silent ones
+// last, then the seeds.
 func (c *Client) candidates() []string {
 	var addrs []string
 	if v := c.view.Load(); v != nil {
-		addrs = slices.Clone(v.table.nodes)
-		rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+		var silent []string
+		for _, i := range rand.Perm(len(v.nodes)) {
+			if n := v.nodes[i]; n.silent() {
+				silent = append(silent, n.addr)
+			} else {
+				addrs = append(addrs, n.addr)
+			}
+		}
+		addrs = append(addrs, silent...)
 	}
 	for _, i := range rand.Perm(len(c.cfg.Seeds)) {
 		if s := c.cfg.Seeds[i]; !slices.Contains(addrs, s) {

@@ -233,9 +233,11 @@ func redialPause(failures int, rnd float64) time.Duration {
 }
 
 // refreshPause is the least time between two rounds of asking for the map when
-// the last rounds brought nothing new: 20 ms, doubled up to 640 ms, of which a random
-// half.
+// the last rounds brought nothing new: 20 ms, doubled up to 80 ms, of which a random
+// half. Behind a leaseholder that hangs this is how long its groups seem down after
+// another node serves them: calls to it cannot be sent elsewhere, as nobody knows
+// what became of them. Doubling further cost up to half a second more than the lease.
 func refreshPause(same int, rnd float64) time.Duration {
-	span := 20 * time.Millisecond << min(same, 5)
+	span := 20 * time.Millisecond << min(same, 2)
 	return span/2 + time.Duration(rnd*float64(span/2))
 }
