@@ -6,6 +6,8 @@
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make microbench  Go benchmarks of single rooms
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
+# make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
+#                  busy cores (12 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
 # make lint fmt    formatting, vet, staticcheck
 #
 # The tools are pinned here and not in go.mod: users of the module need neither.
@@ -17,9 +19,10 @@ SIM_DURATION ?= 300s
 BENCH        ?=
 BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
+ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench microbench fuzz lint fmt
+.PHONY: build demo test test-short sim bench microbench fuzz accept lint fmt
 
 build:
 	@mkdir -p bin
@@ -45,6 +48,10 @@ microbench:
 
 fuzz:
 	@FUZZTIME=$(FUZZTIME) .ci/stages fuzz
+
+accept:
+	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \
+		go test -count=1 -v -timeout 60m -run '$(ACCEPT)' .
 
 lint:
 	@test -z "$$(find . -name '*.go' -not -path './.*/*' | xargs go run $(GOFUMPT) -l | tee /dev/stderr)"

@@ -67,32 +67,50 @@ func (b backend) Token(rs *redis.Session) string {
 	return t.String()
 }
 
+var errToken = redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
+
+// tokenMark is one shard of a token.
+type tokenMark struct {
+	shard   shardmap.ShardID
+	version shardmap.Version
+}
+
+// parseToken reads what Token wrote, for a cluster of so many shards.
+func parseToken(token string, shards int) (cluster string, marks []tokenMark, err error) {
+	parts := strings.SplitN(token, ":", 3)
+	if len(parts) != 3 || parts[0] != "1" {
+		return "", nil, errToken
+	}
+	if parts[2] == "" {
+		return parts[1], nil, nil
+	}
+	for f := range strings.SplitSeq(parts[2], ",") {
+		sh, ver, ok := strings.Cut(f, ".")
+		id, err1 := strconv.ParseUint(sh, 10, 16)
+		v, err2 := strconv.ParseUint(ver, 10, 63)
+		if !ok || err1 != nil || err2 != nil || int(id) >= shards || len(marks) >= shards {
+			return "", nil, errToken
+		}
+		marks = append(marks, tokenMark{shardmap.ShardID(id), shardmap.Version(v)})
+	}
+	return parts[1], marks, nil
+}
+
 // Check implements redis.Backend. A shard served elsewhere is "unknown" here
 // unless its loss is known, because only its holder can say more.
 func (b backend) Check(rs *redis.Session, token string) ([]redis.Verdict, error) {
 	s := state(rs)
-	parts := strings.SplitN(token, ":", 3)
-	if len(parts) != 3 || parts[0] != "1" {
-		return nil, redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
+	cluster, marks, err := parseToken(token, b.n.routes.Load().Layout().Shards)
+	if err != nil {
+		return nil, err
 	}
-	foreign := parts[1] != hex.EncodeToString(b.n.cluster[:])
 	var out []redis.Verdict
-	if parts[2] == "" {
-		return out, nil
-	}
-	layout := b.n.routes.Load().Layout()
-	for _, f := range strings.Split(parts[2], ",") {
-		sh, ver, ok := strings.Cut(f, ".")
-		id, err1 := strconv.ParseUint(sh, 10, 16)
-		v, err2 := strconv.ParseUint(ver, 10, 63)
-		if !ok || err1 != nil || err2 != nil || int(id) >= layout.Shards || len(out) >= layout.Shards {
-			return nil, redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
-		}
+	for _, m := range marks {
 		word := shardgroup.VerdictUnknown
-		if !foreign {
-			word = b.judge(s, shardmap.ShardID(id), shardmap.Version(v))
+		if cluster == hex.EncodeToString(b.n.cluster[:]) {
+			word = b.judge(s, m.shard, m.version)
 		}
-		out = append(out, redis.Verdict{Shard: shardmap.ShardID(id), Version: shardmap.Version(v), Word: word.String()})
+		out = append(out, redis.Verdict{Shard: m.shard, Version: m.version, Word: word.String()})
 	}
 	return out, nil
 }

@@ -27,6 +27,12 @@ func (o *hintOut) PeerHint(n shardmap.NodeID, addr string) {
 // founder makes node 1 of a cluster of three that were founded in their first start.
 func founder(t *testing.T) (*Core, *hintOut) {
 	t.Helper()
+	out := &hintOut{}
+	return founderTelling(t, out), out
+}
+
+func founderTelling(t *testing.T, out CoreOut) *Core {
+	t.Helper()
 	f := Founding{Cluster: [16]byte{9}, Settings: meta.Settings{Shards: 4, Groups: 2, VirtualNodes: 10, ReplicationFactor: 3}}
 	for i := range 3 {
 		id := shardmap.NodeID(i + 1)
@@ -35,14 +41,13 @@ func founder(t *testing.T) (*Core, *hintOut) {
 			Addresses: meta.Addresses{Client: fmt.Sprintf("10.0.0.%d:7000", id), Cluster: fmt.Sprintf("10.0.0.%d:7001", id)},
 		})
 	}
-	out := &hintOut{}
 	r := multiraft.Restored{Identity: multiraft.Identity{UUID: [16]byte{1}, Cluster: f.Cluster, Node: 1, Inc: multiraft.Incarnation{Counter: 1, Nonce: 1}, FirstRun: true}}
 	c, err := NewCore(CoreConfig{Name: "node1", DataBytes: 64 << 20, RingBytes: 8 << 20, Promise: 600 * time.Millisecond, Heartbeat: 100 * time.Millisecond, Founding: f, Founder: true},
 		r, out, multiraft.Instant{Mono: time.Second, Age: time.Second, Wait: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, out
+	return c
 }
 
 func told(n shardmap.NodeID, inc uint64, addr string, s membership.State) membership.Member {
