@@ -97,6 +97,7 @@ var attacks = []attack{
 	}},
 	{"10,000 idle connections to the client port", func(t *testing.T, s *siege) { s.idle(t, clientPort) }},
 	{"10,000 idle connections to the cluster port", func(t *testing.T, s *siege) { s.idle(t, clusterPort) }},
+	{"10,000 idle connections to the gossip port", func(t *testing.T, s *siege) { s.idle(t, gossipPort) }},
 	{"half a handshake from 2,000 connections", func(t *testing.T, s *siege) {
 		held := s.crowd(t, clusterPort, 2000, s.hello(t, s.nodes[1])[:40])
 		until(t, 10*time.Second, "the node has hung up", func() bool { return open(held) == 0 })
