@@ -57,6 +57,10 @@ func TestGossipShowsWhoLives(t *testing.T) {
 	killed := time.Now()
 	until(t, 10*time.Second, "the killed node is given up", func() bool { return gossipSays(t, nodes[0], victim, 2, "dead suspect") })
 	t.Logf("given up %v after the kill", time.Since(killed).Round(100*time.Millisecond))
+	asked := time.Now()
+	if r := shown(t, nodes[0]); len(r.Silent) != 1 || time.Since(asked) > time.Second {
+		t.Errorf("status took %v beside a dead node; silent %q", time.Since(asked), r.Silent)
+	}
 	victim.start(t)
 	back := time.Now()
 	until(t, 20*time.Second, "the killed node is alive again", func() bool { return gossipSays(t, nodes[0], victim, 2, "alive") })

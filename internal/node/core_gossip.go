@@ -53,12 +53,6 @@ func (c *Core) followHints() {
 	}
 }
 
-// GivenUp reports whether gossip says that a node is dead or has left.
-func (c *Core) GivenUp(n shardmap.NodeID) bool {
-	m, ok := c.gossip[n]
-	return ok && m.State.Gone()
-}
-
 // leaving reports whether a node hands its leases over, as itself or gossip says.
 // A lie can do no more than to keep leases where they are.
 func (c *Core) leaving(n shardmap.NodeID) bool {

@@ -70,6 +70,7 @@ func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64
 		core.Data().AckUp(peer)
 		h.n.mux.Wake(peer, transport.Ack)
 	case transport.Control:
+		h.n.links.Store(peer, struct{}{})
 		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
 	}
 }
@@ -84,6 +85,7 @@ func (h peerHandler) Down(peer shardmap.NodeID, class transport.Class, conn uint
 	case transport.Data:
 		core.Data().LaneDown(peer, conn, multiraft.Now())
 	case transport.Control:
+		h.n.links.Delete(peer)
 		h.n.log.Warn("peer lost", zap.Uint32("node", uint32(peer)))
 		h.n.host.Post(func(now multiraft.Instant) { core.PeerDown(peer, now) })
 	}

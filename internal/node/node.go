@@ -55,6 +55,7 @@ type Node struct {
 	wakes    wakes
 	counts   counts
 	built    chan struct{} // closed when core is set, or will never be
+	links    sync.Map      // shardmap.NodeID -> struct{}: peers to which a control connection stands
 
 	chat    atomic.Pointer[chat]
 	claims  chan membership.Question // capacity 1: another cluster says that this address is its own

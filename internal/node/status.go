@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -15,8 +14,9 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// goneWait is how long a node that gossip gave up may take to answer all the same.
-const goneWait = 200 * time.Millisecond
+// unlinkedWait is how long a node to which no connection stands may take to answer
+// all the same.
+const unlinkedWait = 200 * time.Millisecond
 
 // Status asks every node for its report and draws the conclusion. Nodes that do
 // not answer in time are named.
@@ -24,16 +24,10 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var nodes []meta.Node
-	patience := make(map[shardmap.NodeID]time.Duration)
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
 			nodes = append(nodes, m.Nodes...)
-			for _, row := range m.Nodes {
-				if n.core.GivenUp(row.ID) {
-					patience[row.ID] = goneWait
-				}
-			}
 			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
 		}
 	})
@@ -49,7 +43,11 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			one, cancel := context.WithTimeout(ctx, cmp.Or(patience[m.ID], timeout))
+			wait := timeout
+			if _, linked := n.links.Load(m.ID); !linked && m.ID != n.self {
+				wait = unlinkedWait
+			}
+			one, cancel := context.WithTimeout(ctx, wait)
 			defer cancel()
 			a := n.ask(one, func() shardmap.NodeID { return m.ID }, "status", nil)
 			var nr NodeReport
