@@ -18,16 +18,18 @@ import (
 // testNode is one Core with its clock, disk and data plane. The data plane opens
 // as soon as the gate does, which allows more than the real one.
 type testNode struct {
-	t     *testCluster
-	id    shardmap.NodeID
-	core  *Core
-	disk  *MemoryStorage
-	start time.Duration // of this life, in cluster time
-	life  int
-	down  bool
-	saved time.Duration // when the last batch is on disk
-	conf  map[shardmap.GroupID]GroupConfig
-	log   map[shardmap.GroupID][]string
+	behind bool          // its copy lacks something
+	wall   time.Duration // error of its wall clock
+	t      *testCluster
+	id     shardmap.NodeID
+	core   *Core
+	disk   *MemoryStorage
+	start  time.Duration // of this life, in cluster time
+	life   int
+	down   bool
+	saved  time.Duration // when the last batch is on disk
+	conf   map[shardmap.GroupID]GroupConfig
+	log    map[shardmap.GroupID][]string
 
 	rate     float64       // of every clock
 	skew     time.Duration // added to every clock
@@ -146,6 +148,7 @@ func (n *testNode) clock() Instant {
 	return Instant{
 		Mono: time.Duration(awake*n.monoRate) + n.monoSkew, SuspendOffset: slept,
 		Age: time.Duration(awake) + slept, Wait: time.Duration(awake),
+		Wall: (n.t.now + n.wall).Milliseconds(),
 	}
 }
 
@@ -208,6 +211,7 @@ func (n *testNode) Healthy(shardmap.GroupID) bool                  { return true
 func (n *testNode) Ceiling() int64                                 { return 0 }
 func (n *testNode) CeilingAcked(shardmap.GroupID, int64)           {}
 func (n *testNode) CeilingHeard(shardmap.NodeID, int64)            {}
+func (n *testNode) Behind(shardmap.GroupID) bool                   { return n.behind }
 func (n *testNode) Applied(g shardmap.GroupID, _ uint64, data []byte, now Instant) {
 	n.log[g] = append(n.log[g], string(data))
 	if l := n.core.Lease(g); l != nil && l.Ballot().String() == string(data) {

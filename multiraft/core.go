@@ -407,7 +407,7 @@ func (c *Core) Lease(id shardmap.GroupID) *Lease {
 }
 
 // SetRank says how early this node should campaign for a group without leader:
-// rank 0 at once, each next one 30 ms later. Freshness must come before preference.
+// rank 0 at once, each next one 30 ms later.
 func (c *Core) SetRank(id shardmap.GroupID, rank int) {
 	if g := c.group(id); g != nil {
 		g.rank, g.ranked = rank, true

@@ -12,7 +12,7 @@ import (
 // authenticator; these bytes start with their own format version.
 //
 //	format u8 | kind u8 | sender incarnation: counter u64, nonce u64 | body
-//	heartbeat:    seq u64 | promise ns u64 | ceiling ms i64 | bits u16 | led bitmap
+//	heartbeat:    seq u64 | promise ns u64 | ceiling ms i64 | wall clock ms i64 | bits u16 | led bitmap
 //	ack:          requester counter u64, nonce u64 | seq u64 | bits u16 | granted bitmap
 //	release:      group u16 | term u64 | sub u32 | heir node u32
 //	node release: node u32 | counter u64 | nonce u64
@@ -37,6 +37,7 @@ type datagram struct {
 	seq     uint64
 	promise time.Duration
 	ceiling int64
+	wall    int64 // unix ms
 	bits    []byte
 	group   shardmap.GroupID
 	ballot  Ballot
@@ -61,6 +62,7 @@ func (d *datagram) append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, d.seq)
 		b = binary.BigEndian.AppendUint64(b, uint64(d.promise))
 		b = binary.BigEndian.AppendUint64(b, uint64(d.ceiling))
+		b = binary.BigEndian.AppendUint64(b, uint64(d.wall))
 		b = binary.BigEndian.AppendUint16(b, uint16(len(d.bits)))
 		b = append(b, d.bits...)
 	case kindBeatAck:
@@ -95,13 +97,14 @@ func decodeDatagram(b []byte) (d datagram, err error) {
 	bitsAt := 0
 	switch d.kind {
 	case kindBeat:
-		if len(b) < 26 {
+		if len(b) < 34 {
 			return d, errDatagram
 		}
 		d.seq = binary.BigEndian.Uint64(b)
 		d.promise = time.Duration(binary.BigEndian.Uint64(b[8:]))
 		d.ceiling = int64(binary.BigEndian.Uint64(b[16:]))
-		bitsAt = 24
+		d.wall = int64(binary.BigEndian.Uint64(b[24:]))
+		bitsAt = 32
 	case kindBeatAck:
 		if len(b) < 26 {
 			return d, errDatagram

@@ -385,7 +385,7 @@ func (c *Core) roleChanged(g *group, now Instant) {
 			p.heard = now.Wait // silence counts from the moment it leads
 		}
 	} else if g.campaignAt == 0 {
-		g.campaignAt = now.Wait + campaignRetry + time.Duration(g.rank)*rankStep
+		g.campaignAt = now.Wait + campaignRetry + c.turn(g)
 	}
 	if changed {
 		if st.Lead != 0 {

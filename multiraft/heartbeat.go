@@ -30,7 +30,7 @@ func (c *Core) beatTo(p *peer, bits []byte, now Instant) {
 	p.seq++
 	d := datagram{
 		kind: kindBeat, inc: c.cfg.Self.Inc, seq: p.seq, promise: c.cfg.Promise,
-		ceiling: c.data.Ceiling(), bits: bits,
+		ceiling: c.data.Ceiling(), wall: now.Wall, bits: bits,
 	}
 	p.stamp(sentBeat{p.seq, now.Age, c.cfg.Promise, d.ceiling})
 	packet := d.packet()
@@ -96,6 +96,7 @@ func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now I
 // its own here: both in one critical section, which this single thread is (H4).
 func (c *Core) heardBeat(p *peer, d *datagram, overTCP bool, now Instant) {
 	p.heard, p.doubted = now.Wait, false
+	p.ahead = time.Duration(d.wall-now.Wall) * time.Millisecond // less the way here
 	c.data.CeilingHeard(p.node, d.ceiling)
 	c.ledHints(p, d.bits, now)
 	if d.promise <= 0 || d.promise > promiseMax {

@@ -29,6 +29,7 @@ type peer struct {
 	promiseUntil time.Duration
 	heard        time.Duration // Wait of its last heartbeat, 0 never
 	doubted      bool          // gossip said since then that it is gone
+	ahead        time.Duration // how far its wall clock was ahead of ours then
 
 	// as requester
 	seq     uint64

@@ -58,6 +58,9 @@ type Data interface {
 	StateRestore(g shardmap.GroupID, state []byte, now Instant)
 	// Healthy reports that the group's workers made progress within a heartbeat (H6).
 	Healthy(g shardmap.GroupID) bool
+	// Behind reports that this replica should not be the first to lead: as far as it
+	// knows, others have data that it lacks, or can serve better.
+	Behind(g shardmap.GroupID) bool
 	// Ceiling is the largest shard time this node may use or has been told (H of
 	// data-protocol section 5), unix ms; it rides on heartbeats and fence answers.
 	Ceiling() int64

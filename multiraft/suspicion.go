@@ -24,18 +24,28 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 		return
 	}
 	if g.campaignAt == 0 {
-		g.campaignAt = now.Wait + time.Duration(g.rank)*rankStep
+		g.campaignAt = now.Wait + c.turn(g)
 	}
 	if now.Wait < g.campaignAt {
 		return
 	}
 	g.tries++
 	spread := mix(uint64(g.id)<<32|uint64(c.cfg.Self.Node), g.tries) % uint64(campaignSpread)
-	g.campaignAt = now.Wait + campaignRetry + time.Duration(g.rank)*rankStep + time.Duration(spread)
+	g.campaignAt = now.Wait + campaignRetry + c.turn(g) + time.Duration(spread)
 	if g.rn.BasicStatus().RaftState != raft.StateLeader {
 		_ = g.rn.Campaign()
 		c.touch(g)
 	}
+}
+
+// turn is how long this replica waits before it campaigns. Freshness comes before
+// preference: one that would have to fetch what others have lets them go first.
+func (c *Core) turn(g *group) time.Duration {
+	rank := g.rank
+	if c.data.Behind(g.id) {
+		rank += len(g.conf.Voters)
+	}
+	return time.Duration(rank) * rankStep
 }
 
 // silenceMax is how long a leader may be silent before it is suspected: three lost
@@ -68,7 +78,7 @@ func (c *Core) suspect(g *group, now Instant) bool {
 	c.out.Event(Event{Kind: EventSuspect, Group: g.id, Node: n})
 	_ = g.rn.ForgetLeader()
 	g.leader, g.ledMisses = 0, 0
-	g.campaignAt = now.Wait + time.Duration(g.rank)*rankStep
+	g.campaignAt = now.Wait + c.turn(g)
 	c.data.LeaderChanged(g.id, 0, g.term, now)
 	c.touch(g)
 	return true

@@ -241,5 +241,28 @@ func (n *Node) StateRestore(g shardmap.GroupID, state []byte, now multiraft.Inst
 	}
 }
 
+// Behind implements multiraft.Data.
+func (n *Node) Behind(g shardmap.GroupID) bool {
+	r := n.Replica(g)
+	if r == nil {
+		return false
+	}
+	epoch, _ := r.LastRow()
+	return epoch > 0 && (!r.Whole() || r.lags())
+}
+
+// lags says whether this copy has heard of records that it does not have.
+func (r *Replica) lags() bool {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		behind := s.headSeen > s.m.Position()
+		s.mu.Unlock()
+		if behind {
+			return true
+		}
+	}
+	return false
+}
+
 // Healthy implements multiraft.Data.
 func (n *Node) Healthy(g shardmap.GroupID) bool { return true }

@@ -206,6 +206,17 @@ var dataScripts = []Script{
 		},
 	},
 	{
+		Name: "a clock goes astray", From: "DESIGN 5, TTL", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.wall(nodeA, 10*sec),
+			do.servedBy(3*sec, nodeB, nodeC),
+			do.get(holder, "k"),
+			do.wall(nodeA, -10*sec),
+			do.settled(),
+		},
+	},
+	{
 		Name: "the holder's wall clock leaps", From: "data-protocol 12: 43", Steps: []Step{
 			do.steady(),
 			do.setFor(nodeA, "k", "1", 5*sec, majority),

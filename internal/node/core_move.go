@@ -12,6 +12,7 @@ import (
 const (
 	moveFlush   = 50 * time.Millisecond  // how long operations may be parked for
 	moveRetry   = 20 * time.Millisecond  // between tries of a drain
+	moveAgain   = 2 * time.Second        // between tries when this node stays
 	drainAtOnce = 16                     // groups moving at once
 	moveDone    = 500 * time.Millisecond // after which a move is forgotten
 )
@@ -103,7 +104,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 	}
 	takes := func(n shardmap.NodeID) bool {
 		silent, heard := c.raft.Silence(n, c.now)
-		return n != c.self.Node && !c.announcedLeave(n) && votes(st.Config, n) && heard && silent < time.Second
+		return n != c.self.Node && !c.announcedLeave(n) && (c.draining || !c.astray(n)) && votes(st.Config, n) && heard && silent < time.Second
 	}
 	if id == shardmap.MetaGroup {
 		for _, d := range st.Config.Voters {
@@ -125,6 +126,10 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 
 // drainMore starts the next moves of a drain.
 func (c *Core) drainMore(now multiraft.Instant) {
+	retry := moveRetry
+	if !c.draining {
+		retry = moveAgain
+	}
 	for _, id := range c.raft.Groups() {
 		if len(c.moves) >= drainAtOnce {
 			return
@@ -133,7 +138,7 @@ func (c *Core) drainMore(now multiraft.Instant) {
 		if st.Lease == nil || c.moves[id] != nil {
 			continue
 		}
-		if since, tried := c.steady[id]; tried && now.Mono-since < moveRetry {
+		if since, tried := c.steady[id]; tried && now.Mono-since < retry {
 			continue
 		}
 		to := c.successor(id)

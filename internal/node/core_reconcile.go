@@ -37,7 +37,11 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	for g := range c.meta.Groups {
 		c.drive(shardmap.GroupID(g), now)
 	}
-	if !c.draining {
+	switch {
+	case c.draining:
+	case c.astray(c.self.Node):
+		c.drainMore(now) // to those whose clocks agree; who has no other keeps the lease
+	default:
 		c.balance(now)
 	}
 }
@@ -269,7 +273,7 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 		if stays && i > 0 {
 			break
 		}
-		if !c.leaving(w.Node) && votes(st.Config, w.Node) && r.Succeeds(w.Node) {
+		if !c.leaving(w.Node) && !c.astray(w.Node) && votes(st.Config, w.Node) && r.Succeeds(w.Node) {
 			return w.Node
 		}
 	}

@@ -99,6 +99,12 @@ func (u upcalls) Healthy(g shardmap.GroupID) bool {
 	return g == shardmap.MetaGroup || u.c.data.Healthy(g)
 }
 
+// Behind also keeps a node with a wrong clock from being the first to lead: it would
+// set deadlines that others do not share.
+func (u upcalls) Behind(g shardmap.GroupID) bool {
+	return u.c.astray(u.c.self.Node) || g != shardmap.MetaGroup && u.c.data.Behind(g)
+}
+
 func (u upcalls) Ceiling() int64                             { return u.c.data.Ceiling() }
 func (u upcalls) CeilingAcked(g shardmap.GroupID, h int64)   { u.c.data.CeilingAcked(g, h) }
 func (u upcalls) CeilingHeard(peer shardmap.NodeID, h int64) { u.c.data.CeilingHeard(peer, h) }

@@ -46,7 +46,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 	r := NodeReport{
 		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
 		Addresses: c.cfg.Addresses, Draining: c.draining, LeadsMeta: c.leadsMeta(now),
-		Written: c.Written(), Gossip: c.gossipReports(), Notices: c.notes,
+		Written: c.Written(), Gossip: c.gossipReports(), Notices: append(c.clockNotices(), c.notes...),
 	}
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {
