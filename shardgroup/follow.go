@@ -116,8 +116,8 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.isWitness() || h.ballot.Less(r.promised) {
-		return
+	if r.isWitness() || h.to != r.id || h.ballot.Less(r.promised) {
+		return // or for a copy that this node had, or will have, in this one's place
 	}
 	if r.promised.Less(h.ballot) {
 		r.promise(h.ballot, multiraft.Member{Node: l.peer, Inc: h.from}, now)

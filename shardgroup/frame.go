@@ -77,6 +77,7 @@ type hello struct {
 	sess   uint32
 	epoch  uint32
 	from   multiraft.Incarnation
+	to     uint64 // raft id of the replica that it is for
 }
 
 func (w *writer) hello(h hello) {
@@ -86,11 +87,12 @@ func (w *writer) hello(h hello) {
 	w.u32(h.sess)
 	w.u32(h.epoch)
 	w.inc(h.from)
+	w.u64(h.to)
 	w.shut(at)
 }
 
 func (r *reader) hello() hello {
-	return hello{group: shardmap.GroupID(r.u16()), ballot: r.ballot(), sess: r.u32(), epoch: r.u32(), from: r.inc()}
+	return hello{group: shardmap.GroupID(r.u16()), ballot: r.ballot(), sess: r.u32(), epoch: r.u32(), from: r.inc(), to: r.u64()}
 }
 
 // batch brings records; time is not zero only when they end at the head.

@@ -57,17 +57,22 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 
 // Create makes the replica of a group that is founded now, together with
 // multiraft's Core.Create: its shards are empty and whole.
-func (n *Node) Create(g shardmap.GroupID, role multiraft.Role) *Replica { return n.add(g, role, true) }
+// id is its raft id.
+func (n *Node) Create(g shardmap.GroupID, id uint64, role multiraft.Role) *Replica {
+	return n.add(g, id, role, true)
+}
 
 // Join makes the replica of a group that exists elsewhere, or that this node had
 // before it restarted: nothing in it is whole until it is filled or opens.
-func (n *Node) Join(g shardmap.GroupID, role multiraft.Role) *Replica { return n.add(g, role, false) }
+func (n *Node) Join(g shardmap.GroupID, id uint64, role multiraft.Role) *Replica {
+	return n.add(g, id, role, false)
+}
 
-func (n *Node) add(g shardmap.GroupID, role multiraft.Role, whole bool) *Replica {
+func (n *Node) add(g shardmap.GroupID, id uint64, role multiraft.Role, whole bool) *Replica {
 	if int(g) >= len(n.groups) || g == shardmap.MetaGroup {
 		return nil
 	}
-	r := newReplica(n, g, role, whole)
+	r := newReplica(n, g, id, role, whole)
 	n.groups[g].Store(r)
 	n.relist()
 	for _, l := range *n.lanes.Load() {

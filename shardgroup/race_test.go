@@ -49,7 +49,7 @@ func TestConcurrentUse(t *testing.T) {
 		c := cfg
 		c.Self = multiraft.Member{Node: shardmap.NodeID(i + 1), Inc: multiraft.Incarnation{Counter: 1}}
 		nodes[i], _ = NewNode(c, q, q)
-		nodes[i].Create(1, multiraft.RoleVoter)
+		nodes[i].Create(1, uint64(i+1), multiraft.RoleVoter)
 		conf.Voters = append(conf.Voters, multiraft.ReplicaDesc{ID: uint64(i + 1), Node: c.Self.Node, Role: multiraft.RoleVoter})
 	}
 	var mono atomic.Int64
@@ -186,7 +186,7 @@ func TestClientsComeWhileShardsOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.Create(1, multiraft.RoleVoter)
+		n.Create(1, 1, multiraft.RoleVoter)
 		n.ConfigApplied(1, multiraft.GroupConfig{Index: 1, Voters: []multiraft.ReplicaDesc{{ID: 1, Node: 1, Role: multiraft.RoleVoter}}}, now)
 		n.Sealed(1, b, cfg.Self, multiraft.RoleVoter, n.Seal(1, b, cfg.Self, now), now)
 		n.GateOpen(1, b, now)

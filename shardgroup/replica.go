@@ -16,6 +16,7 @@ import (
 type Replica struct {
 	n      *Node
 	g      shardmap.GroupID
+	id     uint64 // raft id, by which this copy differs from one that the node had before
 	first  shardmap.ShardID
 	shards []*shard // immutable
 
@@ -61,9 +62,9 @@ type leading struct {
 	offering mask               // solo off was proposed: the bound is in force
 }
 
-func newReplica(n *Node, g shardmap.GroupID, role multiraft.Role, whole bool) *Replica {
+func newReplica(n *Node, g shardmap.GroupID, id uint64, role multiraft.Role, whole bool) *Replica {
 	per := n.cfg.Layout.ShardsPerGroup()
-	r := &Replica{n: n, g: g, role: role, first: n.cfg.Layout.FirstShard(g)}
+	r := &Replica{n: n, g: g, id: id, role: role, first: n.cfg.Layout.FirstShard(g)}
 	whole = whole && role != multiraft.RoleWitness
 	r.line.shards = per
 	for i := range per {
@@ -198,15 +199,18 @@ func (r *Replica) streamsTo(node shardmap.NodeID) bool {
 	return node != r.n.cfg.Self.Node && streams(r.cfg, node)
 }
 
-func streams(c multiraft.GroupConfig, node shardmap.NodeID) bool {
+func streams(c multiraft.GroupConfig, node shardmap.NodeID) bool { return copyOn(c, node) != 0 }
+
+// copyOn is the raft id of the copy that a node has by a configuration, 0 none.
+func copyOn(c multiraft.GroupConfig, node shardmap.NodeID) uint64 {
 	for _, ds := range [...][]multiraft.ReplicaDesc{c.Voters, c.Outgoing, c.Learners} {
 		for _, d := range ds {
 			if d.Node == node && d.Role != multiraft.RoleWitness {
-				return true
+				return d.ID
 			}
 		}
 	}
-	return false
+	return 0
 }
 
 // laneUp greets a peer that can be reached again.

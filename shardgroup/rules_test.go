@@ -2,9 +2,12 @@ package shardgroup
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -23,6 +26,83 @@ func TestGapIsNotSkipped(t *testing.T) {
 	w.finish()
 	if eventSeen(b, EventOverwritten, "") {
 		t.Fatal("a gap cost a resynchronization")
+	}
+}
+
+// TestADamagedCopyIsFilled loses a key of a follower's copy, as a bit that flips may
+// do: the next digest tells, the copy gives up its claim, and is filled.
+func TestADamagedCopyIsFilled(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	s := b.rep().shards[0]
+	s.mu.Lock()
+	if err := s.m.ReplaceRange(0, math.MaxUint64, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Unlock()
+	w.timed = true // the oracle would stop the run at once
+	w.run(2 * time.Second)
+	if !eventSeen(b, EventNotWhole, "digest differs") || !eventSeen(b, EventOverwritten, "filling") {
+		t.Fatalf("a damaged copy went unnoticed: %+v", b.events)
+	}
+	if got, want := dump(s), dump(a.rep().shards[0]); got != want || !s.whole {
+		t.Fatalf("after the fill %q, whole %v, want %q", got, s.whole, want)
+	}
+}
+
+// TestAnOpenWithoutItsLeaseOpensNothing applies the own Open when the lease that it
+// was for has just been closed (F7).
+func TestAnOpenWithoutItsLeaseOpensNothing(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.must(a, 0, "k", "1")
+	w.spread()
+	w.crash(a)
+	if !w.elect(b) {
+		t.Fatal("node 2 is not elected")
+	}
+	b.refuses = true
+	w.run(2 * time.Second)
+	if rows := len(b.rep().line.rows); rows < 2 || b.rep().leads.Load() || b.rep().take != nil {
+		t.Fatalf("%d rows, serves %v", rows, b.rep().leads.Load())
+	}
+	b.refuses = false
+	w.restart(a)
+	w.serve(3)
+	w.finish()
+}
+
+// TestAnotherCopyOnTheSameNode replaces a follower's replica by a blank one in the
+// same life of its node, as a placement that changes its mind does. The leader hears
+// of the new one while the old one is still there to answer.
+func TestAnotherCopyOnTheSameNode(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 3)
+	w.spread()
+	conf := w.config(3)
+	conf.Voters[1].ID = 9
+	a.n.ConfigApplied(worldGroup, conf, w.now)
+	b.n.ConfigApplied(worldGroup, conf, w.now)
+	for range 5 {
+		w.send(a, b)
+		w.deliver(a, b)
+		w.send(b, a)
+		w.deliver(b, a)
+	}
+	s := a.rep().shards[0]
+	if f := s.follower(b.id); f.whole || s.holding(version(1, 1)) > 1 {
+		t.Fatal("the copy that is to go answered for the one to come")
+	}
+	state := b.n.StateSnapshot(worldGroup)
+	b.n.Drop(worldGroup)
+	b.n.Join(worldGroup, 9, multiraft.RoleVoter)
+	b.n.StateRestore(worldGroup, state, w.now)
+	b.n.ConfigApplied(worldGroup, conf, w.now)
+	self := multiraft.Member{Node: b.id, Inc: b.inc}
+	a.n.Sealed(worldGroup, a.lead.ballot, self, multiraft.RoleVoter, b.n.Seal(worldGroup, a.lead.ballot, a.n.cfg.Self, w.now), w.now)
+	w.synced(1, 2, 3)
+	if !eventSeen(b, EventOverwritten, "filling") {
+		t.Fatal("the new copy was never filled")
 	}
 }
 

@@ -186,7 +186,7 @@ func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now mu
 	r.cfg = c
 	for _, ds := range [...][]multiraft.ReplicaDesc{c.Voters, c.Learners} {
 		for _, d := range ds {
-			if d.Node == n.cfg.Self.Node {
+			if d.ID == r.id {
 				r.role = d.Role
 			}
 		}
@@ -198,11 +198,14 @@ func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now mu
 		if l.conn.Load() == 0 {
 			continue
 		}
-		was := l.peer != n.cfg.Self.Node && streams(old, l.peer)
-		switch is := r.streamsTo(l.peer); {
-		case is && !was:
+		if l.peer == n.cfg.Self.Node {
+			continue
+		}
+		was := copyOn(old, l.peer)
+		switch is := copyOn(c, l.peer); {
+		case is != 0 && is != was: // another copy than before: nothing that one said counts
 			l.greetGroup(g)
-		case was && !is:
+		case was != 0 && is == 0:
 			for _, s := range r.shards {
 				s.mu.Lock()
 				s.dismiss(l)

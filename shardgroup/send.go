@@ -94,7 +94,8 @@ func (l *lane) hello(g shardmap.GroupID) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.lead == nil || !r.streamsTo(l.peer) {
+	to := copyOn(r.cfg, l.peer)
+	if r.lead == nil || to == 0 || l.peer == l.n.cfg.Self.Node {
 		return
 	}
 	sess := l.n.nextSess.Add(1)
@@ -103,7 +104,7 @@ func (l *lane) hello(g shardmap.GroupID) {
 		s.enroll(l, sess)
 		s.mu.Unlock()
 	}
-	l.msg.hello(hello{group: g, ballot: r.lead.ballot, sess: sess, epoch: r.lead.epoch, from: l.n.cfg.Self.Inc})
+	l.msg.hello(hello{group: g, ballot: r.lead.ballot, sess: sess, epoch: r.lead.epoch, from: l.n.cfg.Self.Inc, to: to})
 	l.put()
 }
 

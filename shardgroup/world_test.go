@@ -55,6 +55,7 @@ type member struct {
 	rolled  []Rollback
 	events  []Event
 	wakes   int
+	refuses bool // leases are closed as soon as they would open
 }
 
 // raftLead is what a raft leader keeps.
@@ -146,9 +147,9 @@ func (m *member) start(founding bool) {
 	}
 	m.n = n
 	if founding {
-		n.Create(worldGroup, m.role)
+		n.Create(worldGroup, uint64(m.id), m.role)
 	} else {
-		n.Join(worldGroup, m.role)
+		n.Join(worldGroup, uint64(m.id), m.role)
 	}
 	if m.snap != nil {
 		n.StateRestore(worldGroup, m.snap, w.now)
@@ -261,7 +262,7 @@ func (m *member) Propose(g shardmap.GroupID, b multiraft.Ballot, data []byte) bo
 }
 
 func (m *member) OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease {
-	if m.lead == nil || m.lead.ballot != b {
+	if m.lead == nil || m.lead.ballot != b || m.refuses {
 		return nil
 	}
 	for _, p := range m.w.nodes {

@@ -40,7 +40,7 @@ func (w *World) misplaced(g shardmap.GroupID) string {
 			return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
 		}
 		if g != shardmap.MetaGroup {
-			if why := w.unseated(g, p.id, p.core.Data().Replica(g).Seats(), want); why != "" {
+			if why := w.unseated(g, p.core.Data().Replica(g).Seats(), want); why != "" {
 				return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
 			}
 		}
@@ -75,7 +75,7 @@ func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
 
 // unseated says whose seat does not count: each is to be of the life that its node
 // has now, and all copies are to have one once there are three voters.
-func (w *World) unseated(g shardmap.GroupID, holder shardmap.NodeID, seats []multiraft.Member, want meta.Group) string {
+func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta.Group) string {
 	for _, m := range seats {
 		o := w.nodes[m.Node-1]
 		if w.lost(want) && o.holds(g) == nil {
@@ -89,9 +89,6 @@ func (w *World) unseated(g shardmap.GroupID, holder shardmap.NodeID, seats []mul
 		return ""
 	}
 	voters, copies := 0, 0
-	if r, ok := want.On(holder); !ok || !r.HoldsData() {
-		copies++ // its own, until the lease goes back to where it should be
-	}
 	for _, r := range want.Replicas {
 		if r.Role != meta.Learner {
 			voters++

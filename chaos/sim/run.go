@@ -120,30 +120,47 @@ func (w *World) found() {
 	}
 }
 
-// quietLimit bounds the end of a run: an empty replica may wait ten seconds for
-// one that is down, and leases a cap.
-const quietLimit = 40 * time.Second
+const (
+	// quietLimit bounds the end of a run: an empty replica may wait ten seconds for
+	// one that is down, and leases a cap.
+	quietLimit = 40 * time.Second
+	// placedLimit is until when everything must be where group 0 wants it: leases go
+	// back to nodes that were away after half a minute.
+	placedLimit = 100 * time.Second
+)
 
 // quiet lets the cluster come to rest and looks whether it did.
 func (w *World) quiet() {
-	end := w.now + quietLimit
-	why := ""
-	for w.now < end {
-		w.run(w.now + 500*time.Millisecond)
-		if why = w.unrest(); why == "" {
-			return
+	healed := w.now
+	for _, end := range [...]struct {
+		limit time.Duration
+		look  func() string
+	}{{quietLimit, w.unserved}, {placedLimit, w.unrest}} {
+		for why := end.look(); why != ""; why = end.look() {
+			if w.now > healed+end.limit {
+				w.describe()
+				w.broke("P13", "%v after the faults ended: %s", end.limit, why)
+				return
+			}
+			w.run(w.now + 500*time.Millisecond)
 		}
 	}
-	w.describe()
-	w.broke("P13", "%v after the faults ended: %s", quietLimit, why)
 }
 
-// unrest says what is not as it should be in a cluster without faults.
-func (w *World) unrest() string {
+// unserved says what is not served, or not held alike, in a cluster without faults.
+func (w *World) unserved() string {
 	for g := 1; g <= w.cfg.Groups; g++ {
 		if why := w.restless(shardmap.GroupID(g)); why != "" {
 			return why
 		}
+	}
+	return ""
+}
+
+// unrest says in addition what is not where it should be.
+func (w *World) unrest() string {
+	if why := w.unserved(); why != "" {
+		return why
 	}
 	for g := range w.cfg.Groups + 1 {
 		if why := w.misplaced(shardmap.GroupID(g)); why != "" {

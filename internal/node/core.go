@@ -150,7 +150,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	}
 	for _, g := range r.Groups {
 		if g.Group != shardmap.MetaGroup {
-			c.data.Join(g.Group, roleOf(g.ReplicaID))
+			c.data.Join(g.Group, g.ReplicaID, roleOf(g.ReplicaID))
 		}
 	}
 	rc := multiraft.DefaultConfig()
@@ -209,7 +209,7 @@ func (c *Core) found(now multiraft.Instant) error {
 			continue
 		}
 		if id != shardmap.MetaGroup {
-			c.data.Create(id, raftRole(mine.Role))
+			c.data.Create(id, describe(mine).ID, raftRole(mine.Role))
 		}
 		if err := c.raft.Create(id, describeAll(want), describe(mine).ID, now); err != nil {
 			return err

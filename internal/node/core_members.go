@@ -162,18 +162,59 @@ func hold(conf multiraft.GroupConfig, target []multiraft.ReplicaDesc, seats []sh
 	return target
 }
 
+// wantedSeats are the nodes whose copies are to count: of the wanted ones those that
+// have or can have a copy now. A witness that is wanted as a copy cannot before it has
+// made room. The holder keeps its seat until another node holds the lease: without it
+// seats would wait for a holder, and the move of the lease for a seat.
+func wantedSeats(conf multiraft.GroupConfig, want meta.Group, holder shardmap.NodeID) []shardmap.NodeID {
+	seats := make([]shardmap.NodeID, 0, 8)
+	add := func(n shardmap.NodeID) {
+		if m, _ := conf.On(n); !isWitness(m) && !slices.Contains(seats, n) {
+			seats = append(seats, n)
+		}
+	}
+	voters := 0
+	for _, w := range want.Replicas {
+		if w.Role != meta.Learner {
+			voters++
+		}
+		if w.HoldsData() {
+			add(w.Node)
+		}
+	}
+	if voters < groupVoters {
+		return append(seats[:0], holder)
+	}
+	if m, _ := conf.On(holder); isWitness(m) && len(seats) == 0 {
+		for _, v := range conf.Voters { // somebody must be able to take the lease from it
+			add(v.Node)
+		}
+	}
+	if !slices.Contains(seats, holder) {
+		seats = append(seats, holder)
+	}
+	return seats
+}
+
 // exchange is a target in which one voter becomes its node's wanted replica of the
-// other kind, nil when there is nothing to exchange. Neither goes while it has a seat,
-// which a witness has that had to open the group. Otherwise a witness makes room at
-// once, for the copy must be filled before it can have a seat; a copy goes when all
-// else is in place. Its node is without a replica for a moment.
+// other kind, nil when there is nothing to exchange. Witnesses make room first, for
+// a copy must be filled before it can have a seat; a copy goes when all else is in
+// place. Whoever has a seat stays, even a witness: it served when no copy was left,
+// and has what was written since. The node is without a replica for a moment.
 func exchange(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID, settled bool) []multiraft.ReplicaDesc {
+	voter := func(r meta.Replica) int {
+		return slices.IndexFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.Node == r.Node })
+	}
+	copies := slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool {
+		i := voter(r)
+		return r.Role != meta.Witness && i >= 0 && isWitness(conf.Voters[i])
+	})
 	for _, r := range want.Replicas {
-		i := slices.IndexFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.Node == r.Node })
-		if i < 0 || r.Role == meta.Learner || isWitness(conf.Voters[i]) == (r.Role == meta.Witness) {
+		i := voter(r)
+		if i < 0 || r.Role == meta.Learner || isWitness(conf.Voters[i]) == (r.Role == meta.Witness) || slices.Contains(seats, r.Node) {
 			continue
 		}
-		if slices.Contains(seats, r.Node) || r.Role == meta.Witness && !settled {
+		if r.Role == meta.Witness && (!settled || copies) {
 			continue
 		}
 		target := slices.Clone(conf.Voters)

@@ -91,6 +91,16 @@ func TestNextMembers(t *testing.T) {
 			false, list(voter(1, 1), voter(2, 2), voter(4, 3)),
 		},
 		{
+			"but not one that served and has the only seat", multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
+			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 4, Node: 3, Role: meta.Voter}, meta.Replica{ID: 5, Node: 2, Role: meta.Witness}),
+			[]shardmap.NodeID{3}, false, nil,
+		},
+		{
+			"nor does a copy while the wanted one has no room", multiraft.GroupConfig{Voters: list(voter(1, 1), witness(2, 2), witness(3, 3))},
+			want(meta.Replica{ID: 4, Node: 2, Role: meta.Voter}, meta.Replica{ID: 5, Node: 1, Role: meta.Witness}, meta.Replica{ID: 3, Node: 3, Role: meta.Witness}),
+			[]shardmap.NodeID{2}, true, nil,
+		},
+		{
 			"a voter without a seat makes room for a witness first",
 			multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
 			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 4, Node: 3, Role: meta.Voter}, meta.Replica{ID: 5, Node: 4, Role: meta.Witness}),
@@ -140,6 +150,27 @@ func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 	} {
 		if got := withHolder(conf, meta.Group{Replicas: c.want}, 1, c.seats); !reflect.DeepEqual(got.Replicas, c.next) {
 			t.Errorf("%s: %v, want %v", name, got.Replicas, c.next)
+		}
+	}
+}
+
+func TestWantedSeats(t *testing.T) {
+	d := multiraft.MakeReplica
+	conf := multiraft.GroupConfig{Voters: []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(2, 2, multiraft.RoleWitness), d(3, 3, multiraft.RoleWitness)}}
+	onTwo := meta.Group{Replicas: []meta.Replica{{ID: 4, Node: 2, Role: meta.Voter}, {ID: 5, Node: 1, Role: meta.Witness}, {ID: 3, Node: 3, Role: meta.Witness}}}
+	alone := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 1, Role: meta.Voter}, {ID: 6, Node: 2, Role: meta.Learner}}}
+	for _, c := range []struct {
+		name   string
+		want   meta.Group
+		holder shardmap.NodeID
+		seats  []shardmap.NodeID
+	}{
+		{"the wanted copy has no room yet", onTwo, 1, []shardmap.NodeID{1}},
+		{"a witness holds the lease: a copy must be able to take it", onTwo, 2, []shardmap.NodeID{1, 2}},
+		{"below three voters the holder alone", alone, 1, []shardmap.NodeID{1}},
+	} {
+		if got := wantedSeats(conf, c.want, c.holder); !slices.Equal(got, c.seats) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.seats)
 		}
 	}
 }

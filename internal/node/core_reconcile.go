@@ -122,7 +122,7 @@ func (c *Core) adopt(now multiraft.Instant) {
 			c.retire(st, now)
 		case wanted && !have:
 			if id != shardmap.MetaGroup {
-				c.data.Join(id, raftRole(want.Role))
+				c.data.Join(id, describe(want).ID, raftRole(want.Role))
 			}
 			if c.raft.Join(id, describe(want).ID, now) != nil {
 				c.data.Drop(id)
@@ -163,13 +163,13 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	if !ok || !st.Leads {
 		return
 	}
-	var seated bool
-	seats := c.seats(id)
-	if id == shardmap.MetaGroup {
-		seated = !fills(st.Config, want)
-	} else {
-		seated = c.seat(id, st.Config, want, seats)
+	seated, seats := true, c.seats(id)
+	if r := c.data.Replica(id); r != nil {
+		r.SetSeats(wantedSeats(st.Config, want, c.self.Node))
+		seated = r.Seated()
 		want = withHolder(st.Config, want, c.self.Node, seats)
+	} else if id == shardmap.MetaGroup {
+		seated = !fills(st.Config, want)
 	}
 	if target := nextMembers(st.Config, want, seats, seated); target != nil {
 		c.raft.Reconfigure(st, target, now)
@@ -184,38 +184,6 @@ func (c *Core) seats(id shardmap.GroupID) (nodes []shardmap.NodeID) {
 		}
 	}
 	return nodes
-}
-
-// seat asks for the seats that the wanted voters need; until they are there the
-// voters are held back. A witness that had to open the group has a seat: it loses it
-// before its replica makes room for one with a copy.
-func (c *Core) seat(id shardmap.GroupID, conf multiraft.GroupConfig, want meta.Group, now []shardmap.NodeID) (seated bool) {
-	r := c.data.Replica(id)
-	if r == nil {
-		return true
-	}
-	stray := func(n shardmap.NodeID) bool {
-		d, ok := conf.On(n)
-		return ok && isWitness(d) && slices.Contains(now, n)
-	}
-	seats := make([]shardmap.NodeID, 0, 8)
-	voters := 0
-	for _, w := range want.Replicas {
-		if w.Role != meta.Learner {
-			voters++
-		}
-		if w.HoldsData() && !stray(w.Node) {
-			seats = append(seats, w.Node)
-		}
-	}
-	switch {
-	case voters < groupVoters:
-		seats = append(seats[:0], c.self.Node)
-	case !slices.Contains(seats, c.self.Node):
-		seats = append(seats, c.self.Node) // until another node holds the lease
-	}
-	r.SetSeats(seats)
-	return r.Seated()
 }
 
 // patience is how long a node must look well before leases move to it.
@@ -257,10 +225,8 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters {
 		return 0
 	}
-	stays := roleOf(c.raft.Own(id)) != multiraft.RoleWitness
-	if w, ok := want.On(c.self.Node); !ok || !w.HoldsData() {
-		stays = false
-	}
+	mine, _ := want.On(c.self.Node)
+	stays := mine.HoldsData() && mine.Node != 0 && roleOf(c.raft.Own(id)) != multiraft.RoleWitness
 	if stays && want.Replicas[0].Node == c.self.Node {
 		return 0
 	}
@@ -269,12 +235,20 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	if st.Config.Joint() || r == nil {
 		return 0
 	}
-	for i, w := range want.Replicas {
-		if stays && i > 0 {
-			break
-		}
-		if !c.leaving(w.Node) && !c.astray(w.Node) && votes(st.Config, w.Node) && r.Succeeds(w.Node) {
+	takes := func(n shardmap.NodeID) bool {
+		return !c.leaving(n) && !c.astray(n) && votes(st.Config, n) && r.Succeeds(n)
+	}
+	for _, w := range want.Replicas {
+		if takes(w.Node) {
 			return w.Node
+		}
+		if stays {
+			return 0
+		}
+	}
+	for _, v := range st.Config.Voters { // not even wanted, but it has a copy by right
+		if takes(v.Node) && !isWitness(v) {
+			return v.Node
 		}
 	}
 	return 0
