@@ -68,8 +68,8 @@ func (s *Store) moveTo(q queueID, i int32) {
 	s.push(q, i)
 }
 
-// Victim names the entry that should leave next, never the one with hash keep
-// (the key just written) unless it is the only one. Entries that earned it are
+// Victim names the entry that should leave next, never the one of version keep (the
+// one just written; 0 = none) unless it is the only one. Entries that earned it are
 // promoted or get their second chance on the way, so repeated calls without a
 // removal may name different entries. Every pass lowers a hit counter, so the
 // search ends.
@@ -80,7 +80,7 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 			return Entry{}, false
 		}
 		switch e := &s.slots[i]; {
-		case e.hash == keep && s.count > 1:
+		case keep != 0 && e.version == keep && s.count > 1:
 			s.moveTo(e.queue, i)
 			if s.queues[e.queue].head == s.queues[e.queue].tail {
 				// Alone in its segment: the other one has to give.

@@ -56,9 +56,15 @@ type Store struct {
 	live    int64 // key and value bytes
 }
 
-// New makes an empty store that should hold at most budget bytes.
-func New(budget int64) *Store {
-	s := &Store{budget: budget}
+// Config fixes what a Store is for.
+type Config struct {
+	BudgetBytes int64  // what it should hold at most
+	Secret      uint64 // of the keyed hash: Entry.Hash is Hash(Secret, Key)
+}
+
+// New makes an empty store.
+func New(cfg Config) *Store {
+	s := &Store{budget: cfg.BudgetBytes}
 	s.Clear()
 	return s
 }

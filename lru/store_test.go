@@ -27,7 +27,7 @@ type modelEntry struct {
 
 func TestStoreAgreesWithAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, model := New(1<<30), map[string]modelEntry{}
+		s, model := New(Config{BudgetBytes: 1 << 30, Secret: 7}), map[string]modelEntry{}
 		key := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("k%d", rapid.IntRange(0, 40).Draw(t, "k")) })
 		hash := func(k string) uint64 { return Hash(7, []byte(k)) }
 		var version uint64
@@ -119,12 +119,14 @@ func agree(t *rapid.T, s *Store, model map[string]modelEntry) {
 }
 
 func TestEvictionKeepsTheBudgetAndWhatIsHit(t *testing.T) {
-	s := New(64 << 10)
+	s := New(Config{BudgetBytes: 64 << 10, Secret: 1})
+	version := uint64(0)
 	set := func(k string) {
 		h := Hash(1, []byte(k))
-		s.Set(Entry{Hash: h, Version: 1, Key: []byte(k), Value: make([]byte, 100)})
+		version++
+		s.Set(Entry{Hash: h, Version: version, Key: []byte(k), Value: make([]byte, 100)})
 		for s.Over() > 0 {
-			v, ok := s.Victim(h)
+			v, ok := s.Victim(version)
 			if !ok || string(v.Key) == k {
 				t.Fatalf("no victim beside the key just written (%v)", ok)
 			}
@@ -146,7 +148,7 @@ func TestEvictionKeepsTheBudgetAndWhatIsHit(t *testing.T) {
 }
 
 func TestHotPathAllocatesNothing(t *testing.T) {
-	s := New(1 << 20)
+	s := New(Config{BudgetBytes: 1 << 20, Secret: 1})
 	key, value := []byte("key"), make([]byte, 64)
 	h := Hash(1, key)
 	s.Set(Entry{h, 1, 0, key, value})
@@ -159,7 +161,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	s := New(1 << 30)
+	s := New(Config{BudgetBytes: 1 << 30, Secret: 1})
 	keys := make([][]byte, 10000)
 	for i := range keys {
 		keys[i] = fmt.Appendf(nil, "key:%d", i)

@@ -32,7 +32,7 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 	if res.Changed {
 		m.time = now
 		m.position = v
-		m.shrink(x.hash, &res.Record)
+		m.shrink(&res.Record)
 	}
 	return nil
 }
@@ -56,9 +56,9 @@ func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
 
 // shrink evicts into the record of the write that made the store too large, so
 // that no other write can come between the two at a follower.
-func (m *Machine) shrink(keep uint64, r *Record) {
+func (m *Machine) shrink(r *Record) {
 	m.sweepFirst()
-	for m.store.Over() > 0 && m.evictOne(keep, r) {
+	for m.store.Over() > 0 && m.evictOne(r.Version, r) {
 	}
 }
 
@@ -69,9 +69,12 @@ func (m *Machine) sweepFirst() {
 	}
 }
 
-func (m *Machine) evictOne(keep uint64, r *Record) bool {
-	e, ok := m.store.Victim(keep)
-	if !ok || (e.Hash == keep && keep != 0) {
+// evictOne evicts into a record, but never the entry that has version keep (0 =
+// none). A hash would not do as its name: other keys may have the same one, and
+// could then not be evicted either.
+func (m *Machine) evictOne(keep shardmap.Version, r *Record) bool {
+	e, ok := m.store.Victim(uint64(keep))
+	if !ok || (e.Version == uint64(keep) && keep != 0) {
 		return false
 	}
 	ev := Eviction{e.Hash, shardmap.Version(e.Version)}

@@ -30,7 +30,10 @@ type Machine struct {
 
 // New makes an empty machine at position 0.
 func New(cfg Config) *Machine {
-	return &Machine{hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax, store: lru.New(cfg.BudgetBytes)}
+	return &Machine{
+		hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax,
+		store: lru.New(lru.Config{BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey}),
+	}
 }
 
 // Position is the version of the last record in the contents.
