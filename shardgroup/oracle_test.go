@@ -52,6 +52,35 @@ func (w *world) do(m *member, s int, c *statemachine.Command, level Level) (Admi
 		}
 		return a, err
 	}
+	w.tracef("write %d shard %d %v prev %v kind %d key %s evicted %v", m.id, s, a.Version, prev, c.Kind, c.Key, res.Record.Evicted)
+	w.wrote(r, s, prev, a, level)
+	return a, nil
+}
+
+// doAll executes commands as one transaction.
+func (w *world) doAll(m *member, s int, cs []*statemachine.Command, level Level) (Admission, error) {
+	r := m.rep()
+	prev := r.shards[s].m.Position()
+	var t Txn
+	if a, err := r.Begin(&t, shardmap.ShardID(s), true, level, w.now); err != nil {
+		w.stats.refused++
+		return a, err
+	}
+	var res statemachine.Result
+	for _, c := range cs {
+		_ = t.Do(c, &res)
+	}
+	a, changed := t.End()
+	if changed {
+		w.tracef("transaction %d shard %d %v prev %v of %d commands", m.id, s, a.Version, prev, len(cs))
+		w.wrote(r, s, prev, a, level)
+	}
+	return a, nil
+}
+
+// wrote tells the oracle of a write, and waits for its acks.
+func (w *world) wrote(r *Replica, s int, prev shardmap.Version, a Admission, level Level) {
+	sh := r.shards[s]
 	if _, again := w.prev[s][a.Version]; again {
 		w.bad("version %v of shard %d issued twice", a.Version, s)
 	}
@@ -60,10 +89,9 @@ func (w *world) do(m *member, s int, c *statemachine.Command, level Level) (Admi
 	w.stats.writes++
 	x := &write{s: s, v: a.Version, solo: sh.soloOn}
 	w.writes = append(w.writes, x)
-	w.tracef("write %d shard %d %v prev %v kind %d key %s evicted %v", m.id, s, a.Version, prev, c.Kind, c.Key, res.Record.Evicted)
 	if level == Async {
 		x.acked = a.Fresh(w.now)
-		return a, nil
+		return
 	}
 	id := uint64(len(w.writes))
 	w.byTicket[id] = x
@@ -71,7 +99,6 @@ func (w *world) do(m *member, s int, c *statemachine.Command, level Level) (Admi
 	if o := r.Await(a.Lease, t, w.now); o != Waiting {
 		w.ticketDue(t, o)
 	}
-	return a, nil
 }
 
 func (w *world) ticketDue(t Ticket, o Outcome) {

@@ -186,7 +186,8 @@ func (w *world) seatsWanted(l *member, ids []int) {
 	}
 }
 
-func (w *world) randomWrite(l *member, rt rates) {
+// randomCommand draws a change of one key, now and then a flush.
+func (w *world) randomCommand() *statemachine.Command {
 	keys := [...]string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	c := &statemachine.Command{Kind: statemachine.Set, Key: []byte(keys[w.r.Intn(len(keys))])}
 	c.Value = fmt.Appendf(nil, "%0*d", 1+w.r.Intn(8), w.r.Intn(10))
@@ -205,6 +206,10 @@ func (w *world) randomWrite(l *member, rt rates) {
 	default:
 		c.Kind = statemachine.Flush
 	}
+	return c
+}
+
+func (w *world) randomWrite(l *member, rt rates) {
 	level := Majority
 	if w.chance(50) && !rt.moving {
 		level = Async
@@ -212,7 +217,18 @@ func (w *world) randomWrite(l *member, rt rates) {
 	if w.chance(5) {
 		level = All
 	}
-	w.do(l, w.r.Intn(len(l.rep().shards)), c, level)
+	s := w.r.Intn(len(l.rep().shards))
+	if !w.chance(10) {
+		w.do(l, s, w.randomCommand(), level)
+		return
+	}
+	var cs []*statemachine.Command
+	for len(cs) < 3 {
+		if c := w.randomCommand(); c.Kind != statemachine.Flush {
+			cs = append(cs, c)
+		}
+	}
+	w.doAll(l, s, cs, level)
 }
 
 // play runs one seed: random steps, then the heal, then the last checks.

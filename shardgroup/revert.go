@@ -43,8 +43,11 @@ func (s *shard) changedAbove(cut shardmap.Version) ([]uint64, bool) {
 			ok = false
 			return false
 		}
-		if len(s.rec.Key) > 0 || s.rec.Op != statemachine.OpEvict {
-			add(s.m.Hash(s.rec.Key))
+		if s.rec.Op != statemachine.OpEvict {
+			err := statemachine.Parts(&s.rec, &s.part, func(p *statemachine.Record) { add(s.m.Hash(p.Key)) })
+			if ok = err == nil; !ok {
+				return false
+			}
 		}
 		for _, e := range s.rec.Evicted {
 			add(e.Hash)
@@ -74,8 +77,9 @@ func (s *shard) rollback(cut shardmap.Version) {
 			rb.Complete = false
 			return false
 		}
-		rb.Lost = append(rb.Lost, LostWrite{s.rec.Version, s.rec.Op, bytes.Clone(s.rec.Key)})
-		return true
+		return statemachine.Parts(&s.rec, &s.part, func(p *statemachine.Record) {
+			rb.Lost = append(rb.Lost, LostWrite{p.Version, p.Op, bytes.Clone(p.Key)})
+		}) == nil
 	})
 	s.n.out.RolledBack(rb)
 }

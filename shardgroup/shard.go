@@ -52,7 +52,7 @@ type shard struct {
 	tail      tailMarks
 	tickets   []Ticket            // rising versions
 	urgent    bool                // some ticket waits for acks
-	rec       statemachine.Record // scratch of play
+	rec, part statemachine.Record // scratch of play
 }
 
 // inSession is the stream a follower's shard listens to.

@@ -45,20 +45,10 @@ func (s *shard) do(c *statemachine.Command, level Level, res *statemachine.Resul
 	if a, err := s.admit(now); err != nil {
 		return a, err
 	}
-	if level != Async && s.q.short {
-		return Admission{}, ErrNoReplicas
-	}
-	if s.overBound(now.Mono) {
-		probeDelayed.Hit()
-		s.delayed = true
-		s.r.delayed.Store(true)
-		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
+	if a, err := s.admitWrite(level, now); err != nil {
+		return a, err
 	}
 	head := s.m.Position()
-	if head.Seq() >= s.n.seqMax {
-		s.r.renew.Store(true)
-		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
-	}
 	if err := s.m.Execute(c, shardmap.MakeVersion(s.epoch, head.Seq()+1), s.pass(now), res); err != nil {
 		return Admission{Lease: s.proof(), Version: head}, err // it says something of the data, as a read does
 	}
@@ -75,6 +65,24 @@ func (s *shard) admit(now multiraft.Instant) (Admission, error) {
 		return s.r.away()
 	}
 	if s.parked || !s.lease.Check(now.Mono, now.SuspendOffset) {
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
+	}
+	return Admission{}, nil
+}
+
+// admitWrite says whether the shard takes one more write now.
+func (s *shard) admitWrite(level Level, now multiraft.Instant) (Admission, error) {
+	if level != Async && s.q.short {
+		return Admission{}, ErrNoReplicas
+	}
+	if s.overBound(now.Mono) {
+		probeDelayed.Hit()
+		s.delayed = true
+		s.r.delayed.Store(true)
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
+	}
+	if s.m.Position().Seq() >= s.n.seqMax {
+		s.r.renew.Store(true)
 		return Admission{Wake: s.r.wakeSeq.Load()}, ErrParked
 	}
 	return Admission{}, nil

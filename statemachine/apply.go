@@ -11,24 +11,18 @@ import (
 // than what a chunk has brought already; then what they say is skipped key by
 // key. ErrCorrupt means that a whole copy contradicts the record.
 func (m *Machine) Apply(r *Record, filling bool) error {
+	var err error
 	switch r.Op {
-	case OpSet:
-		if hash := m.Hash(r.Key); m.newer(hash, r) {
-			m.put(hash, r.Key, r.Value, r.Version, m.deadlineOf(r))
-		}
-	case OpDel:
-		if hash := m.Hash(r.Key); m.newer(hash, r) {
-			m.drop(hash, r.Key)
-		}
-	case OpMeta:
-		if err := m.applyMeta(r, filling); err != nil {
-			return err
-		}
 	case OpFlush:
 		m.flush()
 	case OpEvict:
+	case OpTxn:
+		err = m.applyTxn(r, filling)
 	default:
-		return fmt.Errorf("%w: op %d", ErrCorrupt, r.Op)
+		err = m.applyPart(r, filling)
+	}
+	if err != nil {
+		return err
 	}
 	for _, ev := range r.Evicted {
 		m.evict(ev)
@@ -37,17 +31,38 @@ func (m *Machine) Apply(r *Record, filling bool) error {
 	return nil
 }
 
-// newer reports whether the record is newer than the key's present entry.
+// applyPart plays what a record or a part of a transaction does to one key.
+func (m *Machine) applyPart(r *Record, filling bool) error {
+	hash := m.Hash(r.Key)
+	switch r.Op {
+	case OpSet:
+		if m.newer(hash, r) {
+			m.put(hash, r.Key, r.Value, r.Version, m.deadlineOf(r))
+		}
+	case OpDel:
+		if m.newer(hash, r) {
+			m.drop(hash, r.Key)
+		}
+	case OpMeta:
+		return m.applyMeta(hash, r, filling)
+	default:
+		return fmt.Errorf("%w: op %d", ErrCorrupt, r.Op)
+	}
+	return nil
+}
+
+// newer reports whether the record is not older than the key's present entry. Equal
+// are the parts of one transaction, which are played in order, also over a chunk that
+// shows their end already.
 func (m *Machine) newer(hash uint64, r *Record) bool {
 	if mutant.Is("M12") {
 		return true
 	}
 	e, ok := m.store.Peek(hash, r.Key)
-	return !ok || uint64(r.Version) > e.Version
+	return !ok || uint64(r.Version) >= e.Version
 }
 
-func (m *Machine) applyMeta(r *Record, filling bool) error {
-	hash := m.Hash(r.Key)
+func (m *Machine) applyMeta(hash uint64, r *Record, filling bool) error {
 	e, ok := m.store.Peek(hash, r.Key)
 	switch {
 	case ok && e.Version == uint64(r.KeyVersion):

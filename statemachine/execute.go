@@ -7,9 +7,9 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// Execute runs one command at the leaseholder: it decides, changes the state and
-// fills res.Record with the after-image, under version v and shard time now. When
-// nothing changed (a condition did not hold, a missing key was deleted) or an
+// Execute runs one command at the leaseholder, between Begin and End one of a
+// transaction: it decides, changes the state and fills res.Record with the
+// after-image, under version v and shard time now. When nothing changed (a condition did not hold, a missing key was deleted) or an
 // error is returned, v is not used and may be given to the next command. T rises
 // to now only with a change.
 func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result) error {
@@ -31,6 +31,10 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 	}
 	if res.Changed {
 		m.time = now
+		if m.txn.open {
+			m.txn.parts = AppendRecord(m.txn.parts, &res.Record)
+			return nil
+		}
 		m.position = v
 		m.shrink(&res.Record)
 	}

@@ -26,6 +26,8 @@ type Machine struct {
 	digest   [DigestBuckets]uint64
 	total    uint64 // XOR of digest
 	scratch  []byte
+	txn      txn
+	part     Record // scratch of applyTxn
 }
 
 // New makes an empty machine at position 0.

@@ -96,6 +96,32 @@ func TestReplicasEndEqual(t *testing.T) {
 					t.Fatalf("%d bytes over the budget", leader.store.Over())
 				}
 			},
+			"transaction": func(t *rapid.T) {
+				v, changed := shardmap.MakeVersion(1, seq+1), false
+				leader.Begin(v)
+				for range rapid.IntRange(1, 4).Draw(t, "commands") {
+					c := drawCommand(t)
+					if c.Kind == Flush {
+						c.Kind = Del
+					}
+					_ = leader.Execute(c, v, now, &res)
+					changed = changed || res.Changed
+				}
+				var r Record
+				if leader.End(&r) != changed || changed != (leader.Position() == v) {
+					t.Fatalf("changed %v, position %v after %v", changed, leader.Position(), v)
+				}
+				if !changed {
+					return
+				}
+				seq++
+				rec := AppendRecord(nil, &r)
+				play(t, follower, rec, false)
+				stream = append(stream, rec)
+				if leader.store.Over() > 0 && leader.Len() > 1 {
+					t.Fatalf("%d bytes over the budget", leader.store.Over())
+				}
+			},
 			"tick": func(t *rapid.T) {
 				now += int64(rapid.IntRange(1, 10).Draw(t, "ms"))
 				leader.AdvanceTime(now)
@@ -216,6 +242,8 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add(AppendRecord(nil, &Record{Version: 3, Prev: 2, Op: OpSet, Key: []byte("k"), Value: []byte("v"), Deadline: 9, Evicted: []Eviction{{1, 2}}}))
 	f.Add(AppendRecord(nil, &Record{Version: 3, Op: OpMeta, Key: []byte("k"), KeyVersion: 1, Dedup: 4}))
+	parts := AppendRecord(AppendRecord(nil, &Record{Version: 3, Op: OpSet, Key: []byte("k")}), &Record{Version: 3, Op: OpDel, Key: []byte("k")})
+	f.Add(AppendRecord(nil, &Record{Version: 3, Op: OpTxn, Value: parts}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r Record
 		n, err := DecodeRecord(b, &r)

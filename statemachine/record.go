@@ -18,7 +18,7 @@ const (
 	OpMeta                // Key, at KeyVersion before, has Deadline and Version
 	OpFlush               // every key is gone
 	OpEvict               // only Evicted
-	OpTxn                 // reserved: several records that live and die together
+	OpTxn                 // Value holds records of this Version that live and die together
 )
 
 // Eviction names an entry that the leaseholder evicted.
@@ -138,7 +138,7 @@ func DecodeRecord(b []byte, r *Record) (int, error) {
 func (r *Record) decodeBody(b []byte) error {
 	flags := b[9]
 	r.Op = Op(b[8])
-	if r.Op < OpSet || r.Op > OpEvict || flags&^flagsKnown != 0 {
+	if r.Op < OpSet || r.Op > OpTxn || flags&^flagsKnown != 0 {
 		return ErrBadRecord
 	}
 	r.Version = shardmap.Version(binary.BigEndian.Uint64(b[10:]))

@@ -38,6 +38,16 @@ type session struct {
 	cmd     statemachine.Command
 	res     statemachine.Result
 	wait    waitReason
+	txn     transaction
+}
+
+// transaction is the one that a session has open: from Begin to End its commands go
+// into it.
+type transaction struct {
+	shardgroup.Txn
+	open    bool
+	replica *shardgroup.Replica
+	shard   shardmap.ShardID
 }
 
 // writtenShard is the newest write of a session in one shard.
@@ -145,15 +155,10 @@ func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, 
 // Get implements redis.Backend.
 func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	s := state(rs)
-	r, shard, err := b.replica(slot)
+	v, found, err := b.lookup(s, slot, key, dst)
 	if err != nil {
 		return dst, false, err
 	}
-	v, found, a, err := r.Get(shard, key, dst, s.clock())
-	if err != nil {
-		return dst, false, b.refuse(s, slot, a, err)
-	}
-	s.touch(a.Lease)
 	b.n.counts.get(found)
 	if !found {
 		return dst, false, nil
@@ -161,18 +166,31 @@ func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]
 	return v.Data, true, nil
 }
 
+// lookup finds a key, in the open transaction if there is one.
+func (b backend) lookup(s *session, slot shardmap.Slot, key, dst []byte) (v statemachine.Value, found bool, err error) {
+	if s.txn.open {
+		v, found = s.txn.Get(key, dst)
+		return v, found, nil
+	}
+	r, shard, err := b.replica(slot)
+	if err != nil {
+		return v, false, err
+	}
+	v, found, a, err := r.Get(shard, key, dst, s.clock())
+	if err != nil {
+		return v, false, b.refuse(s, slot, a, err)
+	}
+	s.touch(a.Lease)
+	return v, found, nil
+}
+
 // Stat implements redis.Backend.
 func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.Stat, error) {
 	s := state(rs)
-	r, shard, err := b.replica(slot)
+	v, found, err := b.lookup(s, slot, key, s.res.Value[:0])
 	if err != nil {
 		return redis.Stat{}, err
 	}
-	v, found, a, err := r.Get(shard, key, s.res.Value[:0], s.clock())
-	if err != nil {
-		return redis.Stat{}, b.refuse(s, slot, a, err)
-	}
-	s.touch(a.Lease)
 	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: s.now.Wall}, nil
 }
 
@@ -180,13 +198,20 @@ func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.
 // numbers of statemachine.Command, which a test keeps true.
 func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	s := state(rs)
-	r, shard, err := b.replica(op.Slot)
-	if err != nil {
-		return err
-	}
 	s.cmd = statemachine.Command{
 		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
 		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
+	}
+	if s.txn.open {
+		if err := s.txn.Do(&s.cmd, &s.res); err != nil {
+			return b.refuse(s, op.Slot, shardgroup.Admission{}, err)
+		}
+		s.give(res)
+		return nil
+	}
+	r, shard, err := b.replica(op.Slot)
+	if err != nil {
+		return err
 	}
 	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
 	if a.Lease != nil {
@@ -195,17 +220,51 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	if err != nil {
 		return b.refuse(s, op.Slot, a, err)
 	}
-	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
-	res.Value = append(res.Value[:0], s.res.Value...)
-	b.note(s, r, shard, a)
+	s.give(res)
+	if s.res.Changed {
+		b.note(s, r, shard, a)
+	}
 	return nil
 }
 
+// give answers what the last command did.
+func (s *session) give(res *redis.Result) {
+	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
+	res.Value = append(res.Value[:0], s.res.Value...)
+}
+
+// Begin implements redis.Backend.
+func (b backend) Begin(rs *redis.Session, slot shardmap.Slot, write bool) error {
+	s := state(rs)
+	r, shard, err := b.replica(slot)
+	if err != nil {
+		return err
+	}
+	a, err := r.Begin(&s.txn.Txn, shard, write, s.level, s.clock())
+	if err != nil {
+		return b.refuse(s, slot, a, err)
+	}
+	s.txn.open, s.txn.replica, s.txn.shard = true, r, shard
+	return nil
+}
+
+// End implements redis.Backend.
+func (b backend) End(rs *redis.Session) {
+	s := state(rs)
+	a, changed := s.txn.End()
+	s.txn.open = false
+	s.touch(a.Lease)
+	if changed {
+		b.note(s, s.txn.replica, s.txn.shard, a)
+	}
+	s.txn.replica = nil
+}
+
+// ValueBytesMax implements redis.Backend.
+func (b backend) ValueBytesMax() int64 { return b.n.valueMax.Load() }
+
 // note remembers a write for its acks, its token, and WAIT.
 func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID, a shardgroup.Admission) {
-	if !s.res.Changed {
-		return
-	}
 	s.wrote = true
 	if s.written == nil {
 		s.written = make(map[shardmap.ShardID]writtenShard)
@@ -302,7 +361,9 @@ func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 		switch err = b.refuse(s, slot, a, err); {
 		case err == nil:
 			s.touch(a.Lease)
-			b.note(s, r, shard, a)
+			if s.res.Changed {
+				b.note(s, r, shard, a)
+			}
 			flushed++
 		case errors.As(err, new(*redis.MovedError)):
 		default:

@@ -130,6 +130,15 @@ type Backend interface {
 	Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error)
 	// Do runs a change.
 	Do(s *Session, op *Op, res *Result) error
+	// Begin opens a transaction on a slot: until End, Get, Stat and Do of this session
+	// are parts of it, which others see all at once, and none of them says ErrAgain.
+	// write says that it may change something. After an error none is open. Nothing
+	// may be waited for before End.
+	Begin(s *Session, slot shardmap.Slot, write bool) error
+	// End closes the transaction.
+	End(s *Session)
+	// ValueBytesMax is the longest value that is taken.
+	ValueBytesMax() int64
 	// FlushAll empties every shard this node holds and says how many it has emptied,
 	// also beside an error.
 	FlushAll(s *Session) (flushed int, err error)

@@ -23,11 +23,14 @@ func keyCommands() []*command {
 }
 
 func cmdDel(c *conn, args [][]byte) {
-	if !c.oneSlot(args, 1, 1) {
-		return
+	if c.oneSlot(args, 1, 1) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, true, func() { c.deleteAll(args[1:]) })
 	}
+}
+
+func (c *conn) deleteAll(keys [][]byte) {
 	var n int64
-	for _, k := range args[1:] {
+	for _, k := range keys {
 		c.op = Op{Kind: OpDel, Slot: shardmap.SlotOf(k), Key: k}
 		if !c.do() {
 			return
@@ -40,11 +43,14 @@ func cmdDel(c *conn, args [][]byte) {
 }
 
 func cmdExists(c *conn, args [][]byte) {
-	if !c.oneSlot(args, 1, 1) {
-		return
+	if c.oneSlot(args, 1, 1) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, false, func() { c.countAll(args[1:]) })
 	}
+}
+
+func (c *conn) countAll(keys [][]byte) {
 	var n int64
-	for _, k := range args[1:] {
+	for _, k := range keys {
 		st, ok := c.stat(k)
 		if !ok {
 			return

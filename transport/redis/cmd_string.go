@@ -13,6 +13,8 @@ const (
 	errSyntax  = "ERR syntax error"
 	errInteger = "ERR value is not an integer or out of range"
 
+	keyBytesMax = 64 << 10 // as statemachine.KeyBytesMax
+
 	// replyMax is when the reply of one command starts to be counted as it grows.
 	replyMax = 1 << 20
 )
@@ -184,11 +186,14 @@ func cmdGetEx(c *conn, args [][]byte) {
 }
 
 func cmdMGet(c *conn, args [][]byte) {
-	if !c.oneSlot(args, 1, 1) {
-		return
+	if c.oneSlot(args, 1, 1) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, false, func() { c.getAll(args[1:]) })
 	}
-	c.out = resp.AppendArray(c.out, len(args)-1)
-	for _, k := range args[1:] {
+}
+
+func (c *conn) getAll(keys [][]byte) {
+	c.out = resp.AppendArray(c.out, len(keys))
+	for _, k := range keys {
 		found, ok := c.get(k)
 		if !ok {
 			return
@@ -208,9 +213,28 @@ func cmdMSet(c *conn, args [][]byte) {
 		c.fail("ERR wrong number of arguments for 'mset' command")
 		return
 	}
-	if !c.oneSlot(args, 1, 2) {
-		return
+	if c.oneSlot(args, 1, 2) && c.fitting(args) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)/2, true, func() { c.setAll(args) })
 	}
+}
+
+// fitting checks keys and values before the first of them is set.
+func (c *conn) fitting(args [][]byte) bool {
+	for i := 1; i < len(args); i += 2 {
+		switch {
+		case int64(len(args[i+1])) > c.srv.backend.ValueBytesMax():
+			c.failWith(ErrTooLarge)
+			return false
+		case len(args[i]) > keyBytesMax:
+			c.fail("ERR key larger than 64 KiB")
+			return false
+		}
+	}
+	return true
+}
+
+// setAll sets every key of MSET.
+func (c *conn) setAll(args [][]byte) {
 	for i := 1; i < len(args); i += 2 {
 		c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[i]), Key: args[i], Value: args[i+1]}
 		if !c.do() {

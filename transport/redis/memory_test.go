@@ -180,6 +180,12 @@ func (m *memory) FlushAll(*Session) (int, error) {
 	return 1, nil
 }
 
+func (m *memory) Begin(*Session, shardmap.Slot, bool) error { return nil }
+
+func (m *memory) End(*Session) {}
+
+func (m *memory) ValueBytesMax() int64 { return 64 << 20 }
+
 func (m *memory) Size(*Session) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -208,6 +208,20 @@ func (c *conn) stat(key []byte) (Stat, bool) {
 	return st, true
 }
 
+// atomically runs f, which works on n keys of a slot, so that others see it done at
+// once: as one transaction, if there is more than one key.
+func (c *conn) atomically(slot shardmap.Slot, n int, write bool, f func()) {
+	if n > 1 {
+		err := c.retry(func() error { return c.srv.backend.Begin(&c.sess, slot, write) })
+		if err != nil {
+			c.failWith(err)
+			return
+		}
+		defer c.srv.backend.End(&c.sess)
+	}
+	f()
+}
+
 // oneSlot checks that the keys of a command share a slot: args from first in
 // steps of step.
 func (c *conn) oneSlot(args [][]byte, first, step int) bool {
