@@ -3,7 +3,12 @@ package sim
 // Elsewhere are the rare places (metrics.Probe) that no cluster of the simulator comes
 // to, with the reason and the test that does.
 var Elsewhere = map[string]string{
-	"shardgroup.epoch.renewed": "2^40 writes to a shard; shardgroup TestSchedule54SequenceRunsOut",
+	"shardgroup.epoch.renewed":      "2^40 writes to a shard; shardgroup TestSchedule54SequenceRunsOut",
+	"shardgroup.follow.doubt":       "nothing damages memory here, and a copy in doubt is P10 broken; shardgroup TestADamagedCopyIsFilled",
+	"shardgroup.open.without_lease": "a lease that closes takes the takeover with it, in one thread; shardgroup TestAnOpenWithoutItsLeaseOpensNothing",
+	"shardgroup.follow.ring_short":  "one seed in hundreds; shardgroup TestRingTakenBackBeforeTheRevert",
+	"shardgroup.takeover.refused":   "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
+	"node.move.taken_back":          "the target stops to vote between the park and the flush of a move, milliseconds",
 }
 
 // Faults are the names of the kinds of faults that many seeds must have seen act.

@@ -39,6 +39,8 @@ func withHolder(conf multiraft.GroupConfig, want meta.Group, holder shardmap.Nod
 	for i, r := range want.Replicas {
 		w := 0
 		switch {
+		case r.Role == meta.Learner:
+			continue // gives no vote up
 		case r.Node == holder:
 			w = 3
 		case r.Role == meta.Witness:

@@ -143,6 +143,10 @@ func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 			[]shardmap.NodeID{1, 4, 5, 6},
 			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)}, []meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Learner), own},
 		},
+		"no place of a copy that only learns": {
+			[]shardmap.NodeID{1, 2, 3, 4},
+			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Voter), r(5, 5, meta.Learner)}, []meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Learner), r(5, 5, meta.Learner), own},
+		},
 		"its own witness": {
 			[]shardmap.NodeID{1},
 			[]meta.Replica{r(2, 2, meta.Voter), r(4, 1, meta.Witness), r(3, 3, meta.Witness)}, []meta.Replica{r(2, 2, meta.Voter), own, r(3, 3, meta.Witness)},
