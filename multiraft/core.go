@@ -185,12 +185,21 @@ func (c *Core) tickRaft(now Instant) {
 	}
 }
 
-// NextDeadline is the earliest reading of the Wait clock at which Tick has work.
+// NextDeadline is the earliest reading of the Wait clock at which Tick has work
+// that should not wait for the next tick of raft.
 func (c *Core) NextDeadline(now Instant) time.Duration {
 	next := min(c.nextTick, now.Wait+max(0, c.nextBeat-now.Age))
+	for _, p := range c.peers {
+		if at := p.heard + c.silenceMax(p) + 1; at > now.Wait {
+			next = min(next, at)
+		}
+	}
 	for _, g := range c.order {
-		if g.claim != nil && g.claim.state == claimFencing {
-			next = min(next, max(now.Wait, g.claim.gateAt))
+		switch cl := g.claim; {
+		case cl != nil && cl.state == claimFencing:
+			next = min(next, cl.gateAt, cl.resend)
+		case cl == nil && g.handover != 0:
+			next = min(next, g.handover)
 		}
 		if g.campaignAt != 0 && g.leader == 0 && !c.stopped && g.conf.voter(g.self) {
 			next = min(next, g.campaignAt)

@@ -6,9 +6,13 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
+// beatSlack is how much too early a heartbeat may go out with a tick that comes for
+// something else.
+const beatSlack = time.Millisecond
+
 // beat asks every peer for a promise when h has passed (H1).
 func (c *Core) beat(now Instant) {
-	if now.Age < c.nextBeat {
+	if now.Age < c.nextBeat-beatSlack {
 		return
 	}
 	if c.nextBeat += c.cfg.Heartbeat; c.nextBeat <= now.Age {

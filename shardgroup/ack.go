@@ -204,11 +204,35 @@ func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome {
 	}
 	s.tickets = append(s.tickets, t)
 	s.n.waiting.Add(1)
+	s.n.expires(t.Deadline)
 	s.urgent = true
 	return Waiting
 }
 
+// expires takes note of a ticket's deadline. The caller holds the mutex of its shard.
+func (n *Node) expires(deadline time.Duration) {
+	for at := n.expireAt.Load(); deadline != 0 && (at == 0 || int64(deadline) < at); at = n.expireAt.Load() {
+		if n.expireAt.CompareAndSwap(at, int64(deadline)) {
+			return
+		}
+	}
+}
+
 // expire gives back the tickets whose deadline has passed: pending, not undone.
+func (n *Node) expire(now time.Duration) {
+	if at := n.expireAt.Load(); at == 0 || int64(now) < at {
+		return
+	}
+	n.expireAt.Store(0) // before the shards are asked: a ticket that comes meanwhile is not missed
+	for _, r := range n.all() {
+		for _, s := range r.shards {
+			s.mu.Lock()
+			s.expire(now)
+			s.mu.Unlock()
+		}
+	}
+}
+
 func (s *shard) expire(now time.Duration) {
 	keep := s.tickets[:0]
 	for _, t := range s.tickets {
@@ -217,6 +241,7 @@ func (s *shard) expire(now time.Duration) {
 			s.done(t, Pending)
 			continue
 		}
+		s.n.expires(t.Deadline)
 		keep = append(keep, t)
 	}
 	s.tickets = keep

@@ -409,23 +409,30 @@ func (r *Replica) renewed() {
 }
 
 // tend looks after what needs time rather than messages: transfers that wait for
-// their turn, budgets that shrink.
-func (r *Replica) tend(now multiraft.Instant) {
-	if node := shardmap.NodeID(r.oldFill.Load()); node != 0 && r.settled(node) {
-		r.oldFill.Store(0)
+// their turn, budgets that shrink. It reports whether anything does.
+func (r *Replica) tend(now multiraft.Instant) (busy bool) {
+	if node := shardmap.NodeID(r.oldFill.Load()); node != 0 {
+		if busy = !r.settled(node); !busy {
+			r.oldFill.Store(0)
+		}
 	}
 	for _, s := range r.shards {
 		s.mu.Lock()
 		for _, f := range s.followers {
 			if f.mode == modeBegin {
 				f.lane.markData(s.id)
+				busy = true
 			}
 		}
-		if s.m.HeldBytes() > s.m.BudgetBytes() && s.serving() && !s.parked && !s.overBound(now.Mono) {
-			s.shrink(now)
+		if s.m.HeldBytes() > s.m.BudgetBytes() {
+			busy = true
+			if s.serving() && !s.parked && !s.overBound(now.Mono) {
+				s.shrink(now)
+			}
 		}
 		s.mu.Unlock()
 	}
+	return busy
 }
 
 // shrinkStep bounds what one step evicts under the shard's mutex.

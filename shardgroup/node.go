@@ -29,11 +29,13 @@ type Node struct {
 
 	tailBytes atomic.Int64
 	waiting   atomic.Int64 // tickets
+	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64
 	wall      atomic.Int64 // wall time without leaps
 	timeMax   atomic.Int64 // highest shard time a takeover started from
 	lastTick  time.Duration
+	busy      bool          // some replica waits for time to pass
 	lastLaps  time.Duration // of TICK frames
 	kicked    []*Replica    // have something for Pump
 }
@@ -160,20 +162,49 @@ func findLane(lanes []*lane, peer shardmap.NodeID) *lane {
 	return nil
 }
 
+// How often Tick has work: while somebody waits for what only time brings, and
+// otherwise. A tick that comes by the way does it when tickSpare has passed, so that
+// an idle node wakes up for raft's ticks only. What is due within tickSlack is done
+// at once.
+const (
+	tickBusy  = 10 * time.Millisecond
+	tickIdle  = 100 * time.Millisecond
+	tickSpare = 50 * time.Millisecond
+	tickSlack = time.Millisecond
+)
+
+// TickIn is how long Tick may still wait. What turns up before is seen to then. A
+// machine that slept is late.
+func (n *Node) TickIn(now multiraft.Instant) time.Duration {
+	passed := now.Mono + now.SuspendOffset - n.lastTick
+	if n.busy {
+		return max(0, tickBusy-passed)
+	}
+	in := tickIdle - passed
+	if at := time.Duration(n.expireAt.Load()); at != 0 {
+		in = min(in, at-now.Mono)
+	}
+	return max(0, in)
+}
+
+// TickDue reports whether Tick has anything to do.
+func (n *Node) TickDue(now multiraft.Instant) bool {
+	return now.Mono+now.SuspendOffset-n.lastTick >= tickSpare-tickSlack || n.TickIn(now) <= tickSlack
+}
+
 // Tick lets time pass: tail bounds, ticket deadlines, takeovers, Admit, Seats and
-// Exposure proposals, TICK frames. Every 10 ms or so; it ends with a Pump.
+// Exposure proposals, TICK frames. Call it when TickDue says so, or more often; it
+// ends with a Pump.
 func (n *Node) Tick(now multiraft.Instant) {
 	n.keepTime(now)
-	waiting := n.waiting.Load() > 0
+	n.expire(now.Mono)
+	n.busy = false
 	for _, r := range n.all() {
-		if waiting {
-			r.expire(now.Mono)
-		}
 		if r.taking.Load() || r.leads.Load() {
-			r.tick(now)
+			n.busy = r.tick(now) || n.busy
 		}
 	}
-	if now.Mono-n.lastLaps >= n.cfg.TickEvery && n.leadsAny() {
+	if now.Mono-n.lastLaps >= n.cfg.TickEvery-tickSlack && n.leadsAny() {
 		n.lastLaps = now.Mono
 		for _, r := range n.all() {
 			if r.leads.Load() {

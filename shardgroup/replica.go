@@ -183,17 +183,6 @@ func (s *shard) close() {
 	s.tickets = nil
 }
 
-// expire gives back tickets whose deadline has passed.
-func (r *Replica) expire(now time.Duration) {
-	for _, s := range r.shards {
-		s.mu.Lock()
-		if len(s.tickets) > 0 {
-			s.expire(now)
-		}
-		s.mu.Unlock()
-	}
-}
-
 // streamsTo says whether a node has a data replica of the group. The caller holds mu.
 func (r *Replica) streamsTo(node shardmap.NodeID) bool {
 	return node != r.n.cfg.Self.Node && streams(r.cfg, node)

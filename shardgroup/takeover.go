@@ -67,17 +67,28 @@ func (r *Replica) pump(now multiraft.Instant) {
 	r.unlockAndPass()
 }
 
-// tick is pump's work when time has passed.
-func (r *Replica) tick(now multiraft.Instant) {
+// tick is pump's work when time has passed; it reports whether more of it is
+// waited for.
+func (r *Replica) tick(now multiraft.Instant) (busy bool) {
 	r.mu.Lock()
 	if r.take != nil {
 		r.takeOver(now)
+		busy = true
 	}
 	if r.lead != nil {
-		r.tend(now)
+		busy = r.tend(now) || busy
 		r.govern(now)
+		busy = r.unsettled() || busy
 	}
 	r.unlockAndPass()
+	return busy
+}
+
+// unsettled says whether the holder is on its way to propose something: it looks
+// often then, because what it waits for makes no event.
+func (r *Replica) unsettled() bool {
+	return r.lead != nil && (!r.line.solo.empty() || !r.line.thin.empty() || r.delayed.Load() || r.renew.Load() ||
+		r.restarted() || len(r.target) > 0 && !r.seated())
 }
 
 // unlockAndPass hands leadership on if that was decided: without the lock,

@@ -136,8 +136,8 @@ func (p *process) release() {
 	}
 }
 
-// beat begins to call the core's clock as a host does: when it says, and every ten
-// milliseconds. The function of each call is made once in a life.
+// beat begins to call the core's clock as a host does, when it says so. The function
+// of each call is made once in a life.
 func (p *process) beat() {
 	life := p.life
 	var tick, run func()
@@ -150,10 +150,12 @@ func (p *process) beat() {
 	p.w.after(p.untilTick(), run)
 }
 
-// untilTick is how long the host sleeps.
+// untilTick is how long the host sleeps: a sleep goes by the node's own clock. By
+// true time a slow clock would wake it a little too early, for nothing, each time.
 func (p *process) untilTick() time.Duration {
 	now := p.clock()
-	return min(10*time.Millisecond, max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait))
+	sleep := max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait)
+	return time.Duration(float64(sleep)/p.clocks.rate) + 1
 }
 
 func (p *process) flush() { p.core.Flush(p.clock()) }

@@ -23,7 +23,7 @@ const (
 	// aheadMax is how far a holder's ceiling, where its successor begins, lies above
 	// its wall clock.
 	aheadMax = 800
-	// skewSlack is a tick of the data plane and some rounding.
+	// skewSlack is the longest tick of the data plane that is usual, and some rounding.
 	skewSlack = 50
 )
 

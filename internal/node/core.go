@@ -83,7 +83,6 @@ type Core struct {
 	metaGate  multiraft.Ballot // group 0's lease is to be opened
 	metaOpen  multiraft.Ballot // group 0's lease is open under this ballot
 	dirty     bool             // group 0's state changed since the last reconcile
-	ticked    time.Duration    // Age of the last data-plane tick
 	looked    time.Duration    // Mono of the last reconcile
 	told      time.Duration    // Mono of the last routes frame
 	tell      bool
@@ -108,10 +107,9 @@ type Core struct {
 }
 
 const (
-	dataTick      = 10 * time.Millisecond
-	lateTick      = 100 * time.Millisecond // after which a tick is made up for before anything else
-	moveTick      = time.Millisecond       // while leases are being handed over
+	moveTick      = time.Millisecond // while leases are being handed over
 	reconcileTick = 100 * time.Millisecond
+	tickSlack     = time.Millisecond // what is due within it is done at once
 	routesEvery   = time.Second
 )
 
@@ -267,15 +265,14 @@ func (c *Core) Meta() *meta.State { return c.meta }
 // Tick implements multiraft.Stepper.
 func (c *Core) Tick(now multiraft.Instant) {
 	c.now = now
-	if now.Age-c.ticked >= dataTick { // Age: a machine that slept is late
-		c.ticked = now.Age
+	if c.data.TickDue(now) {
 		c.data.Tick(now) // first: the ceiling on raft's heartbeats follows its wall clock
 	}
 	c.raft.Tick(now)
 	if c.moving() {
 		c.tickMoves(now)
 	}
-	if now.Mono-c.looked >= reconcileTick {
+	if now.Mono-c.looked >= reconcileTick-tickSlack {
 		c.looked = now.Mono
 		c.reconcile(now)
 	}
@@ -302,7 +299,7 @@ func (c *Core) Flush(now multiraft.Instant) {
 
 // NextDeadline implements multiraft.Stepper.
 func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
-	next := min(c.raft.NextDeadline(now), now.Wait+max(0, c.ticked+dataTick-now.Age))
+	next := min(c.raft.NextDeadline(now), now.Wait+c.data.TickIn(now))
 	if c.moving() {
 		next = min(next, now.Wait+moveTick)
 	}
@@ -314,8 +311,7 @@ func (c *Core) NextDeadline(now multiraft.Instant) time.Duration {
 // lease to life with the shard time of before.
 func (c *Core) hear(now multiraft.Instant) {
 	c.now = now
-	if now.Age-c.ticked >= lateTick {
-		c.ticked = now.Age
+	if c.data.TickIn(now) == 0 {
 		c.data.Tick(now)
 	}
 }
