@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -116,6 +117,32 @@ func TestTheLargestBufferPays(t *testing.T) {
 	hog.wantClosed()
 	if n := s.evicted.Load(); n != 1 {
 		t.Errorf("%d connections were closed for their buffers, want 1", n)
+	}
+}
+
+// TestACommandThatFillsItsBufferIsCountedOnce: a buffer that a command fits exactly
+// will not grow for it.
+func TestACommandThatFillsItsBufferIsCountedOnce(t *testing.T) {
+	cfg := testConfig()
+	cfg.BuffersMax = 8 << 20
+	m := newMemory()
+	arrived := make(chan struct{})
+	m.again = func([]byte) error { <-arrived; return nil }
+	s, addr := start(t, cfg, m)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		p := dial(t, addr)
+		wg.Go(func() {
+			if v := p.do("SET", fmt.Sprint("k", i), strings.Repeat("v", 900000)); v.IsError() {
+				t.Errorf("%q", v.Text)
+			}
+		})
+	}
+	eventually(t, func() bool { return s.Commands() == 6 || s.evicted.Load() > 0 })
+	close(arrived)
+	wg.Wait()
+	if n := s.evicted.Load(); n != 0 {
+		t.Errorf("%d connections were closed for their buffers", n)
 	}
 }
 

@@ -201,7 +201,7 @@ func (c *conn) getAll(keys [][]byte) {
 		if !found {
 			c.null()
 		}
-		if len(c.out)-c.replyAt > replyMax && !c.fits() {
+		if len(c.out)-c.replyAt > replyMax && !c.fits(c.rd.Size()) {
 			c.out, c.quit = c.out[:0], true
 			return
 		}

@@ -148,10 +148,10 @@ const (
 	chargeStep = 4 << 10
 )
 
-// fits counts the connection's buffers; false when it must be closed because all
-// of them together are too large and its own are the largest.
-func (c *conn) fits() bool {
-	bytes := int64(c.rd.Size())
+// fits counts the connection's buffers, its reader's among them; false when it must
+// be closed because all of them together are too large and its own are the largest.
+func (c *conn) fits(reader int) bool {
+	bytes := int64(reader)
 	if c.work != nil {
 		bytes += int64(cap(c.out) + cap(c.res.Value))
 	}
@@ -168,7 +168,7 @@ func (c *conn) fits() bool {
 // runBuffered runs every command that has arrived and sends the replies.
 func (c *conn) runBuffered() error {
 	c.batches.Add(1)
-	if !c.fits() {
+	if !c.fits(c.rd.Size()) {
 		return errClose
 	}
 	c.work = workPool.Get().(*work)
@@ -184,7 +184,7 @@ func (c *conn) runBuffered() error {
 	}
 	w.out, w.op = w.out[:0], Op{}
 	workPool.Put(w)
-	if err == nil && !c.fits() {
+	if err == nil && !c.fits(c.rd.Ahead()) {
 		err = errClose
 	}
 	return err
@@ -246,7 +246,7 @@ func (c *conn) flush(next int) error {
 		return errClose
 	}
 	c.mark, c.split = next, false
-	if !c.fits() {
+	if !c.fits(c.rd.Size()) {
 		return errClose
 	}
 	err := c.send(c.out)

@@ -55,15 +55,16 @@ func (r *Reader) Mark() int { return r.pos }
 // Rewind makes Next give the commands since a Mark again.
 func (r *Reader) Rewind(mark int) { r.pos, r.at, r.need = mark, 0, 0 }
 
-// Size is the memory that the buffers will have after the next Fill, which grows
-// them when a command does not fit: who must not have so much is to be stopped
-// before.
-func (r *Reader) Size() int {
-	size := len(r.buf)
-	if r.pos == 0 && r.end == size {
-		size = r.grown()
+// Size is the memory of the buffers.
+func (r *Reader) Size() int { return len(r.buf) + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes }
+
+// Ahead is the memory that the next Fill will need: it grows the buffer when the
+// command under way does not fit. Who must not have so much is to be stopped before.
+func (r *Reader) Ahead() int {
+	if r.pos == 0 && r.end == len(r.buf) {
+		return r.Size() - len(r.buf) + r.grown()
 	}
-	return size + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes
+	return r.Size()
 }
 
 // grown is the next size of a full buffer. It doubles even when more is known to be
