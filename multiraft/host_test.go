@@ -68,6 +68,7 @@ func (n *liveNode) Ceiling() int64                                              
 func (n *liveNode) CeilingAcked(shardmap.GroupID, int64)                             {}
 func (n *liveNode) CeilingHeard(shardmap.NodeID, int64)                              {}
 func (n *liveNode) Behind(shardmap.GroupID) bool                                     { return false }
+
 func (n *liveNode) GateOpen(g shardmap.GroupID, b Ballot, _ Instant) {
 	n.core.Propose(g, b, []byte(b.String()))
 }

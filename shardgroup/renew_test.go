@@ -29,7 +29,7 @@ func TestNothingIsWrittenWhileAnEpochIsRenewed(t *testing.T) {
 	a.n.Tick(w.now)
 	w.settle("a new epoch", func() bool { return a.rep().line.epoch() == 2 && !a.rep().lead.parked })
 	s := a.rep().shards[0]
-	var last = version(1, 0)
+	last := version(1, 0)
 	s.ring.each(s.ring.start(), func(raw []byte) bool {
 		if prevOf(raw) != last && versionOf(raw) > version(1, 1) {
 			t.Errorf("record %v follows %v, its ring has %v before it", versionOf(raw), prevOf(raw), last)

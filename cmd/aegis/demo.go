@@ -149,6 +149,7 @@ func (d *demo) start(n *demoNode) error {
 	n.cmd.Stderr = log
 	n.cmd.Env = withoutSettings(os.Environ())
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
+	dieWithMe(n.cmd.SysProcAttr)
 	if err := n.cmd.Start(); err != nil {
 		return err
 	}

@@ -5,13 +5,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -216,7 +219,11 @@ func TestDemoServesSurvivesAKillAndCleansUp(t *testing.T) {
 	out := watch(stdout)
 	port := out.await(t, `redis-cli -c -p (\d+) set`)
 	dir := out.await(t, `removes (\S+)`)
-	c, err := client.New(client.DefaultConfig([]string{"127.0.0.1:" + port}))
+	var seeds []string // all of them: any node may be the one that is killed
+	for i := range 3 {
+		seeds = append(seeds, demoAddr(t, port, i))
+	}
+	c, err := client.New(client.DefaultConfig(seeds))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +233,11 @@ func TestDemoServesSurvivesAKillAndCleansUp(t *testing.T) {
 	out.await(t, `kill -9 (node\d)`)
 	for i := range 20 {
 		key, value := fmt.Sprintf("key:%d", i), []byte("value")
-		if err := c.Set(ctx, key, value); err != nil {
+		err := c.Set(ctx, key, value)
+		for errors.Is(err, client.ErrAmbiguous) { // it was sent to the node that died
+			err = c.Set(ctx, key, value)
+		}
+		if err != nil {
 			t.Fatalf("set %s while a node is down: %v", key, err)
 		}
 		if got, err := c.Get(ctx, key); err != nil || !bytes.Equal(got, value) {
@@ -246,6 +257,50 @@ func TestDemoServesSurvivesAKillAndCleansUp(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the demo left %s behind (%v)", dir, err)
+	}
+}
+
+// demoAddr is the client address of a demo's node i, given the port of the first.
+func demoAddr(t *testing.T, first string, i int) string {
+	t.Helper()
+	port, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+demoStep*i))
+}
+
+func TestNodesOfADemoEndWithItEvenByKill(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ends children with their parent")
+	}
+	cmd := aegis(t, "demo")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := watch(stdout)
+	port := out.await(t, `redis-cli -c -p (\d+) set`)
+	dir := out.await(t, `removes (\S+)`)
+	defer os.RemoveAll(dir)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for i := range 3 {
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			conn, err := net.Dial("tcp", demoAddr(t, port, i))
+			if err != nil {
+				break
+			}
+			conn.Close()
+			if time.Now().After(deadline) {
+				t.Fatalf("node %d serves though its demo was killed", i+1)
+			}
+		}
 	}
 }
 

@@ -91,14 +91,18 @@ func TestNextMembers(t *testing.T) {
 			false, list(voter(1, 1), voter(2, 2), voter(4, 3)),
 		},
 		{
-			"but not one that served and has the only seat", multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
+			"but not one that served and has the only seat",
+			multiraft.GroupConfig{Voters: list(voter(1, 1), voter(2, 2), witness(3, 3))},
 			want(meta.Replica{ID: 1, Node: 1, Role: meta.Voter}, meta.Replica{ID: 4, Node: 3, Role: meta.Voter}, meta.Replica{ID: 5, Node: 2, Role: meta.Witness}),
-			[]shardmap.NodeID{3}, false, nil,
+			[]shardmap.NodeID{3},
+			false, nil,
 		},
 		{
-			"nor does a copy while the wanted one has no room", multiraft.GroupConfig{Voters: list(voter(1, 1), witness(2, 2), witness(3, 3))},
+			"nor does a copy while the wanted one has no room",
+			multiraft.GroupConfig{Voters: list(voter(1, 1), witness(2, 2), witness(3, 3))},
 			want(meta.Replica{ID: 4, Node: 2, Role: meta.Voter}, meta.Replica{ID: 5, Node: 1, Role: meta.Witness}, meta.Replica{ID: 3, Node: 3, Role: meta.Witness}),
-			[]shardmap.NodeID{2}, true, nil,
+			[]shardmap.NodeID{2},
+			true, nil,
 		},
 		{
 			"a voter without a seat makes room for a witness first",
@@ -137,19 +141,23 @@ func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 		"wanted": {nil, []meta.Replica{own, r(2, 2, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter)}},
 		"one without a seat": {
 			[]shardmap.NodeID{1, 2, 3},
-			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)}, []meta.Replica{r(4, 4, meta.Learner), r(2, 2, meta.Voter), r(3, 3, meta.Voter), own},
+			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)},
+			[]meta.Replica{r(4, 4, meta.Learner), r(2, 2, meta.Voter), r(3, 3, meta.Voter), own},
 		},
 		"the last": {
 			[]shardmap.NodeID{1, 4, 5, 6},
-			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)}, []meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Learner), own},
+			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)},
+			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Learner), own},
 		},
 		"no place of a copy that only learns": {
 			[]shardmap.NodeID{1, 2, 3, 4},
-			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Voter), r(5, 5, meta.Learner)}, []meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Learner), r(5, 5, meta.Learner), own},
+			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Voter), r(5, 5, meta.Learner)},
+			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Learner), r(5, 5, meta.Learner), own},
 		},
 		"its own witness": {
 			[]shardmap.NodeID{1},
-			[]meta.Replica{r(2, 2, meta.Voter), r(4, 1, meta.Witness), r(3, 3, meta.Witness)}, []meta.Replica{r(2, 2, meta.Voter), own, r(3, 3, meta.Witness)},
+			[]meta.Replica{r(2, 2, meta.Voter), r(4, 1, meta.Witness), r(3, 3, meta.Witness)},
+			[]meta.Replica{r(2, 2, meta.Voter), own, r(3, 3, meta.Witness)},
 		},
 	} {
 		if got := withHolder(conf, meta.Group{Replicas: c.want}, 1, c.seats); !reflect.DeepEqual(got.Replicas, c.next) {
