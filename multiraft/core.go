@@ -143,7 +143,8 @@ func (c *Core) Tick(now Instant) {
 func (c *Core) listen(now Instant) (silent bool) {
 	c.quiet = false
 	for _, p := range c.peers {
-		silent = silent || now.Wait-p.heard > c.silenceMax(p)
+		p.silent = now.Wait-p.heard > c.silenceMax(p)
+		silent = silent || p.silent
 		c.quiet = c.quiet || now.Wait-p.control >= pathSilence
 	}
 	return silent
@@ -190,8 +191,8 @@ func (c *Core) tickRaft(now Instant) {
 func (c *Core) NextDeadline(now Instant) time.Duration {
 	next := min(c.nextTick, now.Wait+max(0, c.nextBeat-now.Age))
 	for _, p := range c.peers {
-		if at := p.heard + c.silenceMax(p) + 1; at > now.Wait {
-			next = min(next, at)
+		if !p.silent {
+			next = min(next, p.heard+c.silenceMax(p)+1)
 		}
 	}
 	for _, g := range c.order {

@@ -44,6 +44,35 @@ func TestADeadHolderIsReplacedWithinTheLease(t *testing.T) {
 	}
 }
 
+// TestADeadHolderIsSuspectedOnTime: the host sleeps for as long as NextDeadline says,
+// and silence is due in between raft's ticks.
+func TestADeadHolderIsSuspectedOnTime(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newTestCluster(t, 3, 2, seed)
+		c.run(3*time.Second, c.allHeld)
+		dead := c.holder(1)
+		c.run(time.Duration(c.rng.IntN(100))*time.Millisecond, nil)
+		c.crash(dead)
+		suspected := map[shardmap.NodeID]bool{dead.id: true}
+		c.run(time.Second, func() bool {
+			for _, n := range c.nodes {
+				if suspected[n.id] || NodeOf(n.core.group(1).leader) == dead.id {
+					continue
+				}
+				suspected[n.id] = true
+				p := n.core.peer(dead.id)
+				if late := n.clock().Wait - p.heard - n.core.silenceMax(p); late > 2*time.Millisecond {
+					t.Errorf("seed %d: node %d suspected %v too late", seed, n.id, late)
+				}
+			}
+			return len(suspected) == 3
+		})
+		if len(suspected) < 3 {
+			t.Errorf("seed %d: only %v saw a dead leader", seed, suspected)
+		}
+	}
+}
+
 func TestAnIsolatedHolderStopsBeforeAnotherServes(t *testing.T) {
 	c := newTestCluster(t, 3, 2, 3)
 	c.run(3*time.Second, c.allHeld)

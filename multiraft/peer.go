@@ -28,6 +28,7 @@ type peer struct {
 	promiseInc   Incarnation
 	promiseUntil time.Duration
 	heard        time.Duration // Wait of its last heartbeat, 0 never
+	silent       bool          // for so long that a leader is suspected; as of the last tick
 	doubted      bool          // gossip said since then that it is gone
 	ahead        time.Duration // how far its wall clock was ahead of ours then
 

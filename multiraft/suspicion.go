@@ -15,7 +15,7 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 		return
 	}
 	if g.leader != 0 {
-		if p := c.peer(NodeOf(g.leader)); p != nil && now.Wait-p.heard > c.silenceMax(p) {
+		if p := c.peer(NodeOf(g.leader)); p != nil && p.silent {
 			c.suspect(g, now)
 		}
 		return
