@@ -396,7 +396,9 @@ func (r *Replica) renewed() {
 	r.lead.epoch = last.epoch
 	for _, s := range r.shards {
 		s.mu.Lock()
-		s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
+		n := len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx]))
+		s.ring.commit(n)
+		s.countTail(n)
 		s.m.SetPosition(shardmap.MakeVersion(last.epoch, 0))
 		s.epoch = last.epoch
 		for _, f := range s.followers {

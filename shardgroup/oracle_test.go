@@ -202,6 +202,13 @@ func (w *world) settled() bool {
 	if h == nil || h.applied < len(h.log) {
 		return false
 	}
+	var tail int64
+	for _, s := range h.rep().shards {
+		tail += s.tailOf()
+	}
+	if got := h.rep().tailBytes.Load(); got != tail {
+		w.bad("the tail bound counts %d bytes, the rings have %d", got, tail)
+	}
 	for _, seat := range h.rep().line.seats {
 		m := w.node(seat.Node)
 		if !m.up || m.inc != seat.Inc {

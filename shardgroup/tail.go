@@ -21,11 +21,16 @@ func (s *shard) overBound(now time.Duration) bool {
 		s.n.tailBytes.Load() > s.n.cfg.RingBytes/2
 }
 
+// countTail counts bytes of a record that was just appended to the ring.
+func (s *shard) countTail(n int) {
+	s.r.tailBytes.Add(int64(n))
+	s.n.tailBytes.Add(int64(n))
+}
+
 // setHeld moves held and everything counted from it.
 func (s *shard) setHeld(off uint64) {
 	d := int64(off - s.heldOff)
 	s.heldOff = off
 	s.tail.trim(off, s.ring.end)
-	s.r.tailBytes.Add(-d)
-	s.n.tailBytes.Add(-d)
+	s.countTail(int(-d))
 }

@@ -282,12 +282,11 @@ func (r *Replica) overwrites() bool {
 }
 
 // offer hands leadership to a seat that is exact in every shard and votes, a few
-// times in a row; it reports whether to wait for that.
+// times in a row; it reports whether to wait for that. What ends it is their number,
+// not the time since the takeover began: with a long lease the earlier holder is waited
+// out for longer than any such limit.
 func (r *Replica) offer(now multiraft.Instant) bool {
 	t := r.take
-	if now.Mono >= t.start+2*r.n.cfg.Deadline {
-		return false
-	}
 	for _, p := range t.replies {
 		if p.from.Node == r.n.cfg.Self.Node || !r.votes(p.from.Node) || !r.fit(p) || r.passes >= passesMax {
 			continue

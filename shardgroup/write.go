@@ -105,8 +105,7 @@ func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	n := len(statemachine.AppendRecord(room, rec))
 	s.ring.commit(n)
 	s.tail.note(off, now.Mono)
-	s.r.tailBytes.Add(int64(n))
-	s.n.tailBytes.Add(int64(n))
+	s.countTail(n)
 	for _, f := range s.followers {
 		f.lane.markData(s.id)
 	}
