@@ -51,6 +51,24 @@ func (w *World) rumour() {
 	}
 }
 
+// truth lets gossip say what is so, of everybody to everybody.
+func (w *World) truth() {
+	for _, p := range w.nodes {
+		for _, o := range w.nodes {
+			if p == o || !p.runs() {
+				continue
+			}
+			m := membership.Member{State: membership.Alive}
+			if !o.up {
+				m.State = membership.Dead
+			}
+			m.Node, m.Incarnation, m.ClusterAddr = o.id, w.incarnation(o.id), address(o.id).Cluster
+			p.core.Gossiped(m, p.clock())
+			p.flush()
+		}
+	}
+}
+
 // incarnation is the present one of a node, 0 of one that never was.
 func (w *World) incarnation(id shardmap.NodeID) uint64 {
 	if id == 0 || int(id) > len(w.nodes) || !w.nodes[id-1].up {

@@ -25,7 +25,7 @@ func (w *World) registry() (s *meta.State) {
 func (w *World) misplaced(g shardmap.GroupID) string {
 	want := w.registry().Group(g)
 	for _, p := range w.nodes {
-		if !p.up {
+		if !p.up || p.hurt {
 			continue
 		}
 		st, have := p.core.Raft().Group(g)
@@ -35,6 +35,9 @@ func (w *World) misplaced(g shardmap.GroupID) string {
 		now := p.clock()
 		if !have || !st.Lease.Check(now.Mono, now.SuspendOffset) {
 			continue
+		}
+		if g != shardmap.MetaGroup && slices.ContainsFunc(p.core.Data().Replica(g).Seats(), func(m multiraft.Member) bool { return w.absent(m.Node) }) {
+			continue // a seat that nobody else can have yet may hold the rest up
 		}
 		if why := w.unlike(st.Config, want); why != "" {
 			return fmt.Sprintf("group %d at node %d: %s", g, p.id, why)
@@ -48,10 +51,13 @@ func (w *World) misplaced(g shardmap.GroupID) string {
 	return ""
 }
 
-// lost reports whether some replica is wanted at a node that is gone for good.
+// lost reports whether some replica is wanted at a node that is gone or broken for
+// good.
 func (w *World) lost(want meta.Group) bool {
-	return slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool { return w.nodes[r.Node-1].gone })
+	return slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool { return w.absent(r.Node) })
 }
+
+func (w *World) absent(n shardmap.NodeID) bool { return w.nodes[n-1].gone || w.nodes[n-1].hurt }
 
 // unlike says what keeps a configuration from being the wanted one.
 func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
@@ -81,7 +87,7 @@ func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta
 		if w.lost(want) && o.holds(g) == nil {
 			continue // a witness took it when no copy was left, and nobody can take its place
 		}
-		if o.up && o.core.Self() != m {
+		if o.up && !o.hurt && o.core.Self() != m {
 			return fmt.Sprintf("the seat of node %d is of life %d, not %d", m.Node, m.Inc.Counter, o.core.Self().Inc.Counter)
 		}
 	}

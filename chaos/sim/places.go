@@ -16,7 +16,10 @@ func Faults(plain bool) (names []string) {
 	kinds := plainFaults
 	if !plain {
 		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), wildFaults...)
-		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks"}
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited"}
+		for _, i := range injuries {
+			names = append(names, i.name)
+		}
 	}
 	for _, k := range kinds {
 		names = append(names, k.name)

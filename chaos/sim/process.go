@@ -28,6 +28,8 @@ type process struct {
 	asking  bool // to be taken in: it has no core
 	leaving bool
 	gone    bool // for good, with its disk
+	hurt    bool // for good, in the one way or other
+	reached bool // though hurt, by somebody, now and then
 	waiting map[uint64]func(shardgroup.Outcome)
 	nextID  uint64
 	founded node.Founding // the record on its disk
@@ -62,7 +64,7 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = row(p.id).Name, address(p.id), dataBytes, p.w.cfg.RingBytes
 	cfg.BlockBytes = p.w.cfg.BlockBytes
-	cfg.Heartbeat, cfg.Promise = 100*time.Millisecond, 600*time.Millisecond
+	cfg.Heartbeat, cfg.Promise = 100*time.Millisecond, promise
 	core, err := node.NewCore(cfg, r, p, p.clock())
 	if err != nil {
 		panic(err)

@@ -40,7 +40,7 @@ func (p *process) copyOf(id shardmap.ShardID) *shardgroup.Replica {
 
 // holds is the replica with a copy that a process has of a group.
 func (p *process) holds(g shardmap.GroupID) *shardgroup.Replica {
-	if !p.up {
+	if !p.up || p.hurt {
 		return nil
 	}
 	if st, _ := p.core.Raft().Group(g); st.ReplicaID&witness != 0 {
@@ -59,7 +59,7 @@ func (w *World) behind() string {
 		head := w.history.Position(id)
 		for _, p := range w.nodes {
 			r := p.copyOf(id)
-			if r == nil {
+			if r == nil || w.strays(w.layout().GroupOf(id)) {
 				continue
 			}
 			if _, at, _, whole := r.CopyDigest(id); !whole || at != head {
@@ -76,7 +76,10 @@ func (w *World) copies() {
 		id := shardmap.ShardID(i)
 		for _, p := range w.nodes {
 			if r := p.copyOf(id); r != nil {
-				_, _, time, _ := r.CopyDigest(id)
+				_, at, time, _ := r.CopyDigest(id)
+				if at != w.history.Position(id) {
+					continue // its holder does not reach it
+				}
 				c := w.history.Copy(id, p.id, time)
 				r.Each(id, c.Entry)
 				c.End()
@@ -131,7 +134,7 @@ func (p *process) tailMost() int64 {
 // idle looks for what is left over when nobody asks for anything any more.
 func (w *World) idle() {
 	for _, p := range w.nodes {
-		if !p.up {
+		if !p.up || p.hurt {
 			continue
 		}
 		tail := false
@@ -176,6 +179,20 @@ func (w *World) verdicts() {
 			}
 		}
 	}
+}
+
+// strays reports whether a group is held by a node that is left broken: it may do so
+// as long as a quorum hears it, and does not reach everybody.
+func (w *World) strays(g shardmap.GroupID) bool {
+	for _, p := range w.nodes {
+		if !p.up || !p.hurt {
+			continue
+		}
+		if now := p.clock(); p.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
+			return true
+		}
+	}
+	return false
 }
 
 // maimed reports whether so many seats of a group have no copy any more that no

@@ -17,25 +17,27 @@ type event struct {
 
 // World is one simulated cluster and everything around it.
 type World struct {
-	cfg     Config
-	rng     *rand.Rand
-	now     time.Duration
-	seq     uint64
-	heap    []event
-	hash    uint64
-	events  uint64
-	nodes   []*process
-	parcels []*parcel // to be used again
-	target  int       // how many nodes there are to be
-	kinds   []fault
-	healed  bool // the time for faults is over
-	clients []*actor
-	history *chaos.History
-	keys    []simKey
-	skew    skew
-	closing bool // clients begin nothing new
-	acted   map[string]int
-	log     []string
+	cfg      Config
+	seed     uint64
+	rng      *rand.Rand
+	now      time.Duration
+	seq      uint64
+	heap     []event
+	hash     uint64
+	events   uint64
+	nodes    []*process
+	parcels  []*parcel // to be used again
+	target   int       // how many nodes there are to be
+	kinds    []fault
+	healed   bool // the time for faults is over
+	healedAt time.Duration
+	clients  []*actor
+	history  *chaos.History
+	keys     []simKey
+	skew     skew
+	closing  bool // clients begin nothing new
+	acted    map[string]int
+	log      []string
 }
 
 // Config is what a seed does not decide.
