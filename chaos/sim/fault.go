@@ -58,14 +58,19 @@ var wildFaults = []fault{
 
 // drawFaults decides which kinds a run meets: half of the runs all of them, the
 // others each with a chance of one half. What is rare beside everything else is
-// common where little else happens.
+// common where little else happens. A disk is lost in one run of three: no other
+// node can be left broken then.
 func (w *World) drawFaults() {
 	if w.cfg.Plain {
 		w.kinds = plainFaults
 		return
 	}
+	keepDisks := w.rng.IntN(3) != 0
 	for some := w.rng.IntN(2) == 0; len(w.kinds) == 0; {
 		for _, k := range allFaults {
+			if keepDisks && k.name == "lost disk" {
+				continue
+			}
 			if !some || w.rng.IntN(2) == 0 {
 				w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 			}
