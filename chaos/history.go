@@ -29,10 +29,11 @@ type History struct {
 	Wild    bool
 	Excused int // violations that wild clocks explain
 
-	Ops    int
-	Reads  int
-	Broken []string
-	Lost   int // acknowledged writes that a cut declared lost
+	Ops       int
+	Reads     int
+	Evictions int
+	Broken    []string
+	Lost      int // acknowledged writes that a cut declared lost
 }
 
 type held struct {
@@ -58,6 +59,7 @@ type entry struct {
 	size     int32
 	alive    bool
 	gone     bool // its deadline has been seen to pass
+	evicted  bool // by a change of another key
 	acked    bool
 	counted  bool  // Append or Incr made it
 	number   int64 // of the digits in it, when the write was an Incr
@@ -168,8 +170,24 @@ func (h *History) Ran(o *Op) {
 			top = nil
 		}
 		h.append(k, h.applied(k, top, o), o)
+		for _, e := range o.Evicted {
+			h.evict(e, o)
+		}
 	}
 	h.Sample.ran(o)
+}
+
+// evict leaves nothing of a key that a change of another one cost. Only what is there
+// can be evicted, and only so, logged, may a key go (P17).
+func (h *History) evict(e Evicted, o *Op) {
+	k := &h.keys[e.Key]
+	if top := k.last(); top == nil || !top.alive || top.version != e.Version {
+		h.broken("P17", "%q: version %v is evicted by version %v, after %s", k.name, e.Version, o.Version, top)
+	}
+	own := o.entry
+	h.append(k, entry{version: o.Version, ran: o.Ran, evicted: true}, o)
+	o.entry = own
+	h.Evictions++
 }
 
 // append puts what a write left of its key behind the older writes. Where clocks are
@@ -207,6 +225,8 @@ func (h *History) judge(k *keyHistory, top *entry, o *Op) (property, wrong strin
 		return h.absenceOf(top, o), fmt.Sprintf("%q: absent at node %d at %v, after %s", k.name, o.Node, o.Ran, top)
 	case top == nil || o.Version != top.version:
 		return h.strange(k, o), fmt.Sprintf("%q: version %v (%.40q) read at node %d at %v, after %s", k.name, o.Version, o.Value, o.Node, o.Ran, top)
+	case !top.alive && top.evicted:
+		return "P17", fmt.Sprintf("%q: %.40q read at node %d at %v, after %s", k.name, o.Value, o.Node, o.Ran, top)
 	case !top.alive:
 		return "P6", fmt.Sprintf("%q: %.40q read at node %d at %v, after %s", k.name, o.Value, o.Node, o.Ran, top)
 	case o.Deadline != top.deadline:
@@ -234,6 +254,9 @@ func (h *History) absenceOf(top *entry, o *Op) string {
 func (h *History) strange(k *keyHistory, o *Op) string {
 	for i := range k.log {
 		if e := &k.log[i]; !e.alive && e.version > o.Version {
+			if e.evicted {
+				return "P17"
+			}
 			return "P6"
 		}
 	}
@@ -299,6 +322,8 @@ func (e *entry) String() string {
 	switch {
 	case e == nil:
 		return "nothing"
+	case e.evicted:
+		return fmt.Sprintf("an eviction at version %v (%v)", e.version, e.ran)
 	case !e.alive:
 		return fmt.Sprintf("a delete at version %v (%v)", e.version, e.ran)
 	}

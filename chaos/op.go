@@ -47,6 +47,7 @@ type Op struct {
 	Version  shardmap.Version // of the change, or of what was read; 0 = absent
 	At       shardmap.Version // the shard's position
 	Deadline int64            // of the key afterwards, unix ms, 0 = none
+	Evicted  []Evicted        // by the change
 	Low      int64            // the shard's time was not below this, unix ms
 	High     int64            // nor above this
 
@@ -66,6 +67,12 @@ func (o *Op) writes() bool { return o.Kind != Read && o.Changed }
 // Reset makes the Op ready for another try of the same request, or for the next one.
 func (o *Op) Reset(value []byte) {
 	*o = Op{Client: o.Client, Key: o.Key, Kind: o.Kind, Arg: o.Arg, Delta: o.Delta, TTL: o.TTL, Start: o.Start, Value: value}
+}
+
+// Evicted is a key that a change of another one cost.
+type Evicted struct {
+	Key     Key
+	Version shardmap.Version // that went
 }
 
 // Key is a key's number in a History.

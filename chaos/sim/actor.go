@@ -189,6 +189,9 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 	t.op.Changed, t.op.Found, t.op.Int, t.op.At = t.res.Changed, t.res.Existed, t.res.Int, adm.Version
 	if t.res.Changed {
 		t.op.Version, t.op.Deadline = adm.Version, t.res.Record.Deadline
+		if len(t.res.Record.Evicted) > 0 {
+			t.op.Evicted = a.w.evicted(&t.res.Record)
+		}
 		a.session.note(p, shard, adm)
 	}
 	a.w.alone(p, t.group)
@@ -344,6 +347,14 @@ func (a *actor) life() int64 { return 1 + a.w.rng.Int64N(4000) }
 // longArg is how long a value is at the most; few are long.
 const longArg = 32 << 10
 
+// longEvery is how many values there are for a long one.
+func (w *World) longEvery() int {
+	if w.cfg.Evicts {
+		return 6
+	}
+	return 50
+}
+
 // unique makes an argument that no other write of the run has.
 func (a *actor) unique() {
 	b := append(a.turn.arg[:0], '<')
@@ -351,7 +362,7 @@ func (a *actor) unique() {
 	b = append(b, '.')
 	b = strconv.AppendInt(b, int64(a.next), 10)
 	b = append(b, '>')
-	if a.turn.op.Kind == chaos.Set && a.w.rng.IntN(50) == 0 {
+	if a.turn.op.Kind == chaos.Set && a.w.rng.IntN(a.w.longEvery()) == 0 {
 		for n := a.w.rng.IntN(longArg - 64); len(b) < n; {
 			b = append(b, "0123456789abcdef"...)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
 )
 
 // use is what a key is for: operations on it must not fail for its type.
@@ -41,7 +42,7 @@ const (
 func (w *World) makeKeys() {
 	var sampled []chaos.Key
 	for u, n := range uses {
-		for range n {
+		for range n * w.cfg.Keys {
 			name := fmt.Sprintf("k%d", len(w.keys))
 			k := w.history.Key(name)
 			if u == int(registers) && w.cfg.Second && len(sampled) < sampledKeys {
@@ -58,4 +59,26 @@ func (w *World) makeKeys() {
 			return w.history.Shard(k) == w.history.Shard(w.keys[i].key)
 		})
 	}
+}
+
+// hashKeys notes by which hashes evictions will name the keys.
+func (w *World) hashKeys(hashKey uint64) {
+	w.hashes = map[uint64]chaos.Key{}
+	m := statemachine.New(statemachine.Config{HashKey: hashKey, BudgetBytes: 1 << 20})
+	for _, k := range w.keys {
+		w.hashes[m.Hash(k.name)] = k.key
+	}
+}
+
+// evicted are the keys that a change cost.
+func (w *World) evicted(r *statemachine.Record) (keys []chaos.Evicted) {
+	for _, e := range r.Evicted {
+		if k, known := w.hashes[e.Hash]; known {
+			keys = append(keys, chaos.Evicted{Key: k, Version: e.Version})
+		} else {
+			w.broke("P17", "version %v evicts a key that nobody wrote", r.Version)
+		}
+	}
+	w.acted["evicted"] += len(keys)
+	return keys
 }

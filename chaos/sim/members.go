@@ -12,9 +12,6 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// dataBytes is the memory of a simulated node for its stores.
-const dataBytes = 64 << 20
-
 func address(id shardmap.NodeID) meta.Addresses {
 	return meta.Addresses{Client: fmt.Sprintf("10.0.0.%d:7000", id), Cluster: fmt.Sprintf("10.0.0.%d:7001", id), Gossip: fmt.Sprintf("10.0.0.%d:7002", id)}
 }
@@ -27,21 +24,21 @@ func (w *World) founding(nodes int) node.Founding {
 		},
 	}
 	for i := 1; i <= nodes; i++ {
-		f.Nodes = append(f.Nodes, row(shardmap.NodeID(i)))
+		f.Nodes = append(f.Nodes, w.row(shardmap.NodeID(i)))
 	}
 	return f
 }
 
 // row is what a node says of itself to the registry.
-func row(id shardmap.NodeID) meta.Node {
-	return meta.Node{ID: id, UUID: meta.UUID{byte(id)}, Name: fmt.Sprintf("n%d", id), Addresses: address(id), DataBytes: dataBytes}
+func (w *World) row(id shardmap.NodeID) meta.Node {
+	return meta.Node{ID: id, UUID: meta.UUID{byte(id)}, Name: fmt.Sprintf("n%d", id), Addresses: address(id), DataBytes: w.cfg.DataBytes}
 }
 
 // blank makes the process of a node with an empty disk. Group 0 mints ids one by
 // one and only one blank node asks at a time, so the id it will be given is known.
 func (w *World) blank() *process {
 	id := shardmap.NodeID(len(w.nodes) + 1)
-	p := &process{w: w, id: id, disk: multiraft.NewMemoryStorage(row(id).UUID), clocks: newClocks(1 + (w.rng.Float64()*2-1)*rateError)}
+	p := &process{w: w, id: id, disk: multiraft.NewMemoryStorage(w.row(id).UUID), clocks: newClocks(1 + (w.rng.Float64()*2-1)*rateError)}
 	w.nodes = append(w.nodes, p)
 	return p
 }
@@ -78,7 +75,7 @@ func (p *process) ask(r multiraft.Restored) {
 		again(askEvery)
 		return
 	}
-	n := row(p.id)
+	n := w.row(p.id)
 	n.Generation = r.Identity.Inc.Counter
 	b, err := json.Marshal(n)
 	if err != nil {

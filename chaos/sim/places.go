@@ -16,7 +16,7 @@ func Faults(plain bool) (names []string) {
 	kinds := plainFaults
 	if !plain {
 		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), wildFaults...)
-		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited"}
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted"}
 		for _, i := range injuries {
 			names = append(names, i.name)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -55,6 +56,9 @@ func Run(cfg Config, seed uint64) Result {
 	if w.cfg.Nodes = w.target; !w.cfg.Plain && w.cfg.Faults && w.rng.IntN(3) == 0 {
 		w.cfg.Nodes = 1 + w.rng.IntN(w.target)
 	}
+	if w.cfg.Evicts {
+		w.scant()
+	}
 	w.found()
 	w.reconnect()
 	w.run(3 * time.Second)
@@ -87,7 +91,8 @@ func Run(cfg Config, seed uint64) Result {
 
 // drawShape makes some clusters unlike the usual one: with fewer or more copies, so
 // that some voters are witnesses or some copies learners, with four shards to a
-// group, or with so little memory for rings that followers fall off.
+// group, with so little memory for rings that followers fall off, with many keys, or
+// with more of them than there is memory for.
 func (w *World) drawShape() {
 	if w.cfg.Plain || !w.cfg.Faults {
 		return
@@ -102,6 +107,25 @@ func (w *World) drawShape() {
 		w.cfg.RingBytes >>= 3 + w.rng.IntN(4)
 		w.cfg.BlockBytes = int(w.cfg.RingBytes / 64)
 	}
+	if w.rng.IntN(12) == 0 {
+		w.cfg.Keys = 8
+	}
+	w.cfg.Evicts = !w.cfg.Second && w.rng.IntN(8) == 0
+}
+
+// scant gives the nodes so little memory that keys are evicted: 40 KiB a shard, room
+// for one long value, at a node with a tenth more groups than its share. Which
+// they are stands in the records of writes only as long as budgets stay, and by that
+// the placement of groups.
+func (w *World) scant() {
+	w.cfg.Nodes, w.cfg.Keys = w.target, 3
+	groups := (w.cfg.Groups*min(w.cfg.Factor, w.target) + w.target - 1) / w.target
+	groups += (groups + 9) / 10
+	w.cfg.DataBytes = longArg * 5 / 4 * int64(groups*w.layout().ShardsPerGroup())
+	w.kinds = slices.DeleteFunc(slices.Clone(w.kinds), func(k fault) bool { return k.name == "join" || k.name == "lost disk" })
+	if len(w.kinds) == 0 {
+		w.kinds = plainFaults
+	}
 }
 
 func (w *World) layout() shardmap.Layout {
@@ -112,6 +136,9 @@ func (w *World) layout() shardmap.Layout {
 func (w *World) found() {
 	w.makeKeys()
 	f := w.founding(w.cfg.Nodes)
+	if w.cfg.Evicts {
+		w.hashKeys(f.Settings.HashKey)
+	}
 	for range w.cfg.Nodes {
 		w.blank().founded = f
 	}

@@ -53,7 +53,7 @@ func (w *World) awaitService() {
 }
 
 // provided reports whether a takeover of a group need not wait for copies: a read
-// quorum of its seats is whole.
+// quorum of its seats is whole, and one of them is exactly on the lineage.
 func (w *World) provided(g shardmap.GroupID) bool {
 	if g == shardmap.MetaGroup {
 		return true // it has no data
@@ -73,7 +73,7 @@ func (w *World) provided(g shardmap.GroupID) bool {
 	if best == nil {
 		return false
 	}
-	seats, whole := best.Seats(), 0
+	seats, whole, exact := best.Seats(), 0, false
 	first := w.layout().FirstShard(g)
 	for _, m := range seats {
 		p := w.nodes[m.Node-1]
@@ -89,8 +89,10 @@ func (w *World) provided(g shardmap.GroupID) bool {
 		if all {
 			whole++
 		}
+		e, _ := r.LastRow()
+		exact = exact || e == epoch && r.Whole()
 	}
-	return len(seats) > 0 && whole >= len(seats)-(len(seats)/2+1)+1
+	return exact && whole >= len(seats)-(len(seats)/2+1)+1
 }
 
 // served reports whether somebody would serve a group now.

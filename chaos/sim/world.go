@@ -34,6 +34,7 @@ type World struct {
 	clients  []*actor
 	history  *chaos.History
 	keys     []simKey
+	hashes   map[uint64]chaos.Key // where keys are evicted
 	skew     skew
 	closing  bool // clients begin nothing new
 	acted    map[string]int
@@ -51,6 +52,9 @@ type Config struct {
 	// from each other, and BlockBytes what they take at once; 0: as usual.
 	RingBytes  int64
 	BlockBytes int
+	DataBytes  int64         // a node's memory for its stores
+	Keys       int           // times the usual number of keys
+	Evicts     bool          // there is too little memory for all of them
 	Duration   time.Duration // with faults; the quiet end comes on top
 	OpsPerS    int
 	Faults     bool
@@ -61,7 +65,7 @@ type Config struct {
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.
 func DefaultConfig() Config {
-	return Config{Groups: 16, Shards: 16, Factor: 3, RingBytes: 1 << 20, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
+	return Config{Groups: 16, Shards: 16, Factor: 3, RingBytes: 1 << 20, DataBytes: 64 << 20, Keys: 1, Duration: 60 * time.Second, OpsPerS: 100, Faults: true}
 }
 
 // at plans an event.
