@@ -14,6 +14,7 @@ type Cut struct {
 	Shard   shardmap.ShardID
 	Epoch   uint32
 	Node    shardmap.NodeID // that serves from now on
+	Life    int             // of the node
 	Base    shardmap.Version
 	Clean   bool // no majority write may be among the lost
 	Bounded bool // the lost were written within the tail bound
@@ -73,8 +74,8 @@ func (h *History) late(s *shardHistory, c Cut) {
 		s.cuts = slices.Insert(s.cuts, i, c)
 		return
 	}
-	if o := s.cuts[i]; c.Node != o.Node || c.Base != o.Base {
-		h.broken("P11", "shard %d: node %d opened epoch %d above %v at %v, which node %d had opened above %v", c.Shard, c.Node, c.Epoch, c.Base, c.At, o.Node, o.Base)
+	if o := s.cuts[i]; c.Node != o.Node || c.Life != o.Life || c.Base != o.Base {
+		h.broken("P11", "shard %d: life %d of node %d opened epoch %d above %v at %v, which life %d of node %d had opened above %v", c.Shard, c.Life, c.Node, c.Epoch, c.Base, c.At, o.Life, o.Node, o.Base)
 	}
 }
 

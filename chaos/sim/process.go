@@ -219,6 +219,8 @@ func (p *process) RaftEvent(e multiraft.Event) {
 		p.stop()
 	case multiraft.EventConfig:
 		p.oddVoters(e.Group)
+	case multiraft.EventLeaseOpen:
+		p.w.alone(p, e.Group)
 	}
 	if e.Kind != multiraft.EventGateOpen && e.Kind != multiraft.EventFencing {
 		p.w.note("node %d: raft event %d group %d ballot %v node %d %s", p.id, e.Kind, e.Group, e.Ballot, e.Node, e.Detail)
@@ -251,7 +253,7 @@ func (p *process) DataEvent(e shardgroup.Event) {
 func (w *World) cuts(p *process, r *shardgroup.Replica, report []shardgroup.LossReport) {
 	first, epoch, base, clean := r.LastCut()
 	for i, b := range base {
-		c := chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Node: p.id, Base: b, Clean: clean[i], Bounded: true, At: w.now}
+		c := chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Node: p.id, Life: p.life, Base: b, Clean: clean[i], Bounded: true, At: w.now}
 		for _, l := range report {
 			if l.Shard == c.Shard {
 				c.Bounded = l.Bounded

@@ -217,8 +217,9 @@ func (w *World) maimed(g shardmap.GroupID) bool {
 	return false
 }
 
-// alone is P1 in global time: where one node carried out an operation, no other
-// could have done so at that instant, not even one that is stopped and goes on.
+// alone is P1 in global time: where one node carried out an operation, or has just
+// opened its lease, no other could serve at that instant, not even one that is
+// stopped and goes on.
 func (w *World) alone(p *process, g shardmap.GroupID) {
 	for _, o := range w.nodes {
 		if o == p || !o.up {
