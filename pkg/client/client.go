@@ -53,6 +53,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}, live: map[*conn]int{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.refresh.init()
+	c.budget.tokens = budgetBurst
 	if cfg.Losses {
 		c.losses = newLosses(cfg.OnLost)
 	}

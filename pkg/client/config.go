@@ -70,7 +70,7 @@ type Config struct {
 // earns Ratio of a token and each second PerSecond, a retry costs one. A call that
 // finds the bucket empty does not fail, it waits Cap before it tries again.
 type RetryPolicy struct {
-	Base      time.Duration // first pause: random between 0 and Base, doubled each time
+	Base      time.Duration // first pauses: random between 0 and Base, then doubled each time
 	Cap       time.Duration // longest pause
 	Ratio     float64       // tokens earned per call
 	PerSecond float64       // tokens earned per second

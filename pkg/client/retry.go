@@ -143,6 +143,10 @@ func refusedUnapplied(code string) bool {
 	return false
 }
 
+// shortPauses is how many pauses come before they grow: a planned move is over after
+// 5 to 15 ms, and a pause that had grown meanwhile would double it for the caller.
+const shortPauses = 6
+
 // pause is full jitter: a random part of a span that doubles up to Cap. An
 // empty budget makes it at least half a Cap. The last pause is cut so
 // that one attempt still fits before the deadline.
@@ -151,8 +155,8 @@ func (p RetryPolicy) pause(st *callState, why error, left time.Duration, rnd flo
 		return step{err: because(ErrUnavailable, why)}
 	}
 	span := p.Cap
-	if st.pauses < 20 && p.Base<<st.pauses < p.Cap {
-		span = p.Base << st.pauses
+	if n := max(0, st.pauses-shortPauses); n < 20 && p.Base<<n < p.Cap {
+		span = p.Base << n
 	}
 	st.pauses++
 	d := time.Duration(rnd * float64(span))
@@ -169,9 +173,10 @@ type budget struct {
 	at     time.Duration
 }
 
-// budgetBurst is the most the bucket holds: the callers of one moment may all try
-// once more when a leaseholder dies.
-const budgetBurst = 100
+// budgetBurst is the most the bucket holds, and what it holds at first: the callers
+// of one moment may all try until a planned move is over. It was 100, which a node
+// that hands forty groups over used up before the last of them had moved.
+const budgetBurst = 500
 
 // take adds what calls and time earned since it was last asked and takes one.
 func (b *budget) take(p RetryPolicy, calls uint64, now time.Duration) bool {

@@ -77,8 +77,11 @@ func TestPausesGrowAndEndBeforeTheDeadline(t *testing.T) {
 	st := callState{op: opGet}
 	down := &ServerError{"CLUSTERDOWN", "CLUSTERDOWN x"}
 	last := time.Duration(-1)
-	for range 64 {
+	for i := range 64 {
 		s := policy.next(&st, down, "a:1", time.Hour, 0.999, yes)
+		if short := s.pause <= policy.Base; short != (i <= shortPauses) {
+			t.Fatalf("pause %d is %v: %d short ones come before they grow", i, s.pause, shortPauses+1)
+		}
 		if s.pause < last || s.pause > policy.Cap {
 			t.Fatalf("pause %v after %v", s.pause, last)
 		}
@@ -96,6 +99,19 @@ func TestPausesGrowAndEndBeforeTheDeadline(t *testing.T) {
 	fresh := callState{op: opGet}
 	if s := policy.next(&fresh, down, "a:1", time.Hour, 0, no); s.pause != policy.Cap/2 || s.err != nil {
 		t.Fatalf("an empty budget must make the pause long, not fail: %+v", s)
+	}
+}
+
+func TestANewClientMayRetryAtOnce(t *testing.T) {
+	c, err := New(DefaultConfig([]string{"127.0.0.1:1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for n := range budgetBurst {
+		if !c.takeRetry() {
+			t.Fatalf("its budget ends after %d retries", n)
+		}
 	}
 }
 
