@@ -402,6 +402,15 @@ func (c *Core) Own(id shardmap.GroupID) uint64 {
 	return 0
 }
 
+// Applied is the index of the newest entry of a group's log that was applied here, 0
+// when there is none: its configuration and its data plane's state follow from it.
+func (c *Core) Applied(id shardmap.GroupID) uint64 {
+	if g := c.group(id); g != nil {
+		return g.log.applied
+	}
+	return 0
+}
+
 // Opened reports whether the data plane has opened this node's claim to a group.
 func (c *Core) Opened(id shardmap.GroupID) bool {
 	g := c.group(id)

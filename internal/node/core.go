@@ -75,8 +75,6 @@ type Core struct {
 	raft *multiraft.Core
 	data *shardgroup.Node
 	meta *meta.State // nil until a joiner has been filled
-	ring *membership.Ring
-	plan [][]shardmap.NodeID
 
 	now       multiraft.Instant
 	routes    *shardmap.Map
@@ -91,8 +89,11 @@ type Core struct {
 	draining  bool
 	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
-	placed    time.Duration // Mono of the last placement proposal
-	inPlace   uint64        // Version of group 0's state that wanted no other placement
+	placed    time.Duration       // Mono of the last placement proposal
+	inPlace   uint64              // Version of group 0's state that wanted no other placement
+	plan      [][]shardmap.NodeID // what the ring prefers, by group; nil when it was not asked yet
+	planned   []shardmap.NodeID   // the nodes of the plan
+	arrived   []arrival           // by group
 	steady    map[shardmap.GroupID]time.Duration
 	retiring  map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
 
@@ -130,6 +131,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 
 		retiring: make(map[shardmap.GroupID]time.Duration),
 		gossip:   make(map[shardmap.NodeID]membership.Member),
+		arrived:  make([]arrival, layout.Groups+1),
 		hinted:   make(map[shardmap.NodeID]string),
 		asked:    make(map[uint64]asking),
 		wrote:    cfg.Written,
@@ -387,9 +389,7 @@ func (c *Core) metaChanged() {
 	c.dirty = true
 	addrs := make(map[shardmap.NodeID]string, len(c.meta.Nodes))
 	infos := make([]shardmap.NodeInfo, 0, len(c.meta.Nodes))
-	ids := make([]shardmap.NodeID, 0, len(c.meta.Nodes))
 	for _, n := range c.meta.Nodes {
-		ids = append(ids, n.ID)
 		if n.ID != c.self.Node {
 			addrs[n.ID] = n.Addresses.Cluster
 		}
@@ -400,8 +400,6 @@ func (c *Core) metaChanged() {
 		p, _ := strconv.Atoi(port)
 		infos = append(infos, shardmap.NodeInfo{ID: n.ID, Name: n.Name, Host: host, Port: p})
 	}
-	c.ring = membership.NewRing(ids, c.meta.Settings.VirtualNodes)
-	c.plan = c.ring.Plan(c.meta.Settings.Groups, c.meta.Settings.ReplicationFactor)
 	c.out.PeersChanged(addrs)
 	c.followHints()
 	c.setMap(c.routes.WithNodes(c.meta.Version, infos))

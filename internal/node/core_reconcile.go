@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -55,7 +56,7 @@ func (c *Core) place(now multiraft.Instant) {
 		bytes[n.ID] = n.DataBytes
 	}
 	var changed []meta.Placement
-	for _, p := range placements(ids, c.plan, c.meta.Settings, bytes, c.meta) {
+	for _, p := range placements(ids, c.planOf(ids), c.meta.Settings, bytes, c.meta) {
 		if !sameReplicas(c.meta.Group(p.Group), p) {
 			changed = append(changed, p)
 		}
@@ -66,6 +67,14 @@ func (c *Core) place(now multiraft.Instant) {
 		c.placed = now.Mono
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Place: changed}.Encode())
 	}
+}
+
+// planOf is what the ring prefers for each group on some nodes.
+func (c *Core) planOf(ids []shardmap.NodeID) [][]shardmap.NodeID {
+	if s := c.meta.Settings; c.plan == nil || !slices.Equal(ids, c.planned) {
+		c.plan, c.planned = membership.NewRing(ids, s.VirtualNodes).Plan(s.Groups, s.ReplicationFactor), ids
+	}
+	return c.plan
 }
 
 // placements is what every group should have on these nodes.
@@ -159,6 +168,10 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	if !c.raft.Opened(id) || len(want.Replicas) == 0 {
 		return
 	}
+	at := arrival{want.Version, c.raft.Applied(id)}
+	if at == c.arrived[id] { // as nearly always: everything below follows from the two
+		return
+	}
 	st, ok := c.raft.Group(id)
 	if !ok || !st.Leads {
 		return
@@ -173,7 +186,16 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 	}
 	if target := nextMembers(st.Config, want, seats, seated); target != nil {
 		c.raft.Reconfigure(st, target, now)
+	} else if seated {
+		c.arrived[id] = at
 	}
+}
+
+// arrival is where a group had what is wanted: the version of the wish, and the
+// group's own log, which says what it has.
+type arrival struct {
+	wanted  uint64
+	applied uint64
 }
 
 // seats are the nodes that have a seat of a group led here.
