@@ -33,6 +33,9 @@ const (
 	roundingSlack = 2 * time.Millisecond // d
 	promiseMax    = 10 * time.Second
 	rankStep      = 30 * time.Millisecond
+	// heartbeatTicks is how many ticks lie between two heartbeats of raft, which are
+	// not those of leases.
+	heartbeatTicks = 4
 	// campaignRetry spaces campaigns while a group has no leader.
 	campaignRetry = 150 * time.Millisecond
 	// campaignSpread keeps two nodes of equal rank from splitting the vote for ever.
@@ -77,6 +80,7 @@ type Core struct {
 	capWanted  time.Duration // being made durable
 	blindUntil time.Duration // on Wait; what an earlier life may still owe
 	nextTick   time.Duration // on Wait
+	ticks      int           // of raft so far
 	lastTick   time.Duration // on Wait
 	nextBeat   time.Duration // on Age
 	batch      *Batch
@@ -177,7 +181,12 @@ func (c *Core) tickRaft(now Instant) {
 	}
 	for c.nextTick <= now.Wait {
 		c.nextTick += c.cfg.RaftTick
+		c.ticks++
 		for _, g := range c.order {
+			if g.waitTicks > 0 {
+				g.waitTicks--
+				continue
+			}
 			g.rn.Tick()
 			if g.rn.HasReady() {
 				c.touch(g)
@@ -340,7 +349,7 @@ func (c *Core) raise(length time.Duration) {
 func (c *Core) raftConfig(id uint64, st raft.Storage, applied uint64) *raft.Config {
 	return &raft.Config{
 		ID: id, Storage: st, Applied: applied,
-		ElectionTick: 20, HeartbeatTick: 4,
+		ElectionTick: 20, HeartbeatTick: heartbeatTicks,
 		AsyncStorageWrites: true, PreVote: !seeded("M20"), CheckQuorum: !seeded("M20"), StepDownOnRemoval: true,
 		DisableProposalForwarding: true,
 		MaxInflightMsgs:           16, MaxSizePerMsg: 64 << 10, MaxUncommittedEntriesSize: 1 << 20,

@@ -36,6 +36,7 @@ type group struct {
 	leader      uint64 // raft id, 0 unknown
 	term        uint64
 	termApplied uint64        // the newest term of which an entry was applied
+	waitTicks   int           // ticks that a new leader lets pass, so that its heartbeats go with the others'
 	confAsked   time.Duration // Wait: when a change may be proposed again
 	jointAlarm  time.Duration // Wait: when to complain of a joint configuration, 0 never
 
@@ -388,6 +389,10 @@ func (c *Core) roleChanged(g *group, now Instant) {
 		g.campaignAt = now.Wait + campaignRetry + c.turn(g)
 	}
 	if changed {
+		g.waitTicks = 0
+		if st.RaftState == raft.StateLeader { // one frame for the heartbeats of all groups, and one for their answers
+			g.waitTicks = (heartbeatTicks - c.ticks%heartbeatTicks) % heartbeatTicks
+		}
 		if st.Lead != 0 {
 			c.out.Event(Event{Kind: EventLeader, Group: g.id, Node: NodeOf(st.Lead), Ballot: Ballot{Term: st.GetTerm()}})
 		}

@@ -18,7 +18,6 @@ type event struct {
 // World is one simulated cluster and everything around it.
 type World struct {
 	cfg      Config
-	seed     uint64
 	rng      *rand.Rand
 	now      time.Duration
 	seq      uint64
