@@ -53,7 +53,10 @@ func (h *History) Cut(c Cut) {
 	span := lostSpan{}
 	for i := range h.keys {
 		if k := &h.keys[i]; k.shard == c.Shard {
-			h.Lost += k.cut(&c, &span)
+			n := k.cut(&c, &span)
+			if h.Lost += n; c.Base == 0 {
+				h.Wiped += n
+			}
 			h.Sample.cut(Key(i), &c)
 		}
 	}

@@ -34,6 +34,7 @@ type History struct {
 	Evictions int
 	Broken    []string
 	Lost      int // acknowledged writes that a cut declared lost
+	Wiped     int // those of Lost that went with the last copy of their shard
 }
 
 type held struct {

@@ -217,18 +217,24 @@ func (w *World) maimed(g shardmap.GroupID) bool {
 	return false
 }
 
-// alone is P1 in global time: where one node carried out an operation, or has just
-// opened its lease, no other could serve at that instant, not even one that is
-// stopped and goes on.
+// alone is P1 in global time: where one node carried out an operation, or could do
+// so since it has just opened its lease, no other could serve at that instant, not
+// even one that is stopped and goes on.
 func (w *World) alone(p *process, g shardmap.GroupID) {
+	if !p.serves(g) { // opened while it slept, and good for nothing
+		return
+	}
 	for _, o := range w.nodes {
-		if o == p || !o.up {
-			continue
-		}
-		if now := o.clock(); o.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset) {
+		if o != p && o.up && o.serves(g) {
 			w.broke("P1", "at %v nodes %d and %d could both serve group %d", w.now, p.id, o.id, g)
 		}
 	}
+}
+
+// serves reports whether a node would carry out an operation on a group now.
+func (p *process) serves(g shardmap.GroupID) bool {
+	now := p.clock()
+	return p.core.Raft().Lease(g).Check(now.Mono, now.SuspendOffset)
 }
 
 // oddVoters is the rule of DESIGN section 3 that groups never have two voters, or

@@ -19,6 +19,7 @@ type Result struct {
 	Events  uint64
 	Ops     int
 	Lost    int
+	Wiped   int
 	Broken  []string
 	Acted   map[string]int
 	Log     []string
@@ -84,7 +85,7 @@ func Run(cfg Config, seed uint64) Result {
 		w.acted["second opinion"] += w.history.Sample.Check(w.history, secondLimit).Fine
 	}
 	return Result{
-		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
+		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost, Wiped: w.history.Wiped,
 		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
 	}
 }

@@ -68,6 +68,7 @@ type summary struct {
 	Seeds    int            `json:"seeds"`
 	Ops      int            `json:"operations"`
 	Lost     int            `json:"lostAndReported"`
+	Wiped    int            `json:"lostWithTheLastCopy"`
 	Seconds  float64        `json:"clusterSeconds"`
 	CPU      float64        `json:"cpuSeconds"`
 	Acted    map[string]int `json:"acted"`
@@ -157,6 +158,7 @@ func (s *summary) add(r sim.Result) {
 	s.Seeds++
 	s.Ops += r.Ops
 	s.Lost += r.Lost
+	s.Wiped += r.Wiped
 	s.Seconds += r.Seconds
 	for k, v := range r.Acted {
 		s.Acted[k] += v
@@ -232,8 +234,8 @@ func (o *simOptions) report(s summary) error {
 			fmt.Printf("%-22s %d\n", k, s.Acted[k])
 		}
 		s.Visits.print(s.Scripts)
-		fmt.Printf("%d seeds, %d operations, %d acknowledged writes lost and reported, %.0f cluster-seconds in %.1f CPU-seconds: %.0f per CPU-second\n",
-			s.Seeds, s.Ops, s.Lost, s.Seconds, s.CPU, s.Seconds/s.CPU)
+		fmt.Printf("%d seeds, %d operations, %d acknowledged writes lost and reported (%d with the last copy of their shard), %.0f cluster-seconds in %.1f CPU-seconds: %.0f per CPU-second\n",
+			s.Seeds, s.Ops, s.Lost, s.Wiped, s.Seconds, s.CPU, s.Seconds/s.CPU)
 	}
 	if len(s.Failures) > 0 {
 		return errors.New(strings.Join(s.Failures, "\n"))
@@ -318,6 +320,7 @@ func (s *summary) merge(p summary) {
 	s.Seeds += p.Seeds
 	s.Ops += p.Ops
 	s.Lost += p.Lost
+	s.Wiped += p.Wiped
 	s.Seconds += p.Seconds
 	s.CPU += p.CPU
 	s.Visits.add(p.Visits)
