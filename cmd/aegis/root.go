@@ -125,7 +125,7 @@ func serve(cfg *node.Loaded) error {
 
 // runtimeBytes is what the Go runtime may hold beside the configured memory: room
 // for garbage, without which the collector would never rest on a small node.
-const runtimeBytes = 32 << 20
+const runtimeBytes = 28 << 20
 
 // boundHeap makes the collector run often enough that garbage does not add more
 // than runtimeBytes to what was configured: left alone it lets the heap grow to
