@@ -81,8 +81,8 @@ func TestMistakesAreOneSentence(t *testing.T) {
 }
 
 func TestSingleDashesAreTaken(t *testing.T) {
-	got := longFlags([]string{"-client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "-id=b"})
-	want := []string{"--client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "--id=b"}
+	got := longFlags([]string{"-client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "-id=b", "--", "-value"})
+	want := []string{"--client-addr", ":7000", "--id=a", "-o", "json", "-h", "x-y", "--id=b", "--", "-value"}
 	if !slices.Equal(got, want) {
 		t.Errorf("flags became %q, want %q", got, want)
 	}

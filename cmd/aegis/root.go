@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,10 +35,13 @@ func exitCode(err error) int {
 	return 1
 }
 
-// longFlags accepts single-dash spellings of long flags.
+// longFlags accepts single-dash spellings of long flags; behind -- nothing is a flag.
 func longFlags(args []string) []string {
-	out := make([]string, len(args))
+	out := slices.Clone(args)
 	for i, a := range args {
+		if a == "--" {
+			break
+		}
 		if len(a) > 2 && a[0] == '-' && a[1] != '-' && !strings.ContainsAny(a[1:2], "0123456789") {
 			a = "-" + a
 		}
@@ -68,7 +72,9 @@ func newRoot() *cobra.Command {
 	}
 	opts.declare(root)
 	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(&cobra.Group{ID: "keys", Title: "Keys:"})
 	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig())
+	root.AddCommand(newKeyCommands()...)
 	return root
 }
 

@@ -115,6 +115,10 @@ func (c *Loaded) loadFile(s Sources) error {
 // those are no settings of ours and must not stop a node.
 var serviceVariable = regexp.MustCompile(`^AEGIS_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP).*)?)$`)
 
+// ToolVariable says which nodes the commands that speak to running nodes ask. It is no
+// setting of a node, and must not stop one that is started from the same shell.
+const ToolVariable = envPrefix + "ADDR"
+
 func (c *Loaded) loadEnviron(s Sources) error {
 	byEnv := make(map[string]Setting, len(table))
 	for _, row := range table {
@@ -122,7 +126,7 @@ func (c *Loaded) loadEnviron(s Sources) error {
 	}
 	for _, kv := range s.Environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, envPrefix) || value == "" || strings.HasPrefix(name, envPrefix+"TEST_") {
+		if !strings.HasPrefix(name, envPrefix) || value == "" || name == ToolVariable || strings.HasPrefix(name, envPrefix+"TEST_") {
 			continue
 		}
 		row, ok := byEnv[name]

@@ -201,7 +201,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 func TestServiceVariablesOfKubernetesAreNoMistakes(t *testing.T) {
 	load(t, Sources{Environ: []string{
 		"AEGIS_SERVICE_HOST=10.0.0.1", "AEGIS_SERVICE_PORT=7000", "AEGIS_SERVICE_PORT_CLIENT=7000", "AEGIS_PORT=tcp://10.0.0.1:7000",
-		"AEGIS_PORT_7000_TCP=tcp://10.0.0.1:7000", "AEGIS_PORT_7000_TCP_ADDR=10.0.0.1", "AEGIS_CACHE_SERVICE_HOST=10.0.0.1", "AEGIS_TEST_ALL=1", "AEGIS_TEST_KILLS=30",
+		"AEGIS_PORT_7000_TCP=tcp://10.0.0.1:7000", "AEGIS_PORT_7000_TCP_ADDR=10.0.0.1", "AEGIS_CACHE_SERVICE_HOST=10.0.0.1", ToolVariable + "=localhost:7000", "AEGIS_TEST_ALL=1", "AEGIS_TEST_KILLS=30",
 	}})
 }
 

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// tool runs a command on keys to its end.
+type tool struct {
+	t    *testing.T
+	addr string
+	env  []string
+}
+
+func (u tool) run(stdin string, args ...string) (out, said string, code int) {
+	u.t.Helper()
+	cmd := aegis(u.t, args...)
+	cmd.Env = append(cmd.Env, append([]string{"AEGIS_ADDR=" + u.addr}, u.env...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run()
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+// is runs a command and wants this output and exit code.
+func (u tool) is(code int, want string, args ...string) {
+	u.t.Helper()
+	out, said, got := u.run("", args...)
+	if got != code || out != want {
+		u.t.Errorf("aegis %q prints %q, want %q; exit code %d, want %d; it said %q", args, out, want, got, code, said)
+	}
+}
+
+// demoCluster runs three nodes and gives their client addresses.
+func demoCluster(t *testing.T) []string {
+	t.Helper()
+	cmd := aegis(t, "demo")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := watch(stdout)
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		for range out.lines {
+		}
+		_ = cmd.Wait()
+	})
+	port := out.await(t, `redis-cli -c -p (\d+) set`)
+	return []string{demoAddr(t, port, 0), demoAddr(t, port, 1), demoAddr(t, port, 2)}
+}
+
+// TestCommandsOnKeys: every command through every node of a cluster.
+func TestCommandsOnKeys(t *testing.T) {
+	nodes := demoCluster(t)
+	for i, addr := range nodes {
+		u := tool{t: t, addr: addr}
+		key, n := fmt.Sprint("key", i), fmt.Sprint("n", i)
+		u.is(exitMissing, "", "get", key)
+		u.is(0, "OK\n", "set", key, "world")
+		u.is(0, "world", "get", key)
+		u.is(0, "none\n", "ttl", key)
+		u.is(exitMissing, "", "set", key, "other", "--nx")
+		u.is(exitMissing, "", "set", "absent", "v", "--xx")
+		u.is(0, "OK\n", "set", key, "again", "--xx", "--ttl", "1h")
+		if out, _, _ := u.run("", "ttl", key); !strings.HasPrefix(out, "59m59.") {
+			t.Errorf("an hour is %q", out)
+		}
+		u.is(exitMissing, "", "ttl", "absent")
+		u.is(0, "1\n", "incr", n)
+		u.is(0, "-6\n", "incr", n, "--by", "-7")
+		u.is(exitRefused, "", "incr", key)
+		u.is(0, "2\n", "del", key, n, "absent")
+		u.is(exitMissing, "", "del", key)
+	}
+	u := tool{t: t, addr: nodes[0]}
+	binary := "\x00\xff line\r\nline\n"
+	if out, said, code := u.run(binary, "set", "binary", "-"); code != 0 {
+		t.Fatalf("%q %q", out, said)
+	}
+	u.is(0, binary, "get", "binary")
+	u.is(0, "OK\n", "set", "--", "dash", "-abc")
+	u.is(0, "-abc", "get", "dash")
+	jsonOutput(t, u, binary)
+	traces(t, u)
+}
+
+func jsonOutput(t *testing.T, u tool, binary string) {
+	t.Helper()
+	out, _, code := u.run("", "get", "binary", "-o", "json")
+	var a answer
+	if err := json.Unmarshal([]byte(out), &a); err != nil || code != 0 || string(a.Base64) != binary || a.Value != nil || !*a.Found {
+		t.Errorf("-o json of bytes that are no text: %q (%v)", out, err)
+	}
+	out, said, code := u.run("", "get", "absent", "-o", "json")
+	a = answer{}
+	if err := json.Unmarshal([]byte(out), &a); err != nil || code != exitMissing || *a.Found || said != "" {
+		t.Errorf("-o json of a key that is not there: %q, exit code %d, said %q", out, code, said)
+	}
+	u.is(0, `{"key":"dash","found":true,"ttlMilliseconds":-1}`+"\n", "ttl", "dash", "-o", "json")
+}
+
+// traces looks at --trace of a write and a read, in both formats.
+func traces(t *testing.T, u tool) {
+	t.Helper()
+	out, _, _ := u.run("", "set", "hello", "v", "--trace", "-o", "json")
+	var a answer
+	if err := json.Unmarshal([]byte(out), &a); err != nil {
+		t.Fatalf("%v: %q", err, out)
+	}
+	slot := shardmap.SlotOfString("hello")
+	tr := a.Trace
+	if tr == nil || tr.Slot != slot || tr.Shard != int(shardmap.DefaultLayout.ShardOf(slot)) || tr.MapEpoch == 0 || tr.Attempts != 1 ||
+		tr.Version.Seq() == 0 || tr.Epoch == 0 || tr.Epoch != tr.Version.Epoch() || !strings.Contains(tr.Node, ":") {
+		t.Errorf("the trace of a write: %s", out)
+	}
+	var steps []string
+	sum := int64(0)
+	for _, h := range tr.Hops {
+		steps = append(steps, h.Step)
+		sum += h.Micros
+	}
+	steps = slices.Compact(steps)
+	if want := []string{"connect", "map", "request"}; !slices.Equal(steps, want) && !slices.Equal(steps, []string{"connect", "map", "connect", "request"}) {
+		t.Errorf("the steps were %q", steps)
+	}
+	if sum <= 0 || sum > tr.Total {
+		t.Errorf("the steps took %d us of %d us", sum, tr.Total)
+	}
+	out, said, _ := u.run("", "get", "hello", "--trace")
+	if out != "v" || !strings.Contains(said, fmt.Sprintf("slot %d  shard %d  node %s", slot, tr.Shard, tr.Node)) || !strings.Contains(said, "us  request") {
+		t.Errorf("--trace prints %q and %q", out, said)
+	}
+}
+
+func TestMistakesOnKeysAreOneSentence(t *testing.T) {
+	fails(t, exitUnreachable, []string{"get", "k", "--addr", "127.0.0.1:1"}, "127.0.0.1:1", "connection refused", "--addr")
+	fails(t, exitUsage, []string{"get"}, "usage: aegis get KEY")
+	fails(t, exitUsage, []string{"get", "k", "-o", "yaml"}, "text or json")
+	fails(t, exitUsage, []string{"get", "k", "--addr", "localhost"}, "host:port")
+	fails(t, exitUsage, []string{"set", "k", "v", "--nx", "--xx"}, "--nx and --xx")
+	fails(t, exitUsage, []string{"set", "k", "v", "--ttl", "0s"}, "at least 1ms")
+	fails(t, exitUsage, []string{"set", "k", "v", "--ttl", "1s", "--keep-ttl"}, "exclude")
+	fails(t, exitUsage, []string{"cas", "k", "v"}, "--if-value or --if-version")
+	fails(t, exitUsage, []string{"cas", "k", "v", "--if-version", "x"}, "--if-version")
+	fails(t, 1, []string{"--clent-addr", ":1"}, "unknown flag")
+}
+
+// scripted is a server that gives the answers of a script to everything but the
+// question for the map, then closes the connection.
+type scripted struct {
+	mu      sync.Mutex
+	answers []string
+	asked   []string
+}
+
+func (s *scripted) listen(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func (s *scripted) serve(c net.Conn) {
+	defer c.Close()
+	r := resp.NewReader(c, 1<<20)
+	for {
+		args, ok, err := r.Next()
+		if err != nil || !ok && r.Fill() != nil {
+			return
+		}
+		if !ok {
+			continue
+		}
+		word := string(args[0])
+		if word == "CLUSTER" || word == "CONFIG" {
+			_, _ = c.Write([]byte("-ERR This instance has cluster support disabled\r\n"))
+			continue
+		}
+		s.mu.Lock()
+		s.asked = append(s.asked, word)
+		if len(s.answers) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		a := s.answers[0]
+		s.answers = s.answers[1:]
+		s.mu.Unlock()
+		if a == "" {
+			return
+		}
+		_, _ = c.Write([]byte(a))
+	}
+}
+
+// TestWhatIsAskedAgain: refusals that pass and lost reads are, lost writes are not.
+func TestWhatIsAskedAgain(t *testing.T) {
+	other := &scripted{answers: []string{"$1\r\nm\r\n"}}
+	there := other.listen(t)
+	for _, c := range []struct {
+		name    string
+		answers []string
+		args    []string
+		code    int
+		out     string
+		asked   int
+	}{
+		{"refusals that pass", []string{"-CLUSTERDOWN x\r\n", "-LOADING x\r\n", "-NOREPLICAS x\r\n", "+OK\r\n"}, []string{"set", "k", "v"}, 0, "OK\n", 4},
+		{"a read whose answer is lost", []string{"", "$1\r\nv\r\n"}, []string{"get", "k"}, 0, "v", 2},
+		{"a write whose answer is lost", []string{"", "+OK\r\n"}, []string{"set", "k", "v"}, exitUnknown, "", 1},
+		{"a word that does not pass", []string{"-OOM x\r\n", "+OK\r\n"}, []string{"set", "k", "v"}, exitRefused, "", 1},
+		{"a redirect", []string{"-MOVED 12 " + there + "\r\n"}, []string{"get", "k"}, 0, "m", 1},
+	} {
+		s := &scripted{answers: c.answers}
+		u := tool{t: t, addr: s.listen(t)}
+		out, said, code := u.run("", c.args...)
+		s.mu.Lock()
+		if code != c.code || out != c.out || len(s.asked) != c.asked {
+			t.Errorf("%s: exit code %d, printed %q, said %q, asked %q", c.name, code, out, said, s.asked)
+		}
+		s.mu.Unlock()
+	}
+	s := &scripted{answers: slices.Repeat([]string{"-CLUSTERDOWN Hash slot not served\r\n"}, 1000)}
+	begun := time.Now()
+	fails(t, exitUnreachable, []string{"get", "k", "--addr", s.listen(t), "--timeout", "200ms"}, "CLUSTERDOWN", "200ms", "aegis status")
+	if took := time.Since(begun); took < 100*time.Millisecond || took > 5*time.Second {
+		t.Errorf("it tried for %v", took)
+	}
+}
