@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "internal/metrics", "internal/mutant"},
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
-	{"shardgroup"},
+	{"shardgroup", "pkg/client/clienttest"},
 	{"internal/node"},
 	{"chaos", "chaos/bench", "chaos/sim", "cmd/aegis"},
 	{"cmd/aegis-chaos"},
@@ -23,6 +23,7 @@ var levels = [][]string{
 var neighbours = [][2]string{
 	{"multiraft", "multiraft/meta"},
 	{"chaos", "chaos/sim"},
+	{"pkg/client", "pkg/client/clienttest"}, // the client's examples and tests run against it
 }
 
 // apart are imports that the levels would allow and that are wrong all the same.

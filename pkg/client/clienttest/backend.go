@@ -1,0 +1,257 @@
+package clienttest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/transport/redis"
+)
+
+// backend answers the Redis face from the state.
+type backend struct {
+	redis.Backend // nil: what follows is all there is
+	*state
+}
+
+var _ redis.Backend = (*backend)(nil)
+
+// session is what is kept of one connection.
+type session struct {
+	level   string
+	ends    bool          // at the next Commit, unanswered
+	held    chan struct{} // what the last command was told to wait for
+	written shardmap.Version
+	inTxn   bool
+	cmd     statemachine.Command
+	res     statemachine.Result
+}
+
+func of(s *redis.Session) *session { return s.State.(*session) }
+
+// Open implements redis.Backend.
+func (b *backend) Open(s *redis.Session) { s.State = &session{level: "async"} }
+
+// Closed implements redis.Backend.
+func (b *backend) Closed(*redis.Session) {}
+
+// admitLocked lets a command meet its failure.
+func (b *backend) admitLocked(s *session, key []byte, write bool) (*fault, error) {
+	if s.inTxn {
+		return nil, nil // its first command met it
+	}
+	f := b.meetLocked(key, write)
+	switch {
+	case f == nil:
+		return nil, nil
+	case f.held != nil:
+		s.held = f.held
+		return f, redis.ErrAgain
+	case f.what == Dropped:
+		s.ends = true
+		return f, errEnds
+	}
+	return f, f.refusal()
+}
+
+// Get implements redis.Backend.
+func (b *backend) Get(rs *redis.Session, _ shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
+	s := of(rs)
+	defer b.enter(s)()
+	v, found, err := b.lookupLocked(s, key)
+	return append(dst, v.Data...), found, err
+}
+
+// enter takes the mutex, unless a transaction of the session has it.
+func (b *backend) enter(s *session) (leave func()) {
+	if s.inTxn {
+		return func() {}
+	}
+	b.mu.Lock()
+	return b.mu.Unlock
+}
+
+func (b *backend) lookupLocked(s *session, key []byte) (statemachine.Value, bool, error) {
+	if _, err := b.admitLocked(s, key, false); err != nil {
+		return statemachine.Value{}, false, err
+	}
+	v, found := b.machine.Lookup(key, b.now)
+	return v, found, nil
+}
+
+// Stat implements redis.Backend.
+func (b *backend) Stat(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Stat, error) {
+	s := of(rs)
+	defer b.enter(s)()
+	v, found, err := b.lookupLocked(s, key)
+	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: b.now}, err
+}
+
+// Do implements redis.Backend. Kinds, conditions and modes have the same numbers here and
+// there.
+func (b *backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
+	s := of(rs)
+	defer b.enter(s)()
+	f, err := b.admitLocked(s, op.Key, true)
+	if err != nil {
+		return err
+	}
+	s.cmd = statemachine.Command{
+		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
+		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
+	}
+	if err := b.executeLocked(s); err != nil {
+		return err
+	}
+	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
+	res.Value = append(res.Value[:0], s.res.Value...)
+	if f != nil && f.what == Ambiguous {
+		s.ends = true
+	}
+	return nil
+}
+
+func (b *backend) executeLocked(s *session) error {
+	err := b.machine.Execute(&s.cmd, b.nextLocked(), b.now, &s.res)
+	if errors.Is(err, statemachine.ErrTooLarge) {
+		return redis.ErrTooLarge
+	}
+	if err == nil && s.res.Changed && !s.inTxn {
+		s.written = s.res.Version()
+		b.keepLocked(&s.res.Record)
+	}
+	return err
+}
+
+// Begin implements redis.Backend.
+func (b *backend) Begin(rs *redis.Session, _ shardmap.Slot, _ bool) error {
+	b.mu.Lock()
+	b.machine.Begin(b.nextLocked())
+	of(rs).inTxn = true
+	return nil
+}
+
+// End implements redis.Backend.
+func (b *backend) End(rs *redis.Session) {
+	s := of(rs)
+	if b.machine.End(&s.res.Record) {
+		s.written = s.res.Record.Version
+		b.keepLocked(&s.res.Record)
+	}
+	s.inTxn = false
+	b.mu.Unlock()
+}
+
+// ValueBytesMax implements redis.Backend.
+func (b *backend) ValueBytesMax() int64 { return b.machine.ValueBytesMax() }
+
+// FlushAll implements redis.Backend.
+func (b *backend) FlushAll(rs *redis.Session) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := of(rs)
+	s.cmd = statemachine.Command{Kind: statemachine.Flush}
+	return 1, b.executeLocked(s)
+}
+
+// Size implements redis.Backend.
+func (b *backend) Size(*redis.Session) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.machine.AdvanceTime(b.now)
+	b.machine.Settle()
+	return int64(b.machine.Len()), nil
+}
+
+// Commit implements redis.Backend.
+func (b *backend) Commit(rs *redis.Session) error {
+	if of(rs).ends {
+		return redis.ErrUnknown
+	}
+	return nil
+}
+
+// Park implements redis.Backend: it waits for the end of the Hold.
+func (b *backend) Park(rs *redis.Session, _ time.Time) error {
+	<-of(rs).held
+	return nil
+}
+
+// Wait implements redis.Backend. Nothing is replicated.
+func (b *backend) Wait(*redis.Session, int, time.Duration) (int, error) { return 0, nil }
+
+// SetLevel implements redis.Backend. Every level is met by one node.
+func (b *backend) SetLevel(rs *redis.Session, level string) (string, error) {
+	s := of(rs)
+	switch level {
+	case "":
+	case "default":
+		s.level = "async"
+	case "async", "majority", "all":
+		s.level = level
+	default:
+		return "", redis.ReplyError("ERR unknown ack level " + strconv.Quote(level) + ": use async, majority or all")
+	}
+	return s.level, nil
+}
+
+// cluster is the id in tokens.
+const cluster = "clienttest"
+
+// Token implements redis.Backend, in the form of a node's.
+func (b *backend) Token(rs *redis.Session) string {
+	if v := of(rs).written; v != 0 {
+		return fmt.Sprintf("1:%s:0.%d", cluster, v)
+	}
+	return "1:" + cluster + ":"
+}
+
+// Check implements redis.Backend.
+func (b *backend) Check(_ *redis.Session, token string) ([]redis.Verdict, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	marks, ok := strings.CutPrefix(token, "1:"+cluster+":")
+	if !ok {
+		return nil, redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
+	}
+	var out []redis.Verdict
+	for mark := range strings.SplitSeq(marks, ",") {
+		n, err := strconv.ParseUint(strings.TrimPrefix(mark, "0."), 10, 63)
+		if err == nil {
+			out = append(out, redis.Verdict{Version: shardmap.Version(n), Word: b.verdictLocked(shardmap.Version(n))})
+		}
+	}
+	return out, nil
+}
+
+// Admin implements redis.Backend.
+func (b *backend) Admin(*redis.Session, []string) ([]byte, error) {
+	return nil, redis.ReplyError("ERR there is no cluster to administer")
+}
+
+// Map implements redis.Backend.
+func (b *backend) Map() *shardmap.Map {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.routes
+}
+
+// Self implements redis.Backend.
+func (b *backend) Self() shardmap.NodeID { return 1 }
+
+// Info implements redis.Backend.
+func (b *backend) Info() []redis.InfoSection {
+	return []redis.InfoSection{{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}}}}
+}
+
+// Settings implements redis.Backend.
+func (b *backend) Settings() [][2]string { return [][2]string{{"numShards", "1"}} }
+
+// TooLargeText implements redis.Backend.
+func (b *backend) TooLargeText() string {
+	return fmt.Sprintf(": the longest is %d bytes", b.ValueBytesMax())
+}
