@@ -71,7 +71,11 @@ func (n *Node) takeFounding(b json.RawMessage) string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.identity.Cluster != [16]byte{} && n.identity.Cluster != f.Cluster {
+	switch n.identity.Cluster {
+	case [16]byte{}:
+	case f.Cluster:
+		return "" // said again because the answer was lost: it runs with the record by now
+	default:
 		return "this node has a cluster already"
 	}
 	if err := n.adoptLocked(f); err != nil {
