@@ -3,8 +3,6 @@ package client
 import (
 	"sync"
 	"sync/atomic"
-
-	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 // call is one command on its way: the caller waits on done, the connection
@@ -18,9 +16,11 @@ type call struct {
 	skip  int    // answers to pass over before the command's own (ASKING)
 	write bool   // changes data
 	token bool   // the connection's own AEGIS.TOKEN; nobody waits
+	into  bool   // the text of the answer goes into buf, and the caller copies it
+	buf   []byte // the reader's until done; memory that stays with the call
 
-	reply resp.Reply // set before done
-	err   error      // set before done
+	answer answer // set before done
+	err    error  // set before done
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
@@ -28,7 +28,7 @@ var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1
 func newCall(cmd *command) *call {
 	k := calls.Get().(*call)
 	k.refs.Store(2)
-	k.write, k.token = cmd.writes(), false
+	k.write, k.token, k.into = cmd.writes(), false, cmd.into
 	k.skip = 0
 	if cmd.asking {
 		k.skip = 1
@@ -37,8 +37,8 @@ func newCall(cmd *command) *call {
 }
 
 // complete gives the caller its answer, or why there is none, and lets go.
-func (k *call) complete(r resp.Reply, err error) {
-	k.reply, k.err = r, err
+func (k *call) complete(a answer, err error) {
+	k.answer, k.err = a, err
 	k.done <- struct{}{} // never blocks: one token, taken or drained
 	k.release()
 }
@@ -52,7 +52,7 @@ func (k *call) release() {
 	case <-k.done:
 	default:
 	}
-	k.reply, k.err = resp.Reply{}, nil
+	k.answer, k.err = answer{}, nil
 	calls.Put(k)
 }
 

@@ -29,7 +29,8 @@ type Client struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 	refresh refresher
-	losses  *losses // nil unless Config.Losses
+	losses  *losses                            // nil unless Config.Losses
+	pushes  map[string]func(*conn, resp.Reply) // by first word; written in New only
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	started bool       // keeper and refresher run
@@ -52,6 +53,7 @@ func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.filled()
 	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}, live: map[*conn]int{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.pushes = map[string]func(*conn, resp.Reply){"aegis-map": c.hearMap}
 	c.refresh.init()
 	c.budget.tokens = budgetBurst
 	if cfg.Losses {
@@ -70,6 +72,20 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 		return nil, ErrNotFound
 	}
 	return r.Text, nil
+}
+
+// GetInto appends the value of a key to dst. Beside the growth of dst it allocates
+// nothing. When there is no such key, or on any other error, dst comes back as it was.
+func (c *Client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, error) {
+	cmd := command{op: opGet, key: key, into: true, dst: dst}
+	a, err := c.do(ctx, &cmd)
+	switch {
+	case err != nil:
+		return dst, err
+	case a.IsNull():
+		return dst, ErrNotFound
+	}
+	return cmd.dst, nil
 }
 
 // Set stores a value without a time to live. An earlier one is dropped.
@@ -109,9 +125,9 @@ func (c *Client) Close() error {
 }
 
 // do runs one command to its end.
-func (c *Client) do(ctx context.Context, cmd *command) (resp.Reply, error) {
+func (c *Client) do(ctx context.Context, cmd *command) (answer, error) {
 	if c.refused != nil {
-		return resp.Reply{}, c.refused
+		return answer{}, c.refused
 	}
 	c.calls.Add(1)
 	var w patience
@@ -123,18 +139,16 @@ func (c *Client) do(ctx context.Context, cmd *command) (resp.Reply, error) {
 	if cause := w.over(); err == nil && cause != nil {
 		err = st.expired(nil, cause)
 	}
+	var a answer
 	if err == nil {
-		var r resp.Reply
-		var asked string
-		if r, asked, err = c.attempt(&w, cmd, &st, slot, ""); err == nil {
-			return r, nil
+		if a, err = c.attempt(&w, cmd, &st, slot, ""); err == nil {
+			return a, nil
 		}
-		if r, asked, err = c.again(&w, cmd, &st, slot, asked, err); err == nil {
-			return r, nil
+		if a, err = c.again(&w, cmd, &st, slot, a.node, err); err == nil {
+			return a, nil
 		}
-		return resp.Reply{}, c.opError(&w, cmd, &st, asked, err)
 	}
-	return resp.Reply{}, c.opError(&w, cmd, &st, "", err)
+	return answer{}, c.opError(&w, cmd, &st, a.node, err)
 }
 
 // admit refuses what need not be sent.
@@ -156,25 +170,21 @@ func (c *Client) opError(w *patience, cmd *command, st *callState, node string, 
 	return &OpError{Op: cmd.op.String(), Key: cmd.key, Node: node, Attempts: st.attempts, Elapsed: w.elapsed(), Err: err}
 }
 
-// again repeats a failed command as the rules in retry.go say.
-func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.Slot, asked string, err error) (resp.Reply, string, error) {
+// again repeats a failed command as the rules in retry.go say. The answer's node is
+// the one asked last, also beside an error.
+func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.Slot, asked string, err error) (answer, error) {
 	for {
 		if cause := w.over(); cause != nil {
-			return resp.Reply{}, asked, st.expired(err, cause)
+			return answer{node: asked}, st.expired(err, cause)
 		}
 		s := c.cfg.Retry.next(st, err, asked, w.left(), c.random(), c.takeRetry)
-		if s.moved {
-			c.moved(s.slot, s.addr)
-		}
-		if s.refresh {
-			c.wantMap(s.moved)
-		}
+		c.learn(s)
 		if s.err != nil {
-			return resp.Reply{}, asked, s.err
+			return answer{node: asked}, s.err
 		}
 		if s.pause > 0 {
 			if cause := w.pause(s.pause, c.ctx.Done()); cause != nil {
-				return resp.Reply{}, asked, st.expired(err, cause)
+				return answer{node: asked}, st.expired(err, cause)
 			}
 		}
 		to := s.addr
@@ -182,59 +192,76 @@ func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.S
 			to = c.other(asked)
 		}
 		cmd.asking = s.ask
-		var r resp.Reply
-		if r, asked, err = c.attempt(w, cmd, st, slot, to); err == nil {
-			return r, asked, nil
+		var a answer
+		if a, err = c.attempt(w, cmd, st, slot, to); err == nil {
+			return a, nil
 		}
+		asked = a.node
 	}
 }
 
-// attempt sends the command once, to addr or to the node of its slot.
-func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap.Slot, addr string) (resp.Reply, string, error) {
+// learn takes what a failed attempt says of the map.
+func (c *Client) learn(s step) {
+	if s.moved {
+		c.moved(s.slot, s.addr)
+	}
+	if s.refresh {
+		c.wantMap(s.moved)
+	}
+}
+
+// attempt sends the command once, to addr or to the node of its slot. The answer's
+// node is the one asked, also beside an error.
+func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap.Slot, addr string) (answer, error) {
 	st.attempts++
 	n, err := c.nodeFor(w, slot, addr)
 	if err != nil {
-		return resp.Reply{}, "", err
+		return answer{}, err
 	}
-	r, err := n.roundTrip(w, cmd, int(slot))
+	a, err := n.roundTrip(w, cmd, int(slot))
+	a.node = n.addr
 	if err == nil {
-		if e := errorOf(r); e != nil {
+		if e := errorOf(a.Reply); e != nil {
 			err = e
 		}
 	}
-	return r, n.addr, err
+	return a, err
 }
 
 // roundTrip sends a command on one of the node's connections and waits for its answer.
-func (n *node) roundTrip(w *patience, cmd *command, line int) (resp.Reply, error) {
+func (n *node) roundTrip(w *patience, cmd *command, line int) (answer, error) {
 	for {
 		c, err := n.conn(w, line)
 		if err != nil {
-			return resp.Reply{}, err
+			return answer{}, err
 		}
 		k, room, err := c.send(cmd)
 		if err == nil {
-			return c.await(w, k)
+			return c.await(w, k, cmd)
 		}
 		if room == nil { // it has failed since we took it: the next one is dialed
 			n.lines[line%len(n.lines)].drop(c)
 			continue
 		}
 		if err := w.wait(room); err != nil {
-			return resp.Reply{}, &unsentError{err}
+			return answer{}, &unsentError{err}
 		}
 	}
 }
 
 // await waits for the answer to a call that was queued.
-func (c *conn) await(w *patience, k *call) (resp.Reply, error) {
+func (c *conn) await(w *patience, k *call, cmd *command) (answer, error) {
 	if err := w.wait(k.done); err != nil {
 		k.release()
-		return resp.Reply{}, &brokenError{err}
+		return answer{}, &brokenError{err}
 	}
-	r, err := k.reply, k.err
+	a, err := k.answer, k.err
+	if k.into && err == nil && a.Kind == '$' {
+		cmd.dst = append(cmd.dst, a.Text...) // the text is the call's memory
+		a.Text = nil
+	}
 	k.release()
-	return r, err
+	return a, err
 }
 
 // nodeFor is the node at addr, or of the slot when addr is empty, waiting for the first map.
@@ -345,6 +372,7 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 // adopt starts the loops of a new connection of a line, unless the client is closed.
 func (c *Client) adopt(k *conn, n *node, l *line) bool {
 	k.tokens = c.losses != nil
+	k.ears = ears{push: c.pushed, epoch: c.heardEpoch}
 	c.mu.Lock()
 	c.live[k] = 0
 	c.mu.Unlock()

@@ -15,6 +15,8 @@ type command struct {
 	ttl    int64    // milliseconds; 0 = none
 	words  []string // a control command instead of the above
 	asking bool     // ASKING goes before it
+	into   bool     // a GET whose value is appended to dst
+	dst    []byte
 }
 
 // append encodes the command, ASKING included.

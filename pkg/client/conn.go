@@ -30,15 +30,19 @@ type conn struct {
 	gone  chan struct{} // closed when the connection has failed
 	tick  *atomic.Int64 // the keeper's count, in place of a clock
 	heard atomic.Int64  // tick of the last bytes, or of the last idle to busy
+	full  atomic.Bool   // room is set
+	ears  ears          // written before the loops start
+	due   due           // the reader's own
 
-	mu      sync.Mutex // guards everything below; never held across I/O
-	pending []byte     // encoded, not yet handed to a write
-	spare   []byte     // the other buffer
-	queued  uint64     // stream offset behind pending
-	sent    uint64     // stream offset handed to the kernel
-	writing bool       // somebody is seeing to pending: a write runs, or the writer was woken
-	inWrite bool       // the kernel has the other buffer right now
-	waiting queue
+	mu      sync.Mutex    // guards everything below; never held across I/O
+	pending []byte        // encoded, not yet handed to a write
+	spare   []byte        // the other buffer
+	queued  uint64        // stream offset behind pending
+	sent    uint64        // stream offset handed to the kernel
+	writing bool          // somebody is seeing to pending: a write runs, or the writer was woken
+	inWrite bool          // the kernel has the other buffer right now
+	waiting queue         // calls that the reader has not taken yet
+	asked   uint64        // calls ever queued
 	room    chan struct{} // closed when calls that found no room may look again
 	err     error         // why the connection has failed
 	tokens  bool          // follow writes by AEGIS.TOKEN
@@ -74,27 +78,45 @@ func (c *conn) send(cmd *command) (*call, <-chan struct{}, error) {
 		c.mu.Unlock()
 		return nil, nil, &unsentError{err}
 	}
-	if c.waiting.n >= c.lim.inflight || len(c.pending) > 0 && len(c.pending)+cmd.size() > c.lim.queueBytes {
-		if c.room == nil {
-			c.room = make(chan struct{})
-		}
-		room := c.room
+	if room := c.roomLocked(cmd); room != nil {
 		c.mu.Unlock()
 		return nil, room, errFull
 	}
+	idle := c.inFlight() == 0
+	if idle {
+		c.heard.Store(c.tick.Load())
+	}
 	k := newCall(cmd)
+	c.queueLocked(k, cmd)
+	c.startWriteLocked(idle)
+	return k, nil, nil
+}
+
+// roomLocked is nil when there is room for a command, else the channel to wait for. It
+// looks twice: the reader, which counts without the lock, sees that somebody wants room
+// or its count is seen here.
+func (c *conn) roomLocked(cmd *command) <-chan struct{} {
+	for range 2 {
+		if c.inFlight() < c.lim.inflight && (len(c.pending) == 0 || len(c.pending)+cmd.size() <= c.lim.queueBytes) {
+			return nil
+		}
+		if c.room == nil {
+			c.room = make(chan struct{})
+			c.full.Store(true)
+		}
+	}
+	return c.room
+}
+
+// queueLocked encodes a command and lets its call wait for the answer.
+func (c *conn) queueLocked(k *call, cmd *command) {
 	before := len(c.pending)
 	c.pending = cmd.append(c.pending)
 	c.queued += uint64(len(c.pending) - before)
 	k.end = c.queued
-	idle := c.waiting.n == 0
-	if idle {
-		c.heard.Store(c.tick.Load())
-	}
+	c.asked++
 	c.waiting.push(k)
 	c.wrote = c.wrote || k.write
-	c.startWriteLocked(idle)
-	return k, nil, nil
 }
 
 // startWriteLocked sees to it that pending bytes get written, and unlocks.
@@ -166,11 +188,7 @@ func (c *conn) askTokenLocked() {
 	k := newCall(&tokenCommand)
 	k.token = true
 	k.refs.Store(1) // nobody waits
-	before := len(c.pending)
-	c.pending = tokenCommand.append(c.pending)
-	c.queued += uint64(len(c.pending) - before)
-	k.end = c.queued
-	c.waiting.push(k)
+	c.queueLocked(k, &tokenCommand)
 }
 
 // setToken keeps the answer to an AEGIS.TOKEN; a server that does not know it is not
@@ -213,50 +231,6 @@ func (c *conn) writeLoop() {
 	}
 }
 
-// readLoop is the reader goroutine; it ends with the connection.
-func (c *conn) readLoop() {
-	for {
-		r, err := resp.ReadReply(c.read)
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		if r.Kind == '>' { // a push: nothing here listens to one
-			continue
-		}
-		k, err := c.take()
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		if k == nil {
-			continue
-		}
-		if k.token {
-			c.setToken(r)
-		}
-		k.complete(r, nil)
-	}
-}
-
-// take is the call that the answer just read belongs to; nil when the answer is one
-// to pass over.
-func (c *conn) take() (*call, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k := c.waiting.front()
-	if k == nil {
-		return nil, errors.New("client: an answer that nobody asked for")
-	}
-	if k.skip > 0 {
-		k.skip--
-		return nil, nil
-	}
-	c.waiting.pop()
-	c.freeRoomLocked()
-	return k, nil
-}
-
 // Read counts what arrives, for the keeper's watch over silent connections.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.nc.Read(p)
@@ -266,10 +240,23 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (c *conn) freeRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.freeRoomLocked()
+}
+
 func (c *conn) freeRoomLocked() {
-	if c.room != nil && c.waiting.n <= c.lim.inflight*3/4 && len(c.pending) <= c.lim.queueBytes*3/4 {
+	if c.room != nil && c.inFlight() <= c.lim.inflight*3/4 && len(c.pending) <= c.lim.queueBytes*3/4 {
+		c.closeRoomLocked()
+	}
+}
+
+func (c *conn) closeRoomLocked() {
+	if c.room != nil {
 		close(c.room)
 		c.room = nil
+		c.full.Store(false)
 	}
 }
 
@@ -291,22 +278,21 @@ func (c *conn) failLocked(err error) {
 	c.err = fmt.Errorf("%s: %w", c.addr, err)
 	_ = c.nc.Close() // the error that counts is err
 	close(c.gone)
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
-	}
+	c.closeRoomLocked()
 }
 
-// abandonLocked completes all waiting calls of a failed connection. A command whose
+// abandonLocked completes the waiting calls of a failed connection; those that its
+// reader took are left to its reader. A command whose
 // last byte was not taken by the kernel cannot be run: the rest never follows.
 // REQUIRES: err is set and inWrite is not.
 func (c *conn) abandonLocked() {
 	for c.waiting.n > 0 {
 		k := c.waiting.pop()
+		c.due.answered.Add(1)
 		if k.end > c.sent {
-			k.complete(resp.Reply{}, &unsentError{c.err})
+			k.complete(answer{}, &unsentError{c.err})
 		} else {
-			k.complete(resp.Reply{}, &brokenError{c.err})
+			k.complete(answer{}, &brokenError{c.err})
 		}
 	}
 	c.pending, c.spare = nil, nil
@@ -317,7 +303,7 @@ func (c *conn) abandonLocked() {
 func (c *conn) stalled(limit int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err == nil && c.waiting.n > 0 && c.tick.Load()-c.heard.Load() > limit
+	return c.err == nil && c.inFlight() > 0 && c.tick.Load()-c.heard.Load() > limit
 }
 
 // failedBy reports that err ended the connection.
@@ -331,5 +317,5 @@ func (c *conn) failedBy(err error) bool {
 func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting.n == 0
+	return c.inFlight() == 0
 }

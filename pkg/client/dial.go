@@ -61,6 +61,7 @@ func (c *conn) handshake(cfg *Config) error {
 		hello = append(hello, "AUTH", orDefault(cfg.Username, "default"), cfg.Password)
 	}
 	answers, err := c.ask(append(hello, "SETNAME", cfg.Name),
+		[]string{"CLIENT", "CAPA", "aegis"}, // epoch and version beside each answer
 		[]string{"CLIENT", "SETINFO", "LIB-NAME", "aegiskv-go"},
 		[]string{"CLIENT", "SETINFO", "LIB-VER", libVersion})
 	if err != nil {

@@ -169,8 +169,8 @@ func (c *Client) askAll(ctx context.Context, words ...string) []resp.Reply {
 			var w patience
 			w.begin(ctx, c.cfg.DialTimeout)
 			defer w.end()
-			if r, err := n.roundTrip(&w, &command{words: words}, 0); err == nil {
-				answers[i] = r
+			if a, err := n.roundTrip(&w, &command{words: words}, 0); err == nil {
+				answers[i] = a.Reply
 			}
 		})
 	}

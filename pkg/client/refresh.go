@@ -227,13 +227,13 @@ func (c *Client) fetch(ctx context.Context, addr string) (fetched, error) {
 	if err != nil {
 		return fetched{}, err
 	}
-	if e := errorOf(slots); e != nil {
+	if e := errorOf(slots.Reply); e != nil {
 		if standalone(e) {
 			return single(addr), nil
 		}
 		return fetched{}, fmt.Errorf("%s: %w", addr, &unsentError{e})
 	}
-	spans, ok := parseSlots(slots, addr)
+	spans, ok := parseSlots(slots.Reply, addr)
 	if !ok {
 		return fetched{}, fmt.Errorf("%s: answer to CLUSTER SLOTS is not understood", addr)
 	}

@@ -37,11 +37,55 @@ func ReadReply(r *bufio.Reader) (Reply, error) {
 	}
 }
 
+// ReadValue reads one value; attributes are a value of their own, of Kind '|'. The
+// text of a bulk string is written into buf's memory where it fits, and "+OK" is one
+// constant: both spare the reader of many small replies an allocation each.
+func ReadValue(r *bufio.Reader, buf []byte) (Reply, error) {
+	line, err := readLine(r)
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case string(line) == "+OK":
+		return Reply{Kind: '+', Text: okText}, nil
+	case len(line) > 1 && line[0] == '$':
+		if n, ok := integer(line[1:]); ok && buf != nil && 0 <= n && n <= int64(cap(buf)) {
+			if err := readWhole(r, buf[:n]); err != nil {
+				return Reply{}, err
+			}
+			return Reply{Kind: '$', Text: buf[:n]}, nil
+		}
+	}
+	return readRest(r, line, replyDepthMax)
+}
+
+// ReadHead reads the first line of an aggregate: its kind and how many values, or pairs
+// of a map or of attributes, follow.
+func ReadHead(r *bufio.Reader) (kind byte, n int64, err error) {
+	line, err := readLine(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(line) > 1 {
+		if n, ok := integer(line[1:]); ok && n >= 0 && n <= replyItemsMax {
+			return line[0], n, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("%w: %q", ErrReply, line)
+}
+
+// okText is the text of every "+OK"; nobody may write into it, nor append to it in place.
+var okText = []byte("OK")[:2:2]
+
 func readReply(r *bufio.Reader, depth int) (Reply, error) {
 	line, err := readLine(r)
 	if err != nil {
 		return Reply{}, err
 	}
+	return readRest(r, line, depth)
+}
+
+// readRest reads the value that begins with line.
+func readRest(r *bufio.Reader, line []byte, depth int) (Reply, error) {
 	if len(line) == 0 || depth == 0 {
 		return Reply{}, ErrReply
 	}
@@ -111,19 +155,34 @@ func readBulk(r *bufio.Reader, kind byte, n int64) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	for _, want := range "\r\n" { // byte by byte: an array would escape to the heap
-		c, err := r.ReadByte()
-		if err != nil {
-			return Reply{}, err
-		}
-		if rune(c) != want {
-			return Reply{}, fmt.Errorf("%w: a bulk longer than it says", ErrReply)
-		}
+	if err := readEnd(r); err != nil {
+		return Reply{}, err
 	}
 	if kind == '=' && len(text) >= 4 {
 		text = text[4:]
 	}
 	return Reply{Kind: kind, Text: text}, nil
+}
+
+// readWhole fills text and passes over the end of a bulk string.
+func readWhole(r *bufio.Reader, text []byte) error {
+	if _, err := io.ReadFull(r, text); err != nil {
+		return err
+	}
+	return readEnd(r)
+}
+
+func readEnd(r *bufio.Reader) error {
+	for _, want := range "\r\n" { // byte by byte: an array would escape to the heap
+		c, err := r.ReadByte()
+		if err != nil {
+			return err
+		}
+		if rune(c) != want {
+			return fmt.Errorf("%w: a bulk longer than it says", ErrReply)
+		}
+	}
+	return nil
 }
 
 func readItems(r *bufio.Reader, kind byte, n int64, per, depth int) (Reply, error) {

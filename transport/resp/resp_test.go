@@ -120,12 +120,50 @@ func FuzzReadReply(f *testing.F) {
 	f.Add([]byte("|1\r\n+e\r\n:4\r\n=7\r\ntxt:abc\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := bufio.NewReader(bytes.NewReader(in))
+		values := bufio.NewReader(bytes.NewReader(in))
+		buf := make([]byte, 0, 4)
 		for {
-			if _, err := ReadReply(r); err != nil {
+			want, err := ReadReply(r)
+			got, err2 := ReadValue(values, buf)
+			for err2 == nil && got.Kind == '|' {
+				got, err2 = ReadValue(values, buf)
+			}
+			if !reflect.DeepEqual(got, want) || (err == nil) != (err2 == nil) {
+				t.Fatalf("%v %v, into a buffer %v %v", want, err, got, err2)
+			}
+			if err != nil {
 				return
 			}
 		}
 	})
+}
+
+func TestValuesAreReadIntoTheBufferThatFits(t *testing.T) {
+	buf := make([]byte, 3)
+	for in, fits := range map[string]bool{"$3\r\nabc\r\n": true, "$0\r\n\r\n": true, "$4\r\nabcd\r\n": false} {
+		v, err := ReadValue(bufio.NewReader(strings.NewReader(in)), buf)
+		if err != nil || v.Text == nil {
+			t.Fatal(v, err)
+		}
+		if inside := cap(v.Text) == cap(buf); inside != fits {
+			t.Errorf("%q: in the buffer: %v", in, inside)
+		}
+	}
+	if v, err := ReadValue(bufio.NewReader(strings.NewReader("$0\r\n\r\n")), nil); v.Text == nil || err != nil {
+		t.Error("an empty string without a buffer is not an absent one:", v, err)
+	}
+	r := bufio.NewReader(strings.NewReader("|2\r\n+e\r\n:7\r\n+v\r\n:9\r\n$-1\r\n|x\r\n"))
+	if kind, n, err := ReadHead(r); kind != '|' || n != 2 || err != nil {
+		t.Fatal(kind, n, err)
+	}
+	for _, want := range []string{"e", "7", "v", "9", ""} {
+		if v, err := ReadValue(r, nil); err != nil || string(v.Text) != want && strconv.FormatInt(v.Int, 10) != want {
+			t.Errorf("%v %v, want %q", v, err, want)
+		}
+	}
+	if _, _, err := ReadHead(r); !errors.Is(err, ErrReply) {
+		t.Error("a head without a number:", err)
+	}
 }
 
 func TestALongCommandInSmallPiecesIsParsedOnce(t *testing.T) {
