@@ -11,15 +11,17 @@ type Kind uint8
 
 // Kinds of Command.
 const (
-	Set     Kind = iota + 1 // store Value
-	Del                     // remove the key
-	GetDel                  // answer the value and remove the key
-	GetEx                   // answer the value and change its deadline as TTL says
-	Append                  // append Value to the key's value
-	IncrBy                  // add Delta to the decimal integer
-	Expire                  // change the deadline as TTL says, under Cond
-	Persist                 // remove the deadline
-	Flush                   // remove every key of the shard
+	Set         Kind = iota + 1 // store Value
+	Del                         // remove the key
+	GetDel                      // answer the value and remove the key
+	GetEx                       // answer the value and change its deadline as TTL says
+	Append                      // append Value to the key's value
+	IncrBy                      // add Delta to the decimal integer
+	Expire                      // change the deadline as TTL says, under Cond
+	Persist                     // remove the deadline
+	Flush                       // remove every key of the shard
+	SetRange                    // write Value over the key's value from byte Delta on
+	IncrByFloat                 // add the decimal number in Value to the key's
 )
 
 // TTLMode says what a command does to the key's deadline.
@@ -57,7 +59,7 @@ type Command struct {
 	Key     []byte
 	Value   []byte
 	TTL     int64 // ms
-	Delta   int64
+	Delta   int64 // IncrBy: what is added; SetRange: the first byte, not negative
 }
 
 // Result is what Execute answers. Its memory is reused by the next Execute.
@@ -66,9 +68,9 @@ type Result struct {
 	Changed bool
 	// Existed says that the key was there, alive, before.
 	Existed bool
-	// Value is the old value for GetDel, GetEx and WithOld.
+	// Value is the old value for GetDel, GetEx and WithOld, the new one for IncrByFloat.
 	Value []byte
-	// Int is the new integer (IncrBy), the new length (Append), 1 or 0 otherwise.
+	// Int is the new integer (IncrBy), the length (Append, SetRange), 1 or 0 otherwise.
 	Int    int64
 	Record Record
 }
@@ -85,6 +87,8 @@ func (r *Result) Version() shardmap.Version {
 var (
 	ErrNotInteger  = errors.New("value is not an integer or out of range")
 	ErrOverflow    = errors.New("increment or decrement would overflow")
+	ErrNotFloat    = errors.New("value is not a valid float")
+	ErrNotFinite   = errors.New("increment would produce NaN or Infinity")
 	ErrTooLarge    = errors.New("value larger than this node can hold")
 	ErrKeyTooLarge = errors.New("key larger than 64 KiB")
 )

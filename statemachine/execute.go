@@ -2,6 +2,7 @@ package statemachine
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -121,6 +122,10 @@ func (x *execution) run() error {
 		return x.append()
 	case IncrBy:
 		return x.incrBy()
+	case SetRange:
+		return x.setRange()
+	case IncrByFloat:
+		return x.incrByFloat()
 	case Expire:
 		x.expire()
 	case Persist:
@@ -255,6 +260,43 @@ func (x *execution) append() error {
 	x.store(x.m.scratch, x.oldDeadline)
 	x.res.Int = n
 	x.m.trimScratch()
+	return nil
+}
+
+// setRange writes over a part of the value; what lies between its end and the first
+// byte becomes zeros. No bytes change nothing, not even a missing key.
+func (x *execution) setRange() error {
+	x.res.Int = int64(len(x.old))
+	if len(x.c.Value) == 0 {
+		return nil
+	}
+	end := x.c.Delta + int64(len(x.c.Value))
+	if x.c.Delta < 0 || end > x.m.ValueBytesMax() || end < 0 {
+		return ErrTooLarge
+	}
+	n := max(len(x.old), int(end))
+	b := append(slices.Grow(x.m.scratch[:0], n), x.old...)[:n]
+	clear(b[len(x.old):])
+	copy(b[x.c.Delta:], x.c.Value)
+	x.m.scratch = b
+	x.store(b, x.oldDeadline)
+	x.res.Int = int64(n)
+	x.m.trimScratch()
+	return nil
+}
+
+func (x *execution) incrByFloat() error {
+	old := x.old
+	if !x.res.Existed {
+		old = zero
+	}
+	b, err := addFloat(x.m.scratch[:0], old, x.c.Value)
+	if err != nil {
+		return err
+	}
+	x.m.scratch = b
+	x.store(b, x.oldDeadline)
+	x.res.Value = append(x.res.Value, b...)
 	return nil
 }
 

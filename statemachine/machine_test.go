@@ -3,6 +3,7 @@ package statemachine
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -38,12 +39,12 @@ func equal(t *rapid.T, a, b *Machine) {
 
 func drawCommand(t *rapid.T) *Command {
 	return &Command{
-		Kind:    Kind(rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9}).Draw(t, "kind")),
+		Kind:    Kind(rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11}).Draw(t, "kind")),
 		Cond:    Cond(rapid.IntRange(0, 4).Draw(t, "cond")),
 		TTLMode: TTLMode(rapid.IntRange(0, 3).Draw(t, "ttl mode")),
 		WithOld: rapid.Bool().Draw(t, "get"),
 		Key:     fmt.Appendf(nil, "k%d", rapid.IntRange(0, 15).Draw(t, "key")),
-		Value:   []byte(rapid.SampledFrom([]string{"", "1", "-5", "x", "long long long value"}).Draw(t, "value")),
+		Value:   []byte(rapid.SampledFrom([]string{"", "1", "-5", "x", "2.5", "long long long value"}).Draw(t, "value")),
 		TTL:     int64(rapid.IntRange(1, 40).Draw(t, "ttl")),
 		Delta:   int64(rapid.IntRange(-3, 3).Draw(t, "delta")),
 	}
@@ -183,6 +184,21 @@ func TestCommandsDoWhatRedisDoes(t *testing.T) {
 		{Command{Kind: GetEx, Key: []byte("a"), TTLMode: TTLAbsolute, TTL: 1500}, nil, true, 1, "9223372036854775807"},
 		{Command{Kind: Expire, Key: []byte("a"), TTLMode: TTLAbsolute, TTL: 1}, nil, true, 1, ""},
 		{Command{Kind: GetDel, Key: []byte("a")}, nil, false, 0, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 5}, nil, false, 0, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 2, Value: []byte("cd")}, nil, true, 4, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 0, Value: []byte("ab")}, nil, true, 4, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 9}, nil, false, 4, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 1 << 20, Value: []byte("x")}, ErrTooLarge, false, 4, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: math.MaxInt64, Value: []byte("x")}, ErrTooLarge, false, 4, ""},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: -1, Value: []byte("x")}, ErrTooLarge, false, 4, ""},
+		{Command{Kind: GetDel, Key: []byte("r")}, nil, true, 1, "abcd"},
+		{Command{Kind: SetRange, Key: []byte("r"), Delta: 2, Value: []byte("x")}, nil, true, 3, ""},
+		{Command{Kind: GetDel, Key: []byte("r")}, nil, true, 1, "\x00\x00x"},
+		{Command{Kind: IncrByFloat, Key: []byte("f"), Value: []byte("3.0")}, nil, true, 1, "3"},
+		{Command{Kind: IncrByFloat, Key: []byte("f"), Value: []byte("1.1")}, nil, true, 1, "4.1"},
+		{Command{Kind: IncrByFloat, Key: []byte("f"), Value: []byte("x")}, ErrNotFloat, false, 0, ""},
+		{Command{Kind: IncrByFloat, Key: []byte("f"), Value: []byte("-inf")}, ErrNotFinite, false, 0, ""},
+		{Command{Kind: GetDel, Key: []byte("f")}, nil, true, 1, "4.1"},
 		{Command{Kind: Set, Key: []byte("a"), Value: make([]byte, 1<<20+1)}, ErrTooLarge, false, 0, ""},
 		{Command{Kind: Set, Key: make([]byte, KeyBytesMax+1)}, ErrKeyTooLarge, false, 0, ""},
 	} {

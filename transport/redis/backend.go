@@ -22,6 +22,8 @@ const (
 	OpExpire
 	OpPersist
 	OpFlush
+	OpSetRange
+	OpIncrByFloat
 )
 
 // TTLMode says what an Op does to the deadline; numbers as in statemachine.
@@ -58,7 +60,7 @@ type Op struct {
 	Key     []byte
 	Value   []byte
 	TTL     int64 // ms
-	Delta   int64
+	Delta   int64 // OpIncrBy: what is added; OpSetRange: the first byte
 }
 
 // Result is what an Op answers. Value is reused by the next Op of the session.

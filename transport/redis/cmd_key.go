@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 func keyCommands() []*command {
@@ -12,12 +13,16 @@ func keyCommands() []*command {
 		{name: "del", arity: -2, flags: "write", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
 		{name: "unlink", arity: -2, flags: "write fast", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
 		{name: "exists", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist.", run: cmdExists},
+		{name: "touch", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist, as a use of them.", run: cmdExists},
+		{name: "type", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the type of the value of a key.", run: cmdType},
 		{name: "expire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in seconds.", run: expireCommand("expire", 1000, TTLRelative)},
 		{name: "pexpire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in milliseconds.", run: expireCommand("pexpire", 1, TTLRelative)},
 		{name: "expireat", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key to a unix time in seconds.", run: expireCommand("expireat", 1000, TTLAbsolute)},
 		{name: "pexpireat", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key to a unix time in milliseconds.", run: expireCommand("pexpireat", 1, TTLAbsolute)},
 		{name: "ttl", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the time to live of a key in seconds.", run: func(c *conn, a [][]byte) { c.ttlLeft(a[1], 1000) }},
 		{name: "pttl", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the time to live of a key in milliseconds.", run: func(c *conn, a [][]byte) { c.ttlLeft(a[1], 1) }},
+		{name: "expiretime", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the expiration of a key as a unix time in seconds.", run: func(c *conn, a [][]byte) { c.deadline(a[1], 1000) }},
+		{name: "pexpiretime", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the expiration of a key as a unix time in milliseconds.", run: func(c *conn, a [][]byte) { c.deadline(a[1], 1) }},
 		{name: "persist", arity: 2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Removes the expiration of a key.", run: cmdPersist},
 	}
 }
@@ -97,7 +102,7 @@ func (c *conn) expireOptions(opts [][]byte) bool {
 		case is(o, "LT"):
 			lt = true
 		default:
-			c.fail("ERR Unsupported option " + string(o))
+			c.fail("ERR Unsupported option " + untilNUL(o))
 			return false
 		}
 	}
@@ -122,7 +127,30 @@ func (c *conn) expireOptions(opts [][]byte) bool {
 	return true
 }
 
+func cmdType(c *conn, args [][]byte) {
+	st, ok := c.stat(args[1])
+	switch {
+	case !ok:
+	case st.Found:
+		c.out = resp.AppendSimple(c.out, "string")
+	default:
+		c.out = resp.AppendSimple(c.out, "none")
+	}
+}
+
+// ttlLeft answers how long a key has to live, in units of so many ms.
 func (c *conn) ttlLeft(key []byte, unit int64) {
+	c.time(key, unit, func(st Stat) int64 { return max(0, st.Deadline-st.Now) })
+}
+
+// deadline answers when a key expires, in units of so many ms.
+func (c *conn) deadline(key []byte, unit int64) {
+	c.time(key, unit, func(st Stat) int64 { return st.Deadline })
+}
+
+// time answers a time of a key, rounded as Redis rounds: -2 for no key, -1 for one
+// that never expires.
+func (c *conn) time(key []byte, unit int64, of func(Stat) int64) {
 	st, ok := c.stat(key)
 	switch {
 	case !ok:
@@ -131,11 +159,7 @@ func (c *conn) ttlLeft(key []byte, unit int64) {
 	case st.Deadline == 0:
 		c.int(-1)
 	default:
-		left := max(0, st.Deadline-st.Now)
-		if unit > 1 {
-			left = (left + 500) / 1000
-		}
-		c.int(left)
+		c.int(int64((uint64(of(st)) + uint64(unit)/2) / uint64(unit))) // near the end of time the sum needs the 64th bit
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *conn) describe(cmd *command) {
 // tipsOf tells clients how to spread a command over nodes and merge the replies.
 func tipsOf(name string) []string {
 	switch name {
-	case "del", "unlink", "exists":
+	case "del", "unlink", "exists", "touch":
 		return []string{"request_policy:multi_shard", "response_policy:agg_sum"}
 	case "mget":
 		return []string{"request_policy:multi_shard"}

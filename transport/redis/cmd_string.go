@@ -24,16 +24,25 @@ func stringCommands() []*command {
 	return []*command{
 		{name: "get", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the string value of a key.", run: cmdGet},
 		{name: "set", arity: -3, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets the string value of a key; a bare third argument is a TTL in milliseconds.", run: cmdSet},
+		{name: "setnx", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the string value of a key that does not exist.", run: cmdSetNX},
+		{name: "setex", arity: 4, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets the string value and the expiration in seconds of a key.", run: setTimed("setex", "EX")},
+		{name: "psetex", arity: 4, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets the string value and the expiration in milliseconds of a key.", run: setTimed("psetex", "PX")},
+		{name: "getset", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Returns the value of a key after setting a new one.", run: cmdGetSet},
 		{name: "getdel", arity: 2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Returns the value of a key after deleting it.", run: cmdGetDel},
 		{name: "getex", arity: -2, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Returns the value of a key after setting its expiration time.", run: cmdGetEx},
 		{name: "mget", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Returns the values of keys of one slot.", run: cmdMGet},
 		{name: "mset", arity: -3, flags: "write denyoom", first: 1, last: -1, step: 2, rights: w, summary: "Sets keys of one slot.", run: cmdMSet},
+		{name: "msetnx", arity: -3, flags: "write denyoom", first: 1, last: -1, step: 2, rights: w, summary: "Sets keys of one slot if none of them exists.", run: cmdMSetNX},
 		{name: "strlen", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the length of a value.", run: cmdStrLen},
 		{name: "append", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Appends to the value of a key.", run: cmdAppend},
+		{name: "getrange", arity: 4, flags: "readonly", first: 1, last: 1, step: 1, rights: r, summary: "Returns a part of the value of a key.", run: cmdGetRange},
+		{name: "substr", arity: 4, flags: "readonly", first: 1, last: 1, step: 1, rights: r, summary: "Returns a part of the value of a key (the old name of GETRANGE).", run: cmdGetRange},
+		{name: "setrange", arity: 4, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Overwrites a part of the value of a key.", run: cmdSetRange},
 		{name: "incr", arity: 2, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Increments a number by one.", run: func(c *conn, a [][]byte) { c.incr(a[1], 1) }},
 		{name: "decr", arity: 2, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Decrements a number by one.", run: func(c *conn, a [][]byte) { c.incr(a[1], -1) }},
 		{name: "incrby", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Increments a number.", run: cmdIncrBy},
 		{name: "decrby", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Decrements a number.", run: cmdDecrBy},
+		{name: "incrbyfloat", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Increments a number by one with a fraction.", run: cmdIncrByFloat},
 	}
 }
 
@@ -112,13 +121,21 @@ func isTTLWord(o []byte) bool { return is(o, "EX") || is(o, "PX") || is(o, "EXAT
 // sameWord: Redis lets one TTL option be said twice; the last counts.
 func sameWord(a, b []byte) bool { return bytes.EqualFold(a, b) }
 
-// ttl fills the op's TTL from EX, PX, EXAT or PXAT; a time that is not positive
-// or overflows is refused as Redis does.
+// ttl fills the op's TTL from EX, PX, EXAT or PXAT, or answers what is wrong with it.
 func (c *conn) ttl(name string, word, arg []byte) bool {
+	wrong := c.readTTL(name, word, arg)
+	if wrong != "" {
+		c.fail(wrong)
+	}
+	return wrong == ""
+}
+
+// readTTL is ttl that leaves the answer to its caller. A time that is not positive or
+// overflows is refused as Redis does.
+func (c *conn) readTTL(name string, word, arg []byte) (wrong string) {
 	n, ok := parseInt(arg)
 	if !ok {
-		c.fail(errInteger)
-		return false
+		return errInteger
 	}
 	unit := int64(1)
 	if is(word, "EX") || is(word, "EXAT") {
@@ -129,11 +146,10 @@ func (c *conn) ttl(name string, word, arg []byte) bool {
 		mode = TTLAbsolute
 	}
 	if n <= 0 || n > maxTime(unit, mode) {
-		c.fail("ERR invalid expire time in '" + name + "' command")
-		return false
+		return "ERR invalid expire time in '" + name + "' command"
 	}
 	c.op.TTLMode, c.op.TTL = mode, n*unit
-	return true
+	return ""
 }
 
 // maxTime is the largest number of units that neither overflows in milliseconds
@@ -143,6 +159,28 @@ func maxTime(unit int64, mode TTLMode) int64 {
 		return (math.MaxInt64 - time.Now().UnixMilli()) / unit
 	}
 	return math.MaxInt64 / unit
+}
+
+func cmdSetNX(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpSet, Cond: NX, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
+	if c.do() {
+		c.bit(c.res.Changed)
+	}
+}
+
+// setTimed is SETEX and PSETEX; word is the option of SET that says the same.
+func setTimed(name, word string) func(*conn, [][]byte) {
+	return func(c *conn, args [][]byte) {
+		c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[3]}
+		if c.ttl(name, []byte(word), args[2]) {
+			c.runSet()
+		}
+	}
+}
+
+func cmdGetSet(c *conn, args [][]byte) {
+	c.op = Op{Kind: OpSet, WithOld: true, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
+	c.replyOld()
 }
 
 func cmdGetDel(c *conn, args [][]byte) {
@@ -180,8 +218,25 @@ func cmdGetEx(c *conn, args [][]byte) {
 	if persist {
 		c.op.TTLMode = TTLClear
 	}
-	if word == nil || c.ttl("getex", word, arg) {
-		c.replyOld()
+	if word != nil {
+		if wrong := c.readTTL("getex", word, arg); wrong != "" {
+			c.failIfFound(args[1], wrong)
+			return
+		}
+	}
+	c.replyOld()
+}
+
+// failIfFound answers what is wrong with a time, which Redis looks at only when the
+// key is there.
+func (c *conn) failIfFound(key []byte, wrong string) {
+	st, ok := c.stat(key)
+	switch {
+	case !ok:
+	case st.Found:
+		c.fail(wrong)
+	default:
+		c.null()
 	}
 }
 
@@ -209,13 +264,48 @@ func (c *conn) getAll(keys [][]byte) {
 }
 
 func cmdMSet(c *conn, args [][]byte) {
+	if c.pairs("mset", args) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)/2, true, func() {
+			if c.setAll(args) {
+				c.ok()
+			}
+		})
+	}
+}
+
+func cmdMSetNX(c *conn, args [][]byte) {
+	if c.pairs("msetnx", args) {
+		c.together(shardmap.SlotOf(args[1]), true, func() { c.setAllNew(args) })
+	}
+}
+
+// setAllNew sets every key of MSETNX, or none if one of them is there.
+func (c *conn) setAllNew(args [][]byte) {
+	for i := 1; i < len(args); i += 2 {
+		st, ok := c.stat(args[i])
+		if !ok {
+			return
+		}
+		if st.Found {
+			c.bit(false)
+			return
+		}
+	}
+	if c.setAll(args) {
+		c.bit(true)
+	}
+}
+
+// pairs checks the keys and values of MSET, their slot before their number, as Redis does.
+func (c *conn) pairs(name string, args [][]byte) bool {
+	if !c.oneSlot(args, 1, 2) {
+		return false
+	}
 	if len(args)%2 == 0 {
-		c.fail("ERR wrong number of arguments for 'mset' command")
-		return
+		c.fail("ERR wrong number of arguments for '" + name + "' command")
+		return false
 	}
-	if c.oneSlot(args, 1, 2) && c.fitting(args) {
-		c.atomically(shardmap.SlotOf(args[1]), len(args)/2, true, func() { c.setAll(args) })
-	}
+	return c.fitting(args)
 }
 
 // fitting checks keys and values before the first of them is set.
@@ -233,15 +323,15 @@ func (c *conn) fitting(args [][]byte) bool {
 	return true
 }
 
-// setAll sets every key of MSET.
-func (c *conn) setAll(args [][]byte) {
+// setAll sets every key of MSET; it reports whether a reply must still be written.
+func (c *conn) setAll(args [][]byte) bool {
 	for i := 1; i < len(args); i += 2 {
 		c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[i]), Key: args[i], Value: args[i+1]}
 		if !c.do() {
-			return
+			return false
 		}
 	}
-	c.ok()
+	return true
 }
 
 func cmdStrLen(c *conn, args [][]byte) {
@@ -255,33 +345,4 @@ func cmdAppend(c *conn, args [][]byte) {
 	if c.do() {
 		c.int(c.res.Int)
 	}
-}
-
-func (c *conn) incr(key []byte, by int64) {
-	c.op = Op{Kind: OpIncrBy, Slot: shardmap.SlotOf(key), Key: key, Delta: by}
-	if c.do() {
-		c.int(c.res.Int)
-	}
-}
-
-func cmdIncrBy(c *conn, args [][]byte) {
-	n, ok := parseInt(args[2])
-	if !ok {
-		c.fail(errInteger)
-		return
-	}
-	c.incr(args[1], n)
-}
-
-func cmdDecrBy(c *conn, args [][]byte) {
-	n, ok := parseInt(args[2])
-	if !ok {
-		c.fail(errInteger)
-		return
-	}
-	if n == math.MinInt64 {
-		c.fail("ERR decrement would overflow")
-		return
-	}
-	c.incr(args[1], -n)
 }

