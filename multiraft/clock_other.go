@@ -25,6 +25,9 @@ func Now() Instant {
 	return Instant{Mono: mono, SuspendOffset: offset, Age: mono + offset, Wait: mono, Wall: time.Now().UnixMilli()}
 }
 
+// Glance reads what requests are admitted by.
+func Glance() Instant { return Now() }
+
 // CheckClock reads what Lease.Check needs.
 func CheckClock() (mono, offset time.Duration) {
 	now := time.Now()

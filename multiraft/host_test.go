@@ -246,6 +246,29 @@ func TestClocksGoForward(t *testing.T) {
 	}
 }
 
+// A request is admitted by a Glance and answered by a CheckClock: both must read the
+// clocks that the Core publishes leases by, or one of them would pass where the
+// other fails.
+func TestAGlanceReadsTheSameClocks(t *testing.T) {
+	for range 1000 {
+		before := Now()
+		glance := Glance()
+		after := Now()
+		if glance.Mono < before.Mono || glance.Mono > after.Mono {
+			t.Fatalf("Mono %v is not from %v to %v", glance.Mono, before.Mono, after.Mono)
+		}
+		if glance.Wall < before.Wall-1000 || glance.Wall > after.Wall+1000 {
+			t.Fatalf("Wall %v is not from %v to %v", glance.Wall, before.Wall, after.Wall)
+		}
+		if glance.SuspendOffset != before.SuspendOffset {
+			t.Fatalf("the suspend offset is %v, read last was %v", glance.SuspendOffset, before.SuspendOffset)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { Glance(); CheckClock() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // A file cut short or overwritten is refused with a sentence, never read as less.
 func TestADamagedFileIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft.db")

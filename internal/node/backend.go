@@ -92,7 +92,7 @@ func (b backend) Closed(s *redis.Session) {
 // itself reads them afresh.
 func (s *session) clock() multiraft.Instant {
 	if !s.fresh {
-		s.now, s.fresh = multiraft.Now(), true
+		s.now, s.fresh = multiraft.Glance(), true
 	}
 	return s.now
 }
