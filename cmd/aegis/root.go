@@ -111,6 +111,7 @@ func serve(cfg *node.Loaded) error {
 	log := newLogger(cfg)
 	defer func() { _ = log.Sync() }()
 	boundHeap(cfg.MaxMemoryBytes)
+	stayAwake()
 	n, err := node.New(cfg.Config, log)
 	if err != nil {
 		return err
