@@ -99,7 +99,7 @@ func (c *Client) SetWithTTL(ctx context.Context, key string, value []byte, ttl i
 	if ttl <= 0 && c.refused == nil {
 		return &OpError{Op: "SET", Key: key, Err: fmt.Errorf("client: time to live is %d ms, it must be positive", ttl)}
 	}
-	_, err := c.do(ctx, &command{op: opSet, key: key, value: value, ttl: ttl})
+	_, err := c.do(ctx, &command{op: opSet, key: key, value: value, set: setWords{expiry: expiryPX, at: ttl}})
 	return err
 }
 
@@ -129,26 +129,38 @@ func (c *Client) do(ctx context.Context, cmd *command) (answer, error) {
 	if c.refused != nil {
 		return answer{}, c.refused
 	}
+	st := callState{op: cmd.op}
+	slot := shardmap.SlotOfString(cmd.key)
+	if len(c.cfg.Hooks) == 0 {
+		return c.run(ctx, cmd, &st, slot)
+	}
+	begun := time.Now()
+	op, told := c.before(ctx, cmd, slot)
+	a, err := c.run(told[len(told)-1], cmd, &st, slot)
+	c.after(op, told, &st, &a, err, time.Since(begun))
+	return a, err
+}
+
+// run is do without its hooks. The answer's node is set beside an error too.
+func (c *Client) run(ctx context.Context, cmd *command, st *callState, slot shardmap.Slot) (answer, error) {
 	c.calls.Add(1)
 	var w patience
 	w.begin(ctx, c.cfg.Timeout)
 	defer w.end()
-	st := callState{op: cmd.op}
-	slot := shardmap.SlotOfString(cmd.key)
 	err := c.admit(cmd, slot)
 	if cause := w.over(); err == nil && cause != nil {
 		err = st.expired(nil, cause)
 	}
 	var a answer
 	if err == nil {
-		if a, err = c.attempt(&w, cmd, &st, slot, ""); err == nil {
+		if a, err = c.attempt(&w, cmd, st, slot, ""); err == nil {
 			return a, nil
 		}
-		if a, err = c.again(&w, cmd, &st, slot, a.node, err); err == nil {
+		if a, err = c.again(&w, cmd, st, slot, a.node, err); err == nil {
 			return a, nil
 		}
 	}
-	return answer{}, c.opError(&w, cmd, &st, a.node, err)
+	return answer{node: a.node}, c.opError(&w, cmd, st, a.node, err)
 }
 
 // admit refuses what need not be sent.
@@ -166,8 +178,9 @@ func (c *Client) admit(cmd *command, slot shardmap.Slot) error {
 	return nil
 }
 
+// opError puts what is known of the call around the cause of its end.
 func (c *Client) opError(w *patience, cmd *command, st *callState, node string, err error) error {
-	return &OpError{Op: cmd.op.String(), Key: cmd.key, Node: node, Attempts: st.attempts, Elapsed: w.elapsed(), Err: err}
+	return &OpError{Op: cmd.name(), Key: cmd.key, Node: node, Attempts: st.attempts, Elapsed: w.elapsed(), Err: plainVersion(err)}
 }
 
 // again repeats a failed command as the rules in retry.go say. The answer's node is
@@ -229,9 +242,10 @@ func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap
 }
 
 // roundTrip sends a command on one of the node's connections and waits for its answer.
-func (n *node) roundTrip(w *patience, cmd *command, line int) (answer, error) {
+func (n *node) roundTrip(w *patience, cmd *command, slot int) (answer, error) {
+	l := n.line(slot, cmd.acks)
 	for {
-		c, err := n.conn(w, line)
+		c, err := n.conn(w, l)
 		if err != nil {
 			return answer{}, err
 		}
@@ -240,11 +254,11 @@ func (n *node) roundTrip(w *patience, cmd *command, line int) (answer, error) {
 			return c.await(w, k, cmd)
 		}
 		if room == nil { // it has failed since we took it: the next one is dialed
-			n.lines[line%len(n.lines)].drop(c)
+			l.drop(c)
 			continue
 		}
 		if err := w.wait(room); err != nil {
-			return answer{}, &unsentError{err}
+			return answer{}, &unsentError{because(ErrOverloaded, err)}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -61,8 +62,17 @@ type Config struct {
 	// block nor call Close. Needs Losses.
 	OnLost func(*LostWritesError)
 
+	// Hooks are told of every operation, in their order before it and in the opposite
+	// order after it.
+	Hooks []Hook
+	// Logger is told what befalls the client: nodes that stop answering and answer again,
+	// maps taken, writes lost. nil tells nobody.
+	Logger *slog.Logger
+
 	// Dial replaces the TCP dialer, for tunnels and tests.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+
+	bad error // why Open's target is refused
 }
 
 // RetryPolicy bounds repeated attempts. The number of attempts is bounded by the
@@ -97,6 +107,9 @@ func DefaultConfig(seeds []string) Config {
 
 // filled is the configuration with defaults in its zero fields, or why it is refused.
 func (c Config) filled() (Config, error) {
+	if c.bad != nil {
+		return c, c.bad
+	}
 	d := DefaultConfig(c.Seeds)
 	for _, f := range []struct {
 		name string

@@ -180,7 +180,7 @@ func (c *conn) writePendingLocked() bool {
 }
 
 // tokenCommand asks for the newest version written on this connection in each shard.
-var tokenCommand = command{words: []string{"AEGIS.TOKEN"}}
+var tokenCommand = command{op: opControl, words: []string{"AEGIS.TOKEN"}}
 
 // askTokenLocked lets an AEGIS.TOKEN follow the writes that are about to leave, so that
 // its answer comes in the same flush as theirs.

@@ -16,7 +16,7 @@ import (
 const libVersion = "0.1.0"
 
 // dial connects, shakes hands, and gives a connection whose loops are not started yet.
-func dial(ctx context.Context, cfg *Config, addr string, tick *atomic.Int64) (*conn, error) {
+func dial(ctx context.Context, cfg *Config, addr, durability string, tick *atomic.Int64) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	nc, err := open(ctx, cfg, addr)
@@ -34,7 +34,7 @@ func dial(ctx context.Context, cfg *Config, addr string, tick *atomic.Int64) (*c
 		gone: make(chan struct{}),
 	}
 	c.read = bufio.NewReaderSize(c, 64<<10)
-	if err = c.handshake(cfg); err == nil && stop() {
+	if err = c.handshake(cfg, durability); err == nil && stop() {
 		_ = nc.SetDeadline(time.Time{})
 		return c, nil
 	}
@@ -55,7 +55,7 @@ func open(ctx context.Context, cfg *Config, addr string) (net.Conn, error) {
 
 // handshake speaks RESP3 where the server knows it, else RESP2. What the server
 // may refuse without harm (CLIENT SETINFO) travels along and its answer is dropped.
-func (c *conn) handshake(cfg *Config) error {
+func (c *conn) handshake(cfg *Config, durability string) error {
 	hello := []string{"HELLO", "3"}
 	if cfg.Password != "" {
 		hello = append(hello, "AUTH", orDefault(cfg.Username, "default"), cfg.Password)
@@ -75,10 +75,10 @@ func (c *conn) handshake(cfg *Config) error {
 			return err
 		}
 	}
-	if cfg.Durability == "" {
+	if durability == "" {
 		return nil
 	}
-	answers, err = c.ask([]string{"AEGIS.DURABILITY", cfg.Durability})
+	answers, err = c.ask([]string{"AEGIS.DURABILITY", durability})
 	if err == nil {
 		err = plain(errorOf(answers[0]))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,11 @@ import (
 var (
 	// ErrNotFound: the key does not exist. Only a leaseholder's own answer says so.
 	ErrNotFound = errors.New("client: key not found")
+	// ErrExists: the key exists already, and IfAbsent was asked for. Nothing was applied.
+	ErrExists = errors.New("client: key exists")
+	// ErrVersionMismatch: the key does not have the version that IfVersion or DeleteIf
+	// named. Nothing was applied. errors.As with *VersionError gives the one it has.
+	ErrVersionMismatch = errors.New("client: key has another version")
 	// ErrAmbiguous: the write may have been applied, may be applied yet, or neither.
 	ErrAmbiguous = errors.New("client: outcome of the write is unknown")
 	// ErrLostWrites: writes that were answered with success were lost in a failover.
@@ -25,6 +31,15 @@ var (
 	// ErrTooLarge: the key or the value is larger than the client or the server takes.
 	// Nothing was applied.
 	ErrTooLarge = errors.New("client: key or value too large")
+	// ErrOverloaded: the client's connection to the node had no room before the deadline
+	// (Config.MaxInflight, Config.MaxQueueBytes), or the node has no memory or no
+	// connection left. Nothing was applied; less load helps, repeating at once does not.
+	ErrOverloaded = errors.New("client: overloaded")
+	// ErrUnsupported: the server does not know what the call needs, for example versions.
+	ErrUnsupported = errors.New("client: the server does not know this")
+	// ErrTimeout is the end of a call's time: context.DeadlineExceeded itself, for calls
+	// that ended by Config.Timeout too.
+	ErrTimeout = context.DeadlineExceeded
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client: closed")
 	// ErrConfig: the configuration was refused. New says it, and so does every call of the
@@ -34,7 +49,7 @@ var (
 
 // OpError is the error of one call.
 type OpError struct {
-	Op       string        // "GET", "SET", "DEL"
+	Op       string        // the command's first word: "GET", "SET", "DEL", ...
 	Key      string        // the caller's key
 	Node     string        // the address last asked, "" when none was reached
 	Attempts int           // how many times a node was tried
@@ -77,8 +92,41 @@ func (e *ServerError) Is(target error) bool {
 		return tooLarge(e)
 	case ErrUnavailable:
 		return refusedUnapplied(e.Code) || e.Code == "OOM" && !tooLarge(e)
+	case ErrOverloaded:
+		return e.Code == "OOM" && !tooLarge(e) || strings.Contains(e.Text, "max number of clients")
+	case ErrUnsupported:
+		return e.Code == "ERR" && strings.HasPrefix(e.Text, "ERR unknown ")
 	}
 	return false
+}
+
+// VersionError says which version the key has instead of the expected one.
+type VersionError struct {
+	Current shardmap.Version // 0: there is no such key
+}
+
+// Error is one line for a log.
+func (e *VersionError) Error() string {
+	if e.Current == 0 {
+		return "client: key has another version: there is no such key"
+	}
+	return fmt.Sprintf("client: key has another version: %v", e.Current)
+}
+
+// Is makes errors.Is(err, ErrVersionMismatch) true.
+func (e *VersionError) Is(target error) bool { return target == ErrVersionMismatch }
+
+// plainVersion turns the answer "VERSION <current>" into the error it means.
+func plainVersion(err error) error {
+	e, ok := err.(*ServerError)
+	if !ok || e.Code != "VERSION" {
+		return err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(e.Text[len("VERSION"):]), 10, 64)
+	if err != nil {
+		return e
+	}
+	return &VersionError{shardmap.Version(n)}
 }
 
 // LostWritesError says which acknowledged writes of this client are gone: those to

@@ -147,6 +147,7 @@ func (c *Client) judge(ctx context.Context, token string) {
 	l.untold.Store(int32(len(l.lost)))
 	l.mu.Unlock()
 	for _, e := range lost {
+		c.tellLost(e)
 		if l.tell != nil {
 			l.tell(e)
 		}
@@ -169,7 +170,7 @@ func (c *Client) askAll(ctx context.Context, words ...string) []resp.Reply {
 			var w patience
 			w.begin(ctx, c.cfg.DialTimeout)
 			defer w.end()
-			if a, err := n.roundTrip(&w, &command{words: words}, 0); err == nil {
+			if a, err := n.roundTrip(&w, &command{op: opControl, words: words}, 0); err == nil {
 				answers[i] = a.Reply
 			}
 		})

@@ -9,19 +9,38 @@ import (
 )
 
 // node is one address and its few connections. A slot always takes the same
-// connection, so commands on one key keep their order.
+// connection, so commands on one key keep their order. Writes that wait for other
+// acks than the client's usual ones have connections of their own: on a shared one the
+// answers behind theirs would wait with them.
 type node struct {
 	client *Client
 	addr   string
-	lines  []line
+	lines  []line                // of the usual acks
+	apart  [acksCount - 1][]line // of the others, by acks-1; dialed when one is used
 
 	// down is why the node did not answer last, nil from the next dial that succeeds.
 	down atomic.Pointer[error]
 }
 
+// acks is how many copies must hold a write before it is answered.
+type acks uint8
+
+const (
+	acksUsual acks = iota // Config.Durability, or else the server's default
+	acksMajority
+	acksAll
+	acksCount
+)
+
+// durability is what AEGIS.DURABILITY is told, "" when it is not said.
+func (a acks) durability(cfg *Config) string {
+	return [...]string{cfg.Durability, "majority", "all"}[a]
+}
+
 // line is one connection of a node: live, being dialed, or waiting to be.
 type line struct {
 	live atomic.Pointer[conn]
+	acks acks
 
 	mu       sync.Mutex // guards everything below; never held across I/O
 	dialing  *dialing
@@ -37,13 +56,27 @@ type dialing struct {
 }
 
 func newNode(c *Client, addr string) *node {
-	return &node{client: c, addr: addr, lines: make([]line, c.cfg.ConnsPerNode)}
+	n := &node{client: c, addr: addr, lines: make([]line, c.cfg.ConnsPerNode)}
+	for i := range n.apart {
+		n.apart[i] = make([]line, c.cfg.ConnsPerNode)
+		for j := range n.apart[i] {
+			n.apart[i][j].acks = acks(i + 1)
+		}
+	}
+	return n
 }
 
-// conn is the connection for a line number, dialing when there is none. All its
-// errors are unsent.
-func (n *node) conn(w *patience, i int) (*conn, error) {
-	l := &n.lines[i%len(n.lines)]
+// line is where commands of a slot travel.
+func (n *node) line(slot int, a acks) *line {
+	if a != acksUsual {
+		return &n.apart[a-1][slot%len(n.lines)]
+	}
+	return &n.lines[slot%len(n.lines)]
+}
+
+// conn is the connection of a line, dialing when there is none. All its errors are
+// unsent.
+func (n *node) conn(w *patience, l *line) (*conn, error) {
 	if c := l.live.Load(); c != nil {
 		return c, nil
 	}
@@ -87,7 +120,19 @@ func (n *node) startDial(l *line) (*dialing, error) {
 
 // dial is the goroutine of one attempt.
 func (n *node) dial(ctx context.Context, l *line, d *dialing) {
-	c, err := dial(ctx, &n.client.cfg, n.addr, &n.client.tick)
+	c, err := dial(ctx, &n.client.cfg, n.addr, l.acks.durability(&n.client.cfg), &n.client.tick)
+	wasDown := n.down.Load() != nil
+	n.settle(l, d, c, err)
+	switch {
+	case d.err != nil && !wasDown:
+		n.tellDown(d.err)
+	case d.err == nil && wasDown:
+		n.tellUp()
+	}
+}
+
+// settle makes the end of a dial known.
+func (n *node) settle(l *line, d *dialing, c *conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer close(d.done)
@@ -131,4 +176,8 @@ func (n *node) silent() bool {
 }
 
 // suspect makes callers pass the node by until a dial has succeeded.
-func (n *node) suspect(err error) { n.down.Store(&err) }
+func (n *node) suspect(err error) {
+	if n.down.Swap(&err) == nil {
+		n.tellDown(err)
+	}
+}

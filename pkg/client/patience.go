@@ -32,6 +32,11 @@ func (w *patience) begin(ctx context.Context, timeout time.Duration) {
 	}
 }
 
+// fork is the same patience for another goroutine.
+func (w *patience) fork() patience {
+	return patience{ctx: w.ctx, begun: w.begun, until: w.until, own: w.own}
+}
+
 // end gives the timer back.
 func (w *patience) end() {
 	if w.timer != nil {

@@ -219,11 +219,11 @@ func (c *Client) fetch(ctx context.Context, addr string) (fetched, error) {
 	var w patience
 	w.begin(ctx, c.cfg.Timeout)
 	defer w.end()
-	info, err := n.roundTrip(&w, &command{words: []string{"CLUSTER", "INFO"}}, 0)
+	info, err := n.roundTrip(&w, &command{op: opControl, words: []string{"CLUSTER", "INFO"}}, 0)
 	if err != nil {
 		return fetched{}, err
 	}
-	slots, err := n.roundTrip(&w, &command{words: []string{"CLUSTER", "SLOTS"}}, 0)
+	slots, err := n.roundTrip(&w, &command{op: opControl, words: []string{"CLUSTER", "SLOTS"}}, 0)
 	if err != nil {
 		return fetched{}, err
 	}
@@ -248,12 +248,16 @@ func standalone(e *ServerError) bool {
 // merge takes an answer into the map and reports whether that changed a slot.
 func (c *Client) merge(f fetched) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	var old *table
 	if v := c.view.Load(); v != nil {
 		old = v.table
 	}
 	t, taken := old.merge(f)
 	c.showLocked(t)
-	return taken && (old == nil || !t.same(old))
+	c.mu.Unlock()
+	changed := taken && (old == nil || !t.same(old))
+	if changed {
+		c.tellMap(t)
+	}
+	return changed
 }

@@ -17,9 +17,10 @@ import (
 //     before its last byte was handed to the kernel (a node runs no half command);
 //   - the node refused it before applying: MOVED, ASK, CLUSTERDOWN, NOREPLICAS,
 //     LOADING, MASTERDOWN, TRYAGAIN, READONLY;
-//   - it is a GET.
+//   - it only reads (kind.go).
 //
-// A SET or DEL of unknown outcome is never repeated, although both look idempotent.
+// A SET or DEL of unknown outcome is never repeated, although both look idempotent;
+// an INCRBY or APPEND does not even look so.
 // The bytes of the first attempt may still lie in a node's socket or wait for its
 // lease. If the repeat is applied and answered, the caller goes on and writes
 // the key again, and only then the first attempt is applied, an older value has
@@ -30,17 +31,6 @@ import (
 // ErrAmbiguous and decides.
 //
 // Everything here is a function of what happened, the time and a random number.
-
-// opKind is what the retry rules need to know of a command.
-type opKind uint8
-
-const (
-	opGet opKind = iota
-	opSet
-	opDel
-)
-
-func (k opKind) String() string { return [...]string{"GET", "SET", "DEL"}[k] }
 
 // unsentError is a failure of a command that provably reached no node whole.
 type unsentError struct{ err error }
@@ -93,7 +83,7 @@ func (p RetryPolicy) next(st *callState, err error, asked string, left time.Dura
 	switch {
 	case errors.Is(err, ErrClosed) && !errors.As(err, &broken), refusedLogin(err):
 		return step{err: err}
-	case errors.As(err, &broken) && st.op != opGet:
+	case errors.As(err, &broken) && !st.op.repeatable():
 		return step{err: because(ErrAmbiguous, err), refresh: true}
 	case errors.As(err, &broken), errors.As(err, &unsent):
 		st.redirects = 0
@@ -202,7 +192,7 @@ func tooLarge(e *ServerError) bool {
 func (st *callState) expired(err, cause error) error {
 	var broken *brokenError
 	switch {
-	case errors.As(err, &broken) && st.op != opGet:
+	case errors.As(err, &broken) && !st.op.repeatable():
 		return because(ErrAmbiguous, cause)
 	case errors.Is(cause, context.Canceled) || err == nil || errors.Is(err, cause):
 		if errors.Is(cause, context.Canceled) {
