@@ -115,6 +115,26 @@ func (s *Store) Get(hash uint64, key []byte) (Entry, bool) {
 	return s.entry(i), true
 }
 
+// Usage is how an entry is kept.
+type Usage struct {
+	Bytes int64 // counted against the budget
+	Hits  uint8 // since it was last moved, 3 at most
+}
+
+// Usage says how a key is kept, without counting a hit.
+func (s *Store) Usage(hash uint64, key []byte) (u Usage, ok bool) {
+	i := s.find(hash, key)
+	if i == none {
+		return u, false
+	}
+	e := &s.slots[i]
+	u = Usage{Bytes: int64(cap(e.data)) + slotOverhead, Hits: e.hits}
+	if e.filed != none {
+		u.Bytes += expiryOverhead
+	}
+	return u, true
+}
+
 // Set stores a copy of the entry, replacing the key's present one. It is the
 // owner's business that the version is newer. Nothing is allocated when the key
 // exists and the new bytes fit where the old ones were. It answers what the key

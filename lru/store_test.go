@@ -96,7 +96,7 @@ func agree(t *rapid.T, s *Store, model map[string]modelEntry) {
 	if s.Len() != len(model) {
 		t.Fatalf("%d entries, want %d", s.Len(), len(model))
 	}
-	var held, live int64
+	var held, live, used int64
 	seen := 0
 	s.Range(0, ^uint64(0), func(e Entry) bool {
 		m, ok := model[string(e.Key)]
@@ -106,6 +106,11 @@ func agree(t *rapid.T, s *Store, model map[string]modelEntry) {
 		if p, ok := s.Peek(e.Hash, e.Key); !ok || string(p.Value) != m.value {
 			t.Fatalf("%s cannot be found", e.Key)
 		}
+		u, ok := s.Usage(e.Hash, e.Key)
+		if !ok || u.Hits > maxHits {
+			t.Fatalf("%s is kept as %+v", e.Key, u)
+		}
+		used += u.Bytes
 		seen++
 		live += int64(len(e.Key) + len(e.Value))
 		return true
@@ -113,7 +118,8 @@ func agree(t *rapid.T, s *Store, model map[string]modelEntry) {
 	for _, q := range s.queues {
 		held += q.bytes
 	}
-	if seen != len(model) || live != s.Live() || held+int64(4*len(s.ghost)+expiryOverhead*len(s.expiry)) != s.Held() {
+	if seen != len(model) || live != s.Live() || held+int64(4*len(s.ghost)+expiryOverhead*len(s.expiry)) != s.Held() ||
+		used+int64(4*len(s.ghost)) != s.Held() {
 		t.Fatalf("range saw %d of %d, live %d/%d, held %d/%d", seen, len(model), live, s.Live(), held, s.Held())
 	}
 }

@@ -1,6 +1,7 @@
 package shardgroup
 
 import (
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
@@ -50,6 +51,9 @@ func (t *Txn) Get(key, dst []byte) (val statemachine.Value, found bool) {
 	val.Data = append(dst, val.Data...)
 	return val, found
 }
+
+// Usage says how a key is kept.
+func (t *Txn) Usage(key []byte) (lru.Usage, bool) { return t.s.m.Usage(key) }
 
 // End makes the transaction's changes one record and lets the shard go. changed says
 // whether there were any: then the version is theirs, and may be given to Await.

@@ -91,6 +91,9 @@ func (m *Machine) Lookup(key []byte, now int64) (Value, bool) {
 	return Value{e.Value, shardmap.Version(e.Version), e.Deadline}, true
 }
 
+// Usage says how the store keeps a key, dead or alive.
+func (m *Machine) Usage(key []byte) (lru.Usage, bool) { return m.store.Usage(m.Hash(key), key) }
+
 // dead says whether a deadline has passed.
 func dead(deadline, now int64) bool { return deadline != 0 && deadline <= now }
 

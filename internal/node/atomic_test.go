@@ -63,3 +63,39 @@ func TestMultiKeyCommandsAreAtomicInASlot(t *testing.T) {
 		t.Errorf("%d of %d MGETs saw half an MSET", torn, looks)
 	}
 }
+
+// TestARenameIsOneStep: the value is under one of its two keys whenever one looks.
+func TestARenameIsOneStep(t *testing.T) {
+	n := startNodes(t, 1, 64<<20)[0]
+	w, r := talk(t, n.cfg.ClientAddr), talk(t, n.cfg.ClientAddr)
+	ready := dialRaw(t, n.cfg.ClientAddr)
+	ready.pipeline(1, "+OK\r\n", "SET", "{1}a", "v")
+	ready.until(t, "+OK\r\n")
+	done := make(chan []string)
+	there := [][]string{{"RENAME", "{1}a", "{1}b"}, {"RENAME", "{1}b", "{1}a"}}
+	go func() {
+		var odd []string
+		for range 2000 {
+			for _, reply := range w.ask(there) {
+				if reply != "+OK\r\n" {
+					odd = append(odd, reply)
+				}
+			}
+		}
+		done <- odd
+	}()
+	for looks := 0; ; looks++ {
+		select {
+		case odd := <-done:
+			if len(odd) > 0 || looks == 0 {
+				t.Errorf("%d looks; RENAME answered %q", looks, odd)
+			}
+			return
+		default:
+		}
+		got := r.ask([][]string{{"MGET", "{1}a", "{1}b"}})[0]
+		if got != "*2\r\n$1\r\nv\r\n$-1\r\n" && got != "*2\r\n$-1\r\n$1\r\nv\r\n" {
+			t.Fatalf("MGET saw %q", got)
+		}
+	}
+}

@@ -248,6 +248,12 @@ func (b backend) Begin(rs *redis.Session, slot shardmap.Slot, write bool) error 
 	return nil
 }
 
+// Usage implements redis.Backend.
+func (b backend) Usage(rs *redis.Session, key []byte) redis.Usage {
+	u, _ := state(rs).txn.Usage(key)
+	return redis.Usage{Bytes: u.Bytes, Hits: u.Hits}
+}
+
 // End implements redis.Backend.
 func (b backend) End(rs *redis.Session) {
 	s := state(rs)

@@ -79,6 +79,12 @@ type Stat struct {
 	Now      int64 // the holder's shard time
 }
 
+// Usage is how the store keeps a key.
+type Usage struct {
+	Bytes int64 // of the memory limit
+	Hits  uint8 // that keep it from eviction
+}
+
 // Errors of a Backend, each with one meaning; conn.go turns them into Redis's words.
 var (
 	// ErrAgain: the shard is in transition. The face sends what it has, calls
@@ -137,6 +143,8 @@ type Backend interface {
 	// write says that it may change something. After an error none is open. Nothing
 	// may be waited for before End.
 	Begin(s *Session, slot shardmap.Slot, write bool) error
+	// Usage says how a key is kept that Get has just found in the open transaction.
+	Usage(s *Session, key []byte) Usage
 	// End closes the transaction.
 	End(s *Session)
 	// ValueBytesMax is the longest value that is taken.

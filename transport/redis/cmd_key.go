@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -12,6 +13,10 @@ func keyCommands() []*command {
 	return []*command{
 		{name: "del", arity: -2, flags: "write", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
 		{name: "unlink", arity: -2, flags: "write fast", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
+		{name: "delifeq", arity: 3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Deletes a key that has the given value.", run: cmdDelIfEqual},
+		{name: "rename", arity: 3, flags: "write", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot.", run: cmdRename},
+		{name: "renamenx", arity: 3, flags: "write fast", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot, if there is none.", run: cmdRenameNX},
+		{name: "copy", arity: -3, flags: "write denyoom", first: 1, last: 2, step: 1, rights: w, summary: "Copies the value of a key to another key of its slot.", run: cmdCopy},
 		{name: "exists", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist.", run: cmdExists},
 		{name: "touch", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist, as a use of them.", run: cmdExists},
 		{name: "type", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the type of the value of a key.", run: cmdType},
@@ -45,6 +50,21 @@ func (c *conn) deleteAll(keys [][]byte) {
 		}
 	}
 	c.int(n)
+}
+
+func cmdDelIfEqual(c *conn, args [][]byte) {
+	c.together(shardmap.SlotOf(args[1]), true, func() { c.deleteIfEqual(args[1], args[2]) })
+}
+
+func (c *conn) deleteIfEqual(key, want []byte) {
+	value, found, ok := c.value(key)
+	switch {
+	case !ok:
+	case found && bytes.Equal(value, want):
+		c.deleteAll([][]byte{key})
+	default:
+		c.bit(false)
+	}
 }
 
 func cmdExists(c *conn, args [][]byte) {

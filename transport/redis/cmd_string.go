@@ -55,6 +55,7 @@ func cmdGet(c *conn, args [][]byte) {
 // cmdSet also takes SPEC.md's form: SET key value ttl-in-milliseconds.
 func cmdSet(c *conn, args [][]byte) {
 	c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
+	c.compares = false
 	if len(args) == 4 {
 		if ms, ok := parseInt(args[3]); ok {
 			if ms <= 0 || ms > maxTime(1, TTLRelative) {
@@ -74,6 +75,28 @@ func cmdSet(c *conn, args [][]byte) {
 
 // runSet runs a prepared SET and writes its reply: OK, null, or the old value.
 func (c *conn) runSet() {
+	if c.compares {
+		c.together(c.op.Slot, true, c.setIfEqual)
+	} else {
+		c.set()
+	}
+}
+
+// setIfEqual is SET with IFEQ.
+func (c *conn) setIfEqual() {
+	value, found, ok := c.value(c.op.Key)
+	switch {
+	case !ok:
+	case found && bytes.Equal(value, c.compare):
+		c.set()
+	case found && c.op.WithOld:
+		c.out = resp.AppendBulk(c.out, value)
+	default:
+		c.null()
+	}
+}
+
+func (c *conn) set() {
 	if !c.do() {
 		return
 	}
@@ -94,10 +117,13 @@ func (c *conn) setOptions(opts [][]byte) bool {
 	keep := false
 	for i := 0; i < len(opts); i++ {
 		switch o := opts[i]; {
-		case is(o, "NX") && c.op.Cond != XX:
+		case is(o, "NX") && c.op.Cond != XX && !c.compares:
 			c.op.Cond = NX
-		case is(o, "XX") && c.op.Cond != NX:
+		case is(o, "XX") && c.op.Cond != NX && !c.compares:
 			c.op.Cond = XX
+		case is(o, "IFEQ") && i+1 < len(opts) && c.op.Cond == Always && !c.compares:
+			c.compares, c.compare = true, opts[i+1]
+			i++
 		case is(o, "GET"):
 			c.op.WithOld = true
 		case is(o, "KEEPTTL") && word == nil:
@@ -173,7 +199,7 @@ func setTimed(name, word string) func(*conn, [][]byte) {
 	return func(c *conn, args [][]byte) {
 		c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[3]}
 		if c.ttl(name, []byte(word), args[2]) {
-			c.runSet()
+			c.set()
 		}
 	}
 }

@@ -40,6 +40,9 @@ type work struct {
 	out []byte
 	op  Op
 	res Result
+
+	compares bool   // SET ... IFEQ compare
+	compare  []byte // aliases the connection's buffer
 }
 
 var workPool = sync.Pool{New: func() any { return new(work) }}
@@ -182,7 +185,7 @@ func (c *conn) runBuffered() error {
 	if cap(w.res.Value) > outKeep {
 		w.res.Value = nil
 	}
-	w.out, w.op = w.out[:0], Op{}
+	w.out, w.op, w.compare = w.out[:0], Op{}, nil
 	workPool.Put(w)
 	if err == nil && !c.fits(c.rd.Ahead()) {
 		err = errClose

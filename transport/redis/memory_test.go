@@ -216,6 +216,8 @@ func (m *memory) FlushAll(*Session) (int, error) {
 
 func (m *memory) Begin(*Session, shardmap.Slot, bool) error { return nil }
 
+func (m *memory) Usage(_ *Session, key []byte) Usage { return Usage{Bytes: int64(len(key)) + 100} }
+
 func (m *memory) End(*Session) {}
 
 func (m *memory) ValueBytesMax() int64 { return 64 << 20 }

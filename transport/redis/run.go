@@ -50,7 +50,7 @@ func (c *conn) subcommand(parent *command, args [][]byte) *command {
 			c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s': %s", args[1], why))
 			return nil
 		}
-		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(parent.name)))
+		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", untilNUL(args[1]), strings.ToUpper(parent.name)))
 	}
 	return sub
 }

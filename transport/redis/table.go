@@ -44,7 +44,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), connectionCommands(), clusterCommands(), serverCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), connectionCommands(), clusterCommands(), serverCommands(), aegisCommands()} {
 		for _, c := range rows {
 			t.byName[strings.ToUpper(c.name)] = c
 			t.names = append(t.names, c.name)

@@ -135,6 +135,12 @@ func (b *backend) Begin(rs *redis.Session, _ shardmap.Slot, _ bool) error {
 	return nil
 }
 
+// Usage implements redis.Backend.
+func (b *backend) Usage(_ *redis.Session, key []byte) redis.Usage {
+	u, _ := b.machine.Usage(key)
+	return redis.Usage{Bytes: u.Bytes, Hits: u.Hits}
+}
+
 // End implements redis.Backend.
 func (b *backend) End(rs *redis.Session) {
 	s := of(rs)
