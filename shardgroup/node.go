@@ -38,6 +38,7 @@ type Node struct {
 	busy      bool          // some replica waits for time to pass
 	lastLaps  time.Duration // of TICK frames
 	kicked    []*Replica    // have something for Pump
+	watching  watching
 }
 
 // newEpochAt is the sequence number at which a holder opens a new epoch for itself.
@@ -77,6 +78,7 @@ func (n *Node) add(g shardmap.GroupID, id uint64, role multiraft.Role, whole boo
 	r := newReplica(n, g, id, role, whole)
 	n.groups[g].Store(r)
 	n.relist()
+	r.watch() // once it is listed: a Watch that comes meanwhile finds it there
 	for _, l := range *n.lanes.Load() {
 		if l.conn.Load() != 0 {
 			r.laneUp(l)

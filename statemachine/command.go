@@ -58,8 +58,9 @@ type Command struct {
 	WithOld bool // SET ... GET: answer the previous value
 	Key     []byte
 	Value   []byte
-	TTL     int64 // ms
-	Delta   int64 // IncrBy: what is added; SetRange: the first byte, not negative
+	TTL     int64  // ms
+	Delta   int64  // IncrBy: what is added; SetRange: the first byte, not negative
+	Origin  uint64 // who asks, for a Watcher; changes nothing
 }
 
 // Result is what Execute answers. Its memory is reused by the next Execute.

@@ -24,10 +24,10 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 		return ErrTooLarge
 	}
 	x := execution{m: m, c: c, res: res, v: v, now: now, hash: m.Hash(c.Key)}
-	if c.Kind == Flush {
-		x.begin(OpFlush)
-		m.flush()
-	} else if err := x.run(); err != nil {
+	m.origin = c.Origin
+	err := x.run()
+	m.origin = 0 // what is evicted for its sake, nobody asked for
+	if err != nil {
 		return err
 	}
 	if res.Changed {
@@ -103,6 +103,11 @@ type execution struct {
 }
 
 func (x *execution) run() error {
+	if x.c.Kind == Flush {
+		x.begin(OpFlush)
+		x.m.flush()
+		return nil
+	}
 	if e, ok := x.m.store.Get(x.hash, x.c.Key); ok && !dead(e.Deadline, x.now) {
 		x.res.Existed = true
 		x.old, x.oldVersion, x.oldDeadline = e.Value, shardmap.Version(e.Version), e.Deadline

@@ -28,6 +28,8 @@ type Machine struct {
 	scratch  []byte
 	txn      txn
 	part     Record // scratch of applyTxn
+	watch    Watcher
+	origin   uint64 // of the command under way
 }
 
 // New makes an empty machine at position 0.
@@ -100,7 +102,10 @@ func dead(deadline, now int64) bool { return deadline != 0 && deadline <= now }
 // Sweep removes at most max keys that are dead at T and reports whether more
 // are left. No record goes out for it: every replica sweeps by the same T.
 func (m *Machine) Sweep(max int) bool {
-	return m.store.Expired(m.time, max, func(e lru.Entry) { m.toggle(e.Hash, e.Version, e.Deadline) })
+	return m.store.Expired(m.time, max, func(e lru.Entry) {
+		m.toggle(e.Hash, e.Version, e.Deadline)
+		m.tell(e.Key)
+	})
 }
 
 // Settle sweeps all that is dead at T, which digests must not contain.
@@ -122,12 +127,14 @@ func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadli
 	old, was := m.store.Set(lru.Entry{Hash: hash, Version: uint64(v), Deadline: deadline, Key: key, Value: value})
 	m.forget(hash, old, was)
 	m.toggle(hash, uint64(v), deadline)
+	m.tell(key)
 }
 
 // drop removes a key if it is there.
 func (m *Machine) drop(hash uint64, key []byte) {
 	old, was := m.store.Delete(hash, key)
 	m.forget(hash, old, was)
+	m.tell(key)
 }
 
 // meta changes deadline and version of a present key.
@@ -135,10 +142,12 @@ func (m *Machine) meta(hash uint64, key []byte, v shardmap.Version, deadline int
 	old, was := m.store.SetMeta(hash, key, uint64(v), deadline)
 	m.forget(hash, old, was)
 	m.toggle(hash, uint64(v), deadline)
+	m.tell(key)
 }
 
 // evict removes a named entry if it is there.
 func (m *Machine) evict(ev Eviction) {
+	m.tellEvicted(ev)
 	old, was := m.store.Evict(ev.Hash, uint64(ev.Version))
 	m.forget(ev.Hash, old, was)
 }
@@ -151,4 +160,9 @@ func (m *Machine) forget(hash uint64, old lru.Mark, was bool) {
 }
 
 // flush removes everything.
-func (m *Machine) flush() { m.Reset() }
+func (m *Machine) flush() {
+	m.Reset()
+	if m.watch != nil {
+		m.watch.Flushed(m.origin)
+	}
+}

@@ -155,7 +155,7 @@ func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, 
 // Get implements redis.Backend.
 func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	s := state(rs)
-	v, found, err := b.lookup(s, slot, key, dst)
+	v, found, err := b.lookup(rs, s, slot, key, dst)
 	if err != nil {
 		return dst, false, err
 	}
@@ -167,10 +167,20 @@ func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]
 }
 
 // lookup finds a key, in the open transaction if there is one.
-func (b backend) lookup(s *session, slot shardmap.Slot, key, dst []byte) (v statemachine.Value, found bool, err error) {
+func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, dst []byte) (v statemachine.Value, found bool, err error) {
 	if s.txn.open {
 		v, found = s.txn.Get(key, dst)
+		if rs.Seen != nil {
+			rs.Seen(s.txn.shard, key)
+		}
 		return v, found, nil
+	}
+	if rs.Seen != nil { // a transaction holds the shard until the read is noted
+		if err := b.Begin(rs, slot, false); err != nil {
+			return v, false, err
+		}
+		defer b.End(rs)
+		return b.lookup(rs, s, slot, key, dst)
 	}
 	r, shard, err := b.replica(slot)
 	if err != nil {
@@ -187,7 +197,7 @@ func (b backend) lookup(s *session, slot shardmap.Slot, key, dst []byte) (v stat
 // Stat implements redis.Backend.
 func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.Stat, error) {
 	s := state(rs)
-	v, found, err := b.lookup(s, slot, key, s.res.Value[:0])
+	v, found, err := b.lookup(rs, s, slot, key, s.res.Value[:0])
 	if err != nil {
 		return redis.Stat{}, err
 	}
@@ -200,7 +210,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	s := state(rs)
 	s.cmd = statemachine.Command{
 		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
-		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
+		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
 	}
 	if s.txn.open {
 		if err := s.txn.Do(&s.cmd, &s.res); err != nil {
@@ -361,7 +371,7 @@ func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 		if r == nil || r.Lease() == nil {
 			continue
 		}
-		s.cmd = statemachine.Command{Kind: statemachine.Flush}
+		s.cmd = statemachine.Command{Kind: statemachine.Flush, Origin: uint64(rs.ID)}
 		a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
 		slot, _ := layout.SlotRange(shard)
 		switch err = b.refuse(s, slot, a, err); {

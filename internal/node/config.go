@@ -30,6 +30,7 @@ type Config struct {
 	NumShards         int
 	NumGroups         int // 0: min(64, NumShards)
 	MaxMemoryBytes    int64
+	TrackedKeysMax    int
 	// Stated names the hard settings that the operator gave explicitly.
 	Stated map[string]bool
 }
@@ -39,7 +40,7 @@ func DefaultConfig() Config {
 	return Config{
 		ClientAddr: ":7000", DataDir: "./data", LeaseProfile: "default", AckLevel: "async",
 		Recovery: "available", Solo: "accept",
-		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30,
+		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30, TrackedKeysMax: 1_000_000,
 		Stated: map[string]bool{},
 	}
 }

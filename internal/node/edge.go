@@ -168,7 +168,9 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	}
 	switch ev.Kind {
 	case shardgroup.EventClosed:
-		e.n.tellFace(e.n.routes.Load().Layout().FirstShard(ev.Group), e.n.routes.Load().Layout().ShardsPerGroup())
+		l := e.n.routes.Load().Layout()
+		e.n.tellFace(l.FirstShard(ev.Group), l.ShardsPerGroup())
+		e.n.untrack(l, ev.Group)
 	case shardgroup.EventOverwritten:
 		e.n.tellFace(ev.Shard, 1)
 	case shardgroup.EventOpened:

@@ -54,6 +54,7 @@ type Node struct {
 	tickets  tickets
 	wakes    wakes
 	counts   counts
+	watch    watch
 	built    chan struct{} // closed when core is set, or will never be
 	links    sync.Map      // shardmap.NodeID -> struct{}: peers to which a control connection stands
 
@@ -341,6 +342,7 @@ func (n *Node) build() error {
 	rc := redis.DefaultConfig()
 	rc.Version = Version
 	rc.BuffersMax = max(8<<20, reserveBytes(n.cfg.MaxMemoryBytes)*3/4)
+	rc.TrackedMax = int64(n.cfg.TrackedKeysMax)
 	n.redis = redis.NewServer(rc, backend{n})
 	n.face.Store(n.redis)
 	return nil

@@ -147,6 +147,9 @@ type Backend interface {
 	Usage(s *Session, key []byte) Usage
 	// End closes the transaction.
 	End(s *Session)
+	// Watch(true) asks for calls of Server.Changed, Flushed and Untrack from here on,
+	// until Watch(false). An error says why there can be none.
+	Watch(on bool) error
 	// ValueBytesMax is the longest value that is taken.
 	ValueBytesMax() int64
 	// FlushAll empties every shard this node holds and says how many it has emptied,
@@ -203,6 +206,9 @@ type Session struct {
 	Local    net.Addr
 	Created  time.Time
 	State    any // the Backend's own
+	// Seen, unless nil, is to be called for each key that Get or Stat looks up, in the
+	// same hold of a lock as the look, so that it stands in order with Server.Changed.
+	Seen     func(shard shardmap.ShardID, key []byte)
 	commands uint64
 	last     string // name of the last command
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func clientCommand() *command {
 	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
 		return &command{name: "client|" + strings.ToLower(name), arity: arity, flags: "noscript loading stale", rights: g, run: run}
 	}
-	return &command{
+	client := &command{
 		name: "client", arity: -2, flags: "", rights: g, summary: "A container for client connection commands.",
 		subs: map[string]*command{
 			"ID":      sub("id", 2, func(c *conn, _ [][]byte) { c.int(c.sess.ID) }),
@@ -39,10 +40,13 @@ func clientCommand() *command {
 			"SETINFO": sub("setinfo", 4, cmdClientSetInfo),
 			"INFO":    sub("info", 2, cmdClientInfo),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
-				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties")
+				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties",
+					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1")
 			}),
 		},
 	}
+	maps.Copy(client.subs, trackingCommands())
+	return client
 }
 
 func (c *conn) help(name string, lines ...string) {
@@ -106,6 +110,9 @@ func cmdHello(c *conn, args [][]byte) {
 		}
 	}
 	c.sess.Proto, c.sess.Name = proto, name
+	if c.pushes != nil {
+		c.pushes.speak(proto)
+	}
 	b := resp.AppendMap(c.out, proto, 8)
 	b = resp.AppendBulk(resp.AppendBulk(b, "server"), "redis")
 	b = resp.AppendBulk(resp.AppendBulk(b, "version"), redisVersion)
@@ -130,6 +137,7 @@ func cmdPing(c *conn, args [][]byte) {
 
 func cmdReset(c *conn, _ [][]byte) {
 	c.sess.Proto, c.sess.Name, c.sess.ReadOnly = 2, "", false
+	c.resetPushes()
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {
 		c.failWith(err)
 		return

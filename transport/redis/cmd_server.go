@@ -165,13 +165,17 @@ func (c *conn) infoSections() []InfoSection {
 			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
 		}},
 		{"Clients", [][2]string{
-			{"connected_clients", strconv.Itoa(s.Clients())}, {"maxclients", strconv.Itoa(s.cfg.ClientsMax)}, {"blocked_clients", strconv.FormatInt(s.blocked.Load(), 10)},
+			{"connected_clients", strconv.Itoa(s.Clients())},
+			{"maxclients", strconv.Itoa(s.cfg.ClientsMax)},
+			{"blocked_clients", strconv.FormatInt(s.blocked.Load(), 10)},
+			{"tracking_clients", strconv.Itoa(s.tracker.trackers())},
 		}},
 		{"Stats", [][2]string{
 			{"total_connections_received", strconv.FormatInt(s.accepted.Load(), 10)},
 			{"total_commands_processed", strconv.FormatInt(s.commands.Load(), 10)},
 			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
 			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
+			{"tracking_total_keys", strconv.FormatInt(s.Tracked(), 10)},
 		}},
 	}
 	return mergeSections(own, s.backend.Info())

@@ -24,13 +24,16 @@ type conn struct {
 	start    int          // reader position of the command under way
 	replyAt  int          // where its reply begins in out
 	applied  int          // changes that it made
-	charged  atomic.Int64 // bytes of buffers that the server counts
+	counted  int64        // bytes of buffers, as counted last
+	charged  atomic.Int64 // the same and what waits to be pushed
 	doomed   atomic.Bool  // closed because of them: they count no more
 	split    bool         // a part of the command under way was committed before its end
 	rerun    bool         // the reader is back at mark: run from there again
 	stopping atomic.Bool
 	batches  atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit     bool
+	pushes   *pushes // nil until the client asks for any
+	tracking tracking
 	span     atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
 
@@ -127,9 +130,10 @@ var errClose = errors.New("redis: close the connection")
 // serve runs the connection: read what came, run it all, answer with one write.
 func (c *conn) serve() {
 	defer c.nc.Close()
-	defer func() { c.srv.buffered.Add(-c.charged.Swap(0)) }()
+	defer c.count(0)
 	c.srv.backend.Open(&c.sess)
 	defer c.srv.backend.Closed(&c.sess)
+	defer c.endPushes()
 	for {
 		if err := c.rd.Fill(); err != nil {
 			if c.stopping.Load() {
@@ -159,13 +163,20 @@ func (c *conn) fits(reader int) bool {
 		bytes += int64(cap(c.out) + cap(c.res.Value))
 	}
 	bytes &^= chargeStep - 1
-	before := c.charged.Load()
+	before := c.counted
 	if bytes == before {
 		return true
 	}
-	c.charged.Store(bytes)
-	total := c.srv.buffered.Add(bytes - before)
+	total := c.count(bytes)
 	return bytes < before || total <= c.srv.cfg.BuffersMax || c.srv.relieve(c)
+}
+
+// count says how many bytes the connection's buffers have now; it answers what all have.
+func (c *conn) count(bytes int64) (total int64) {
+	more := bytes - c.counted
+	c.counted = bytes
+	c.charged.Add(more)
+	return c.srv.buffered.Add(more)
 }
 
 // runBuffered runs every command that has arrived and sends the replies.
@@ -176,7 +187,13 @@ func (c *conn) runBuffered() error {
 	}
 	c.work = workPool.Get().(*work)
 	c.mark = c.rd.Mark()
+	if c.pushes != nil {
+		c.pushes.hold()
+	}
 	err := c.runAll()
+	if c.pushes != nil {
+		c.pushes.release()
+	}
 	w := c.work
 	c.work = nil
 	if cap(w.out) > outKeep {
@@ -244,6 +261,9 @@ func (c *conn) flush(next int) error {
 		c.out = c.out[:0]
 		c.rd.Rewind(c.mark)
 		c.quit, c.rerun = false, true
+		if c.pushes != nil {
+			c.pushes.cuts = c.pushes.cuts[:0]
+		}
 		return nil
 	default:
 		return errClose
@@ -252,7 +272,12 @@ func (c *conn) flush(next int) error {
 	if !c.fits(c.rd.Size()) {
 		return errClose
 	}
-	err := c.send(c.out)
+	var err error
+	if c.pushes != nil {
+		err = c.pushes.sendWith(c.out)
+	} else {
+		err = c.send(c.out)
+	}
 	c.out = c.out[:0]
 	return err
 }

@@ -18,6 +18,8 @@ type memory struct {
 	now     func() int64
 	keys    map[string]entry
 	routes  *shardmap.Map
+	face    *Server
+	watched bool
 	commits int
 	parks   int
 	waits   int
@@ -64,23 +66,25 @@ func (m *memory) alive(key []byte) (entry, bool) {
 	return e, ok
 }
 
-func (m *memory) Get(_ *Session, _ shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
+func (m *memory) Get(s *Session, slot shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.admit(key); err != nil {
 		return dst, false, err
 	}
 	e, ok := m.alive(key)
+	m.saw(s, slot, key)
 	return append(dst, e.value...), ok, nil
 }
 
-func (m *memory) Stat(_ *Session, _ shardmap.Slot, key []byte) (Stat, error) {
+func (m *memory) Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.admit(key); err != nil {
 		return Stat{}, err
 	}
 	e, ok := m.alive(key)
+	m.saw(s, slot, key)
 	return Stat{Found: ok, Len: len(e.value), Deadline: e.deadline, Now: m.now()}, nil
 }
 
@@ -96,9 +100,32 @@ func (m *memory) deadline(op *Op, old int64) int64 {
 	return 0
 }
 
-func (m *memory) Do(_ *Session, op *Op, res *Result) error {
+func (m *memory) Do(s *Session, op *Op, res *Result) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	err := m.do(op, res)
+	if res.Changed && m.watched {
+		m.face.Changed(m.routes.Layout().ShardOf(op.Slot), op.Key, uint64(s.ID))
+	}
+	return err
+}
+
+// saw notes a read, as Backend says.
+func (m *memory) saw(s *Session, slot shardmap.Slot, key []byte) {
+	if s.Seen != nil {
+		s.Seen(m.routes.Layout().ShardOf(slot), key)
+	}
+}
+
+func (m *memory) Watch(on bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watched = on
+	return nil
+}
+
+func (m *memory) do(op *Op, res *Result) error {
+	*res = Result{Value: res.Value[:0]}
 	if err := m.admit(op.Key); err != nil {
 		return err
 	}
@@ -207,10 +234,13 @@ func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
 	return nil
 }
 
-func (m *memory) FlushAll(*Session) (int, error) {
+func (m *memory) FlushAll(s *Session) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.keys)
+	if m.watched {
+		m.face.Flushed(0, uint64(s.ID))
+	}
 	return 1, nil
 }
 

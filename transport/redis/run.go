@@ -37,7 +37,13 @@ func (c *conn) run(args [][]byte) {
 	cmd.calls.Add(1)
 	c.sess.commands++
 	c.sess.last = cmd.name
+	if c.pushes != nil {
+		c.tracking.begin(c, cmd)
+	}
 	cmd.run(c, args)
+	if c.pushes != nil {
+		c.tracking.end(c, cmd)
+	}
 	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
 		cmd.failed.Add(1)
 	}
@@ -171,6 +177,9 @@ func (c *conn) do() bool {
 	}
 	if c.res.Changed {
 		c.applied++
+	}
+	if c.pushes != nil {
+		c.pushes.cutHere(c.replyAt)
 	}
 	return true
 }

@@ -24,13 +24,16 @@ type Config struct {
 	// BuffersMax bounds, in bytes, what all connections together hold: themselves,
 	// unfinished commands and unsent replies. Who holds most is closed.
 	BuffersMax int64
+	// TrackedMax is how many keys the server remembers the readers of (CLIENT
+	// TRACKING); beyond it some are told to be invalid although they are not.
+	TrackedMax int64
 	// Version is AegisKV's own, shown beside the Redis version.
 	Version string
 }
 
 // DefaultConfig is what a node runs with.
 func DefaultConfig() Config {
-	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second, BuffersMax: 256 << 20}
+	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second, BuffersMax: 256 << 20, TrackedMax: 1_000_000}
 }
 
 // redisVersion is the Redis whose behaviour clients may expect; they gate features on it.
@@ -43,6 +46,7 @@ type Server struct {
 	started time.Time
 	table   *table
 	topo    topologyCache
+	tracker *tracker
 
 	nextID   atomic.Int64
 	accepted atomic.Int64
@@ -62,10 +66,12 @@ type Server struct {
 // NewServer makes a server; Serve starts it.
 func NewServer(cfg Config, b Backend) *Server {
 	cfg.ClientsMax = min(cfg.ClientsMax, max(1, int(cfg.BuffersMax/connBytes*7/8)))
-	return &Server{
+	s := &Server{
 		cfg: cfg, backend: b, started: time.Now(), table: newTable(),
 		conns: make(map[*conn]struct{}), listener: make(map[net.Listener]struct{}),
 	}
+	s.tracker = newTracker(s)
+	return s
 }
 
 // ErrClosed is what Serve returns after Shutdown.

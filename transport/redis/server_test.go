@@ -31,6 +31,9 @@ func start(t testing.TB, cfg Config, b Backend) (*Server, string) {
 		t.Fatal(err)
 	}
 	s := NewServer(cfg, b)
+	if m, ok := b.(*memory); ok {
+		m.face = s
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -111,7 +114,7 @@ func TestTranscripts(t *testing.T) {
 		{"RESP3 has its own null", "HELLO 3\r\nRESET\r\nGET none\r\n", "%8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n$13\r\naegis_version\r\n$10\r\n0.1.0-test\r\n+RESET\r\n$-1\r\n"},
 		{"bad HELLO", "HELLO 4\r\nHELLO x\r\nHELLO 2 FOO\r\n", "-NOPROTO unsupported protocol version\r\n-ERR Protocol version is not an integer or out of range\r\n-ERR Syntax error in HELLO option 'FOO'\r\n"},
 		{"no password is set", "AUTH x\r\nAUTH default x\r\nAUTH me x\r\n", "-" + errNoPassword + "\r\n+OK\r\n-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
-		{"unknown words", "FOO a b\r\nCLIENT MAINT_NOTIFICATIONS ON\r\nHSET h f v\r\nCLIENT TRACKING ON\r\n", "-ERR unknown command 'FOO', with args beginning with: 'a' 'b' \r\n-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n-ERR unknown command 'HSET': AegisKV stores strings only\r\n-ERR unknown subcommand 'TRACKING': client-side caching is not in this version\r\n"},
+		{"unknown words", "FOO a b\r\nCLIENT MAINT_NOTIFICATIONS ON\r\nHSET h f v\r\n", "-ERR unknown command 'FOO', with args beginning with: 'a' 'b' \r\n-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n-ERR unknown command 'HSET': AegisKV stores strings only\r\n"},
 		{"the bare TTL", "SET a 1 90000\r\nTTL a\r\nSET a 1 0\r\nSET a 1 +5\r\n", "+OK\r\n:90\r\n-ERR invalid expire time in 'set' command\r\n-ERR syntax error\r\n"},
 		{"several slots", "MGET a b\r\nMSET a 1 b 2\r\nDEL a b\r\nEXISTS a b\r\n", strings.Repeat("-CROSSSLOT Keys in request don't hash to the same slot\r\n", 4)},
 		{"names", "CLIENT GETNAME\r\nCLIENT SETNAME me\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"a b\"\r\nCLIENT SETINFO LIB-NAME x\r\nCLIENT SETINFO LIB-X x\r\nCLIENT ID\r\n", "$-1\r\n+OK\r\n$2\r\nme\r\n-" + errBadName + "\r\n+OK\r\n-ERR Unrecognized option 'LIB-X'\r\n:1\r\n"},

@@ -30,6 +30,7 @@ type command struct {
 	rights  rights
 	summary string
 	run     func(c *conn, args [][]byte)
+	reads   bool                // flagged readonly: what it answers may be cached
 	subs    map[string]*command // by upper-case name, for containers
 
 	calls  atomic.Int64
@@ -46,6 +47,7 @@ func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
 	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), connectionCommands(), clusterCommands(), serverCommands(), aegisCommands()} {
 		for _, c := range rows {
+			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
 			t.names = append(t.names, c.name)
 		}
@@ -106,10 +108,7 @@ func (c *command) takes(n int) bool {
 }
 
 // refused are commands of Redis that AegisKV will never have, with the reason.
-var refused = map[string]string{
-	"CLIENT|TRACKING": "client-side caching is not in this version",
-	"CLIENT|CACHING":  "client-side caching is not in this version",
-}
+var refused = map[string]string{}
 
 func init() {
 	for reason, names := range map[string]string{

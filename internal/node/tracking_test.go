@@ -1,0 +1,140 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// tracked is a client that keeps what it is pushed.
+type tracked struct {
+	t    testing.TB
+	nc   net.Conn
+	r    *bufio.Reader
+	gone []string // keys that were taken back; "*" for all
+}
+
+func dialTracked(t testing.TB, addr string, options ...string) *tracked {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	c := &tracked{t: t, nc: nc, r: bufio.NewReader(nc)}
+	c.do("HELLO", "3")
+	if v := c.do(append([]string{"CLIENT", "TRACKING", "ON"}, options...)...); v.IsError() {
+		t.Fatalf("%s", v.Text)
+	}
+	return c
+}
+
+func (c *tracked) do(args ...string) resp.Reply {
+	c.t.Helper()
+	if _, err := c.nc.Write(resp.AppendCommand(nil, args...)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		if v := c.read(); v.Kind != '>' {
+			return v
+		}
+	}
+}
+
+// read takes one frame.
+func (c *tracked) read() resp.Reply {
+	c.t.Helper()
+	v, err := resp.ReadReply(c.r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if v.Kind == '>' && string(v.Items[0].Text) == "invalidate" {
+		if v.Items[1].IsNull() {
+			c.gone = append(c.gone, "*")
+		}
+		for _, k := range v.Items[1].Items {
+			c.gone = append(c.gone, string(k.Text))
+		}
+	}
+	return v
+}
+
+// loses waits for pushes until a key is taken back.
+func (c *tracked) loses(key string) {
+	c.t.Helper()
+	for !slices.Contains(c.gone, key) {
+		if v := c.read(); v.Kind != '>' {
+			c.t.Fatalf("%q came", v.Text)
+		}
+	}
+	c.gone = nil
+}
+
+func TestWhateverChangesAKeyTakesItBack(t *testing.T) {
+	n := startNodes(t, 1, 64<<20)[0]
+	w := dialRaw(t, n.cfg.ClientAddr)
+	w.pipeline(1, "", "SET", "k", "v")
+	w.until(t, "+OK\r\n")
+	c, all := dialTracked(t, n.cfg.ClientAddr), dialTracked(t, n.cfg.ClientAddr, "BCAST")
+	say := func(words ...string) {
+		t.Helper()
+		w.pipeline(1, "", words...)
+		if a := w.answer(t); strings.HasPrefix(a, "-") {
+			t.Fatalf("%v: %s", words, a)
+		}
+	}
+	for _, change := range [][]string{{"SET", "k", "w"}, {"APPEND", "k", "x"}, {"EXPIRE", "k", "100"}, {"PERSIST", "k"}, {"MSET", "k", "2", "{k}2", "3"}, {"DEL", "k"}} {
+		c.do("GET", "k")
+		say(change...)
+		c.loses("k")
+		all.loses("k")
+	}
+	say("SET", "k", "v", "PX", "100") // nobody asks for it again: the sweep tells
+	c.do("GET", "k")
+	c.loses("k")
+	all.loses("k")
+	say("SET", "k", "v")
+	c.do("MGET", "k", "{k}2")
+	say("FLUSHALL")
+	c.loses("*")
+	say("SET", "{k}cold", strings.Repeat("v", 1000))
+	c.do("STRLEN", "{k}cold")
+	for i := 0; !slices.Contains(c.gone, "{k}cold"); i++ {
+		say("SET", fmt.Sprintf("{k}%d", i), strings.Repeat("v", 1000))
+		if i%100 == 0 {
+			c.do("PING")
+		}
+		if i > 1e6 {
+			t.Fatal("a key that must have been evicted was not taken back")
+		}
+	}
+}
+
+// TestAMovedLeaseTakesBackWhatWasReadThere: the next holder does not know who read
+// what at this one.
+func TestAMovedLeaseTakesBackWhatWasReadThere(t *testing.T) {
+	nodes := startNodes(t, 3, 64<<20)
+	replicated(t, nodes)
+	holder := slices.IndexFunc(nodes, func(n *Node) bool { return n.rightful(t, allocKey) })
+	c, all := dialTracked(t, nodes[holder].cfg.ClientAddr), dialTracked(t, nodes[holder].cfg.ClientAddr, "BCAST")
+	if v := c.do("GET", allocKey); string(v.Text) != "value" {
+		t.Fatalf("GET: %q", v.Text)
+	}
+	if err := nodes[holder].host.Do(context.Background(), func(now multiraft.Instant) { nodes[holder].core.Drain(now) }); err != nil {
+		t.Fatal(err)
+	}
+	c.loses(allocKey)
+	all.loses("*")
+	if v := c.do("GET", allocKey); !strings.HasPrefix(string(v.Text), "MOVED") && !strings.HasPrefix(string(v.Text), "CLUSTERDOWN") {
+		t.Errorf("after the move: %q", v.Text)
+	}
+}

@@ -1,0 +1,225 @@
+package redis
+
+import (
+	"sync"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// pushMax bounds the bytes of pushes that wait for one connection: a client that
+// does not take them is closed.
+const pushMax = 1 << 20
+
+// pushes are the out-of-band messages to one connection. Anybody may queue one, with
+// any lock held: queueing does not block. While the connection runs commands it sends
+// them itself, each behind the replies that were made before it and before those that
+// were made after; while it is idle a goroutine of the moment does. Connections that
+// never asked for pushes have none of this.
+type pushes struct {
+	c *conn
+
+	sending sync.Mutex // held by who writes to the socket
+	mu      sync.Mutex // guards the next six
+	buf     []byte     // whole frames
+	last    int        // where the last frame begins
+	held    bool       // the connection runs commands
+	writing bool       // a goroutine sends
+	resp3   bool       // the client understands them
+	gone    bool       // nothing is queued any more
+
+	cuts []place // the connection's own, as is
+	own  []byte  // frames about its own command, which follow its reply
+}
+
+// place says that of the queued bytes the first n go before the reply at an offset of
+// the connection's out.
+type place struct{ at, n int }
+
+// pushing gives the connection its pushes, if it has none yet.
+func (c *conn) pushing() *pushes {
+	if c.pushes == nil {
+		c.pushes = &pushes{c: c, held: true, resp3: c.sess.Proto >= 3}
+		c.sess.Seen = c.seen
+	}
+	return c.pushes
+}
+
+// queue appends one whole frame. Frames beyond pushMax close the connection.
+func (p *pushes) queue(frame []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.resp3 || p.gone {
+		return
+	}
+	if len(p.buf)+len(frame) > pushMax {
+		p.gone = true
+		p.c.srv.evicted.Add(1)
+		p.c.nc.Close()
+		return
+	}
+	p.last = len(p.buf)
+	p.buf = append(p.buf, frame...)
+	p.count(len(frame))
+	if p.c.srv.buffered.Load() > p.c.srv.cfg.BuffersMax && !p.c.srv.relieve(p.c) {
+		p.gone = true
+		return
+	}
+	p.start()
+}
+
+// queueOnce is queue, unless the same frame is the last that waits.
+func (p *pushes) queueOnce(frame string) {
+	p.mu.Lock()
+	same := len(p.buf) > 0 && string(p.buf[p.last:]) == frame
+	p.mu.Unlock()
+	if !same {
+		p.queue([]byte(frame))
+	}
+}
+
+// start lets somebody send what waits. The caller holds mu.
+func (p *pushes) start() {
+	if len(p.buf) > 0 && !p.held && !p.writing && !p.gone {
+		p.writing = true
+		p.c.srv.wg.Add(1) // the connection is in it too, until its end() is through
+		go p.drain()
+	}
+}
+
+// drain sends what waits until nothing does or the connection runs commands.
+func (p *pushes) drain() {
+	defer p.c.srv.wg.Done()
+	for p.sendIdle() {
+	}
+}
+
+func (p *pushes) sendIdle() bool {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	p.mu.Lock()
+	if p.held || len(p.buf) == 0 {
+		p.writing = false
+		p.mu.Unlock()
+		return false
+	}
+	b := p.take()
+	p.mu.Unlock()
+	if p.c.send(b) != nil {
+		p.c.nc.Close()
+	}
+	p.count(-len(b))
+	return true
+}
+
+// take gives all that waits to the caller, who uncounts it once it has left. The
+// caller holds mu.
+func (p *pushes) take() []byte {
+	b := p.buf
+	p.buf, p.last = nil, 0
+	return b
+}
+
+// count adds bytes to what the connection and the server hold.
+func (p *pushes) count(n int) {
+	p.c.charged.Add(int64(n))
+	p.c.srv.buffered.Add(int64(n))
+}
+
+// hold says that the connection begins to run commands, and sends from now on.
+func (p *pushes) hold() {
+	p.mu.Lock()
+	p.held = true
+	p.mu.Unlock()
+}
+
+// release says that it is idle again.
+func (p *pushes) release() {
+	p.cuts = p.cuts[:0]
+	p.mu.Lock()
+	p.held = false
+	p.start()
+	p.mu.Unlock()
+}
+
+// cutHere puts what is queued so far before the reply that begins at an offset of
+// out, and what comes later behind it. It is called in the hold of the shard in which
+// the command did what it answers; the first call for a reply counts.
+func (p *pushes) cutHere(at int) {
+	if n := len(p.cuts); n > 0 && p.cuts[n-1].at == at {
+		return
+	}
+	p.mu.Lock()
+	n := len(p.buf)
+	p.mu.Unlock()
+	p.cuts = append(p.cuts, place{at, n})
+}
+
+// sendWith sends replies and all that waits, in order.
+func (p *pushes) sendWith(out []byte) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	p.mu.Lock()
+	b := p.take()
+	p.mu.Unlock()
+	if len(b) == 0 {
+		p.cuts = p.cuts[:0]
+		return p.c.send(out)
+	}
+	defer p.count(-len(b))
+	both := make([]byte, 0, len(b)+len(out))
+	replied, pushed := 0, 0
+	for _, k := range p.cuts {
+		both = append(append(both, out[replied:k.at]...), b[pushed:k.n]...)
+		replied, pushed = k.at, k.n
+	}
+	p.cuts = p.cuts[:0]
+	both = append(append(both, out[replied:]...), b[pushed:]...)
+	return p.c.send(both)
+}
+
+// speak says whether the client understands pushes from here on.
+func (p *pushes) speak(proto int) {
+	p.mu.Lock()
+	p.resp3 = proto >= 3
+	p.mu.Unlock()
+}
+
+// end forgets what waits: the connection is over.
+func (p *pushes) end() {
+	p.mu.Lock()
+	p.gone = true
+	p.count(-len(p.take()))
+	p.mu.Unlock()
+}
+
+// answered queues what the command under way caused about itself.
+func (p *pushes) answered() {
+	if len(p.own) > 0 {
+		p.queue(p.own)
+		p.own = p.own[:0]
+	}
+}
+
+// invalidateAll is the push that takes every key back.
+const invalidateAll = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
+
+// appendInvalidate writes the push that takes n keys back; the keys follow.
+func appendInvalidate(b []byte, n int) []byte {
+	return resp.AppendArray(resp.AppendBulk(resp.AppendPush(b, 2), "invalidate"), n)
+}
+
+// endPushes forgets the pushes of a connection that is over.
+func (c *conn) endPushes() {
+	if c.pushes != nil {
+		c.untrack()
+		c.pushes.end()
+	}
+}
+
+// resetPushes takes back all that the client asked to be told (RESET).
+func (c *conn) resetPushes() {
+	if c.pushes != nil {
+		c.untrack()
+		c.pushes.speak(c.sess.Proto)
+	}
+}
