@@ -35,13 +35,6 @@ type Figure struct {
 	FirstError string  `json:"firstError,omitempty"`
 }
 
-// latencyMax is the longest latency that is told apart.
-const latencyMax = 10 * time.Second
-
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(int64(time.Microsecond), int64(latencyMax), 3)
-}
-
 func figureOf(rounds []sample, h *hdrhistogram.Histogram) Figure {
 	us := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e3 }
 	f := Figure{P50: us(50), P99: us(99), P999: us(99.9)}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 )
 
 func TestARatioIsTakenWithinEachRound(t *testing.T) {
@@ -13,8 +15,8 @@ func TestARatioIsTakenWithinEachRound(t *testing.T) {
 		return sample{ops: ops, took: time.Second, cpu: cpu}
 	}
 	// A machine at half speed in the second round slows both.
-	ours := &measured{latency: newHistogram(), rounds: []sample{second(1000, 1*time.Second), second(1000, 2*time.Second), second(1200, 1*time.Second)}}
-	theirs := &measured{latency: newHistogram(), rounds: []sample{second(1000, 2*time.Second), second(1000, 4*time.Second), second(1000, 2*time.Second)}}
+	ours := &measured{latency: load.NewHistogram(), rounds: []sample{second(1000, 1*time.Second), second(1000, 2*time.Second), second(1200, 1*time.Second)}}
+	theirs := &measured{latency: load.NewHistogram(), rounds: []sample{second(1000, 2*time.Second), second(1000, 4*time.Second), second(1000, 2*time.Second)}}
 	_ = ours.latency.RecordValue(int64(time.Millisecond))
 	r := rowOf(Cell{1, "GET", 1, 64}, 1000, ours, theirs)
 	if r.Ratio != 2 || r.RatioLow != 2 || r.RatioHigh != 2.4 || r.Saturated {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/load"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -59,7 +60,7 @@ func (s *system) divide(keys int) [][][]int {
 	}
 	for i, size := range valueSizes {
 		for k := range keys {
-			a := s.owners[shardmap.SlotOf(appendKey(nil, keyPrefix(size), k))]
+			a := s.owners[shardmap.SlotOf(load.AppendKey(nil, keyPrefix(size), k))]
 			parts[a][i] = append(parts[a][i], k)
 		}
 	}

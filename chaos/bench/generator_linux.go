@@ -9,6 +9,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 )
 
 // generator is one thread that offers load to many connections. It spins: a
@@ -192,7 +194,7 @@ func (t *turn) count(reply []byte, took int64) {
 		return
 	}
 	t.sample.ops++
-	_ = t.latency.RecordValue(min(took, int64(latencyMax)))
+	load.Record(t.latency, took)
 	if reply[0] == '-' || (reply[0] == '$' && reply[1] == '-') {
 		t.sample.errors++
 		if t.sample.first == "" {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/transport/resp"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 )
 
 // answer serves GET and SET with fixed replies, the connection's first after a while.
@@ -54,7 +56,7 @@ func offer(t *testing.T, addr string, c Cell, rate int) *turn {
 	}
 	defer g.close()
 	spent := time.Duration(0)
-	u := &turn{g: g, latency: newHistogram(), cpu: func() (time.Duration, error) { spent += time.Second; return spent, nil }}
+	u := &turn{g: g, latency: load.NewHistogram(), cpu: func() (time.Duration, error) { spent += time.Second; return spent, nil }}
 	if err := u.run(c, rate, 0, 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func TestAStallIsChargedToAllWhoWouldHaveMetIt(t *testing.T) {
 func TestErrorsAndMissesAreCounted(t *testing.T) {
 	l := link{in: []byte("-ERR no\r\n$-1\r\n$3\r\nabc\r\n+OK\r\n:5\r\n$10\r\nabc"), left: 6}
 	l.end = len(l.in)
-	u := turn{open: true, latency: newHistogram(), g: &generator{work: newWork()}}
+	u := turn{open: true, latency: load.NewHistogram(), g: &generator{work: newWork()}}
 	if err := u.take(&l, 1); err != nil {
 		t.Fatal(err)
 	}

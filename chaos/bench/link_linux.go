@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 )
 
 // link is one connection with at most one batch of requests under way.
@@ -29,15 +31,13 @@ type work struct {
 	cell   Cell
 	prefix string // of keys
 	rng    *rand.Rand
-	values []byte // random bytes, cut anywhere: nothing that compression would shrink
-	size   int    // index of the value size
+	values load.Values
+	size   int // index of the value size
 }
 
 func newWork() *work {
-	w := &work{rng: rand.New(rand.NewPCG(1, 2)), values: make([]byte, 1<<20)}
-	for i := range w.values {
-		w.values[i] = byte(w.rng.Uint32())
-	}
+	w := &work{rng: rand.New(rand.NewPCG(1, 2))}
+	w.values = load.NewValues(w.rng, slices.Max(valueSizes))
 	return w
 }
 
@@ -46,20 +46,7 @@ func (w *work) set(c Cell) {
 	w.cell, w.prefix, w.size = c, keyPrefix(c.Value), slices.Index(valueSizes, c.Value)
 }
 
-// keyDigits is the length of a key's number.
-const keyDigits = 8
-
 func keyPrefix(valueBytes int) string { return fmt.Sprintf("bench:%d:", valueBytes) }
-
-func appendKey(b []byte, prefix string, n int) []byte {
-	b = append(b, prefix...)
-	at := len(b) + keyDigits
-	b = append(b, "00000000"...)
-	for i := at - 1; n > 0; i, n = i-1, n/10 {
-		b[i] = byte('0' + n%10)
-	}
-	return b
-}
 
 func appendHead(b []byte, kind byte, n int) []byte {
 	return append(strconv.AppendInt(append(b, kind), int64(n), 10), "\r\n"...)
@@ -67,15 +54,14 @@ func appendHead(b []byte, kind byte, n int) []byte {
 
 // appendRequest writes one GET or SET of a key.
 func (w *work) appendRequest(b []byte, key int) []byte {
-	keyLen := len(w.prefix) + keyDigits
+	keyLen := len(w.prefix) + load.KeyDigits
 	if w.cell.Op == "GET" {
 		b = appendHead(append(b, "*2\r\n$3\r\nGET\r\n"...), '$', keyLen)
-		return append(appendKey(b, w.prefix, key), "\r\n"...)
+		return append(load.AppendKey(b, w.prefix, key), "\r\n"...)
 	}
 	b = appendHead(append(b, "*3\r\n$3\r\nSET\r\n"...), '$', keyLen)
-	b = append(appendKey(b, w.prefix, key), "\r\n"...)
-	from := w.rng.IntN(len(w.values) - w.cell.Value)
-	b = append(appendHead(b, '$', w.cell.Value), w.values[from:from+w.cell.Value]...)
+	b = append(load.AppendKey(b, w.prefix, key), "\r\n"...)
+	b = append(appendHead(b, '$', w.cell.Value), w.values.Cut(w.rng, w.cell.Value)...)
 	return append(b, "\r\n"...)
 }
 

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 )
 
 // Run measures every cell and gives the report.
@@ -91,7 +93,7 @@ func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error)
 	at := func(c Cell, s *system) *measured {
 		m := all[c.Name()+s.name]
 		if m == nil {
-			m = &measured{latency: newHistogram()}
+			m = &measured{latency: load.NewHistogram()}
 			all[c.Name()+s.name] = m
 		}
 		return m

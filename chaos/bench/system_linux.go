@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/load"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -182,21 +184,20 @@ func (s *system) findOwners() error {
 
 // readSlots takes a CLUSTER SLOTS reply; errNotYet while it has holes.
 func (s *system) readSlots(v resp.Reply) error {
-	index := make(map[string]int)
-	for i, a := range s.addrs {
-		index[a] = i
+	if v.IsError() {
+		return errNotYet
+	}
+	spans, err := load.ParseSlots(v, s.addrs[0])
+	if err != nil {
+		return errNotYet
 	}
 	covered := 0
-	for _, r := range v.Items {
-		if len(r.Items) < 3 || len(r.Items[2].Items) < 2 {
+	for _, span := range spans {
+		i := slices.Index(s.addrs, span.Addr)
+		if i < 0 {
 			return errNotYet
 		}
-		holder := r.Items[2].Items
-		i, ok := index[net.JoinHostPort(string(holder[0].Text), strconv.FormatInt(holder[1].Int, 10))]
-		if !ok {
-			return errNotYet
-		}
-		for slot := r.Items[0].Int; slot <= r.Items[1].Int && slot < shardmap.Slots; slot++ {
+		for slot := span.First; slot <= span.Last; slot++ {
 			s.owners[slot] = i
 			covered++
 		}

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/baxromumarov/aegisKV/internal/load"
 	"github.com/baxromumarov/aegisKV/internal/node"
 	"github.com/baxromumarov/aegisKV/pkg/client"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -38,31 +41,36 @@ type route struct {
 	known  bool
 	epoch  uint64
 	shards int // 0 = the server is not ours
-	spans  []span
+	spans  []load.Span
 }
 
-type span struct {
-	first, last shardmap.Slot
-	addr        string
+// declareAddr gives a command the flags that say which nodes it speaks to.
+func declareAddr(f *pflag.FlagSet, addr *string) {
+	f.StringVar(addr, "addr", "", "client addresses of any nodes, comma-separated (default localhost:7000) ["+node.ToolVariable+"]")
+	f.StringVar(addr, "seeds", "", "the same as --addr")
 }
 
-// newAsker reads --addr; what the flag does not say the environment may.
-func newAsker(addr string, timeout time.Duration) (*asker, error) {
+// addresses reads --addr; what the flag does not say the environment may.
+func addresses(addr string) (list []string, err error) {
 	if addr == "" {
 		addr = os.Getenv(node.ToolVariable)
 	}
 	if addr == "" {
 		addr = "localhost:7000"
 	}
-	a := &asker{timeout: timeout, links: map[string]*link{}}
 	for s := range strings.SplitSeq(addr, ",") {
 		s = strings.TrimSpace(s)
 		if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
 			return nil, &exitError{exitUsage, fmt.Sprintf("%q is no client address: give host:port of any node, like --addr localhost:7000", s)}
 		}
-		a.seeds = append(a.seeds, s)
+		list = append(list, s)
 	}
-	return a, nil
+	return list, nil
+}
+
+func newAsker(addr string, timeout time.Duration) (*asker, error) {
+	seeds, err := addresses(addr)
+	return &asker{seeds: seeds, timeout: timeout, links: map[string]*link{}}, err
 }
 
 func (a *asker) close() {
@@ -166,8 +174,8 @@ func (a *asker) holder(slot shardmap.Slot, until time.Time) (string, error) {
 	}
 	a.trace.MapEpoch = a.route.epoch
 	for _, s := range a.route.spans {
-		if slot >= s.first && slot <= s.last {
-			return s.addr, nil
+		if slot >= s.First && slot <= s.Last {
+			return s.Addr, nil
 		}
 	}
 	return "", serverError(resp.Reply{Kind: '-', Text: []byte("CLUSTERDOWN no node is named for the slot")})
@@ -211,32 +219,9 @@ func (l *link) readMap(asked string) (route, error) {
 	if c := answers[2]; len(c.Items) == 2 {
 		r.shards, _ = strconv.Atoi(string(c.Items[1].Text))
 	}
-	if answers[1].IsError() { // a server that is no cluster
-		r.spans = []span{{0, shardmap.Slots - 1, asked}}
-		return r, nil
-	}
 	var err error
-	r.spans, err = spansOf(answers[1], asked)
+	r.spans, err = load.ParseSlots(answers[1], asked)
 	return r, err
-}
-
-// spansOf reads CLUSTER SLOTS; a node without a host is the one that was asked.
-func spansOf(v resp.Reply, asked string) (spans []span, err error) {
-	for _, row := range v.Items {
-		if len(row.Items) < 3 || len(row.Items[2].Items) < 2 {
-			return nil, errors.New("its answer to CLUSTER SLOTS cannot be read")
-		}
-		at := row.Items[2].Items
-		host := string(at[0].Text)
-		if host == "" {
-			host, _, _ = net.SplitHostPort(asked)
-		}
-		spans = append(spans, span{
-			shardmap.Slot(row.Items[0].Int), shardmap.Slot(row.Items[1].Int),
-			net.JoinHostPort(strings.Trim(host, "[]"), strconv.FormatInt(at[1].Int, 10)),
-		})
-	}
-	return spans, nil
 }
 
 func epochOf(info []byte) uint64 {
@@ -298,13 +283,8 @@ func passes(err error, sent bool) bool {
 // moved is where a MOVED answer points.
 func moved(err error) (string, bool) {
 	var e *client.ServerError
-	if !errors.As(err, &e) || e.Code != "MOVED" {
+	if !errors.As(err, &e) {
 		return "", false
 	}
-	f := strings.Fields(e.Text)
-	colon := strings.LastIndexByte(f[len(f)-1], ':')
-	if len(f) != 3 || colon < 0 {
-		return "", false
-	}
-	return net.JoinHostPort(strings.Trim(f[2][:colon], "[]"), f[2][colon+1:]), true
+	return load.ParseMoved(e.Text)
 }

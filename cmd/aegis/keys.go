@@ -69,8 +69,7 @@ func (k *keyTool) command(use, short, long string, args cobra.PositionalArgs, ru
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&k.addr, "addr", "", "client addresses of any nodes, comma-separated (default localhost:7000) [AEGIS_ADDR]")
-	f.StringVar(&k.addr, "seeds", "", "the same as --addr")
+	declareAddr(f, &k.addr)
 	f.StringVarP(&k.format, "output", "o", "text", "text or json")
 	f.DurationVar(&k.timeout, "timeout", 3*time.Second, "how long to try")
 	f.BoolVar(&k.traced, "trace", false, "say which shard, node and version it was, and what each step took")

@@ -73,7 +73,7 @@ func newRoot() *cobra.Command {
 	opts.declare(root)
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(&cobra.Group{ID: "keys", Title: "Keys:"})
-	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig())
+	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig(), newBench())
 	root.AddCommand(newKeyCommands()...)
 	return root
 }

@@ -109,8 +109,8 @@ func (s *scanner) print(k *keyTool, key string) error {
 // nodes are the addresses of the map, each once.
 func (r route) nodes() (addrs []string) {
 	for _, s := range r.spans {
-		if !slices.Contains(addrs, s.addr) {
-			addrs = append(addrs, s.addr)
+		if !slices.Contains(addrs, s.Addr) {
+			addrs = append(addrs, s.Addr)
 		}
 	}
 	return addrs

@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "internal/metrics", "internal/mutant", "internal/judge"},
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
-	{"shardgroup", "pkg/client/clienttest"},
+	{"shardgroup", "pkg/client/clienttest", "internal/load"},
 	{"internal/node"},
 	{"chaos", "chaos/bench", "chaos/sim", "cmd/aegis"},
 	{"cmd/aegis-chaos"},
