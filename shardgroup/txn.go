@@ -55,6 +55,30 @@ func (t *Txn) Get(key, dst []byte) (val statemachine.Value, found bool) {
 // Usage says how a key is kept.
 func (t *Txn) Usage(key []byte) (lru.Usage, bool) { return t.s.m.Usage(key) }
 
+// Look says what a key is, with what the transaction did so far.
+func (t *Txn) Look(key []byte) Glance { return Glance{t.s.m.Look(key, t.at), t.s.epoch} }
+
+// Glance is what a key was at some moment, under some lease: two of one key are equal
+// only when nothing touched it in between and the same holder served it all the while.
+type Glance struct {
+	statemachine.Glance
+	Epoch uint32
+}
+
+// Look says at the leaseholder what a key is. The reply needs a fresh lease check.
+func (r *Replica) Look(id shardmap.ShardID, key []byte, now multiraft.Instant) (Glance, Admission, error) {
+	s := r.shard(id)
+	if s == nil {
+		return Glance{}, Admission{}, ErrUnavailable
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, err := s.admit(now); err != nil {
+		return Glance{}, a, err
+	}
+	return Glance{s.m.Look(key, s.pass(now)), s.epoch}, Admission{Lease: s.proof(), Version: s.m.Position()}, nil
+}
+
 // End makes the transaction's changes one record and lets the shard go. changed says
 // whether there were any: then the version is theirs, and may be given to Await.
 func (t *Txn) End() (a Admission, changed bool) {

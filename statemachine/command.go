@@ -91,6 +91,7 @@ var (
 	ErrNotFloat    = errors.New("value is not a valid float")
 	ErrNotFinite   = errors.New("increment would produce NaN or Infinity")
 	ErrTooLarge    = errors.New("value larger than this node can hold")
+	ErrTxnTooLarge = errors.New("transaction larger than this node can hold")
 	ErrKeyTooLarge = errors.New("key larger than 64 KiB")
 )
 

@@ -23,6 +23,9 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 	if int64(len(c.Value)) > m.ValueBytesMax() {
 		return ErrTooLarge
 	}
+	if m.txn.open && m.txn.grown > max(txnGrowthMin, m.store.Budget()) {
+		return ErrTxnTooLarge
+	}
 	x := execution{m: m, c: c, res: res, v: v, now: now, hash: m.Hash(c.Key)}
 	m.origin = c.Origin
 	err := x.run()
@@ -33,7 +36,7 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 	if res.Changed {
 		m.time = now
 		if m.txn.open {
-			m.txn.parts = AppendRecord(m.txn.parts, &res.Record)
+			m.txn.add(c, &res.Record)
 			return nil
 		}
 		m.position = v

@@ -30,6 +30,7 @@ type Machine struct {
 	part     Record // scratch of applyTxn
 	watch    Watcher
 	origin   uint64 // of the command under way
+	gone     goneCounts
 }
 
 // New makes an empty machine at position 0.
@@ -105,6 +106,7 @@ func (m *Machine) Sweep(max int) bool {
 	return m.store.Expired(m.time, max, func(e lru.Entry) {
 		m.toggle(e.Hash, e.Version, e.Deadline)
 		m.tell(e.Key)
+		m.gone.note(e.Hash)
 	})
 }
 
@@ -119,6 +121,7 @@ func (m *Machine) Reset() {
 	m.store.Clear()
 	m.digest = [DigestBuckets]uint64{}
 	m.total = 0
+	m.gone.noteAll()
 }
 
 // put stores an entry whatever was there before. Execute, Apply, fills and
@@ -135,6 +138,7 @@ func (m *Machine) drop(hash uint64, key []byte) {
 	old, was := m.store.Delete(hash, key)
 	m.forget(hash, old, was)
 	m.tell(key)
+	m.gone.note(hash)
 }
 
 // meta changes deadline and version of a present key.
@@ -150,6 +154,7 @@ func (m *Machine) evict(ev Eviction) {
 	m.tellEvicted(ev)
 	old, was := m.store.Evict(ev.Hash, uint64(ev.Version))
 	m.forget(ev.Hash, old, was)
+	m.gone.note(ev.Hash)
 }
 
 // forget takes what a change replaced out of the digest.

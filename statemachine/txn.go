@@ -13,12 +13,26 @@ type txn struct {
 	open    bool
 	version shardmap.Version
 	parts   []byte // encoded records
+	grown   int64  // by how much they are longer than what the commands brought
+}
+
+// txnGrowthMin is what a transaction's record may be longer than its commands in any
+// store. What they brought is bounded where they wait; but a few bytes appended again
+// and again to a long value are a long record each time. It is more than the heads of
+// as many records as one command has arguments.
+const txnGrowthMin = 64 << 20
+
+// add takes the record of a command.
+func (t *txn) add(c *Command, r *Record) {
+	before := len(t.parts)
+	t.parts = AppendRecord(t.parts, r)
+	t.grown += int64(len(t.parts) - before - len(c.Key) - len(c.Value))
 }
 
 // Begin lets the commands up to End be one transaction of version v. The caller holds
 // the shard's mutex all the while: nobody sees a part of it.
 func (m *Machine) Begin(v shardmap.Version) {
-	m.txn.open, m.txn.version, m.txn.parts = true, v, m.txn.parts[:0]
+	m.txn = txn{open: true, version: v, parts: m.txn.parts[:0]}
 }
 
 // End closes the transaction and fills r with its record; false when it changed

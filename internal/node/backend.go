@@ -204,6 +204,28 @@ func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.
 	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: s.now.Wall}, nil
 }
 
+// Look implements redis.Backend.
+func (b backend) Look(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.Glance, error) {
+	s := state(rs)
+	if s.txn.open {
+		return glance(s.txn.Look(key)), nil
+	}
+	r, shard, err := b.replica(slot)
+	if err != nil {
+		return redis.Glance{}, err
+	}
+	w, a, err := r.Look(shard, key, s.clock())
+	if err != nil {
+		return redis.Glance{}, b.refuse(s, slot, a, err)
+	}
+	s.touch(a.Lease)
+	return glance(w), nil
+}
+
+func glance(w shardgroup.Glance) redis.Glance {
+	return redis.Glance{Version: w.Version, Gone: w.Gone, Epoch: w.Epoch}
+}
+
 // Do implements redis.Backend. The kinds, conditions and modes of Op have the
 // numbers of statemachine.Command, which a test keeps true.
 func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {

@@ -85,6 +85,14 @@ type Usage struct {
 	Hits  uint8 // that keep it from eviction
 }
 
+// Glance is what a key was at some moment. Two of one key are equal only when nothing
+// touched it in between and the same lease was served under.
+type Glance struct {
+	Version shardmap.Version // 0 = absent
+	Gone    uint32           // with 0: counts what was removed
+	Epoch   uint32
+}
+
 // Errors of a Backend, each with one meaning; conn.go turns them into Redis's words.
 var (
 	// ErrAgain: the shard is in transition. The face sends what it has, calls
@@ -136,10 +144,12 @@ type Backend interface {
 	Get(s *Session, slot shardmap.Slot, key, dst []byte) (value []byte, found bool, err error)
 	// Stat looks a key up without counting a hit.
 	Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error)
+	// Look says what a key is now, without counting a hit.
+	Look(s *Session, slot shardmap.Slot, key []byte) (Glance, error)
 	// Do runs a change.
 	Do(s *Session, op *Op, res *Result) error
-	// Begin opens a transaction on a slot: until End, Get, Stat and Do of this session
-	// are parts of it, which others see all at once, and none of them says ErrAgain.
+	// Begin opens a transaction on a slot: until End, Get, Stat, Look and Do of this
+	// session are parts of it, which others see all at once, and none of them says ErrAgain.
 	// write says that it may change something. After an error none is open. Nothing
 	// may be waited for before End.
 	Begin(s *Session, slot shardmap.Slot, write bool) error

@@ -9,9 +9,9 @@ import (
 func aegisCommands() []*command {
 	return []*command{
 		{name: "aegis.durability", arity: -1, flags: "loading stale fast", rights: rightsConnection, summary: "Asks or sets this connection's ack level: async, majority, all.", run: cmdDurability},
-		{name: "aegis.token", arity: 1, flags: "fast", rights: rightsConnection, summary: "Names the newest write of this connection in each shard.", run: cmdToken},
-		{name: "aegis.check", arity: 2, flags: "", rights: rightsConnection, summary: "Judges a token: durable, pending, lost or unknown, shard by shard.", run: cmdCheck},
-		{name: "aegis.admin", arity: -2, flags: "admin loading stale", rights: rightsAdmin, summary: "Runs an operator's command; answers JSON.", run: cmdAdmin},
+		{name: "aegis.token", arity: 1, flags: "fast", wide: true, rights: rightsConnection, summary: "Names the newest write of this connection in each shard.", run: cmdToken},
+		{name: "aegis.check", arity: 2, flags: "", wide: true, rights: rightsConnection, summary: "Judges a token: durable, pending, lost or unknown, shard by shard.", run: cmdCheck},
+		{name: "aegis.admin", arity: -2, flags: "admin loading stale", wide: true, rights: rightsAdmin, summary: "Runs an operator's command; answers JSON.", run: cmdAdmin},
 	}
 }
 

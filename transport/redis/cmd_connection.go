@@ -16,8 +16,8 @@ func connectionCommands() []*command {
 		{name: "auth", arity: -2, flags: "noscript loading stale fast", rights: g, summary: "Authenticates the connection.", run: cmdAuth},
 		{name: "ping", arity: -1, flags: "fast", rights: g, summary: "Returns the server's liveliness response.", run: cmdPing},
 		{name: "echo", arity: 2, flags: "fast", rights: g, summary: "Returns the given string.", run: func(c *conn, a [][]byte) { c.out = resp.AppendBulk(c.out, a[1]) }},
-		{name: "quit", arity: -1, flags: "noscript loading stale fast", rights: g, summary: "Closes the connection.", run: func(c *conn, _ [][]byte) { c.ok(); c.quit = true }},
-		{name: "reset", arity: 1, flags: "noscript loading stale fast", rights: g, summary: "Resets the connection.", run: cmdReset},
+		{name: "quit", arity: -1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Closes the connection.", run: func(c *conn, _ [][]byte) { c.ok(); c.quit = true }},
+		{name: "reset", arity: 1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Resets the connection.", run: cmdReset},
 		{name: "select", arity: 2, flags: "loading stale fast", rights: g, summary: "Changes the selected database; there is one.", run: cmdSelect},
 		{name: "readonly", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-only queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly = true; c.ok() }},
 		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly = false; c.ok() }},
@@ -138,6 +138,7 @@ func cmdPing(c *conn, args [][]byte) {
 func cmdReset(c *conn, _ [][]byte) {
 	c.sess.Proto, c.sess.Name, c.sess.ReadOnly = 2, "", false
 	c.resetPushes()
+	c.multi = multi{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {
 		c.failWith(err)
 		return
@@ -208,7 +209,7 @@ func cmdClientInfo(c *conn, _ [][]byte) {
 	if s.ReadOnly {
 		flags = "r"
 	}
-	line := fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=0 flags=%s db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d\n",
-		s.ID, s.Addr, s.Local, s.Name, int(time.Since(s.Created).Seconds()), flags, cap(c.out), cap(c.out), s.last, s.Proto, s.LibName, s.LibVer, s.commands)
+	line := fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=0 flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d\n",
+		s.ID, s.Addr, s.Local, s.Name, int(time.Since(s.Created).Seconds()), flags, c.multi.depth(), len(c.multi.watched), c.multi.bytes, cap(c.out), cap(c.out), s.last, s.Proto, s.LibName, s.LibVer, s.commands)
 	c.out = resp.AppendVerbatim(c.out, s.Proto, line)
 }

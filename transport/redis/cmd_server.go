@@ -18,7 +18,7 @@ func serverCommands() []*command {
 	r, a := rightsRead, rightsAdmin
 	return []*command{
 		{
-			name: "command", arity: -1, flags: "loading stale", rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
+			name: "command", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
 			subs: map[string]*command{
 				"COUNT": {name: "command|count", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }},
 				"INFO":  {name: "command|info", arity: -2, rights: rightsConnection, run: cmdCommandInfo},
@@ -27,7 +27,7 @@ func serverCommands() []*command {
 				}},
 			},
 		},
-		{name: "info", arity: -1, flags: "loading stale", rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
+		{name: "info", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
 		{
 			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
 			subs: map[string]*command{
@@ -37,11 +37,11 @@ func serverCommands() []*command {
 				}},
 			},
 		},
-		{name: "dbsize", arity: 1, flags: "readonly fast", rights: r, summary: "Returns the number of keys in the slots this node holds.", run: cmdDBSize},
-		{name: "flushall", arity: -1, flags: "write", rights: rightsWrite, summary: "Removes all keys of the slots this node holds.", run: cmdFlushAll},
+		{name: "dbsize", arity: 1, flags: "readonly fast", wide: true, rights: r, summary: "Returns the number of keys in the slots this node holds.", run: cmdDBSize},
+		{name: "flushall", arity: -1, flags: "write", wide: true, rights: rightsWrite, summary: "Removes all keys of the slots this node holds.", run: cmdFlushAll},
 		{name: "time", arity: 1, flags: "loading stale fast", rights: rightsConnection, summary: "Returns the server time.", run: cmdTime},
 		{name: "role", arity: 1, flags: "noscript loading stale fast", rights: rightsConnection, summary: "Returns the replication role.", run: cmdRole},
-		{name: "wait", arity: 3, flags: "blocking", rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
+		{name: "wait", arity: 3, flags: "blocking", wide: true, rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
 	}
 }
 
@@ -269,6 +269,9 @@ func cmdWait(c *conn, args [][]byte) {
 		c.fail("ERR timeout is negative")
 		return
 	}
+	if c.executing {
+		ms = 1 // as Redis: what is held by now
+	}
 	if !c.settle() {
 		return
 	}
@@ -319,6 +322,6 @@ func (c *conn) left() bool {
 	_ = c.nc.SetReadDeadline(time.Now().Add(time.Millisecond))
 	err := c.rd.Fill()
 	_ = c.nc.SetReadDeadline(time.Time{})
-	c.mark = c.rd.Mark() // Fill moves the buffer; everything before this command has been answered
+	c.setMark(c.rd.Mark()) // Fill moves the buffer; everything before this command has been answered
 	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || c.stopping.Load()
 }

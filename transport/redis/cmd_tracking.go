@@ -45,12 +45,12 @@ func (t *tracking) begin(c *conn, cmd *command) {
 // reply, unless the command said more exactly when it looked at its key. CLIENT CACHING
 // is for the command that follows it.
 func (t *tracking) end(c *conn, cmd *command) {
-	if c.rerun {
-		return
+	if c.rerun || c.executing {
+		return // a part of EXEC's reply is no place for pushes
 	}
 	t.reading = false
-	c.pushes.cutHere(c.replyAt)
-	if !strings.HasPrefix(cmd.name, "client|") {
+	c.pushes.cutHere(c.pushAt())
+	if !strings.HasPrefix(cmd.name, "client|") && !c.multi.on { // it is for all of a transaction
 		t.caching = false
 	}
 	c.pushes.answered()
@@ -177,7 +177,7 @@ func (c *conn) untrack() {
 // place of the reply among the pushes is fixed first: what is taken back for this key
 // to have room must follow it.
 func (c *conn) seen(shard shardmap.ShardID, key []byte) {
-	c.pushes.cutHere(c.replyAt)
+	c.pushes.cutHere(c.pushAt())
 	if c.tracking.reading {
 		c.srv.tracker.remember(shard, key, c.sess.ID)
 	}

@@ -19,22 +19,59 @@ type conn struct {
 	rd   *resp.Reader
 	sess Session
 
-	*work                 // held while commands are run, nil while idle
-	mark     int          // reader position of the first command whose reply has not left
-	start    int          // reader position of the command under way
-	replyAt  int          // where its reply begins in out
-	applied  int          // changes that it made
-	counted  int64        // bytes of buffers, as counted last
-	charged  atomic.Int64 // the same and what waits to be pushed
-	doomed   atomic.Bool  // closed because of them: they count no more
-	split    bool         // a part of the command under way was committed before its end
-	rerun    bool         // the reader is back at mark: run from there again
-	stopping atomic.Bool
-	batches  atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
-	quit     bool
-	pushes   *pushes // nil until the client asks for any
-	tracking tracking
-	span     atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
+	*work                  // held while commands are run, nil while idle
+	multi     multi        // the transaction being collected
+	mark      int          // reader position of the first command whose reply has not left
+	before    before       // what was said before it
+	start     int          // reader position of the command under way
+	replyAt   int          // where its reply begins in out
+	applied   int          // changes that it made
+	counted   int64        // bytes of buffers, as counted last
+	charged   atomic.Int64 // the same and what waits to be pushed
+	doomed    atomic.Bool  // closed because of them: they count no more
+	split     bool         // a part of the command under way was committed before its end
+	rerun     bool         // the reader is back at mark: run from there again
+	executing bool         // EXEC runs its commands, which must not wait
+	execAt    int          // where EXEC's reply begins in out
+	stopping  atomic.Bool
+	batches   atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
+	quit      bool
+	pushes    *pushes // nil until the client asks for any
+	tracking  tracking
+	span      atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
+}
+
+// before is the state that commands after mark may have changed, and that a rerun
+// begins with.
+type before struct {
+	multi   multi
+	proto   int
+	caching bool
+}
+
+// setMark notes that all replies before a reader position have left.
+func (c *conn) setMark(at int) {
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking.caching}
+}
+
+// rewind goes back to mark.
+func (c *conn) rewind() {
+	c.rd.Rewind(c.mark)
+	c.multi, c.sess.Proto, c.tracking.caching = c.before.multi, c.before.proto, c.before.caching
+	c.quit, c.rerun = false, true
+	if c.pushes != nil {
+		c.pushes.speak(c.sess.Proto)
+		c.pushes.cuts = c.pushes.cuts[:0]
+	}
+}
+
+// pushAt is where pushes may stand: before the reply of the command under way, never
+// inside it.
+func (c *conn) pushAt() int {
+	if c.executing {
+		return c.execAt
+	}
+	return c.replyAt
 }
 
 // work is what a connection needs only while it runs commands. Idle connections
@@ -158,7 +195,7 @@ const (
 // fits counts the connection's buffers, its reader's among them; false when it must
 // be closed because all of them together are too large and its own are the largest.
 func (c *conn) fits(reader int) bool {
-	bytes := int64(reader)
+	bytes := int64(reader + c.multi.size())
 	if c.work != nil {
 		bytes += int64(cap(c.out) + cap(c.res.Value))
 	}
@@ -186,7 +223,7 @@ func (c *conn) runBuffered() error {
 		return errClose
 	}
 	c.work = workPool.Get().(*work)
-	c.mark = c.rd.Mark()
+	c.setMark(c.rd.Mark())
 	if c.pushes != nil {
 		c.pushes.hold()
 	}
@@ -259,16 +296,13 @@ func (c *conn) flush(next int) error {
 	case err == nil:
 	case errors.Is(err, ErrStale) && !c.split:
 		c.out = c.out[:0]
-		c.rd.Rewind(c.mark)
-		c.quit, c.rerun = false, true
-		if c.pushes != nil {
-			c.pushes.cuts = c.pushes.cuts[:0]
-		}
+		c.rewind()
 		return nil
 	default:
 		return errClose
 	}
-	c.mark, c.split = next, false
+	c.setMark(next)
+	c.split = false
 	if !c.fits(c.rd.Size()) {
 		return errClose
 	}
@@ -300,7 +334,7 @@ func (c *conn) send(b []byte) error {
 // reply stays. It reports false when the command must not go on: the connection
 // is to be closed, or the pipeline is run again from mark.
 func (c *conn) settle() bool {
-	if c.replyAt == 0 {
+	if c.replyAt == 0 || c.executing {
 		return true
 	}
 	partial := append([]byte(nil), c.out[c.replyAt:]...)

@@ -47,6 +47,8 @@ func FuzzAnyBytesGetReplies(f *testing.F) {
 	f.Add([]byte("SET {a}1 x EX 10\r\nMGET {a}1 {a}2\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nHELLO 3\r\nGETEX a\r\n"), 20)
 	f.Add([]byte("COMMAND INFO get config|get\r\nCLUSTER SLOTS\r\nAEGIS.CHECK 1:0:3.7\r\nEXPIRE a 1 XX GT\r\nQUIT\r\n"), 3)
 	f.Add([]byte("INCRBY a 9\r\nAPPEND a x\r\nDEL a b\r\n*1\r\n$-1\r\n"), 9)
+	f.Add([]byte("WATCH {a}1\r\nMULTI\r\nSET {a}1 x\r\nINCR {a}1\r\nHELLO 3\r\nEXEC\r\nMULTI\r\nGET a\r\nGET b\r\nEXEC\r\nMULTI\r\nNOPE\r\nEXEC\r\n"), 40)
+	f.Add([]byte("MULTI\r\nDBSIZE\r\nFLUSHALL\r\nEXEC\r\nMULTI\r\nEXEC x\r\nDISCARD\r\nUNWATCH\r\nRESET\r\n"), 20)
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
 		if at < 0 || at > len(in) {
 			at = len(in) / 2

@@ -17,6 +17,8 @@ type memory struct {
 	mu      sync.Mutex
 	now     func() int64
 	keys    map[string]entry
+	touched map[string]*uint32 // how often a key was changed
+	epoch   uint32
 	routes  *shardmap.Map
 	face    *Server
 	watched bool
@@ -43,7 +45,7 @@ func newMemory() *memory {
 	for g := 1; g <= layout.Groups; g++ {
 		m = m.With(shardmap.Route{Group: shardmap.GroupID(g), Epoch: 1, Leader: 1})
 	}
-	return &memory{keys: make(map[string]entry), routes: m, now: func() int64 { return time.Now().UnixMilli() }}
+	return &memory{keys: make(map[string]entry), touched: make(map[string]*uint32), epoch: 1, routes: m, now: func() int64 { return time.Now().UnixMilli() }}
 }
 
 func (m *memory) Open(*Session)   {}
@@ -88,6 +90,32 @@ func (m *memory) Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error) 
 	return Stat{Found: ok, Len: len(e.value), Deadline: e.deadline, Now: m.now()}, nil
 }
 
+// Look is exact: it counts every change of every key.
+func (m *memory) Look(_ *Session, _ shardmap.Slot, key []byte) (Glance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.admit(key); err != nil {
+		return Glance{}, err
+	}
+	seen := Glance{Epoch: m.epoch}
+	if _, ok := m.alive(key); ok {
+		seen.Version = 1
+	}
+	if n := m.touched[string(key)]; n != nil {
+		seen.Gone = *n
+	}
+	return seen, nil
+}
+
+func (m *memory) touch(key []byte) {
+	n := m.touched[string(key)]
+	if n == nil {
+		n = new(uint32)
+		m.touched[string(key)] = n
+	}
+	*n++
+}
+
 func (m *memory) deadline(op *Op, old int64) int64 {
 	switch op.TTLMode {
 	case TTLKeep:
@@ -129,6 +157,11 @@ func (m *memory) do(op *Op, res *Result) error {
 	if err := m.admit(op.Key); err != nil {
 		return err
 	}
+	defer func() {
+		if res.Changed {
+			m.touch(op.Key)
+		}
+	}()
 	e, ok := m.alive(op.Key)
 	*res = Result{Existed: ok, Value: res.Value[:0]}
 	if ok && (op.WithOld || op.Kind == OpGetDel || op.Kind == OpGetEx) {
@@ -222,6 +255,7 @@ func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
 	switch {
 	case !ok,
 		op.Kind == OpPersist && !had,
+		op.Kind == OpGetEx && d == e.deadline,
 		op.Cond == NX && had,
 		op.Cond == XX && !had,
 		op.Cond == GT && (!had || d <= e.deadline),
@@ -237,6 +271,9 @@ func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
 func (m *memory) FlushAll(s *Session) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for k := range m.keys {
+		m.touch([]byte(k))
+	}
 	clear(m.keys)
 	if m.watched {
 		m.face.Flushed(0, uint64(s.ID))

@@ -15,25 +15,43 @@ import (
 
 // run dispatches one command and appends its reply.
 func (c *conn) run(args [][]byte) {
+	cmd := c.lookup(args)
+	switch {
+	case cmd == nil:
+		c.multi.spoiled = c.multi.on
+	case c.multi.on && !cmd.atOnce:
+		c.enqueue(cmd, args)
+	default:
+		c.call(cmd, args)
+	}
+}
+
+// lookup finds a command that takes so many arguments, or says that there is none.
+func (c *conn) lookup(args [][]byte) *command {
 	cmd := c.srv.table.find(args[0])
 	if cmd == nil {
 		c.unknown(args)
-		return
+		return nil
 	}
 	if cmd.subs != nil {
 		if len(args) > 1 {
 			if cmd = c.subcommand(cmd, args); cmd == nil {
-				return
+				return nil
 			}
 		} else if cmd.run == nil {
 			c.wrongArgs(cmd)
-			return
+			return nil
 		}
 	}
 	if !cmd.takes(len(args)) {
 		c.wrongArgs(cmd)
-		return
+		return nil
 	}
+	return cmd
+}
+
+// call runs a command and counts it.
+func (c *conn) call(cmd *command, args [][]byte) {
 	cmd.calls.Add(1)
 	c.sess.commands++
 	c.sess.last = cmd.name
@@ -62,7 +80,13 @@ func (c *conn) subcommand(parent *command, args [][]byte) *command {
 }
 
 func (c *conn) wrongArgs(cmd *command) {
-	c.fail("ERR wrong number of arguments for '" + cmd.name + "' command")
+	text := "wrong number of arguments for '" + cmd.name + "' command"
+	if cmd.name == "exec" { // as Redis: it ends the transaction all the same
+		c.multi = multi{}
+		c.fail("EXECABORT Transaction discarded because of: " + text)
+		return
+	}
+	c.fail("ERR " + text)
 }
 
 func (c *conn) unknown(args [][]byte) {
@@ -179,7 +203,7 @@ func (c *conn) do() bool {
 		c.applied++
 	}
 	if c.pushes != nil {
-		c.pushes.cutHere(c.replyAt)
+		c.pushes.cutHere(c.pushAt())
 	}
 	return true
 }
@@ -233,7 +257,7 @@ func (c *conn) stat(key []byte) (Stat, bool) {
 }
 
 // atomically runs f, which works on n keys of a slot, so that others see it done at
-// once: as one transaction, if there is more than one key.
+// once: as one transaction, if there is more than one key and none is open.
 func (c *conn) atomically(slot shardmap.Slot, n int, write bool, f func()) {
 	if n > 1 {
 		c.together(slot, write, f)
@@ -242,8 +266,13 @@ func (c *conn) atomically(slot shardmap.Slot, n int, write bool, f func()) {
 	}
 }
 
-// together runs f as one transaction on a slot.
+// together runs f as one transaction on a slot, or as a part of the one that EXEC has
+// open.
 func (c *conn) together(slot shardmap.Slot, write bool, f func()) {
+	if c.executing {
+		f()
+		return
+	}
 	err := c.retry(func() error { return c.srv.backend.Begin(&c.sess, slot, write) })
 	if err != nil {
 		c.failWith(err)
@@ -259,7 +288,7 @@ func (c *conn) oneSlot(args [][]byte, first, step int) bool {
 	slot := shardmap.SlotOf(args[first])
 	for i := first + step; i < len(args); i += step {
 		if shardmap.SlotOf(args[i]) != slot {
-			c.fail("CROSSSLOT Keys in request don't hash to the same slot")
+			c.fail(errCrossSlot)
 			return false
 		}
 	}

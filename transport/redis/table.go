@@ -2,9 +2,12 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"sync/atomic"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // rights is the group of commands that a user may be given; operators' commands
@@ -27,7 +30,10 @@ type command struct {
 	first   int // key positions: first, last, step
 	last    int
 	step    int
+	numkeys int // position of the number of keys, which follow it; 0 = first, last and step say it
 	rights  rights
+	atOnce  bool // runs between MULTI and EXEC instead of being queued
+	wide    bool // is about more than one slot, or takes too long to hold a shard meanwhile
 	summary string
 	run     func(c *conn, args [][]byte)
 	reads   bool                // flagged readonly: what it answers may be cached
@@ -45,7 +51,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), connectionCommands(), clusterCommands(), serverCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
 		for _, c := range rows {
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
@@ -98,6 +104,42 @@ func (t *table) stats() (fields [][2]string) {
 	}
 	sort.Slice(fields, func(i, j int) bool { return fields[i][0] < fields[j][0] })
 	return fields
+}
+
+// has says whether a flag is among the command's.
+func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
+
+// firstKey finds the first key of a command; false when it has none.
+func (c *command) firstKey(args [][]byte) (int, bool) {
+	first, last, _ := c.keys(args)
+	return first, first > 0 && first <= last
+}
+
+// slot is the slot of a command that has keys; false when they lie in several.
+func (c *command) slot(args [][]byte) (slot shardmap.Slot, same bool) {
+	first, last, step := c.keys(args)
+	slot = shardmap.SlotOf(args[first])
+	for i := first + step; i <= last; i += step {
+		if shardmap.SlotOf(args[i]) != slot {
+			return slot, false
+		}
+	}
+	return slot, true
+}
+
+// keys says where the keys of a command stand; last < first when there are none.
+func (c *command) keys(args [][]byte) (first, last, step int) {
+	if c.numkeys > 0 {
+		n, ok := parseInt(args[c.numkeys])
+		if !ok || n < 0 || n > int64(len(args)-c.numkeys-1) {
+			n = 0
+		}
+		return c.numkeys + 1, c.numkeys + int(n), 1
+	}
+	if last = c.last; last < 0 {
+		last += len(args)
+	}
+	return c.first, min(last, len(args)-1), max(1, c.step)
 }
 
 func (c *command) takes(n int) bool {

@@ -91,6 +91,17 @@ func (b *backend) Stat(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.St
 	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: b.now}, err
 }
 
+// Look implements redis.Backend. One node has one lease.
+func (b *backend) Look(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Glance, error) {
+	s := of(rs)
+	defer b.enter(s)()
+	if _, err := b.admitLocked(s, key, false); err != nil {
+		return redis.Glance{}, err
+	}
+	w := b.machine.Look(key, b.now)
+	return redis.Glance{Version: w.Version, Gone: w.Gone, Epoch: 1}, nil
+}
+
 // Do implements redis.Backend. Kinds, conditions and modes have the same numbers here and
 // there.
 func (b *backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {

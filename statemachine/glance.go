@@ -1,0 +1,34 @@
+package statemachine
+
+import "github.com/baxromumarov/aegisKV/pkg/shardmap"
+
+// Glance is what a key was at some moment at the leaseholder: two of one key, of one
+// epoch, are equal only when nothing touched the key in between.
+type Glance struct {
+	Version shardmap.Version // 0 = absent
+	Gone    uint32           // with 0: how often a key that may be this one was removed
+}
+
+// goneCounts counts removals by parts of the hash space. A version says that a present
+// key changed; that an absent one came and went, nothing in the store says. Keeping a
+// version per removed key would be exact and without bound; this is one addition per
+// removal, and a removal of one of the other keys of the part is taken for one of this
+// key: who watches tries again, as for any other change.
+type goneCounts [256]uint32
+
+func (g *goneCounts) note(hash uint64) { g[hash>>56]++ }
+
+func (g *goneCounts) noteAll() {
+	for i := range g {
+		g[i]++
+	}
+}
+
+// Look says what a key is at now, without counting a hit.
+func (m *Machine) Look(key []byte, now int64) Glance {
+	hash := m.Hash(key)
+	if e, ok := m.store.Peek(hash, key); ok && !dead(e.Deadline, max(now, m.time)) {
+		return Glance{Version: shardmap.Version(e.Version)}
+	}
+	return Glance{Gone: m.gone[hash>>56]}
+}
