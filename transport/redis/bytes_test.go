@@ -73,6 +73,27 @@ func TestAClientThatNeverReadsIsClosed(t *testing.T) {
 	}
 }
 
+// TestADeadlineEndsWithItsReply: only what the client does not take at once has a
+// deadline, and none is left behind for the replies after it.
+func TestADeadlineEndsWithItsReply(t *testing.T) {
+	cfg := testConfig()
+	cfg.WriteTimeout = 500 * time.Millisecond
+	_, addr := start(t, cfg, newMemory())
+	p := dial(t, addr)
+	value := strings.Repeat("x", 8<<20) // more than the socket's buffers hold
+	if v := p.do("SET", "a", value); v.IsError() {
+		t.Fatal(v)
+	}
+	begin := time.Now()
+	if v := p.do("GET", "a"); len(v.Text) != len(value) {
+		t.Fatal(v.Kind, len(v.Text))
+	}
+	<-time.After(2*cfg.WriteTimeout - time.Since(begin))
+	if v := p.do("PING"); string(v.Text) != "PONG" {
+		t.Fatalf("%c %q", v.Kind, v.Text)
+	}
+}
+
 func TestABufferTooMuchClosesTheConnectionThatAsked(t *testing.T) {
 	cfg := testConfig()
 	cfg.BuffersMax = 4 << 20

@@ -16,6 +16,7 @@ import (
 type conn struct {
 	srv  *Server
 	nc   net.Conn
+	sock *socket // how nc is read and written
 	rd   *resp.Reader
 	sess Session
 
@@ -102,7 +103,8 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, rd: resp.NewReader(nc, s.cfg.BulkMax)}
+	c := &conn{srv: s, nc: nc, sock: newSocket(nc)}
+	c.rd = resp.NewReader(c.sock, s.cfg.BulkMax)
 	c.sess = Session{ID: s.nextID.Add(1), Proto: 2, Addr: nc.RemoteAddr(), Local: nc.LocalAddr(), Created: time.Now()}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.sess.Loopback = a.IP.IsLoopback()
@@ -316,8 +318,14 @@ func (c *conn) flush(next int) error {
 	return err
 }
 
-// send writes b. Each step has its own deadline.
+// send writes b. What the client does not take at once is sent in steps, each of
+// which has its own deadline.
 func (c *conn) send(b []byte) error {
+	n, err := c.sock.writeSome(b)
+	if b = b[n:]; err != nil || len(b) == 0 {
+		return err
+	}
+	defer func() { _ = c.nc.SetWriteDeadline(time.Time{}) }()
 	for len(b) > 0 {
 		n := min(len(b), sendStep)
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout))

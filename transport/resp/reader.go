@@ -24,9 +24,15 @@ func (e ProtocolError) Error() string { return "Protocol error: " + string(e) }
 // valid until the next Fill.
 type Reader struct {
 	src     io.Reader
-	buf     []byte
-	pos     int // start of what was not returned yet
+	patient Patient // src, if it is one
+	room    func() []byte
+	idle    func()
+	loan    *loan  // nil while nothing is buffered and the source has nothing
+	buf     []byte // its bytes
+	pos     int    // start of what was not returned yet
 	end     int
+	size    int // of the next loan
+	small   int // reads in a row that would have fitted one of half the size
 	need    int // bytes of the command at pos that are known to be needed
 	args    [][]byte
 	spans   []span // arguments of the unfinished command at pos
@@ -35,18 +41,27 @@ type Reader struct {
 	bulkMax int
 }
 
+// Patient is a source that can wait without a buffer.
+type Patient interface {
+	// ReadInto reads what there is into room(). When there is nothing it calls idle,
+	// after which the former room is no longer there, waits, and asks for room again.
+	ReadInto(room func() []byte, idle func()) (int, error)
+}
+
 // span is an argument's place behind the start of its command, because the
 // buffer moves while a command arrives.
 type span struct{ from, to int }
 
-const (
-	readerStart = 1 << 10  // what an idle connection keeps
-	readerIdle  = 16 << 10 // above this the buffer shrinks when it is empty
-)
+// smallReads is after how many reads that needed no more a smaller buffer is lent.
+const smallReads = 16
 
-// NewReader reads from src; no argument may be longer than bulkMax bytes.
+// NewReader reads from src, which may be Patient; no argument may be longer than
+// bulkMax bytes.
 func NewReader(src io.Reader, bulkMax int) *Reader {
-	return &Reader{src: src, buf: make([]byte, readerStart), bulkMax: bulkMax}
+	r := &Reader{src: src, size: lentMin, bulkMax: bulkMax}
+	r.patient, _ = src.(Patient)
+	r.room, r.idle = r.hold, r.release
+	return r
 }
 
 // Mark is a position to which Rewind can go back until the next Fill.
@@ -58,13 +73,17 @@ func (r *Reader) Rewind(mark int) { r.pos, r.at, r.need = mark, 0, 0 }
 // Size is the memory of the buffers.
 func (r *Reader) Size() int { return len(r.buf) + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes }
 
-// Ahead is the memory that the next Fill will need: it grows the buffer when the
-// command under way does not fit. Who must not have so much is to be stopped before.
+// Ahead is the memory that the reader keeps until the next Fill returns: it gives an
+// empty buffer back, and grows one that the command under way does not fit. Who must
+// not have so much is to be stopped before.
 func (r *Reader) Ahead() int {
-	if r.pos == 0 && r.end == len(r.buf) {
-		return r.Size() - len(r.buf) + r.grown()
+	switch {
+	case r.pos == r.end:
+		return r.Size() - len(r.buf)
+	case r.pos == 0 && r.end == len(r.buf):
+		return r.Size() - len(r.buf) + max(r.grown(), r.size)
 	}
-	return r.Size()
+	return r.Size() - len(r.buf) + max(len(r.buf), r.size)
 }
 
 // grown is the next size of a full buffer. It doubles even when more is known to be
@@ -72,9 +91,58 @@ func (r *Reader) Ahead() int {
 func (r *Reader) grown() int {
 	size := 2 * len(r.buf)
 	if r.need > r.end && r.need < size {
-		size = max(r.need, len(r.buf)+readerStart)
+		size = max(r.need, len(r.buf)+lentMin)
 	}
 	return size
+}
+
+// hold gives room for more bytes behind those that are buffered.
+func (r *Reader) hold() []byte {
+	size := 0
+	switch {
+	case r.loan == nil:
+		size = r.size
+	case r.end == len(r.buf):
+		size = max(r.grown(), r.size)
+	case len(r.buf) < r.size:
+		size = r.size
+	default:
+		return r.buf[r.end:]
+	}
+	l := borrow(size)
+	copy(l.buf, r.buf[:r.end])
+	r.drop()
+	r.loan, r.buf = l, l.buf
+	return r.buf[r.end:]
+}
+
+// release gives the buffer back if nothing is in it.
+func (r *Reader) release() {
+	if r.end == 0 {
+		r.drop()
+	}
+}
+
+func (r *Reader) drop() {
+	if r.loan != nil {
+		giveBack(r.loan)
+		r.loan, r.buf = nil, nil
+	}
+}
+
+// learn chooses the size of the next loan: one that was filled was too small, as more
+// may have been there; one that was mostly empty for a while was too large.
+func (r *Reader) learn() {
+	switch {
+	case r.end == len(r.buf):
+		r.size, r.small = min(max(r.size, 2*len(r.buf)), lentMax), 0
+	case r.end > r.size/4:
+		r.small = 0
+	default:
+		if r.small++; r.small >= smallReads {
+			r.size, r.small = max(r.size/2, lentMin), 0
+		}
+	}
 }
 
 // sliceBytes is the size of one argument's header.
@@ -120,22 +188,24 @@ func (r *Reader) Fill() error {
 	if r.end == 0 && cap(r.args) > argsIdle {
 		r.args, r.spans = nil, nil
 	}
-	switch {
-	case r.end == 0 && len(r.buf) > readerIdle:
-		r.buf = make([]byte, readerStart)
-	case r.end == len(r.buf):
-		size := r.grown()
-		r.buf = append(make([]byte, 0, size), r.buf[:r.end]...)[:size]
-	}
-	n, err := r.src.Read(r.buf[r.end:])
-	r.end += n
+	n, err := r.read()
 	if n > 0 {
+		r.end += n
+		r.learn()
 		return nil
 	}
+	r.release()
 	if err == nil {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+func (r *Reader) read() (int, error) {
+	if r.patient != nil {
+		return r.patient.ReadInto(r.room, r.idle)
+	}
+	return r.src.Read(r.hold())
 }
 
 // line finds the end of the line that starts b: content length and length with

@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// socket reads and writes a client's connection with one system call each, past what
+// net.Conn does besides: a buffer is needed only once there are bytes for it, and a
+// deadline only when the client does not take what is written. Waiting is left to the
+// runtime, deadlines to the net.Conn; both go on working.
+//
+// One goroutine may read and one may write at a time.
+type socket struct {
+	nc  net.Conn
+	raw syscall.RawConn // nil: no socket of the kernel, net.Conn does it all
+
+	read, write func(fd uintptr) bool // made once: they would be allocated with each call
+	room        func() []byte
+	idle        func()
+	got         int
+	gotErr      error
+
+	out     []byte
+	sent    int
+	sentErr error
+}
+
+func newSocket(nc net.Conn) *socket {
+	s := &socket{nc: nc}
+	if sc, ok := nc.(syscall.Conn); ok && direct {
+		s.raw, _ = sc.SyscallConn()
+	}
+	s.read, s.write = s.readNow, s.writeNow
+	return s
+}
+
+// Read implements io.Reader.
+func (s *socket) Read(b []byte) (int, error) { return s.nc.Read(b) }
+
+// ReadInto implements resp.Patient.
+func (s *socket) ReadInto(room func() []byte, idle func()) (int, error) {
+	if s.raw == nil {
+		return s.nc.Read(room())
+	}
+	s.room, s.idle, s.got, s.gotErr = room, idle, 0, nil
+	if err := s.raw.Read(s.read); err != nil {
+		return 0, err
+	}
+	return s.got, s.gotErr
+}
+
+// readNow reads what is there; false when nothing is, to be called again when there is.
+func (s *socket) readNow(fd uintptr) bool {
+	n, errno := readFD(fd, s.room())
+	switch {
+	case errno == syscall.EAGAIN:
+		s.idle()
+		return false
+	case errno != 0:
+		s.gotErr = errno
+	case n == 0:
+		s.gotErr = io.EOF
+	}
+	s.got = n
+	return true
+}
+
+// writeSome writes what the connection takes at once.
+func (s *socket) writeSome(b []byte) (int, error) {
+	if s.raw == nil {
+		return 0, nil
+	}
+	s.out, s.sent, s.sentErr = b, 0, nil
+	err := s.raw.Write(s.write)
+	s.out = nil
+	if err != nil {
+		return 0, err
+	}
+	return s.sent, s.sentErr
+}
+
+func (s *socket) writeNow(fd uintptr) bool {
+	n, errno := writeFD(fd, s.out)
+	switch {
+	case errno == 0:
+		s.sent = n
+	case errno != syscall.EAGAIN:
+		s.sentErr = errno
+	}
+	return true
+}
