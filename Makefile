@@ -8,6 +8,7 @@
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
 # make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
 #                  busy cores (12 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
+# make docs        docs/redis-compatibility.md, from the command table and test results
 # make lint fmt    formatting, vet, staticcheck
 #
 # The tools are pinned here and not in go.mod: users of the module need neither.
@@ -22,7 +23,7 @@ FUZZTIME     ?= 30s
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench microbench fuzz accept lint fmt
+.PHONY: build demo test test-short sim bench microbench fuzz accept docs lint fmt
 
 build:
 	@mkdir -p bin
@@ -52,6 +53,9 @@ fuzz:
 accept:
 	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \
 		go test -count=1 -v -timeout 60m -run '$(ACCEPT)' .
+
+docs:
+	go test -count=1 -run PageOnCompatibility ./internal/node -rewrite
 
 lint:
 	@test -z "$$(find . -name '*.go' -not -path './.*/*' | xargs go run $(GOFUMPT) -l | tee /dev/stderr)"

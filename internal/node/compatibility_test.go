@@ -1,0 +1,120 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/transport/redis"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write docs/redis-compatibility.md")
+
+const (
+	compatibilityPage = "../../docs/redis-compatibility.md"
+	clientResults     = "../../docs/redis-clients.json"
+)
+
+// clientResult is what the tests of real clients wrote of one of them.
+type clientResult struct {
+	Client  string            `json:"client"`
+	Version string            `json:"version"`
+	Date    string            `json:"date"`
+	Phases  map[string]string `json:"phases"` // "ok", or what failed
+}
+
+// phases are the columns of the client table, in order.
+var phases = []string{"commands", "routing", "move", "kill"}
+
+// TestThePageOnCompatibilityIsUpToDate makes docs/redis-compatibility.md of the command
+// table, the list of differences and the results of the real clients, and compares. It
+// looks at no server, so that it costs nothing to run after every change of the table.
+func TestThePageOnCompatibilityIsUpToDate(t *testing.T) {
+	page := compatibility(t)
+	if *rewrite {
+		if err := os.WriteFile(compatibilityPage, page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if have, err := os.ReadFile(compatibilityPage); err != nil || !bytes.Equal(have, page) {
+		t.Errorf("docs/redis-compatibility.md is not what the command table, the differences and the clients say (%v). Run: make docs", err)
+	}
+}
+
+func compatibility(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString("# Redis compatibility\n\n" +
+		"Written by `make docs` from the command table (transport/redis), the list of differences (internal/node) and what the\n" +
+		"tests of real clients found (docs/redis-clients.json); a test keeps it up to date. Do not edit it by hand.\n\n" +
+		"AegisKV answers as Redis 7 does, in RESP2 and RESP3: every command below, in all its options and error cases, is\n" +
+		"compared with a real redis-server by random sequences (`go test ./internal/node -run RandomSequences`; 5,000 in every\n" +
+		"run, AEGIS_TEST_SEQUENCES for more) and by fixed lists (transport/redis, chaos/clients). Keys of one command must lie in\n" +
+		"one slot, as in Redis Cluster.\n")
+	served, refused := redis.Document()
+	writeServed(&b, served)
+	writeDifferences(&b)
+	writeRefused(&b, refused)
+	writeClients(t, &b)
+	return b.Bytes()
+}
+
+func writeServed(b *bytes.Buffer, rows []redis.CommandRow) {
+	fmt.Fprintf(b, "\n## Commands (%d)\n\nArity as in Redis: exact, or with a minus at least so many words, the name included.\n\n| command | arity | rights | flags | |\n|---|---|---|---|---|\n", len(rows))
+	for _, r := range rows {
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", r.Name, r.Arity, r.Rights, r.Flags, strings.ReplaceAll(r.Summary, "|", `\|`))
+	}
+}
+
+func writeDifferences(b *bytes.Buffer) {
+	b.WriteString("\n## What is different, and why\n\n")
+	for _, d := range differences {
+		fmt.Fprintf(b, "- %s\n", d.reason)
+	}
+}
+
+func writeRefused(b *bytes.Buffer, refused map[string]string) {
+	b.WriteString("\n## What is refused\n\nThese answer an error that names the reason.\n\n| reason | commands |\n|---|---|\n")
+	by := map[string][]string{}
+	for name, reason := range refused {
+		by[reason] = append(by[reason], strings.ReplaceAll(name, "|", " "))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(by)) {
+		slices.Sort(by[reason])
+		fmt.Fprintf(b, "| %s | %s |\n", reason, strings.Join(by[reason], " "))
+	}
+}
+
+func writeClients(t *testing.T, b *bytes.Buffer) {
+	t.Helper()
+	raw, err := os.ReadFile(clientResults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []clientResult
+	if err := json.Unmarshal(raw, &results); err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString("\n## Clients\n\nReal clients against three nodes (`make clients`). *Commands*: what the client offers for strings and keys.\n" +
+		"*Routing*: leases in 256 interleaved ranges, no MOVED once the map is known. *Move*: half the leases move, by plan, under\n" +
+		"load. *Kill*: a node is killed under load, and the client comes back by itself.\n\n")
+	fmt.Fprintf(b, "| client | version | %s | on |\n|---|---|%s---|\n", strings.Join(phases, " | "), strings.Repeat("---|", len(phases)))
+	for _, r := range results {
+		fmt.Fprintf(b, "| %s | %s |", r.Client, r.Version)
+		for _, p := range phases {
+			word := r.Phases[p]
+			if word == "" {
+				word = "not run"
+			}
+			fmt.Fprintf(b, " %s |", strings.ReplaceAll(word, "|", `\|`))
+		}
+		fmt.Fprintf(b, " %s |\n", r.Date)
+	}
+}
