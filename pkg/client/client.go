@@ -31,6 +31,7 @@ type Client struct {
 	refresh refresher
 	losses  *losses                            // nil unless Config.Losses
 	pushes  map[string]func(*conn, resp.Reply) // by first word; written in New only
+	flights flights                            // of GetOrLoad
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	started bool       // keeper and refresher run

@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -189,16 +187,11 @@ func (c *Client) learnLayout(ctx context.Context) {
 		return
 	}
 	for _, r := range c.askAll(ctx, "CONFIG", "GET", "num*hards") {
-		for i := 0; i+1 < len(r.Items); i += 2 {
-			name := strings.ToLower(strings.ReplaceAll(string(r.Items[i].Text), "-", ""))
-			n, err := strconv.Atoi(string(r.Items[i+1].Text))
-			layout := shardmap.Layout{Shards: n, Groups: 1}
-			if name == "numshards" && err == nil && layout.Validate() == nil {
-				l.mu.Lock()
-				l.layout = layout
-				l.mu.Unlock()
-				return
-			}
+		if layout, ok := parseLayout(r); ok {
+			l.mu.Lock()
+			l.layout = layout
+			l.mu.Unlock()
+			return
 		}
 	}
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
@@ -93,4 +95,17 @@ func (l *ledger) judge(marks []mark) (lost []*LostWritesError, final bool) {
 		}
 	}
 	return lost, final
+}
+
+// parseLayout reads how many shards there are from the answer to CONFIG GET.
+func parseLayout(r resp.Reply) (shardmap.Layout, bool) {
+	for i := 0; i+1 < len(r.Items); i += 2 {
+		name := strings.ToLower(strings.ReplaceAll(string(r.Items[i].Text), "-", ""))
+		n, err := strconv.Atoi(string(r.Items[i+1].Text))
+		layout := shardmap.Layout{Shards: n, Groups: 1}
+		if name == "numshards" && err == nil && layout.Validate() == nil {
+			return layout, true
+		}
+	}
+	return shardmap.Layout{}, false
 }

@@ -1,0 +1,115 @@
+package client
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// place names one state of one node's map: while it stays the same, no shard that the
+// node serves has changed hands.
+type place struct {
+	node  string
+	epoch uint64
+}
+
+// sessionMark is what a session knows of one shard. Everything here is a function of
+// answers and verdicts.
+type sessionMark struct {
+	place place            // whose history holds high; the zero place when nobody's surely does
+	high  shardmap.Version // highest version written or seen
+	open  []shardmap.Version
+	lost  []*LostWritesError // not told yet
+}
+
+// sees takes the version and place of an answer and gives the versions that the node must
+// be asked for before the answer is believed.
+func (m *sessionMark) sees(p place, v shardmap.Version) []shardmap.Version {
+	if m.place != p {
+		m.doubt(m.high)
+		m.place, m.high = place{}, 0
+	}
+	switch {
+	case len(m.open) == 0:
+		m.place, m.high = p, max(m.high, v)
+		return nil
+	case m.place == p:
+		m.high = max(m.high, v)
+	default:
+		m.doubt(v) // unless the verdict on the others comes from p
+	}
+	return slices.Clone(m.open)
+}
+
+// doubt wants a version proved. What survives of an epoch is a prefix, so its
+// highest version speaks for the others.
+func (m *sessionMark) doubt(v shardmap.Version) {
+	if v == 0 {
+		return
+	}
+	for i, o := range m.open {
+		if o.Epoch() == v.Epoch() {
+			m.open[i] = max(o, v)
+			return
+		}
+	}
+	m.open = append(m.open, v)
+}
+
+// judged takes the verdicts on versions that sees gave. by is the place of the answer
+// when its own node said that all that is not lost is in its history, else the zero
+// place. It says whether every version of them has a verdict.
+func (m *sessionMark) judged(shard shardmap.ShardID, by place, verdicts []mark) (final bool) {
+	final = true
+	for _, v := range verdicts {
+		switch v.word {
+		case verdictLost:
+			m.lose(shard, v.version)
+		case verdictUnknown:
+			final = false
+		}
+	}
+	if !final {
+		return false
+	}
+	for _, v := range verdicts {
+		if i := slices.Index(m.open, v.version); i >= 0 {
+			m.open = slices.Delete(m.open, i, i+1)
+			m.high = max(m.high, v.version)
+		}
+	}
+	if len(m.open) == 0 {
+		m.place = by
+	} else { // another call has seen more meanwhile
+		m.doubt(m.high)
+		m.place, m.high = place{}, 0
+	}
+	return true
+}
+
+func (m *sessionMark) lose(shard shardmap.ShardID, v shardmap.Version) {
+	i := slices.Index(m.open, v)
+	if i < 0 {
+		return // told by another call
+	}
+	m.open = slices.Delete(m.open, i, i+1)
+	m.lost = append(m.lost, &LostWritesError{Shard: shard, Last: v})
+}
+
+// tell gives the next loss that nobody was told of.
+func (m *sessionMark) tell() *LostWritesError {
+	if len(m.lost) == 0 {
+		return nil
+	}
+	lost := m.lost[0]
+	m.lost = m.lost[1:]
+	return lost
+}
+
+// versions are all that a token must carry.
+func (m *sessionMark) versions() []shardmap.Version {
+	if m.high == 0 {
+		return m.open
+	}
+	return append(slices.Clone(m.open), m.high)
+}
