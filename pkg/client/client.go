@@ -23,8 +23,11 @@ type Client struct {
 
 	view  atomic.Pointer[view] // nil until the first map came
 	calls atomic.Uint64        // calls begun, for the retry budget
+	ended atomic.Uint64        // of them, those that are over
 	tick  atomic.Int64         // keeper ticks, the clock of stalled connections
 
+	counts  counts
+	leaving atomic.Bool     // Shutdown has begun
 	ctx     context.Context // ends at Close; for the client's own goroutines only
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
@@ -125,6 +128,34 @@ func (c *Client) Close() error {
 	return c.refused
 }
 
+// Shutdown lets the calls under way come to their ends, refuses new ones with ErrClosed,
+// and closes the client when the last is over or ctx ends, which it then answers.
+func (c *Client) Shutdown(ctx context.Context) error {
+	c.leaving.Store(true)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for c.calls.Load() != c.ended.Load() {
+		select {
+		case <-ctx.Done():
+			_ = c.Close()
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return c.Close()
+}
+
+// begin counts n calls as begun; their number goes to c.ended when they are over.
+// Counting comes first, so that Shutdown waits for whoever it does not refuse.
+func (c *Client) begin(n int) error {
+	c.calls.Add(uint64(n))
+	if c.leaving.Load() {
+		c.ended.Add(uint64(n))
+		return ErrClosed
+	}
+	return nil
+}
+
 // do runs one command to its end.
 func (c *Client) do(ctx context.Context, cmd *command) (answer, error) {
 	if c.refused != nil {
@@ -144,17 +175,21 @@ func (c *Client) do(ctx context.Context, cmd *command) (answer, error) {
 
 // run is do without its hooks. The answer's node is set beside an error too.
 func (c *Client) run(ctx context.Context, cmd *command, st *callState, slot shardmap.Slot) (answer, error) {
-	c.calls.Add(1)
 	var w patience
 	w.begin(ctx, c.cfg.Timeout)
 	defer w.end()
-	err := c.admit(cmd, slot)
+	err := c.begin(1)
+	if err != nil {
+		return answer{}, c.opError(&w, cmd, st, "", err)
+	}
+	defer c.ended.Add(1)
+	err = c.admit(cmd, slot)
 	if cause := w.over(); err == nil && cause != nil {
 		err = st.expired(nil, cause)
 	}
 	var a answer
 	if err == nil {
-		if a, err = c.attempt(&w, cmd, st, slot, ""); err == nil {
+		if a, err = c.attempt(&w, cmd, st, slot, cmd.at); err == nil {
 			return a, nil
 		}
 		if a, err = c.again(&w, cmd, st, slot, a.node, err); err == nil {
@@ -193,6 +228,9 @@ func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.S
 		}
 		s := c.cfg.Retry.next(st, err, asked, w.left(), c.random(), c.takeRetry)
 		c.learn(s)
+		if cmd.at != "" && s.addr != "" {
+			s.err = err // the caller chose the node
+		}
 		if s.err != nil {
 			return answer{node: asked}, s.err
 		}
@@ -201,8 +239,8 @@ func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.S
 				return answer{node: asked}, st.expired(err, cause)
 			}
 		}
-		to := s.addr
-		if s.elsewhere {
+		to := orDefault(cmd.at, s.addr)
+		if s.elsewhere && cmd.at == "" {
 			to = c.other(asked)
 		}
 		cmd.asking = s.ask
@@ -216,6 +254,13 @@ func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.S
 
 // learn takes what a failed attempt says of the map.
 func (c *Client) learn(s step) {
+	switch {
+	case s.err != nil:
+	case s.moved || s.ask:
+		c.counts.redirects.Add(1)
+	default:
+		c.counts.retries.Add(1)
+	}
 	if s.moved {
 		c.moved(s.slot, s.addr)
 	}
@@ -362,7 +407,11 @@ func (c *Client) showLocked(t *table) {
 func (c *Client) takeRetry() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.budget.take(c.cfg.Retry, c.calls.Load(), c.now())
+	took := c.budget.take(c.cfg.Retry, c.calls.Load(), c.now())
+	if !took {
+		c.counts.pauses.Add(1)
+	}
+	return took
 }
 
 // start runs one goroutine of the client, unless it is closed.

@@ -20,7 +20,8 @@ type command struct {
 	asking bool     // ASKING goes before it
 	into   bool     // a GET whose value is appended to dst
 	dst    []byte
-	acks   acks // on which of the node's connections it travels
+	at     string // the address to ask first, "" = the slot's own
+	acks   acks   // on which of the node's connections it travels
 }
 
 // setWords are the options behind SET key value, and the expiry behind GETEX key.

@@ -10,3 +10,9 @@ import (
 func TestDataOnAegis(t *testing.T) {
 	client.ExerciseData(t, clienttest.New(t).Client(), false)
 }
+
+func TestBatchOnAegis(t *testing.T) {
+	c := clienttest.New(t).Client()
+	client.ExerciseBatch(t, c)
+	client.ExerciseRaw(t, c)
+}

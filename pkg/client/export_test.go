@@ -1,5 +1,9 @@
 package client
 
-// ExerciseData lets the tests beside a server of clienttest, which imports this package,
-// go through the same calls as those beside a real Redis.
-var ExerciseData = exerciseData
+// What the tests beside a server of clienttest, which imports this package, share with
+// those beside a real Redis.
+var (
+	ExerciseData  = exerciseData
+	ExerciseBatch = exerciseBatch
+	ExerciseRaw   = exerciseRaw
+)

@@ -163,11 +163,14 @@ func (c *Client) refreshOnce() (bool, error) {
 			return false, orElse(errors.Join(errs...), ctx.Err())
 		}
 	}
-	return false, &manyErrors{errs}
+	return false, &manyErrors{"no node gave a map", errs}
 }
 
 // manyErrors is one error per node asked, in one line.
-type manyErrors struct{ errs []error }
+type manyErrors struct {
+	what string
+	errs []error
+}
 
 func (m *manyErrors) Unwrap() []error { return m.errs }
 
@@ -176,7 +179,7 @@ func (m *manyErrors) Error() string {
 	for i, e := range m.errs {
 		lines[i] = e.Error()
 	}
-	return "no node gave a map: " + strings.Join(lines, "; ")
+	return m.what + ": " + strings.Join(lines, "; ")
 }
 
 // candidates are the addresses to ask: those of the map, shuffled, the silent ones
@@ -257,6 +260,7 @@ func (c *Client) merge(f fetched) bool {
 	c.mu.Unlock()
 	changed := taken && (old == nil || !t.same(old))
 	if changed {
+		c.counts.maps.Add(1)
 		c.tellMap(t)
 	}
 	return changed

@@ -36,10 +36,13 @@ func (c *Client) doAll(ctx context.Context, jobs []job) {
 		}
 		return
 	}
-	c.calls.Add(uint64(len(jobs)))
 	var w patience
 	w.begin(ctx, c.cfg.Timeout)
 	defer w.end()
+	closed := c.begin(len(jobs))
+	if closed == nil {
+		defer c.ended.Add(uint64(len(jobs)))
+	}
 	left := make([]*job, 0, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
@@ -48,7 +51,7 @@ func (c *Client) doAll(ctx context.Context, jobs []job) {
 		if len(c.cfg.Hooks) > 0 {
 			j.op, j.told = c.before(ctx, &j.cmd, j.slot)
 		}
-		if err := c.admit(&j.cmd, j.slot); err != nil {
+		if err := orElse(closed, c.admit(&j.cmd, j.slot)); err != nil {
 			c.give(&w, j, err)
 		} else {
 			left = append(left, j)
