@@ -35,6 +35,7 @@ type Client struct {
 	losses  *losses                            // nil unless Config.Losses
 	pushes  map[string]func(*conn, resp.Reply) // by first word; written in New only
 	flights flights                            // of GetOrLoad
+	near    *near                              // nil unless Config.Near
 
 	mu      sync.Mutex // guards everything below; never held across I/O
 	started bool       // keeper and refresher run
@@ -63,24 +64,27 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Losses {
 		c.losses = newLosses(cfg.OnLost)
 	}
+	if cfg.Near.MaxBytes > 0 {
+		c.near = newNear(c, cfg.Near)
+		c.pushes["invalidate"] = c.near.hear
+	}
 	return c, err
 }
 
 // Get gives the value of a key: nil and ErrNotFound itself when there is none.
 func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
-	r, err := c.do(ctx, &command{op: opGet, key: key})
-	switch {
-	case err != nil:
-		return nil, err
-	case r.IsNull():
-		return nil, ErrNotFound
+	if c.near.keeps(key) {
+		return c.near.read(ctx, key, nil)
 	}
-	return r.Text, nil
+	return valueOf(c.do(ctx, &command{op: opGet, key: key}))
 }
 
 // GetInto appends the value of a key to dst. Beside the growth of dst it allocates
 // nothing. When there is no such key, or on any other error, dst comes back as it was.
 func (c *Client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, error) {
+	if c.near.keeps(key) {
+		return c.near.read(ctx, key, dst)
+	}
 	cmd := command{op: opGet, key: key, into: true, dst: dst}
 	a, err := c.do(ctx, &cmd)
 	switch {
@@ -316,6 +320,7 @@ func (c *conn) await(w *patience, k *call, cmd *command) (answer, error) {
 		return answer{}, &brokenError{err}
 	}
 	a, err := k.answer, k.err
+	a.conn = c
 	if k.into && err == nil && a.Kind == '$' {
 		cmd.dst = append(cmd.dst, a.Text...) // the text is the call's memory
 		a.Text = nil
@@ -437,12 +442,17 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 func (c *Client) adopt(k *conn, n *node, l *line) bool {
 	k.tokens = c.losses != nil
 	k.ears = ears{push: c.pushed, epoch: c.heardEpoch}
+	if c.near != nil {
+		k.ears.wrote = c.near.store.forget
+	}
 	c.mu.Lock()
 	c.live[k] = 0
 	c.mu.Unlock()
 	ok := c.start(func(context.Context) { c.read(k, n, l) }) && c.start(func(context.Context) { k.writeLoop() })
 	if !ok {
 		k.fail(ErrClosed)
+	} else if k.tracking {
+		c.near.follow(k)
 	}
 	return ok
 }

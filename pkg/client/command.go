@@ -18,6 +18,7 @@ type command struct {
 	words  []string // the whole command instead of the above, for control and for Do
 	set    setWords // SET and GETEX
 	asking bool     // ASKING goes before it
+	near   bool     // on a tracking connection CLIENT CACHING YES goes before it
 	into   bool     // a GET whose value is appended to dst
 	dst    []byte
 	at     string // the address to ask first, "" = the slot's own

@@ -62,6 +62,10 @@ type Config struct {
 	// block nor call Close. Needs Losses.
 	OnLost func(*LostWritesError)
 
+	// Near keeps values that were read in this process, until the server tells that they
+	// changed. Off unless its MaxBytes is set.
+	Near NearConfig
+
 	// Hooks are told of every operation, in their order before it and in the opposite
 	// order after it.
 	Hooks []Hook
@@ -160,6 +164,11 @@ func (c Config) filled() (Config, error) {
 	if c.Name == "" {
 		c.Name = d.Name
 	}
+	near, err := c.Near.filled()
+	if err != nil {
+		return c, err
+	}
+	c.Near = near
 	c.Seeds = slices.Clone(c.Seeds)
 	return c, c.checkWords()
 }

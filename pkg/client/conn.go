@@ -32,7 +32,9 @@ type conn struct {
 	heard atomic.Int64  // tick of the last bytes, or of the last idle to busy
 	full  atomic.Bool   // room is set
 	ears  ears          // written before the loops start
-	due   due           // the reader's own
+
+	tracking bool // the node tells when what was read changes; written before the loops start
+	due      due  // the reader's own
 
 	mu      sync.Mutex    // guards everything below; never held across I/O
 	pending []byte        // encoded, not yet handed to a write
@@ -111,6 +113,13 @@ func (c *conn) roomLocked(cmd *command) <-chan struct{} {
 // queueLocked encodes a command and lets its call wait for the answer.
 func (c *conn) queueLocked(k *call, cmd *command) {
 	before := len(c.pending)
+	if cmd.near && c.tracking {
+		c.pending = append(c.pending, cachingYes...)
+		k.skip++
+	}
+	if c.ears.wrote != nil && k.write {
+		k.wrote = cmd.key
+	}
 	c.pending = cmd.append(c.pending)
 	c.queued += uint64(len(c.pending) - before)
 	k.end = c.queued

@@ -74,6 +74,12 @@ func (c *conn) handshake(cfg *Config, durability string) error {
 		if err := c.handshakeOld(cfg); err != nil {
 			return err
 		}
+	} else if cfg.Near.MaxBytes > 0 {
+		answers, err := c.ask([]string{"CLIENT", "TRACKING", "ON", "OPTIN"}) // of reads behind cachingYes
+		if err != nil {
+			return err
+		}
+		c.tracking = !answers[0].IsError() // without it the node is asked every time
 	}
 	if durability == "" {
 		return nil

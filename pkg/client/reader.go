@@ -15,6 +15,7 @@ type answer struct {
 	epoch   uint64           // of the node's map
 	version shardmap.Version // of the key, after the command; 0: not told, or no such key
 	node    string           // address that answered
+	conn    *conn            // that brought it; set by await
 }
 
 // ears hear what a node says beside its answers. They run on the reader goroutine of
@@ -22,7 +23,8 @@ type answer struct {
 // answers of the connection wait meanwhile.
 type ears struct {
 	push  func(c *conn, r resp.Reply)
-	epoch func(e uint64) // the first answer on the connection with a newer map epoch
+	epoch func(e uint64)   // the first answer on the connection with a newer map epoch
+	wrote func(key string) // the answer to a write of the key; nil without a near cache
 }
 
 // due is the reader's part of the queue of calls. It takes all that wait at once, so
@@ -91,6 +93,9 @@ func (c *conn) readOne() error {
 	}
 	if k.token {
 		c.setToken(a.Reply)
+	}
+	if k.wrote != "" {
+		c.ears.wrote(k.wrote)
 	}
 	k.complete(a, nil)
 	return nil

@@ -165,6 +165,8 @@ func (n *fakeNode) run(p *peer, args []string) []byte {
 		}
 		p.proto = 3
 		return resp.AppendSimple(resp.AppendSimple(resp.AppendMap(nil, 3, 1), "server"), "redis")
+	case "PING":
+		return resp.AppendSimple(nil, "PONG")
 	case "CLIENT", "ASKING":
 		return resp.AppendSimple(nil, "OK")
 	case "CLUSTER":

@@ -1,0 +1,269 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// NearConfig makes the client keep values that it read, and answer Get from them for as
+// long as the server promises to tell when they change (CLIENT TRACKING). A
+// server without RESP3 or tracking is asked for every Get, as without a near cache.
+//
+// How old can an answer be? A change is told on the connection the value came by,
+// before any later answer on it. Each such connection is asked for a sign of life
+// several times within MaxStale; without one, nothing that came by it is used, and what
+// comes late ends it. A node that is cut off stops to serve, and tells, when its lease
+// ends. So no answer is older than the lease length (600 ms by default) + MaxStale,
+// whatever fails, and about one way through the network while nothing does.
+type NearConfig struct {
+	// MaxBytes is the memory for keys and values, overhead included. 0 turns the near
+	// cache off.
+	MaxBytes int64
+	// MaxTTL is how long a value is used at most: 1 minute by default. A key's own time to
+	// live counts besides, as the server tells when a key expires.
+	MaxTTL time.Duration
+	// MaxStale is the configured part of the bound above: 1 s by default. Shorter costs
+	// more signs of life: about six in that time on every connection.
+	MaxStale time.Duration
+	// Prefixes are the keys that are kept; none = all.
+	Prefixes []string
+}
+
+// filled is the configuration with defaults in its zero fields, or why it is refused.
+func (n NearConfig) filled() (NearConfig, error) {
+	if n.MaxTTL == 0 {
+		n.MaxTTL = time.Minute
+	}
+	if n.MaxStale == 0 {
+		n.MaxStale = time.Second
+	}
+	if n.MaxBytes < 0 || n.MaxTTL < 0 || n.MaxStale < 0 {
+		return n, fmt.Errorf("%w: Near.MaxBytes, MaxTTL and MaxStale must not be negative", ErrConfig)
+	}
+	return n, nil
+}
+
+// NearStats counts what a near cache did since the client was made.
+type NearStats struct {
+	Hits          int64 // Gets answered without a node
+	Misses        int64 // Gets of keys that may be kept, answered by a node
+	Invalidations int64 // keys that a node said had changed
+	Flushes       int64 // times that all values of a connection, or all values, were dropped
+	Entries       int
+	Bytes         int64 // of MaxBytes
+}
+
+// near is the near cache of a client.
+type near struct {
+	c     *Client
+	cfg   NearConfig
+	store *nearStore
+
+	hits, misses, told, flushes atomic.Int64
+
+	mu      sync.RWMutex // guards everything below
+	last    uint64
+	sources map[uint64]*nearSource
+	byConn  map[*conn]*nearSource
+}
+
+// nearSource is one connection between two gaps. Values that came by it are good as long as
+// it is in near.sources and has given a sign of life lately.
+type nearSource struct {
+	id    uint64
+	proof atomic.Int64 // when the last ping that was answered in time was sent; client's clock
+}
+
+func newNear(c *Client, cfg NearConfig) *near {
+	return &near{
+		c: c, cfg: cfg, store: newNearStore(cfg.MaxBytes),
+		sources: map[uint64]*nearSource{}, byConn: map[*conn]*nearSource{},
+	}
+}
+
+// NearStats says what the near cache did; all zero when it is off.
+func (c *Client) NearStats() NearStats {
+	n := c.near
+	if n == nil {
+		return NearStats{}
+	}
+	s := NearStats{Hits: n.hits.Load(), Misses: n.misses.Load(), Invalidations: n.told.Load(), Flushes: n.flushes.Load()}
+	s.Entries, s.Bytes = n.store.size()
+	return s
+}
+
+// silence is how long a connection may give no sign of life. Half of the bound: a
+// node that was stopped meanwhile may give one before it notices what it missed.
+func (n *near) silence() time.Duration { return n.cfg.MaxStale / 2 }
+
+// keeps says whether values of the key are kept. A nil near keeps none.
+func (n *near) keeps(key string) bool {
+	if n == nil {
+		return false
+	}
+	for _, p := range n.cfg.Prefixes {
+		if strings.HasPrefix(key, p) {
+			return true
+		}
+	}
+	return len(n.cfg.Prefixes) == 0
+}
+
+// read gives a value, kept or from a node, behind dst; on an error dst itself.
+func (n *near) read(ctx context.Context, key string, dst []byte) ([]byte, error) {
+	if v, ok := n.get(dst, key); ok {
+		n.hits.Add(1)
+		return v, nil
+	}
+	n.misses.Add(1)
+	f := n.store.begin(key)
+	a, err := n.c.do(ctx, &command{op: opGet, key: key, near: true})
+	n.keep(f, key, a, err == nil && !a.IsNull())
+	switch {
+	case err != nil:
+		return dst, err
+	case a.IsNull():
+		return dst, ErrNotFound
+	case dst == nil:
+		return a.Text, nil
+	}
+	return append(dst, a.Text...), nil
+}
+
+func (n *near) get(dst []byte, key string) ([]byte, bool) {
+	now := n.c.now()
+	oldest := int64(now - n.silence())
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.store.get(dst, key, now, func(source uint64) bool {
+		s := n.sources[source]
+		return s != nil && s.proof.Load() > oldest
+	})
+}
+
+// keep ends a read, and keeps what it brought when the node tells of changes.
+func (n *near) keep(f *nearFill, key string, a answer, found bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	s := n.byConn[a.conn]
+	if s == nil {
+		n.store.finish(f, key, nil, 0, 0, false)
+		return
+	}
+	n.store.finish(f, key, a.Text, s.id, n.c.now()+n.cfg.MaxTTL, found)
+}
+
+// follow makes a source of a connection whose node took CLIENT TRACKING, until it ends.
+func (n *near) follow(k *conn) {
+	n.mu.Lock()
+	n.renewLocked(k)
+	n.mu.Unlock()
+	if !n.c.start(func(ctx context.Context) { n.watch(ctx, k) }) {
+		n.leave(k)
+	}
+}
+
+// renewLocked gives a connection a new source: what came by it before is gone.
+func (n *near) renewLocked(k *conn) *nearSource {
+	if s := n.byConn[k]; s != nil {
+		delete(n.sources, s.id)
+		n.flushes.Add(1)
+	}
+	n.last++
+	s := &nearSource{id: n.last}
+	s.proof.Store(-int64(n.cfg.MaxStale)) // none yet, at any time the clock can show
+	n.sources[s.id], n.byConn[k] = s, s
+	return s
+}
+
+// leave forgets a connection that has ended.
+func (n *near) leave(k *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := n.byConn[k]; s != nil {
+		delete(n.sources, s.id)
+		delete(n.byConn, k)
+		n.flushes.Add(1)
+	}
+}
+
+// watch asks a connection for signs of life, one at a time. What keeps silent for
+// too long may have kept silent about a change too.
+func (n *near) watch(ctx context.Context, k *conn) {
+	defer n.leave(k)
+	for {
+		sent := n.c.now()
+		err := k.ping(ctx, n.silence())
+		if took := n.c.now() - sent; err == nil && took <= n.silence() {
+			n.alive(k, sent)
+		} else {
+			n.gap(k)
+		}
+		t := time.NewTimer(n.silence() / 3)
+		select {
+		case <-t.C:
+		case <-k.gone:
+			t.Stop()
+			return
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}
+
+func (n *near) alive(k *conn, sent time.Duration) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	n.byConn[k].proof.Store(int64(sent))
+}
+
+// gap drops what came by a connection that was silent for too long.
+func (n *near) gap(k *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.renewLocked(k)
+}
+
+// hear takes the push "invalidate", of some keys or, with a null, of all.
+func (n *near) hear(_ *conn, r resp.Reply) {
+	if len(r.Items) < 2 || r.Items[1].IsNull() {
+		n.store.clear()
+		n.flushes.Add(1)
+		return
+	}
+	for _, key := range r.Items[1].Items {
+		n.store.forget(string(key.Text))
+		n.told.Add(1)
+	}
+}
+
+// ping sends a PING and waits for its answer, for as long as limit.
+func (c *conn) ping(ctx context.Context, limit time.Duration) error {
+	var w patience
+	w.begin(ctx, limit)
+	defer w.end()
+	cmd := &command{words: []string{"PING"}}
+	for {
+		k, room, err := c.send(cmd)
+		if err == nil {
+			_, err = c.await(&w, k, cmd)
+			return err
+		}
+		if room == nil {
+			return err
+		}
+		if err := w.wait(room); err != nil {
+			return err
+		}
+	}
+}
+
+// cachingYes asks a node to tell when what the next command reads changes.
+const cachingYes = "*3\r\n$6\r\nCLIENT\r\n$7\r\nCACHING\r\n$3\r\nYES\r\n"
