@@ -17,7 +17,7 @@ func (r *Replica) report() []LossReport {
 	var list []LossReport
 	for i, s := range r.shards {
 		l := LossReport{
-			Shard: s.id, AtLeast: last.lost[i],
+			Shard: s.id, Base: last.base[i], AtLeast: last.lost[i],
 			Bounded: last.bounded.has(i), Clean: last.clean.has(i), Hole: last.hole.has(i),
 		}
 		if l.AtLeast > 0 || !l.Bounded || !l.Clean || l.Hole {

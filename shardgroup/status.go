@@ -23,10 +23,11 @@ func (v Verdict) String() string {
 // LossReport is what a takeover knows of the writes it could not save (T10).
 type LossReport struct {
 	Shard   shardmap.ShardID
-	AtLeast uint64 // versions known to have been issued above the base
-	Bounded bool   // at most the tail bound; otherwise the loss has no bound
-	Clean   bool   // no majority write can be among them
-	Hole    bool   // the shard opened empty
+	Base    shardmap.Version // the last version of earlier epochs that survives
+	AtLeast uint64           // versions known to have been issued above the base
+	Bounded bool             // at most the tail bound; otherwise the loss has no bound
+	Clean   bool             // no majority write can be among them
+	Hole    bool             // the shard opened empty
 }
 
 // Phase is what a replica is doing.

@@ -170,6 +170,7 @@ func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]
 func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, dst []byte) (v statemachine.Value, found bool, err error) {
 	if s.txn.open {
 		v, found = s.txn.Get(key, dst)
+		rs.Version = versionOf(v, found)
 		if rs.Seen != nil {
 			rs.Seen(s.txn.shard, key)
 		}
@@ -191,7 +192,16 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 		return v, false, b.refuse(s, slot, a, err)
 	}
 	s.touch(a.Lease)
+	rs.Version = versionOf(v, found)
 	return v, found, nil
+}
+
+// versionOf is the version of a key as clients are told it.
+func versionOf(v statemachine.Value, found bool) shardmap.Version {
+	if !found {
+		return 0
+	}
+	return v.Version
 }
 
 // Stat implements redis.Backend.
@@ -238,6 +248,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 		if err := s.txn.Do(&s.cmd, &s.res); err != nil {
 			return b.refuse(s, op.Slot, shardgroup.Admission{}, err)
 		}
+		rs.Version = s.res.Version()
 		s.give(res)
 		return nil
 	}
@@ -252,6 +263,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	if err != nil {
 		return b.refuse(s, op.Slot, a, err)
 	}
+	rs.Version = s.res.Version()
 	s.give(res)
 	if s.res.Changed {
 		b.note(s, r, shard, a)

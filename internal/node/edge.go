@@ -130,10 +130,17 @@ func (e coreEdge) WakeData(peer shardmap.NodeID) { e.n.mux.Wake(peer, transport.
 func (e coreEdge) WakeAck(peer shardmap.NodeID, _ bool)          { e.n.mux.Wake(peer, transport.Ack) }
 func (e coreEdge) PeersChanged(addrs map[shardmap.NodeID]string) { e.n.mux.SetPeers(addrs) }
 func (e coreEdge) PeerHint(peer shardmap.NodeID, addr string)    { e.n.mux.Hint(peer, addr) }
-func (e coreEdge) MapChanged(m *shardmap.Map)                    { e.n.routes.Store(m) }
 func (e coreEdge) Due(t shardgroup.Ticket, o shardgroup.Outcome) { e.n.tickets.due(t.ID, o) }
 func (e coreEdge) Wake(g shardmap.GroupID)                       { e.n.wakes.wake(g) }
 func (e coreEdge) Answered(uint64, Answer)                       {}
+
+// MapChanged takes a newer map.
+func (e coreEdge) MapChanged(m *shardmap.Map) {
+	e.n.routes.Store(m)
+	if face := e.n.face.Load(); face != nil {
+		face.MapChanged()
+	}
+}
 
 // RaftEvent writes the story of the control plane, a line per change.
 func (e coreEdge) RaftEvent(ev multiraft.Event) {
@@ -177,6 +184,9 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		for _, r := range ev.Report {
 			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint64("atLeast", r.AtLeast),
 				zap.Bool("bounded", r.Bounded), zap.Bool("clean", r.Clean), zap.Bool("hole", r.Hole))
+			if face := e.n.face.Load(); face != nil {
+				face.Lost(r.Shard, r.Base, shardmap.MakeVersion(ev.Epoch, 0)-1)
+			}
 		}
 		e.n.log.Info("group opened", f...)
 	case shardgroup.EventNotWhole:

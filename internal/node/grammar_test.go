@@ -71,7 +71,7 @@ func init() {
 		"of the whole node, on which other sequences' keys are: the fixed list":        "dbsize flushall",
 		"not in redis-server 7.0: tables made from their documents in transport/redis": "delifeq",
 		"of the connection: transactions_test.go":                                      "multi exec discard watch unwatch",
-		"AegisKV's own": "aegis.admin aegis.check aegis.durability aegis.token",
+		"AegisKV's own": "aegis.admin aegis.check aegis.durability aegis.map aegis.token delifver",
 	} {
 		for _, n := range strings.Fields(names) {
 			elsewhere[n] = reason

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,66 @@ func TestAMovedLeaseTakesBackWhatWasReadThere(t *testing.T) {
 	all.loses("*")
 	if v := c.do("GET", allocKey); !strings.HasPrefix(string(v.Text), "MOVED") && !strings.HasPrefix(string(v.Text), "CLUSTERDOWN") {
 		t.Errorf("after the move: %q", v.Text)
+	}
+}
+
+// TestWritesByVersionExcludeEachOther: many clients add one to a number that they read,
+// if its version is still the one they read; none of the additions may be lost.
+func TestWritesByVersionExcludeEachOther(t *testing.T) {
+	n := startNodes(t, 1, 64<<20)[0]
+	w := dialRaw(t, n.cfg.ClientAddr)
+	w.pipeline(1, "", "SET", "k", "0")
+	w.until(t, "+OK\r\n")
+	const clients, each = 4, 50
+	done := make(chan int, clients)
+	for range clients {
+		c := dialTracked(t, n.cfg.ClientAddr)
+		c.do("CLIENT", "CAPA", "aegis")
+		go func() {
+			lost := 0
+			for added := 0; added < each; {
+				value, version := c.valueAndVersion("k")
+				v := c.do("SET", "k", strconv.Itoa(value+1), "IFVER", strconv.FormatInt(version, 10))
+				if v.IsError() {
+					lost++
+				} else if added++; v.Int <= version {
+					t.Errorf("version %d after %d", v.Int, version)
+				}
+			}
+			done <- lost
+		}()
+	}
+	lost := 0
+	for range clients {
+		lost += <-done
+	}
+	c := dialTracked(t, n.cfg.ClientAddr)
+	if v := c.do("GET", "k"); string(v.Text) != strconv.Itoa(clients*each) || lost == 0 {
+		t.Errorf("%d clients added %d each, %d tries were refused: %q", clients, each, lost, v.Text)
+	}
+}
+
+// valueAndVersion reads a number and, from the attribute, its version.
+func (c *tracked) valueAndVersion(key string) (value int, version int64) {
+	if _, err := c.nc.Write(resp.AppendCommand(nil, "GET", key)); err != nil {
+		c.t.Error(err)
+	}
+	for {
+		if head, err := c.r.Peek(1); err == nil && head[0] == '>' {
+			c.read()
+			continue
+		}
+		kind, pairs, err := resp.ReadHead(c.r)
+		if err != nil || kind != '|' || pairs != 2 {
+			c.t.Errorf("%c %d %v, not an attribute", kind, pairs, err)
+			return 0, 0
+		}
+		var told [4]resp.Reply
+		for i := range told {
+			told[i], _ = resp.ReadReply(c.r)
+		}
+		v, _ := resp.ReadReply(c.r)
+		value, _ = strconv.Atoi(string(v.Text))
+		return value, told[3].Int
 	}
 }

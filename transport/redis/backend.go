@@ -216,6 +216,9 @@ type Session struct {
 	Local    net.Addr
 	Created  time.Time
 	State    any // the Backend's own
+	// Version is what Get, Stat and Do say of the key: its version, 0 when it is not
+	// there; after a Do that changed nothing 0, after one that deleted the deletion's.
+	Version shardmap.Version
 	// Seen, unless nil, is to be called for each key that Get or Stat looks up, in the
 	// same hold of a lock as the look, so that it stands in order with Server.Changed.
 	Seen     func(shard shardmap.ShardID, key []byte)

@@ -36,6 +36,7 @@ type topology struct {
 	slots  []byte
 	shards []byte
 	nodes  []byte
+	own    []byte // AEGIS.MAP
 }
 
 // topologyCache keeps the encodings of the newest map, so that thousands of
@@ -48,7 +49,7 @@ func (s *Server) topology(proto int) *topology {
 	if t := p.Load(); t != nil && t.from == m {
 		return t
 	}
-	t := &topology{from: m, slots: encodeSlots(m, proto), shards: encodeShards(m, proto), nodes: encodeNodes(m, proto, s.backend.Self())}
+	t := &topology{from: m, slots: encodeSlots(m, proto), shards: encodeShards(m, proto), nodes: encodeNodes(m, proto, s.backend.Self()), own: encodeMap(m, proto)}
 	p.Store(t)
 	return t
 }

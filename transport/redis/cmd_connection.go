@@ -39,8 +39,10 @@ func clientCommand() *command {
 			"GETNAME": sub("getname", 2, cmdClientGetName),
 			"SETINFO": sub("setinfo", 4, cmdClientSetInfo),
 			"INFO":    sub("info", 2, cmdClientInfo),
+			"CAPA":    sub("capa", -3, cmdCapa),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties",
+					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
 					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1")
 			}),
 		},

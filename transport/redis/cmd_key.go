@@ -14,6 +14,7 @@ func keyCommands() []*command {
 		{name: "del", arity: -2, flags: "write", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
 		{name: "unlink", arity: -2, flags: "write fast", first: 1, last: -1, step: 1, rights: w, summary: "Deletes keys of one slot.", run: cmdDel},
 		{name: "delifeq", arity: 3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Deletes a key that has the given value.", run: cmdDelIfEqual},
+		{name: "delifver", arity: 3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Deletes a key that has the given version, and answers the version of the deletion.", run: cmdDelIfVersion},
 		{name: "rename", arity: 3, flags: "write", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot.", run: cmdRename},
 		{name: "renamenx", arity: 3, flags: "write fast", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot, if there is none.", run: cmdRenameNX},
 		{name: "copy", arity: -3, flags: "write denyoom", first: 1, last: 2, step: 1, rights: w, summary: "Copies the value of a key to another key of its slot.", run: cmdCopy},

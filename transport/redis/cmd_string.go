@@ -55,7 +55,7 @@ func cmdGet(c *conn, args [][]byte) {
 // cmdSet also takes SPEC.md's form: SET key value ttl-in-milliseconds.
 func cmdSet(c *conn, args [][]byte) {
 	c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(args[1]), Key: args[1], Value: args[2]}
-	c.compares = false
+	c.compares, c.versioned = false, false
 	if len(args) == 4 {
 		if ms, ok := parseInt(args[3]); ok {
 			if ms <= 0 || ms > maxTime(1, TTLRelative) {
@@ -75,9 +75,12 @@ func cmdSet(c *conn, args [][]byte) {
 
 // runSet runs a prepared SET and writes its reply: OK, null, or the old value.
 func (c *conn) runSet() {
-	if c.compares {
+	switch {
+	case c.compares:
 		c.together(c.op.Slot, true, c.setIfEqual)
-	} else {
+	case c.versioned:
+		c.together(c.op.Slot, true, c.setIfVersion)
+	default:
 		c.set()
 	}
 }
@@ -117,14 +120,17 @@ func (c *conn) setOptions(opts [][]byte) bool {
 	keep := false
 	for i := 0; i < len(opts); i++ {
 		switch o := opts[i]; {
-		case is(o, "NX") && c.op.Cond != XX && !c.compares:
+		case is(o, "NX") && c.op.Cond != XX && !c.compares && !c.versioned:
 			c.op.Cond = NX
-		case is(o, "XX") && c.op.Cond != NX && !c.compares:
+		case is(o, "XX") && c.op.Cond != NX && !c.compares && !c.versioned:
 			c.op.Cond = XX
-		case is(o, "IFEQ") && i+1 < len(opts) && c.op.Cond == Always && !c.compares:
+		case is(o, "IFEQ") && i+1 < len(opts) && c.op.Cond == Always && !c.compares && !c.versioned:
 			c.compares, c.compare = true, opts[i+1]
 			i++
-		case is(o, "GET"):
+		case is(o, "IFVER") && i+1 < len(opts) && c.op.Cond == Always && !c.compares && !c.op.WithOld:
+			c.versioned, c.compare = true, opts[i+1]
+			i++
+		case is(o, "GET") && !c.versioned:
 			c.op.WithOld = true
 		case is(o, "KEEPTTL") && word == nil:
 			keep = true

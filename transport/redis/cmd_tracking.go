@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -13,6 +14,7 @@ type tracking struct {
 	on, bcast, optIn, optOut, noLoop bool
 
 	prefixes []string
+	turn     int  // how often it was turned on or off
 	caching  bool // CLIENT CACHING was said: yes with optIn, no with optOut
 	reading  bool // the command under way reads keys that are to be remembered
 }
@@ -159,10 +161,11 @@ func (c *conn) track(want tracking) error {
 	if err := c.srv.tracker.join(c, want.prefixes); err != nil {
 		return err
 	}
-	want.on = true
-	want.prefixes = append(c.tracking.prefixes, want.prefixes...)
+	want.on, want.turn = true, c.tracking.turn+1
+	want.prefixes = slices.Concat(c.tracking.prefixes, want.prefixes)
 	want.caching = c.tracking.caching
 	c.tracking = want
+	c.sess.Seen = c.seen
 	return nil
 }
 
@@ -170,7 +173,20 @@ func (c *conn) untrack() {
 	if c.tracking.on {
 		c.srv.tracker.leave(c)
 	}
-	c.tracking = tracking{}
+	c.tracking = tracking{turn: c.tracking.turn + 1}
+	c.sess.Seen = nil
+}
+
+// retrack goes back to how tracking was before the commands that are run again.
+func (c *conn) retrack(was tracking) {
+	if was.turn == c.tracking.turn {
+		c.tracking = was // CLIENT CACHING may have been said
+		return
+	}
+	c.untrack()
+	if was.on && c.srv.tracker.join(c, was.prefixes) == nil {
+		c.tracking, c.sess.Seen = was, c.seen
+	}
 }
 
 // seen notes, in the hold of its shard, that the command under way has read a key. The

@@ -39,26 +39,28 @@ type conn struct {
 	quit      bool
 	pushes    *pushes // nil until the client asks for any
 	tracking  tracking
+	capable   capable
 	span      atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
 
 // before is the state that commands after mark may have changed, and that a rerun
 // begins with.
 type before struct {
-	multi   multi
-	proto   int
-	caching bool
+	multi    multi
+	proto    int
+	tracking tracking
 }
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking.caching}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking}
 }
 
 // rewind goes back to mark.
 func (c *conn) rewind() {
 	c.rd.Rewind(c.mark)
-	c.multi, c.sess.Proto, c.tracking.caching = c.before.multi, c.before.proto, c.before.caching
+	c.multi, c.sess.Proto = c.before.multi, c.before.proto
+	c.retrack(c.before.tracking)
 	c.quit, c.rerun = false, true
 	if c.pushes != nil {
 		c.pushes.speak(c.sess.Proto)
@@ -82,8 +84,9 @@ type work struct {
 	op  Op
 	res Result
 
-	compares bool   // SET ... IFEQ compare
-	compare  []byte // aliases the connection's buffer
+	compares  bool   // SET ... IFEQ compare
+	versioned bool   // SET ... IFVER compare
+	compare   []byte // aliases the connection's buffer
 }
 
 var workPool = sync.Pool{New: func() any { return new(work) }}

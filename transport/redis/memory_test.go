@@ -14,17 +14,19 @@ import (
 // memory is a Backend that is a whole cluster of one node: a map under a mutex,
 // with the rules of Redis. Its hooks let tests put it into transition.
 type memory struct {
-	mu      sync.Mutex
-	now     func() int64
-	keys    map[string]entry
-	touched map[string]*uint32 // how often a key was changed
-	epoch   uint32
-	routes  *shardmap.Map
-	face    *Server
-	watched bool
-	commits int
-	parks   int
-	waits   int
+	mu       sync.Mutex
+	now      func() int64
+	keys     map[string]entry
+	touched  map[string]*uint32 // how often a key was changed
+	epoch    uint32
+	routes   *shardmap.Map
+	face     *Server
+	watched  bool
+	at       map[string]*shardmap.Version
+	versions shardmap.Version
+	commits  int
+	parks    int
+	waits    int
 
 	again    func(key []byte) error // asked before each keyed command
 	commit   func() error           // asked at each Commit
@@ -45,7 +47,7 @@ func newMemory() *memory {
 	for g := 1; g <= layout.Groups; g++ {
 		m = m.With(shardmap.Route{Group: shardmap.GroupID(g), Epoch: 1, Leader: 1})
 	}
-	return &memory{keys: make(map[string]entry), touched: make(map[string]*uint32), epoch: 1, routes: m, now: func() int64 { return time.Now().UnixMilli() }}
+	return &memory{keys: make(map[string]entry), touched: make(map[string]*uint32), at: make(map[string]*shardmap.Version), epoch: 1, routes: m, now: func() int64 { return time.Now().UnixMilli() }}
 }
 
 func (m *memory) Open(*Session)   {}
@@ -76,6 +78,7 @@ func (m *memory) Get(s *Session, slot shardmap.Slot, key, dst []byte) ([]byte, b
 	}
 	e, ok := m.alive(key)
 	m.saw(s, slot, key)
+	s.Version = m.version(key, ok)
 	return append(dst, e.value...), ok, nil
 }
 
@@ -87,6 +90,7 @@ func (m *memory) Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error) 
 	}
 	e, ok := m.alive(key)
 	m.saw(s, slot, key)
+	s.Version = m.version(key, ok)
 	return Stat{Found: ok, Len: len(e.value), Deadline: e.deadline, Now: m.now()}, nil
 }
 
@@ -132,10 +136,27 @@ func (m *memory) Do(s *Session, op *Op, res *Result) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err := m.do(op, res)
+	if s.Version = 0; res.Changed {
+		m.versions++
+		s.Version = m.versions
+		if at := m.at[string(op.Key)]; at != nil { // an assignment would copy the key
+			*at = m.versions
+		} else {
+			m.at[string(op.Key)] = new(m.versions)
+		}
+	}
 	if res.Changed && m.watched {
 		m.face.Changed(m.routes.Layout().ShardOf(op.Slot), op.Key, uint64(s.ID))
 	}
 	return err
+}
+
+// version is that of a key's last change.
+func (m *memory) version(key []byte, found bool) shardmap.Version {
+	if !found {
+		return 0
+	}
+	return *m.at[string(key)]
 }
 
 // saw notes a read, as Backend says.

@@ -39,7 +39,6 @@ type place struct{ at, n int }
 func (c *conn) pushing() *pushes {
 	if c.pushes == nil {
 		c.pushes = &pushes{c: c, held: true, resp3: c.sess.Proto >= 3}
-		c.sess.Seen = c.seen
 	}
 	return c.pushes
 }
@@ -212,6 +211,7 @@ func appendInvalidate(b []byte, n int) []byte {
 func (c *conn) endPushes() {
 	if c.pushes != nil {
 		c.untrack()
+		c.srv.capable.leave(c)
 		c.pushes.end()
 	}
 }
@@ -220,6 +220,8 @@ func (c *conn) endPushes() {
 func (c *conn) resetPushes() {
 	if c.pushes != nil {
 		c.untrack()
+		c.srv.capable.leave(c)
+		c.capable.on = false
 		c.pushes.speak(c.sess.Proto)
 	}
 }

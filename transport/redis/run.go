@@ -55,15 +55,19 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	cmd.calls.Add(1)
 	c.sess.commands++
 	c.sess.last = cmd.name
-	if c.pushes != nil {
+	if c.tracking.on {
 		c.tracking.begin(c, cmd)
 	}
+	c.capable.versions = c.capable.versions[:0]
 	cmd.run(c, args)
-	if c.pushes != nil {
-		c.tracking.end(c, cmd)
-	}
 	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
 		cmd.failed.Add(1)
+	}
+	if c.tracking.on {
+		c.tracking.end(c, cmd)
+	}
+	if c.capable.on && !c.executing {
+		c.annotate(cmd, args)
 	}
 }
 
@@ -202,7 +206,8 @@ func (c *conn) do() bool {
 	if c.res.Changed {
 		c.applied++
 	}
-	if c.pushes != nil {
+	c.capable.note(c.sess.Version)
+	if c.tracking.on {
 		c.pushes.cutHere(c.pushAt())
 	}
 	return true
@@ -230,6 +235,7 @@ func (c *conn) value(key []byte) (value []byte, found, ok bool) {
 		c.failWith(err)
 		return nil, false, false
 	}
+	c.capable.note(c.sess.Version)
 	return value, found, true
 }
 
@@ -253,6 +259,7 @@ func (c *conn) stat(key []byte) (Stat, bool) {
 		c.failWith(err)
 		return st, false
 	}
+	c.capable.note(c.sess.Version)
 	return st, true
 }
 

@@ -47,6 +47,7 @@ type Server struct {
 	table   *table
 	topo    topologyCache
 	tracker *tracker
+	capable audience
 
 	nextID   atomic.Int64
 	accepted atomic.Int64

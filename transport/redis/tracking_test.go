@@ -359,3 +359,37 @@ func TestALostLeaseTakesBackWhatWasRead(t *testing.T) {
 	in("b")
 	few.want(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nb\r\n")
 }
+
+// What a pipeline said about tracking is said again when it is run again.
+func TestTrackingIsTakenBackWithThePipeline(t *testing.T) {
+	m := newMemory()
+	stale := 0
+	m.commit = func() error {
+		if stale > 0 {
+			stale--
+			return ErrStale
+		}
+		return nil
+	}
+	s, addr := start(t, testConfig(), m)
+	p := dial(t, addr)
+	p.do("HELLO", "3")
+	on := "CLIENT TRACKING ON BCAST PREFIX a\r\nGET k\r\n"
+	for range 2 {
+		m.mu.Lock()
+		stale = 2
+		m.mu.Unlock()
+		p.send(on)
+		p.want("+OK\r\n_\r\n")
+		m.mu.Lock()
+		stale = 1
+		m.mu.Unlock()
+		p.send("CLIENT TRACKING OFF\r\nGET k\r\n")
+		p.want("+OK\r\n_\r\n")
+		if n := s.tracker.trackers(); n != 0 {
+			t.Errorf("%d connections track", n)
+		}
+	}
+	p.send(on + "SET a 1\r\n")
+	p.want("+OK\r\n_\r\n+OK\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n")
+}
