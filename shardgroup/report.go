@@ -169,6 +169,7 @@ func (r *Replica) Park(now multiraft.Instant) bool {
 		return false
 	}
 	r.park(true)
+	r.n.out.Event(Event{Kind: EventParked, Group: r.g, Epoch: r.lead.epoch, Node: r.n.cfg.Self.Node})
 	return true
 }
 

@@ -61,6 +61,7 @@ const (
 	EventNotWhole                         // a shard copy gave up its claim to be exact (corruption, digest)
 	EventTakeover                         // this node began to collect what survived
 	EventAdmitted                         // a replica's word counts again
+	EventParked                           // this node is about to hand the group's lease over
 )
 
 // Event is one change of a group or shard.

@@ -191,11 +191,22 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		e.n.log.Info("group opened", f...)
 	case shardgroup.EventNotWhole:
 		e.n.log.Warn("shard copy is not whole", append(f, zap.Uint16("shard", uint16(ev.Shard)))...)
+	case shardgroup.EventParked:
+		if face := e.n.face.Load(); face != nil {
+			face.Moving(slotsOf(e.n.routes.Load().Layout(), ev.Group))
+		}
 	case shardgroup.EventTakeover:
 		e.n.log.Info("takeover", f...)
 	default:
 		e.n.log.Debug("data", f...)
 	}
+}
+
+// slotsOf are the first and the last slot of a group.
+func slotsOf(l shardmap.Layout, g shardmap.GroupID) (first, last shardmap.Slot) {
+	first, _ = l.SlotRange(l.FirstShard(g))
+	_, last = l.SlotRange(l.FirstShard(g) + shardmap.ShardID(l.ShardsPerGroup()-1))
+	return first, last
 }
 
 // tellFace says to the client port that reads of these shards are broken: their

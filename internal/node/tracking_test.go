@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
@@ -130,6 +131,10 @@ func TestAMovedLeaseTakesBackWhatWasReadThere(t *testing.T) {
 	if v := c.do("GET", allocKey); string(v.Text) != "value" {
 		t.Fatalf("GET: %q", v.Text)
 	}
+	told := dialTracked(t, nodes[holder].cfg.ClientAddr)
+	if v := told.do("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "external-ip"); v.IsError() {
+		t.Fatalf("%s", v.Text)
+	}
 	if err := nodes[holder].host.Do(context.Background(), func(now multiraft.Instant) { nodes[holder].core.Drain(now) }); err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +142,45 @@ func TestAMovedLeaseTakesBackWhatWasReadThere(t *testing.T) {
 	all.loses("*")
 	if v := c.do("GET", allocKey); !strings.HasPrefix(string(v.Text), "MOVED") && !strings.HasPrefix(string(v.Text), "CLUSTERDOWN") {
 		t.Errorf("after the move: %q", v.Text)
+	}
+	told.hearsOfMoves(nodes[holder].cfg.ClientAddr, int(shardmap.SlotOf([]byte(allocKey))))
+}
+
+// hearsOfMoves waits until a slot was said to migrate and to have migrated from a node.
+func (c *tracked) hearsOfMoves(from string, slot int) {
+	c.t.Helper()
+	covers := func(ranges string) bool {
+		for r := range strings.SplitSeq(ranges, ",") {
+			var lo, hi int
+			if n, _ := fmt.Sscanf(r, "%d-%d", &lo, &hi); n == 2 && lo <= slot && slot <= hi {
+				return true
+			}
+		}
+		return false
+	}
+	leaving, last := false, int64(0)
+	for {
+		v := c.read()
+		switch string(v.Items[0].Text) {
+		case "SMIGRATING":
+			leaving = leaving || covers(string(v.Items[2].Text))
+		case "SMIGRATED":
+			if v.Items[1].Int <= last {
+				c.t.Errorf("sequence %d after %d", v.Items[1].Int, last)
+			}
+			last = v.Items[1].Int
+			for _, m := range v.Items[2].Items {
+				if string(m.Items[0].Text) != from || string(m.Items[1].Text) == from {
+					c.t.Errorf("from %s to %s; the move is from %s", m.Items[0].Text, m.Items[1].Text, from)
+				}
+				if covers(string(m.Items[2].Text)) {
+					if !leaving {
+						c.t.Error("nothing said before that the slot would move")
+					}
+					return
+				}
+			}
+		}
 	}
 }
 

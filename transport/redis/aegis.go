@@ -63,12 +63,11 @@ func (c *conn) annotate(cmd *command, args [][]byte) {
 	c.out = slices.Insert(c.out, c.replyAt, b...)
 }
 
-// audience is the connections that want to hear of the map and of losses.
+// audience is the connections that want to hear of something.
 type audience struct {
-	n       atomic.Int64 // len(conns), for those who have nothing to say
-	pending atomic.Bool  // the map changed and will be told
-	mu      sync.Mutex
-	conns   map[*conn]struct{}
+	n     atomic.Int64 // len(conns), for those who have nothing to say
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 func (a *audience) join(c *conn) {
@@ -97,18 +96,19 @@ func (a *audience) tell(frame []byte) {
 	}
 }
 
-// mapPause gathers the changes of a map: a failover moves many groups at once.
-const mapPause = 5 * time.Millisecond
+// mapPause gathers the changes of a map: moves and failovers are of many groups at once.
+const mapPause = 2 * time.Millisecond
 
 // MapChanged says that Backend.Map gives a newer map. It does not wait.
 func (s *Server) MapChanged() {
-	a := &s.capable
-	if a.n.Load() == 0 || a.pending.Swap(true) {
+	if s.capable.n.Load()+s.moves.n.Load() == 0 || s.mapPending.Swap(true) {
 		return
 	}
 	time.AfterFunc(mapPause, func() {
-		a.pending.Store(false)
-		a.tell(resp.AppendInt(resp.AppendBulk(resp.AppendPush(nil, 2), "aegis-map"), int64(s.backend.Map().Epoch())))
+		s.mapPending.Store(false)
+		m := s.backend.Map()
+		s.moves.changed(m, s.backend.Self())
+		s.capable.tell(resp.AppendInt(resp.AppendBulk(resp.AppendPush(nil, 2), "aegis-map"), int64(m.Epoch())))
 	})
 }
 

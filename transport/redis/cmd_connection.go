@@ -34,14 +34,16 @@ func clientCommand() *command {
 	client := &command{
 		name: "client", arity: -2, flags: "", rights: g, summary: "A container for client connection commands.",
 		subs: map[string]*command{
-			"ID":      sub("id", 2, func(c *conn, _ [][]byte) { c.int(c.sess.ID) }),
-			"SETNAME": sub("setname", 3, cmdClientSetName),
-			"GETNAME": sub("getname", 2, cmdClientGetName),
-			"SETINFO": sub("setinfo", 4, cmdClientSetInfo),
-			"INFO":    sub("info", 2, cmdClientInfo),
-			"CAPA":    sub("capa", -3, cmdCapa),
+			"ID":                  sub("id", 2, func(c *conn, _ [][]byte) { c.int(c.sess.ID) }),
+			"SETNAME":             sub("setname", 3, cmdClientSetName),
+			"GETNAME":             sub("getname", 2, cmdClientGetName),
+			"SETINFO":             sub("setinfo", 4, cmdClientSetInfo),
+			"INFO":                sub("info", 2, cmdClientInfo),
+			"CAPA":                sub("capa", -3, cmdCapa),
+			"MAINT_NOTIFICATIONS": sub("maint_notifications", -3, cmdMaint),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties",
+					"MAINT_NOTIFICATIONS ON|OFF -- be told when slots leave this node (RESP3)",
 					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
 					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1")
 			}),

@@ -212,6 +212,7 @@ func (c *conn) endPushes() {
 	if c.pushes != nil {
 		c.untrack()
 		c.srv.capable.leave(c)
+		c.srv.moves.leave(c)
 		c.pushes.end()
 	}
 }
@@ -221,6 +222,7 @@ func (c *conn) resetPushes() {
 	if c.pushes != nil {
 		c.untrack()
 		c.srv.capable.leave(c)
+		c.srv.moves.leave(c)
 		c.capable.on = false
 		c.pushes.speak(c.sess.Proto)
 	}

@@ -27,13 +27,15 @@ type Config struct {
 	// TrackedMax is how many keys the server remembers the readers of (CLIENT
 	// TRACKING); beyond it some are told to be invalid although they are not.
 	TrackedMax int64
+	// MaintNotifications lets clients hear of planned moves.
+	MaintNotifications bool
 	// Version is AegisKV's own, shown beside the Redis version.
 	Version string
 }
 
 // DefaultConfig is what a node runs with.
 func DefaultConfig() Config {
-	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second, BuffersMax: 256 << 20, TrackedMax: 1_000_000}
+	return Config{ClientsMax: 20000, BulkMax: 64 << 20, WriteTimeout: 30 * time.Second, BuffersMax: 256 << 20, TrackedMax: 1_000_000, MaintNotifications: true}
 }
 
 // redisVersion is the Redis whose behaviour clients may expect; they gate features on it.
@@ -48,6 +50,9 @@ type Server struct {
 	topo    topologyCache
 	tracker *tracker
 	capable audience
+	moves   moves
+	// mapPending: the map changed and will be told.
+	mapPending atomic.Bool
 
 	nextID   atomic.Int64
 	accepted atomic.Int64
