@@ -101,23 +101,34 @@ func keysOf(t *testing.T, n *restartable) (keys []string) {
 // was read there must be taken back by the end of the lease, though the node is never
 // told that it lost anything.
 func TestALeaseThatCannotBeRenewedTakesItsKeysBack(t *testing.T) {
-	nodes := launch(t, 3, "256MiB")
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
-	c := newTracker(t, nodes[0].addr, keysOf(t, nodes[0]))
-	tracked := len(c.cache)
-	if tracked == 0 {
-		t.Fatal("the node leads nothing")
-	}
-	from := time.Now()
-	for _, n := range nodes[1:] {
-		n.signal(syscall.SIGSTOP)
-		defer n.signal(syscall.SIGCONT)
-	}
-	left := c.listen(leaseLength + 100*time.Millisecond)
-	took := time.Since(from)
-	t.Logf("%d keys were taken back within %v, %d were not", tracked-left, took.Round(time.Millisecond), left)
-	if left > 0 || took > leaseLength {
-		t.Errorf("%d of %d keys stay cached %v after the last renewal, a lease being %v", left, tracked, took, leaseLength)
+	nodes, w := launch(t, 3, "256MiB"), startWitness(t)
+	for try := 1; ; try++ {
+		until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+		var c *tracker
+		until(t, 30*time.Second, "the node leads something", func() bool {
+			c = newTracker(t, nodes[0].addr, keysOf(t, nodes[0]))
+			return len(c.cache) > 0
+		})
+		tracked, from := len(c.cache), time.Now()
+		for _, n := range nodes[1:] {
+			n.signal(syscall.SIGSTOP)
+			defer n.signal(syscall.SIGCONT)
+		}
+		left := c.listen(2 * leaseLength)
+		took := time.Since(from)
+		disturbed := w.disturbed(from, time.Now(), leaseLength/6)
+		for _, n := range nodes[1:] {
+			n.signal(syscall.SIGCONT)
+		}
+		t.Logf("%d keys were taken back within %v, %d were not", tracked-left, took.Round(time.Millisecond), left)
+		switch {
+		case left == 0 && took <= leaseLength:
+			return
+		case !disturbed:
+			t.Fatalf("%d of %d keys stay cached %v after the last renewal, a lease being %v", left, tracked, took, leaseLength)
+		case try == 3:
+			t.Fatal("inconclusive three times: this machine is too noisy to judge, run again")
+		}
 	}
 }
 
