@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,14 +262,24 @@ func (w *world) play(rt rates, steps int) string {
 	return "did not converge after the heal:\n" + w.describe()
 }
 
+// rareSeeds meet what one seed in hundreds does: 645 a leader that seals before the
+// first entry of its term is applied.
+var rareSeeds = []int64{645}
+
 func TestRandom(t *testing.T) {
 	n := *seedCount
 	if testing.Short() {
 		n /= 5
 	}
-	var sum oracle
+	seeds := slices.Clone(rareSeeds)
 	for i := range n {
-		seed := *seedFirst + int64(i)
+		seeds = append(seeds, *seedFirst+int64(i))
+	}
+	if n == 1 { // one to look at
+		seeds = seeds[len(rareSeeds):]
+	}
+	var sum oracle
+	for i, seed := range seeds {
 		w, rt := randomWorld(t, seed)
 		w.trace = *showSteps && i == 0
 		if why := w.play(rt, *stepCount); why != "" {
