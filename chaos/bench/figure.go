@@ -68,6 +68,7 @@ type Row struct {
 	Offered   int     `json:"offered"` // requests a second, 0 = as many as are answered
 	Aegis     Figure  `json:"aegis"`
 	Redis     *Figure `json:"redis,omitempty"`
+	Echo      *Figure `json:"echo,omitempty"`  // of a server that does nothing, for its latency
 	Ratio     float64 `json:"ratio,omitempty"` // AegisKV's operations per CPU-second by redis-server's, median of the rounds
 	RatioLow  float64 `json:"ratioLow,omitempty"`
 	RatioHigh float64 `json:"ratioHigh,omitempty"`
@@ -77,11 +78,16 @@ type Row struct {
 // sustained is the part of the offered load that has to be served.
 const sustained = 0.97
 
-// rowOf puts the rounds of a cell together; redis is empty when it is not there.
-func rowOf(c Cell, offered int, aegis, redis *measured) Row {
+// rowOf puts the rounds of a cell together; redis and echo are nil when they are not
+// there.
+func rowOf(c Cell, offered int, aegis, redis, echo *measured) Row {
 	r := Row{Cell: c, Offered: offered, Aegis: figureOf(aegis.rounds, aegis.latency)}
 	slow := func(f Figure) bool { return offered > 0 && f.Rate < sustained*float64(offered) }
 	r.Saturated = slow(r.Aegis)
+	if echo != nil {
+		f := figureOf(echo.rounds, echo.latency)
+		r.Echo = &f
+	}
 	if redis == nil {
 		return r
 	}

@@ -12,9 +12,6 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
-// valueSizes are those of the cells.
-var valueSizes = []int{64, 1024}
-
 // settled is how long the owners of all slots must have been the same before a
 // system is filled: leases are handed around in the first moments of a cluster.
 const settled = time.Second
@@ -34,7 +31,7 @@ func (s *system) prepare(o Options, copies int) error {
 		if time.Since(since) < settled {
 			return errNotYet
 		}
-		parts = s.divide(o.Keys)
+		parts = s.divide(o, copies)
 		for a, addr := range s.addrs {
 			if len(parts[a][0]) == 0 {
 				return fmt.Errorf("%s owns nothing", addr)
@@ -53,13 +50,13 @@ func (s *system) prepare(o Options, copies int) error {
 }
 
 // divide says which keys each address serves.
-func (s *system) divide(keys int) [][][]int {
+func (s *system) divide(o Options, nodes int) [][][]int {
 	parts := make([][][]int, len(s.addrs))
 	for a := range parts {
 		parts[a] = make([][]int, len(valueSizes))
 	}
 	for i, size := range valueSizes {
-		for k := range keys {
+		for k := range o.keys(nodes, size) {
 			a := s.owners[shardmap.SlotOf(load.AppendKey(nil, keyPrefix(size), k))]
 			parts[a][i] = append(parts[a][i], k)
 		}

@@ -57,6 +57,11 @@ func connect(addr string) (fd int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	return ownSocket(nc)
+}
+
+// ownSocket makes a non-blocking socket of a connection, which is closed.
+func ownSocket(nc net.Conn) (fd int, err error) {
 	defer nc.Close()
 	rc, err := nc.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -65,7 +65,7 @@ func offer(t *testing.T, addr string, c Cell, rate int) *turn {
 
 func TestTheGeneratorOffersWhatWasAsked(t *testing.T) {
 	addr := answer(t, 0)
-	for _, c := range []Cell{{1, "GET", 1, 64}, {1, "SET", 16, 1024}} {
+	for _, c := range []Cell{{Nodes: 1, Op: "GET", Depth: 1, Value: 100}, {Nodes: 1, Op: "SET", Depth: 16, Value: 1024}} {
 		u := offer(t, addr, c, 2000)
 		if u.sample.ops < 400 || u.sample.ops > 620 || u.sample.cpu != time.Second || u.sample.errors != 0 {
 			t.Errorf("%s: %d operations in %v, %v CPU, %d errors", c.Name(), u.sample.ops, u.sample.took, u.sample.cpu, u.sample.errors)
@@ -74,13 +74,13 @@ func TestTheGeneratorOffersWhatWasAsked(t *testing.T) {
 			t.Errorf("%d latencies of %d operations", n, u.sample.ops)
 		}
 	}
-	if u := offer(t, addr, Cell{1, "GET", 1, 64}, 0); u.sample.ops < 2000 {
+	if u := offer(t, addr, Cell{Nodes: 1, Op: "GET", Depth: 1, Value: 100}, 0); u.sample.ops < 2000 {
 		t.Errorf("as many as are answered: %d", u.sample.ops)
 	}
 }
 
 func TestAStallIsChargedToAllWhoWouldHaveMetIt(t *testing.T) {
-	u := offer(t, answer(t, 200*time.Millisecond), Cell{1, "GET", 1, 64}, 1000)
+	u := offer(t, answer(t, 200*time.Millisecond), Cell{Nodes: 1, Op: "GET", Depth: 1, Value: 100}, 1000)
 	// 200 of 300 requests were due within the stall, half of them 100 ms before its
 	// end: a generator that waits before it sends would have met it four times.
 	if p50 := time.Duration(u.latency.ValueAtQuantile(50)); p50 < 20*time.Millisecond {
@@ -126,13 +126,18 @@ func TestAWholeRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Rows) != 16 {
+	if len(r.Rows) != 2*len(loads) {
 		t.Fatalf("%d rows", len(r.Rows))
 	}
 	for _, row := range r.Rows {
 		figures := []Figure{row.Aegis}
 		if row.Redis != nil {
 			figures = append(figures, *row.Redis)
+		}
+		if row.timed() != (row.Echo != nil) {
+			t.Errorf("%s: echo server: %v", row.Name(), row.Echo)
+		} else if row.Echo != nil {
+			figures = append(figures, *row.Echo)
 		}
 		for _, f := range figures {
 			if f.Rate == 0 || f.P50 == 0 || f.Errors != 0 {

@@ -42,11 +42,12 @@ func (r Report) JSON(w io.Writer) error {
 func (r Report) Text(w io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(w, "%s, %d cores, Linux %s, %s; load average before: %s; %s\n", m.CPU, m.Cores, m.Kernel, m.Go, m.Load, m.Pinned)
-	fmt.Fprintf(w, "%s beside %s; %d connections, %d keys, %d rounds of %v; three nodes: 3 copies of every key, redis-server as a primary with 2 replicas\n",
-		r.Aegis, r.Redis, r.Conns, r.Keys, r.Rounds, r.Window)
+	fmt.Fprintf(w, "%s beside %s; %d connections, %d keys of %d B on one node, else %d at most, %d rounds of %v; three nodes: 3 copies of every key, redis-server as a primary with 2 replicas\n",
+		r.Aegis, r.Redis, r.Conns, r.Keys, valueSizes[0], keysMax, r.Rounds, r.Window)
+	fmt.Fprintln(w, "floor: the ratio that is promised; echo: a server that answers and does nothing else, in the same rounds")
 	fmt.Fprintln(w, "op/CPU-s: operations per CPU-second of all server processes, median of the rounds; latency in microseconds from the intended time")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "nodes\top\t-P\tvalue\toffered/s\taegis op/CPU-s\tp50\tp99\tp999\tredis op/CPU-s\tp50\tp99\tp999\tratio\tspread\t")
+	fmt.Fprintln(t, "nodes\top\t-P\tvalue\toffered/s\taegis op/CPU-s\tp50\tp99\tp999\tredis op/CPU-s\tp50\tp99\tp999\tratio\tspread\tfloor\techo p50\tp99\t")
 	for _, row := range r.Rows {
 		row.text(t)
 	}
@@ -68,11 +69,21 @@ func (r Row) text(w io.Writer) {
 	fmt.Fprintf(w, "%d\t%s\t%d\t%d B\t%s\t", r.Nodes, r.Op, r.Depth, r.Value, offered)
 	r.Aegis.text(w)
 	if r.Redis == nil {
-		fmt.Fprint(w, "-\t-\t-\t-\t-\t-\t\n")
+		fmt.Fprint(w, "-\t-\t-\t-\t-\t-\t")
+	} else {
+		r.Redis.text(w)
+		fmt.Fprintf(w, "%.2f\t%.2f-%.2f\t", r.Ratio, r.RatioLow, r.RatioHigh)
+	}
+	if r.Floor > 0 {
+		fmt.Fprintf(w, "%.2f\t", r.Floor)
+	} else {
+		fmt.Fprint(w, "-\t")
+	}
+	if r.Echo == nil {
+		fmt.Fprint(w, "-\t-\t\n")
 		return
 	}
-	r.Redis.text(w)
-	fmt.Fprintf(w, "%.2f\t%.2f-%.2f\t\n", r.Ratio, r.RatioLow, r.RatioHigh)
+	fmt.Fprintf(w, "%.0f\t%.0f\t\n", r.Echo.P50, r.Echo.P99)
 }
 
 func (f Figure) text(w io.Writer) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func Run(o Options) (Report, error) {
 	return r, nil
 }
 
-// topology starts both systems, fills them, and measures the cells in rounds.
+// topology starts the systems, fills them, and measures the cells in rounds.
 func (o Options) topology(nodes int, cells []Cell, redis string) (rows []Row, err error) {
 	dir, err := os.MkdirTemp("", "aegis-bench-")
 	if err != nil {
@@ -75,10 +76,24 @@ func (o Options) topology(nodes int, cells []Cell, redis string) (rows []Row, er
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(cells, Cell.timed) {
+		e, err := startEcho(serverCore(runtime.NumCPU(), 0))
+		if err != nil {
+			return nil, err
+		}
+		defer e.stop()
+		s := &system{name: "echo", addrs: []string{e.listener.Addr().String()}}
+		defer s.stop()
+		if s.gen, err = newGenerator(s.addrs, o.Conns, func(int) [][]int { return [][]int{{0}, {0}} }); err != nil {
+			return nil, err
+		}
+		systems = append(systems, s)
+	}
 	return o.rounds(cells, systems)
 }
 
 // rounds measures every cell for each system in turn; the order turns with the round.
+// The echo server is asked in cells of latency only.
 func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -103,6 +118,9 @@ func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error)
 		for _, c := range cells {
 			for i := range systems {
 				s := systems[(i+round)%len(systems)]
+				if s.name == "echo" && !c.timed() {
+					continue
+				}
 				m := at(c, s)
 				t := turn{g: s.gen, latency: m.latency, cpu: func() (time.Duration, error) { return cpuOf(s.procs) }}
 				if err := t.run(c, o.rate(c), o.Warm, o.Window); err != nil {
@@ -113,11 +131,7 @@ func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error)
 		}
 	}
 	for _, c := range cells {
-		var theirs *measured
-		if len(systems) > 1 {
-			theirs = at(c, systems[1])
-		}
-		rows = append(rows, rowOf(c, o.rate(c), at(c, systems[0]), theirs))
+		rows = append(rows, rowOf(c, o.rate(c), all[c.Name()+"aegis"], all[c.Name()+"redis"], all[c.Name()+"echo"]))
 	}
 	return rows, nil
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
-// system is one of the two that are compared, as running processes.
+// system is one of those that are compared, as running processes.
 type system struct {
 	name   string
 	procs  []*process
