@@ -97,6 +97,12 @@ func (m *Machine) Lookup(key []byte, now int64) (Value, bool) {
 // Usage says how the store keeps a key, dead or alive.
 func (m *Machine) Usage(key []byte) (lru.Usage, bool) { return m.store.Usage(m.Hash(key), key) }
 
+// WarmSteps is how many steps Warm has.
+const WarmSteps = lru.WarmSteps
+
+// Warm brings a key near that is about to be asked for; see lru.Store.Warm.
+func (m *Machine) Warm(hash uint64, step int) { m.store.Warm(hash, step) }
+
 // dead says whether a deadline has passed.
 func dead(deadline, now int64) bool { return deadline != 0 && deadline <= now }
 

@@ -74,7 +74,10 @@ type backend struct {
 	n *Node
 }
 
-var _ redis.Backend = backend{}
+var (
+	_ redis.Backend = backend{}
+	_ redis.Warmer  = backend{}
+)
 
 func state(s *redis.Session) *session { return s.State.(*session) }
 

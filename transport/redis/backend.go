@@ -132,6 +132,10 @@ type Verdict struct {
 	Word    string // durable, pending, lost, unknown
 }
 
+// Warmer is a Backend that can bring keys near before they are asked for. Warm changes
+// nothing that anybody could see; it may be called with words that are no keys.
+type Warmer interface{ Warm(keys [][]byte) }
+
 // Backend is what the commands are about. Methods with a Session are called
 // from that session's connection only, one at a time, and must not block except
 // where said.

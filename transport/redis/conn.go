@@ -80,9 +80,10 @@ func (c *conn) pushAt() int {
 // work is what a connection needs only while it runs commands. Idle connections
 // give it back, so that ten thousand of them cost little.
 type work struct {
-	out []byte
-	op  Op
-	res Result
+	out   []byte
+	ahead [warmMax][]byte // keys that are warmed
+	op    Op
+	res   Result
 
 	compares  bool   // SET ... IFEQ compare
 	versioned bool   // SET ... IFVER compare
@@ -262,10 +263,37 @@ func (c *conn) runAll() error {
 	return errClose
 }
 
+const (
+	// warmMax is how many keys are warmed together: about as many cache lines as a
+	// processor waits for at once.
+	warmMax = 16
+	// warmMin is how many must be there for it to pay.
+	warmMin = 3
+)
+
+// warm prepares the backend for the keys of the next commands, if it can be, and says
+// after how many commands to ask again. The second word of a command is its key,
+// or the first of them, nearly always.
+func (c *conn) warm() int {
+	if c.srv.warmer == nil {
+		return warmMax
+	}
+	keys := c.rd.Peek(c.ahead[:0])
+	if len(keys) >= warmMin {
+		c.srv.warmer.Warm(keys)
+	}
+	clear(keys) // the buffer is the reader's
+	return max(len(keys), warmMin)
+}
+
 // runBatch runs what is buffered from mark on and sends the replies, or leaves
 // rerun set.
 func (c *conn) runBatch() error {
-	for !c.quit {
+	warmed := 0 // how many of the next commands
+	for ; !c.quit; warmed-- {
+		if warmed == 0 {
+			warmed = c.warm()
+		}
 		c.start = c.rd.Mark()
 		c.replyAt, c.applied = len(c.out), 0
 		args, ok, err := c.rd.Next()

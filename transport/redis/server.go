@@ -45,6 +45,7 @@ const redisVersion = "7.4.0"
 type Server struct {
 	cfg     Config
 	backend Backend
+	warmer  Warmer // the backend, if it is one
 	started time.Time
 	table   *table
 	topo    topologyCache
@@ -76,6 +77,7 @@ func NewServer(cfg Config, b Backend) *Server {
 		cfg: cfg, backend: b, started: time.Now(), table: newTable(),
 		conns: make(map[*conn]struct{}), listener: make(map[net.Listener]struct{}),
 	}
+	s.warmer, _ = b.(Warmer)
 	s.tracker = newTracker(s)
 	return s
 }

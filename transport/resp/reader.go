@@ -179,6 +179,49 @@ func (r *Reader) Next() (args [][]byte, ok bool, err error) {
 	}
 }
 
+// Peek appends the second words of the next commands to words, as long as they and
+// their commands have arrived and there is room: what a pipeline is about to ask for. It
+// is a guess for those who prepare for it. Nothing is judged here, and the words alias
+// the buffer as arguments do.
+func (r *Reader) Peek(words [][]byte) [][]byte {
+	b := r.buf[r.pos:r.end]
+	for len(words) < cap(words) {
+		count, n := header(b, '*')
+		if n == 0 || count < 2 {
+			return words
+		}
+		b = b[n:]
+		for i := range count {
+			size, n := header(b, '$')
+			if n == 0 || size < 0 || size > len(b)-n-2 {
+				return words
+			}
+			if i == 1 {
+				words = append(words, b[n:n+size:n+size])
+			}
+			b = b[n+size+2:]
+		}
+	}
+	return words
+}
+
+// header reads a line of a kind and a short number; its length is 0 when it is none.
+func header(b []byte, kind byte) (value, n int) {
+	if len(b) == 0 || b[0] != kind {
+		return 0, 0
+	}
+	for i, c := range b[1:min(len(b), 10)] {
+		if c == '\r' && len(b) >= i+3 && b[i+2] == '\n' {
+			return value, i + 3
+		}
+		if c < '0' || c > '9' {
+			break
+		}
+		value = 10*value + int(c-'0')
+	}
+	return 0, 0
+}
+
 // Fill reads more bytes, waiting for at least one.
 func (r *Reader) Fill() error {
 	if r.pos > 0 {

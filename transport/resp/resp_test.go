@@ -100,10 +100,51 @@ func TestReadingACommandAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestPeekSeesTheKeysOfWhatIsNext: all of them that have arrived, in order, and nothing
+// behind what it does not understand.
+func TestPeekSeesTheKeysOfWhatIsNext(t *testing.T) {
+	for in, want := range map[string]string{
+		"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\nxy\r\n*2\r\n$3\r\nGET\r\n$1\r\nc\r\n": "a b c",
+		"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\nx":                                    "a b",
+		"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$5\r\nb\r\n":                                           "a",
+		"*2\r\n$3\r\nGET\r\n$1\r\na\r\nGET b\r\n*2\r\n$3\r\nGET\r\n$1\r\nc\r\n":                                  "a",
+		"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n":                                                     "",
+		"*2\r\n$3\r\nGET\r\n$99999999\r\na\r\n":                                                                  "",
+		"*2\r\n$3\r\nGET\r\n$-1\r\n":                                                                             "",
+		"*":                                                                                                      "",
+		"":                                                                                                       "",
+	} {
+		r := NewReader(strings.NewReader(in), BulkMax)
+		_ = r.Fill()
+		if got := string(bytes.Join(r.Peek(make([][]byte, 0, 16)), []byte(" "))); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// peeked reads the commands of one buffer and checks each one that was peeked at.
+func peeked(t *testing.T, in []byte) {
+	r := NewReader(bytes.NewReader(in), 1<<20)
+	if r.Fill() != nil {
+		return
+	}
+	for {
+		words := r.Peek(make([][]byte, 0, 1))
+		args, ok, err := r.Next()
+		if len(words) > 0 && err == nil && (!ok || len(args) < 2 || !bytes.Equal(args[1], words[0])) {
+			t.Fatalf("%q: peeked at %q, read %q", in, words, args)
+		}
+		if !ok || err != nil {
+			return
+		}
+	}
+}
+
 func FuzzAnySplitGivesTheSameCommands(f *testing.F) {
 	f.Add([]byte("*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\n"), 5)
 	f.Add([]byte("set a \"b\\x41\" 'c'\r\n*1\r\n$70000\r\n"), 20)
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
+		peeked(t, in)
 		whole, err1 := commands(bytes.NewReader(in), 1<<20)
 		if at < 0 || at > len(in) {
 			at = len(in) / 2

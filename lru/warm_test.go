@@ -1,0 +1,79 @@
+package lru
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// Warm must be free to be called for any key at any time, and change nothing.
+func TestWarmChangesNothing(t *testing.T) {
+	s := New(Config{BudgetBytes: 1 << 30})
+	warm := func(key []byte) {
+		for step := range WarmSteps {
+			s.Warm(Hash(0, key), step)
+		}
+	}
+	warm([]byte("in an empty store"))
+	for i := range 5000 {
+		key := fmt.Appendf(nil, "key:%d", i)
+		value := make([]byte, i%1500)
+		s.Set(Entry{Hash: Hash(0, key), Version: uint64(i), Key: key, Value: value})
+	}
+	held, victim := s.Held(), fmt.Sprint(s.Victim(0))
+	for i := range 10000 { // the second half is not there
+		warm(fmt.Appendf(nil, "key:%d", i))
+	}
+	if s.Held() != held || fmt.Sprint(s.Victim(0)) != victim {
+		t.Error("the store has changed")
+	}
+	for i := range s.slots {
+		if s.slots[i].hits != 0 {
+			t.Fatal("a hit was counted")
+		}
+	}
+}
+
+// BenchmarkColdGet finds keys of a store that no cache holds, one after the other and
+// sixteen warmed together.
+func BenchmarkColdGet(b *testing.B) {
+	const keys, batch = 1 << 20, 16
+	stores := make([]*Store, 256)
+	for i := range stores {
+		stores[i] = New(Config{BudgetBytes: 1 << 30})
+	}
+	store := func(hash uint64) *Store { return stores[hash%uint64(len(stores))] }
+	value := make([]byte, 100)
+	names := make([][]byte, keys)
+	for i := range names {
+		names[i] = fmt.Appendf(nil, "bench:100:%09d", i)
+		h := Hash(0, names[i])
+		store(h).Set(Entry{Hash: h, Version: 1, Key: names[i], Value: value})
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	rng.Shuffle(keys, func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for _, steps := range []int{0, WarmSteps} {
+		b.Run(fmt.Sprintf("steps=%d", steps), func(b *testing.B) {
+			out := make([]byte, 0, 200)
+			var next [][]byte
+			for i := range b.N {
+				if i%batch == 0 {
+					next = names[i%keys:][:batch]
+					for step := range steps {
+						for _, k := range next {
+							h := Hash(0, k)
+							store(h).Warm(h, step)
+						}
+					}
+				}
+				k := next[i%batch]
+				h := Hash(0, k)
+				e, ok := store(h).Get(h, k)
+				if !ok {
+					b.Fatal("missing")
+				}
+				out = append(out[:0], e.Value...)
+			}
+		})
+	}
+}
