@@ -78,6 +78,9 @@ func newReplica(n *Node, g shardmap.GroupID, id uint64, role multiraft.Role, who
 	return r
 }
 
+// Group is the group that this is a copy of.
+func (r *Replica) Group() shardmap.GroupID { return r.g }
+
 // shard finds a shard of the group; nil when it is of another.
 func (r *Replica) shard(id shardmap.ShardID) *shard {
 	if r == nil || id < r.first || int(id-r.first) >= len(r.shards) {

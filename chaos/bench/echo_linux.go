@@ -15,7 +15,6 @@ import (
 type echo struct {
 	listener net.Listener
 	epoll    int
-	fds      []int
 	stopped  chan struct{}
 	wake     [2]int // a pipe
 }

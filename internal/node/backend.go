@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,6 +33,7 @@ type session struct {
 	now     multiraft.Instant // read at the first command since the last Commit
 	fresh   bool
 	leases  []shardgroup.Lease // checked at Commit
+	last    []uint16           // by group: 1 + the place in leases of what was touched last, 0 = nothing
 	wrote   bool               // a write is among them
 	tickets []ticketWait
 	written map[shardmap.ShardID]writtenShard
@@ -82,7 +84,9 @@ var (
 func state(s *redis.Session) *session { return s.State.(*session) }
 
 // Open implements redis.Backend.
-func (b backend) Open(s *redis.Session) { s.State = &session{level: b.n.level} }
+func (b backend) Open(s *redis.Session) {
+	s.State = &session{level: b.n.level, last: make([]uint16, b.n.routes.Load().Layout().Groups+1)}
+}
 
 // Closed implements redis.Backend.
 func (b backend) Closed(s *redis.Session) {
@@ -100,13 +104,15 @@ func (s *session) clock() multiraft.Instant {
 	return s.now
 }
 
-func (s *session) touch(l shardgroup.Lease) {
-	for _, have := range s.leases {
-		if have == l {
-			return
-		}
+// touch remembers the lease of a group for Commit. A deep pipeline touches all groups
+// again and again, so that looking through leases would cost more than the check.
+func (s *session) touch(r *shardgroup.Replica, l shardgroup.Lease) {
+	last := &s.last[r.Group()]
+	if *last > 0 && s.leases[*last-1] == l {
+		return
 	}
 	s.leases = append(s.leases, l)
+	*last = uint16(min(len(s.leases), math.MaxUint16))
 }
 
 // replica finds where a slot is served here, or says where else.
@@ -194,7 +200,7 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 	if err != nil {
 		return v, false, b.refuse(s, slot, a, err)
 	}
-	s.touch(a.Lease)
+	s.touch(r, a.Lease)
 	rs.Version = versionOf(v, found)
 	return v, found, nil
 }
@@ -231,7 +237,7 @@ func (b backend) Look(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.
 	if err != nil {
 		return redis.Glance{}, b.refuse(s, slot, a, err)
 	}
-	s.touch(a.Lease)
+	s.touch(r, a.Lease)
 	return glance(w), nil
 }
 
@@ -261,7 +267,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	}
 	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
 	if a.Lease != nil {
-		s.touch(a.Lease) // an error that depends on the data needs the fresh check too
+		s.touch(r, a.Lease) // an error that depends on the data needs the fresh check too
 	}
 	if err != nil {
 		return b.refuse(s, op.Slot, a, err)
@@ -306,7 +312,7 @@ func (b backend) End(rs *redis.Session) {
 	s := state(rs)
 	a, changed := s.txn.End()
 	s.txn.open = false
-	s.touch(a.Lease)
+	s.touch(s.txn.replica, a.Lease)
 	if changed {
 		b.note(s, s.txn.replica, s.txn.shard, a)
 	}
@@ -367,6 +373,7 @@ func (b backend) Commit(rs *redis.Session) error {
 	}
 	clear(s.leases)
 	s.leases = s.leases[:0]
+	clear(s.last)
 	wrote := s.wrote
 	s.wrote = false
 	switch {
@@ -413,7 +420,7 @@ func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 		slot, _ := layout.SlotRange(shard)
 		switch err = b.refuse(s, slot, a, err); {
 		case err == nil:
-			s.touch(a.Lease)
+			s.touch(r, a.Lease)
 			if s.res.Changed {
 				b.note(s, r, shard, a)
 			}

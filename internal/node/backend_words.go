@@ -125,7 +125,7 @@ func (b backend) judge(s *session, shard shardmap.ShardID, v shardmap.Version) s
 		return shardgroup.VerdictUnknown
 	}
 	if a.Lease != nil {
-		s.touch(a.Lease)
+		s.touch(r, a.Lease)
 	}
 	return verdict
 }

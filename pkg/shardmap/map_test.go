@@ -10,7 +10,7 @@ import (
 func TestSlotsAreThoseOfRedisCluster(t *testing.T) {
 	for key, want := range map[string]Slot{
 		"": 0, "123456789": 0x31c3, "foo": 12182, "bar": 5061, "{foo}x": 12182, "a{foo}b{bar}": 12182,
-		"{}foo": SlotOfString("{}foo"), "foo{}": slotOf([]byte("foo{}")), "{{foo}}": SlotOfString("{foo"),
+		"{}foo": SlotOfString("{}foo"), "foo{}": SlotOf([]byte("foo{}")), "{{foo}}": SlotOfString("{foo"),
 	} {
 		if got := SlotOf([]byte(key)); got != want {
 			t.Errorf("slot of %q is %d, want %d", key, got, want)
@@ -21,6 +21,34 @@ func TestSlotsAreThoseOfRedisCluster(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { SlotOf([]byte("user:1234")) }); n != 0 {
 		t.Errorf("SlotOf allocates %v times", n)
+	}
+}
+
+// TestEveryLengthHasTheChecksumOfItsBits: the tables against the definition.
+func TestEveryLengthHasTheChecksumOfItsBits(t *testing.T) {
+	var key []byte
+	for n := range 100 {
+		var want uint16
+		for _, c := range key {
+			want ^= uint16(c) << 8
+			for range 8 {
+				carry := want&0x8000 != 0
+				if want <<= 1; carry {
+					want ^= 0x1021
+				}
+			}
+		}
+		if got := crc16(key); got != want {
+			t.Fatalf("%x: %x, want %x", key, got, want)
+		}
+		key = append(key, byte(n*151+7))
+	}
+}
+
+func BenchmarkSlotOf(b *testing.B) {
+	key := []byte("bench:100:000123456")
+	for b.Loop() {
+		SlotOf(key)
 	}
 }
 
