@@ -19,10 +19,10 @@ func Now() Instant {
 	}
 }
 
-// Glance reads what requests are admitted by, without a system call: Mono and Wall,
-// with the suspend offset that CheckClock met last. A request that is admitted by an
-// offset of before a suspend is caught by the check before its reply, as one is that
-// the suspend meets on its way.
+// Glance reads what requests and frames of data are judged by, without a system call:
+// Mono and Wall, with the suspend offset that CheckClock met last. A request that is
+// admitted by an offset of before a suspend is caught by the check before its reply, as
+// one is that the suspend meets on its way.
 func Glance() Instant {
 	now := time.Now()
 	return Instant{Mono: goMono + now.Sub(goStart), SuspendOffset: time.Duration(lastOffset.Load()), Wall: now.UnixMilli()}

@@ -25,9 +25,9 @@ func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn 
 		kept := append([]byte(nil), frame...)
 		n.host.Post(func(now multiraft.Instant) { core.Control(from.Node, kept, now) })
 	case transport.Data:
-		return core.Data().OnData(from.Node, conn, frame, multiraft.Now())
+		return core.Data().OnData(from.Node, conn, frame, multiraft.Glance())
 	case transport.Ack:
-		return core.Data().OnAck(from.Node, frame, multiraft.Now())
+		return core.Data().OnAck(from.Node, frame, multiraft.Glance())
 	}
 	return nil
 }
@@ -98,9 +98,9 @@ func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byt
 		return buf[:0]
 	}
 	if class == transport.Data {
-		return core.Data().NextData(peer, buf, multiraft.Now())
+		return core.Data().NextData(peer, buf, multiraft.Glance())
 	}
-	return core.Data().NextAck(peer, buf, multiraft.Now())
+	return core.Data().NextAck(peer, buf, multiraft.Glance())
 }
 
 // Refused implements transport.Handler. Somebody else answers where a peer should be:
