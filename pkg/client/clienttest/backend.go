@@ -13,10 +13,7 @@ import (
 )
 
 // backend answers the Redis face from the state.
-type backend struct {
-	redis.Backend // nil: what follows is all there is
-	*state
-}
+type backend struct{ *state }
 
 var _ redis.Backend = (*backend)(nil)
 
@@ -39,14 +36,13 @@ func (b *backend) Open(s *redis.Session) { s.State = &session{level: "async"} }
 // Closed implements redis.Backend.
 func (b *backend) Closed(*redis.Session) {}
 
-// admitLocked lets a command meet its failure.
+// admitLocked lets a command meet its failure. A transaction has met its Hold in Begin.
 func (b *backend) admitLocked(s *session, key []byte, write bool) (*fault, error) {
-	if s.inTxn {
-		return nil, nil // its first command met it
-	}
 	f := b.meetLocked(key, write)
 	switch {
 	case f == nil:
+		return nil, nil
+	case f.held != nil && s.inTxn:
 		return nil, nil
 	case f.held != nil:
 		s.held = f.held
@@ -62,7 +58,7 @@ func (b *backend) admitLocked(s *session, key []byte, write bool) (*fault, error
 func (b *backend) Get(rs *redis.Session, _ shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	s := of(rs)
 	defer b.enter(s)()
-	v, found, err := b.lookupLocked(s, key)
+	v, found, err := b.lookupLocked(rs, key)
 	return append(dst, v.Data...), found, err
 }
 
@@ -75,11 +71,17 @@ func (b *backend) enter(s *session) (leave func()) {
 	return b.mu.Unlock
 }
 
-func (b *backend) lookupLocked(s *session, key []byte) (statemachine.Value, bool, error) {
-	if _, err := b.admitLocked(s, key, false); err != nil {
+func (b *backend) lookupLocked(rs *redis.Session, key []byte) (statemachine.Value, bool, error) {
+	if _, err := b.admitLocked(of(rs), key, false); err != nil {
 		return statemachine.Value{}, false, err
 	}
 	v, found := b.machine.Lookup(key, b.now)
+	if rs.Version = 0; found {
+		rs.Version = v.Version
+	}
+	if rs.Seen != nil {
+		rs.Seen(0, key)
+	}
 	return v, found, nil
 }
 
@@ -87,11 +89,20 @@ func (b *backend) lookupLocked(s *session, key []byte) (statemachine.Value, bool
 func (b *backend) Stat(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Stat, error) {
 	s := of(rs)
 	defer b.enter(s)()
-	v, found, err := b.lookupLocked(s, key)
+	v, found, err := b.lookupLocked(rs, key)
 	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: b.now}, err
 }
 
-// Look implements redis.Backend. One node has one lease.
+// Watch implements redis.Backend.
+func (b *backend) Watch(on bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watched = on
+	b.watchLocked()
+	return nil
+}
+
+// Look implements redis.Backend.
 func (b *backend) Look(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Glance, error) {
 	s := of(rs)
 	defer b.enter(s)()
@@ -99,7 +110,7 @@ func (b *backend) Look(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Gl
 		return redis.Glance{}, err
 	}
 	w := b.machine.Look(key, b.now)
-	return redis.Glance{Version: w.Version, Gone: w.Gone, Epoch: 1}, nil
+	return redis.Glance{Version: w.Version, Gone: w.Gone, Epoch: b.position.Epoch()}, nil
 }
 
 // Do implements redis.Backend. Kinds, conditions and modes have the same numbers here and
@@ -113,11 +124,12 @@ func (b *backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	}
 	s.cmd = statemachine.Command{
 		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
-		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta,
+		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
 	}
 	if err := b.executeLocked(s); err != nil {
 		return err
 	}
+	rs.Version = s.res.Version()
 	res.Changed, res.Existed, res.Int = s.res.Changed, s.res.Existed, s.res.Int
 	res.Value = append(res.Value[:0], s.res.Value...)
 	if f != nil && f.what == Ambiguous {
@@ -139,10 +151,18 @@ func (b *backend) executeLocked(s *session) error {
 }
 
 // Begin implements redis.Backend.
-func (b *backend) Begin(rs *redis.Session, _ shardmap.Slot, _ bool) error {
+func (b *backend) Begin(rs *redis.Session, slot shardmap.Slot, _ bool) error {
+	s := of(rs)
 	b.mu.Lock()
+	for _, f := range b.faults {
+		if f.held != nil && (f.key == "" || shardmap.SlotOfString(f.key) == slot) {
+			s.held = f.held
+			b.mu.Unlock()
+			return redis.ErrAgain
+		}
+	}
 	b.machine.Begin(b.nextLocked())
-	of(rs).inTxn = true
+	s.inTxn = true
 	return nil
 }
 
@@ -171,7 +191,7 @@ func (b *backend) FlushAll(rs *redis.Session) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := of(rs)
-	s.cmd = statemachine.Command{Kind: statemachine.Flush}
+	s.cmd = statemachine.Command{Kind: statemachine.Flush, Origin: uint64(rs.ID)}
 	return 1, b.executeLocked(s)
 }
 

@@ -53,7 +53,8 @@ func start() (*Server, error) {
 	s.state = newState(nc.Addr().(*net.TCPAddr).Port)
 	cfg := redis.DefaultConfig()
 	cfg.Version = "clienttest"
-	s.face = redis.NewServer(cfg, &backend{state: s.state})
+	s.face = redis.NewServer(cfg, &backend{s.state})
+	s.state.face = s.face
 	go func() { _ = s.face.Serve(s.ln) }() // ends with Close, the only way its listener ends
 	return s, nil
 }

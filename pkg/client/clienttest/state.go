@@ -6,6 +6,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/transport/redis"
 )
 
 // budget is the memory for values, in bytes.
@@ -21,6 +22,25 @@ type state struct {
 	log      [][]byte // every record ever applied that is not lost, oldest first
 	faults   []*fault
 	routes   *shardmap.Map
+	face     *redis.Server
+	watched  bool // some connection tracks what it reads
+}
+
+// watcher passes on what changes to the connections that track.
+type watcher struct{ face *redis.Server }
+
+// Changed implements statemachine.Watcher.
+func (w watcher) Changed(key []byte, origin uint64) { w.face.Changed(0, key, origin) }
+
+// Flushed implements statemachine.Watcher.
+func (w watcher) Flushed(origin uint64) { w.face.Flushed(0, origin) }
+
+func (s *state) watchLocked() {
+	if s.watched {
+		s.machine.Watch(watcher{s.face})
+	} else {
+		s.machine.Watch(nil)
+	}
 }
 
 // row is one epoch and the last version of the earlier ones that survived into it.
@@ -58,6 +78,8 @@ func (s *state) advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now += d.Milliseconds()
+	s.machine.AdvanceTime(s.now)
+	s.machine.Settle() // who tracks the dead keys is told
 }
 
 // keepLocked notes a change under the version that nextLocked gave it.
@@ -89,6 +111,9 @@ func (s *state) failover(lost int) {
 	s.position = shardmap.MakeVersion(epoch, 0)
 	s.machine.SetPosition(s.position)
 	s.routes = s.routes.With(shardmap.Route{Group: 1, Epoch: epoch, Leader: 1})
+	s.watchLocked()
+	s.face.Untrack(0, 1)
+	s.face.MapChanged()
 }
 
 // verdictLocked judges a version as the leaseholder of a shard does.
