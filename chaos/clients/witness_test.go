@@ -14,12 +14,17 @@ import (
 
 // roles are what this test binary can be beside a test: a process of its own that
 // is started with the role's name in roleVariable.
-var roles = map[string]func(){"witness": witnessMain, "spinner": spinnerMain}
+var roles = map[string]func(){"witness": witnessMain, "spinner": spinnerMain, "filler": fillerMain, "locker": lockerMain}
 
 const roleVariable = "AEGIS_TEST_ROLE"
 
 // startRole starts this binary in a role; it ends with the test.
 func startRole(t *testing.T, role string, out io.Writer) *exec.Cmd {
+	t.Helper()
+	return startRoleWith(t, role, nil, out)
+}
+
+func startRoleWith(t *testing.T, role string, in io.Reader, out io.Writer) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -27,7 +32,7 @@ func startRole(t *testing.T, role string, out io.Writer) *exec.Cmd {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,16 @@
 // failover; with Config.Losses the client asks for the verdict after every change
 // of leaseholder and reports losses with their bounds (ErrLostWrites).
 //
+// # What stands on top
+//
+// Session keeps the versions it wrote and saw: its reads never go back, or say
+// ErrLostWrites. GetOrLoad lets one caller in the cluster load a missing key. Lock gives a
+// lock with a fencing token. Config.Near keeps values in the process until
+// the server tells that they changed. All of them need an aegis server, the near cache one
+// with CLIENT TRACKING. Package clienttest is a server for unit tests.
+//
 // The package must know neither raft nor gossip nor the server's rooms; it speaks
 // the Redis protocol only, and works against a plain Redis or Redis Cluster too.
-// Rules are in route.go, retry.go and token.go, which touch neither clocks nor
-// sockets; conn.go, dial.go, refresh.go, node.go and client.go are the edge.
+// Rules are in route.go, retry.go, token.go and session_mark.go, which touch neither
+// clocks nor sockets; conn.go, dial.go, refresh.go, node.go and client.go are the edge.
 package client

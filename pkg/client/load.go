@@ -100,7 +100,8 @@ type flight struct {
 // An error of the loader is answered to this process's callers and not kept. The context
 // bounds the caller's wait; the loader goes on while another caller waits. When the
 // cluster does not answer, neither does GetOrLoad: the loader would run everywhere
-// at once.
+// at once. A near cache answers it as it answers Get, but not with StaleFor, which needs
+// to know how long the value has to live.
 func (c *Client) GetOrLoad(ctx context.Context, key string, ttl time.Duration, load Loader, opts ...LoadOption) ([]byte, error) {
 	l := &loading{c: c, key: key, ttl: ttl, load: load}
 	for _, o := range opts {
@@ -108,6 +109,13 @@ func (c *Client) GetOrLoad(ctx context.Context, key string, ttl time.Duration, l
 	}
 	if ttl < time.Millisecond || l.stale < 0 {
 		return nil, c.mistake("GETORLOAD", key, fmt.Errorf("client: time to live is %v and StaleFor %v: the first must be positive, the second not negative", ttl, l.stale))
+	}
+	if l.stale == 0 && c.near.keeps(key) {
+		value, err := c.near.read(ctx, key, nil)
+		if errors.Is(err, ErrNotFound) {
+			return l.join(ctx)
+		}
+		return value, err
 	}
 	at, err := l.read(ctx)
 	switch {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -98,6 +99,24 @@ func TestNearAnswersFromHereUntilTold(t *testing.T) {
 	until(t, "the new value of c is seen", func() bool { v, err := c.Get(ctx, "c"); return string(v) == "5" && err == nil })
 	if s := c.NearStats(); s.Hits < 30 || s.Misses == 0 || s.Invalidations == 0 || s.Flushes == 0 || s.Entries == 0 || s.Bytes == 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestNearAnswersGetOrLoad(t *testing.T) {
+	w := newWorld(t, 1)
+	versions(w)
+	c := open1(t, nearConfig(w.seeds()))
+	loads := 0
+	load := func(context.Context) ([]byte, error) { loads++; return []byte("v"), nil }
+	until(t, "the value is answered from here", func() bool {
+		v, err := c.GetOrLoad(ctx, "k", time.Minute, load)
+		return string(v) == "v" && err == nil && c.NearStats().Hits > 0
+	})
+	if err := c.Forget(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := c.GetOrLoad(ctx, "k", time.Minute, load); string(v) != "v" || err != nil || loads != 2 {
+		t.Errorf("after Forget: %q %v, loaded %d times", v, err, loads)
 	}
 }
 
