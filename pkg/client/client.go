@@ -441,6 +441,7 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 // adopt starts the loops of a new connection of a line, unless the client is closed.
 func (c *Client) adopt(k *conn, n *node, l *line) bool {
 	k.tokens = c.losses != nil
+	k.life = n.lives.Load()
 	k.ears = ears{push: c.pushed, epoch: c.heardEpoch}
 	if c.near != nil {
 		k.ears.wrote = c.near.store.forget
@@ -461,6 +462,9 @@ func (c *Client) adopt(k *conn, n *node, l *line) bool {
 func (c *Client) read(k *conn, n *node, l *line) {
 	k.readLoop()
 	l.drop(k)
+	if !n.connected() {
+		n.lives.Add(1)
+	}
 	if k.failedBy(errStalled) {
 		n.suspect(errStalled)
 	}

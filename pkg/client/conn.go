@@ -33,8 +33,9 @@ type conn struct {
 	full  atomic.Bool   // room is set
 	ears  ears          // written before the loops start
 
-	tracking bool // the node tells when what was read changes; written before the loops start
-	due      due  // the reader's own
+	life     uint64 // node.lives when it was dialed; written before the loops start
+	tracking bool   // the node tells when what was read changes; written before the loops start
+	due      due    // the reader's own
 
 	mu      sync.Mutex    // guards everything below; never held across I/O
 	pending []byte        // encoded, not yet handed to a write

@@ -195,7 +195,7 @@ func (s *Session) tell(shard shardmap.ShardID) error {
 // prove asks what became of the versions that an answer puts in doubt, a write once and
 // a read until there is a verdict on each or its time is over.
 func (s *Session) prove(ctx context.Context, shard shardmap.ShardID, a answer) (final bool, err error) {
-	p := place{a.node, a.epoch}
+	p := place{a.node, a.conn.life, a.epoch}
 	s.mu.Lock()
 	ask := s.markLocked(shard).sees(p, a.version)
 	s.mu.Unlock()

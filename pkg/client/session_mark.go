@@ -6,10 +6,12 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// place names one state of one node's map: while it stays the same, no shard that the
-// node serves has changed hands.
+// place names one state of the map of one node's process: while it stays the same, no
+// shard that the node serves has changed hands. The epoch alone would do, but for the
+// moments in which a new process learns its map.
 type place struct {
 	node  string
+	life  uint64
 	epoch uint64
 }
 

@@ -90,6 +90,25 @@ func TestASessionIsToldWhatAFailoverLost(t *testing.T) {
 	}
 }
 
+// TestAnotherProcessIsAnotherPlace: a node that comes back with the map epoch it had is
+// asked all the same.
+func TestAnotherProcessIsAnotherPlace(t *testing.T) {
+	w := newWorld(t, 1)
+	v := versions(w)
+	c := open1(t, quick(w.seeds()))
+	s := c.Session()
+	if err := s.Set(ctx, "k", nil); err != nil {
+		t.Fatal(err)
+	}
+	v.failover(0)
+	v.set(func() { v.epoch-- })
+	w.nodes[0].hangUp()
+	until(t, "the connections have ended", func() bool { return len(c.conns()) == 0 })
+	if _, err := s.Get(ctx, "k"); !errors.Is(err, ErrLostWrites) {
+		t.Error(err)
+	}
+}
+
 // TestAWriteDoesNotHideALoss: a session that only writes over a failover is told by
 // its next call, although its newest version is of the new epoch.
 func TestAWriteDoesNotHideALoss(t *testing.T) {
@@ -219,14 +238,14 @@ func (h *lineage) answer(t *testing.T, rnd *rand.Rand, m *sessionMark, past *[]s
 	} else if v.Seq() > 0 && rnd.IntN(2) == 0 {
 		v -= shardmap.Version(rnd.Uint64N(v.Seq()))
 	}
-	p := place{fmt.Sprint("node", h.holder), h.maps[h.holder]}
+	p := place{node: fmt.Sprint("node", h.holder), epoch: h.maps[h.holder]}
 	ask := m.sees(p, v)
 	if len(ask) > 0 {
 		if rnd.IntN(4) == 0 {
 			h.failover(rnd) // before the node is asked
 		}
 		by := p
-		if p != (place{fmt.Sprint("node", h.holder), p.epoch}) || rnd.IntN(4) == 0 {
+		if p != (place{node: fmt.Sprint("node", h.holder), epoch: p.epoch}) || rnd.IntN(4) == 0 {
 			by = place{} // another node knew
 		}
 		var verdicts []mark
