@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,24 +69,31 @@ type near struct {
 
 	hits, misses, told, flushes atomic.Int64
 
-	mu      sync.RWMutex // guards everything below
-	last    uint64
-	sources map[uint64]*nearSource
-	byConn  map[*conn]*nearSource
+	sources atomic.Pointer[nearSources]
+
+	mu   sync.Mutex // held by who changes sources; guards everything below
+	last uint64
+}
+
+// nearSources are the sources of a moment: few, and looked at by every Get, so that a
+// change makes new maps. A read lock around them was the simpler way and took a third of a
+// Get's time: 596 ns became 359 with two cores on one key.
+type nearSources struct {
+	byID   map[uint64]*nearSource
+	byConn map[*conn]*nearSource
 }
 
 // nearSource is one connection between two gaps. Values that came by it are good as long as
-// it is in near.sources and has given a sign of life lately.
+// it is in nearSources and has given a sign of life lately.
 type nearSource struct {
 	id    uint64
 	proof atomic.Int64 // when the last ping that was answered in time was sent; client's clock
 }
 
 func newNear(c *Client, cfg NearConfig) *near {
-	return &near{
-		c: c, cfg: cfg, store: newNearStore(cfg.MaxBytes),
-		sources: map[uint64]*nearSource{}, byConn: map[*conn]*nearSource{},
-	}
+	n := &near{c: c, cfg: cfg, store: newNearStore(cfg.MaxBytes)}
+	n.sources.Store(&nearSources{})
+	return n
 }
 
 // NearStats says what the near cache did; all zero when it is off.
@@ -139,19 +148,16 @@ func (n *near) read(ctx context.Context, key string, dst []byte) ([]byte, error)
 func (n *near) get(dst []byte, key string) ([]byte, bool) {
 	now := n.c.now()
 	oldest := int64(now - n.silence())
-	n.mu.RLock()
-	defer n.mu.RUnlock()
+	sources := n.sources.Load()
 	return n.store.get(dst, key, now, func(source uint64) bool {
-		s := n.sources[source]
+		s := sources.byID[source]
 		return s != nil && s.proof.Load() > oldest
 	})
 }
 
 // keep ends a read, and keeps what it brought when the node tells of changes.
 func (n *near) keep(f *nearFill, key string, a answer, found bool) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	s := n.byConn[a.conn]
+	s := n.sources.Load().byConn[a.conn]
 	if s == nil {
 		n.store.finish(f, key, nil, 0, 0, false)
 		return
@@ -161,36 +167,43 @@ func (n *near) keep(f *nearFill, key string, a answer, found bool) {
 
 // follow makes a source of a connection whose node took CLIENT TRACKING, until it ends.
 func (n *near) follow(k *conn) {
-	n.mu.Lock()
-	n.renewLocked(k)
-	n.mu.Unlock()
+	n.renew(k)
 	if !n.c.start(func(ctx context.Context) { n.watch(ctx, k) }) {
 		n.leave(k)
 	}
 }
 
-// renewLocked gives a connection a new source: what came by it before is gone.
-func (n *near) renewLocked(k *conn) *nearSource {
-	if s := n.byConn[k]; s != nil {
-		delete(n.sources, s.id)
-		n.flushes.Add(1)
-	}
-	n.last++
-	s := &nearSource{id: n.last}
-	s.proof.Store(-int64(n.cfg.MaxStale)) // none yet, at any time the clock can show
-	n.sources[s.id], n.byConn[k] = s, s
+// renew gives a connection a new source: what came by it before is gone.
+func (n *near) renew(k *conn) *nearSource {
+	s := &nearSource{}
+	s.proof.Store(math.MinInt64 / 2) // none yet
+	n.replace(k, s)
 	return s
 }
 
 // leave forgets a connection that has ended.
-func (n *near) leave(k *conn) {
+func (n *near) leave(k *conn) { n.replace(k, nil) }
+
+// replace puts s, nil for none, in the place of a connection's source.
+func (n *near) replace(k *conn, s *nearSource) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s := n.byConn[k]; s != nil {
-		delete(n.sources, s.id)
-		delete(n.byConn, k)
+	was := n.sources.Load()
+	now := &nearSources{maps.Clone(was.byID), maps.Clone(was.byConn)}
+	if old := was.byConn[k]; old != nil {
+		delete(now.byID, old.id)
+		delete(now.byConn, k)
 		n.flushes.Add(1)
 	}
+	if s != nil {
+		n.last++
+		s.id = n.last
+		if now.byID == nil {
+			now.byID, now.byConn = map[uint64]*nearSource{}, map[*conn]*nearSource{}
+		}
+		now.byID[s.id], now.byConn[k] = s, s
+	}
+	n.sources.Store(now)
 }
 
 // watch asks a connection for signs of life, one at a time. What keeps silent for
@@ -201,9 +214,9 @@ func (n *near) watch(ctx context.Context, k *conn) {
 		sent := n.c.now()
 		err := k.ping(ctx, n.silence())
 		if took := n.c.now() - sent; err == nil && took <= n.silence() {
-			n.alive(k, sent)
+			n.sources.Load().byConn[k].proof.Store(int64(sent))
 		} else {
-			n.gap(k)
+			n.renew(k) // what came by it is dropped
 		}
 		t := time.NewTimer(n.silence() / 3)
 		select {
@@ -216,19 +229,6 @@ func (n *near) watch(ctx context.Context, k *conn) {
 			return
 		}
 	}
-}
-
-func (n *near) alive(k *conn, sent time.Duration) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	n.byConn[k].proof.Store(int64(sent))
-}
-
-// gap drops what came by a connection that was silent for too long.
-func (n *near) gap(k *conn) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.renewLocked(k)
 }
 
 // hear takes the push "invalidate", of some keys or, with a null, of all.

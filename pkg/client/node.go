@@ -18,10 +18,10 @@ type node struct {
 	lines  []line                // of the usual acks
 	apart  [acksCount - 1][]line // of the others, by acks-1; dialed when one is used
 
-	lives atomic.Uint64 // times that the last connection ended: the process may be another since
-
 	// down is why the node did not answer last, nil from the next dial that succeeds.
 	down atomic.Pointer[error]
+
+	lives atomic.Uint64 // times that the last connection ended: the process may be another since
 }
 
 // acks is how many copies must hold a write before it is answered.
