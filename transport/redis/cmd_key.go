@@ -18,6 +18,8 @@ func keyCommands() []*command {
 		{name: "rename", arity: 3, flags: "write", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot.", run: cmdRename},
 		{name: "renamenx", arity: 3, flags: "write fast", first: 1, last: 2, step: 1, rights: w, summary: "Gives a value another key of its slot, if there is none.", run: cmdRenameNX},
 		{name: "copy", arity: -3, flags: "write denyoom", first: 1, last: 2, step: 1, rights: w, summary: "Copies the value of a key to another key of its slot.", run: cmdCopy},
+		{name: "dump", arity: 2, flags: "readonly", first: 1, last: 1, step: 1, rights: r, summary: "Returns a value in the form that RESTORE takes.", run: cmdDump},
+		{name: "restore", arity: -4, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets a key to what DUMP returned.", run: cmdRestore},
 		{name: "exists", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist.", run: cmdExists},
 		{name: "touch", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist, as a use of them.", run: cmdExists},
 		{name: "type", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the type of the value of a key.", run: cmdType},
