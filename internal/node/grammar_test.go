@@ -1,6 +1,8 @@
 package node
 
 import (
+	"crypto/sha1"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -57,6 +59,9 @@ var grammar = map[string]draw{
 	"expiretime":  key,
 	"pexpiretime": key,
 	"persist":     key,
+	"eval":        evaluation(func(text string) string { return text }),
+	"evalsha":     evaluation(sum),
+	"script":      oneOf(seq(just("LOAD"), scriptText), seq(just("EXISTS"), many(scriptSum)), seq(just("EXISTS"), scriptSum), just("NOPE")),
 	"dump":        key,
 	"restore": seq(key, oneOf(just("0"), milliseconds, from("4102444800000")), payload, some(3, just("REPLACE"), just("ABSTTL"),
 		seq(just("IDLETIME"), from("0", "100", "-1", "x")), seq(just("FREQ"), from("0", "255", "256", "-1", "x")))),
@@ -146,6 +151,29 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "an error within a lock script is told without the place in a program that does not run here",
+		tolerate: func(w []string, got, want string) bool {
+			return isEval(w) && got[0] == '-' && strings.HasPrefix(want, strings.TrimSuffix(got, "\r\n")+" script: ")
+		},
+	},
+	{
+		reason: "the script that compares beginnings takes natural numbers as their length; Lua takes all that are some",
+		avoid:  prefixEval,
+	},
+	{
+		reason: "EVALSHA of what is no SHA-1 is told so before its keys are looked for, which Redis finds by a number with anything behind it",
+		tolerate: func(w []string, got, want string) bool {
+			return strings.EqualFold(w[0], "evalsha") && len(w[1]) != 40 && strings.HasPrefix(got, "-NOSCRIPT") && strings.HasPrefix(want, "-CROSSSLOT")
+		},
+	},
+	{
+		reason: "only programs that are known as lock scripts are run, with as many keys and arguments as they use",
+		avoid: func(w []string) bool {
+			return isEval(w) && len(w) > 2 && !fullEval(w) ||
+				len(w) > 2 && strings.EqualFold(w[0], "script") && strings.EqualFold(w[1], "load") && !slices.Contains(lockTexts, w[2])
+		},
+	},
+	{
 		reason: "the memory of a key is what our store counts for it",
 		tolerate: func(w []string, got, want string) bool {
 			return asks(w, "memory", "usage") && got[0] == ':' && want[0] == ':'
@@ -167,6 +195,33 @@ var differences = []difference{
 
 func asks(w []string, command, sub string) bool {
 	return len(w) > 2 && strings.EqualFold(w[0], command) && strings.EqualFold(w[1], sub)
+}
+
+func isEval(w []string) bool {
+	return strings.EqualFold(w[0], "eval") || strings.EqualFold(w[0], "evalsha")
+}
+
+// prefixEval says whether the script compares a beginning of a length that is none.
+func prefixEval(w []string) bool {
+	if len(w) < 3 || !isEval(w) || !slices.ContainsFunc(lockTexts, func(text string) bool {
+		return strings.Contains(text, "getrange") && (w[1] == text || strings.EqualFold(w[1], sum(text)))
+	}) {
+		return false
+	}
+	n, err := strconv.Atoi(w[2])
+	if err != nil || n < 0 || n > len(w)-5 {
+		return false
+	}
+	size, err := strconv.ParseUint(w[3+n+1], 10, 16)
+	return err != nil || strconv.FormatUint(size, 10) != w[3+n+1]
+}
+
+// fullEval says whether a script that is known has a key and three arguments, or a
+// wrong number of keys.
+func fullEval(w []string) bool {
+	known := slices.Contains(lockTexts, w[1]) || strings.EqualFold(w[0], "evalsha")
+	n, err := strconv.Atoi(w[2])
+	return known && (err != nil || n < 0 || n > len(w)-3 || n > 0 && len(w)-3-n >= 3)
 }
 
 func avoided(words []string) bool {
@@ -305,6 +360,75 @@ var (
 	)
 	expireCond = some(2, just("NX"), just("XX"), just("GT"), just("LT"))
 )
+
+// lockTexts are programs that are known as lock scripts, in words of our own: real
+// Lua runs them in redis-server.
+var lockTexts = func() (texts []string) {
+	compare := "if redis.call('GET', KEYS[1]) == ARGV[1] then"
+	for _, call := range []string{"del',KEYS[1]", "UNLINK',KEYS[1]", "pexpire',KEYS[1],ARGV[2]", "Expire',KEYS[1],ARGV[2]"} {
+		texts = append(texts, compare+" return redis.call('"+call+") else return 0 end", compare+" return redis.call('"+call+"); end; return 0;")
+	}
+	read := "local held = redis.call('get', KEYS[1]) -- whose is it?\n"
+	each := "for at, lock in ipairs(KEYS) do "
+	set := each + "redis.call('set', lock, ARGV[1], 'PX', ARGV[2]) end return #KEYS"
+	return append(texts,
+		compare+" return redis.call('pttl', KEYS[1]) else return -3 end",
+		read+"if (held == ARGV[1]) then return redis.call('del', KEYS[1]) elseif held == false then return -1 else return 0 end",
+		read+"if not held or held ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) return 1",
+		read+"if not held or held ~= ARGV[1] then return 0 end redis.call('pexpire', KEYS[1], ARGV[2]) return 1",
+		read+"if not held or held ~= ARGV[1] then return 0 end local left = redis.call('pttl', KEYS[1]) if not left then left = 0 end "+
+			"if left < 0 then return 0 end local ms = ARGV[2] if ARGV[3] == '0' then ms = ARGV[2] + left end redis.call('pexpire', KEYS[1], ms) return 1",
+		compare+" return redis.call('pexpire', KEYS[1], ARGV[2]) elseif redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 else return 0 end",
+		read+"if held == ARGV[1] then redis.call('pexpire', KEYS[1], ARGV[2]) return true elseif not held then "+
+			"redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2]) return true end return false",
+		read+"if held == ARGV[1] then redis.call('del', KEYS[1]) return true end return false",
+		compare+" redis.call('unlink', KEYS[1]) return true end return false",
+		"return redis.call('exists', KEYS[1]) < 1 and redis.call('setex', KEYS[1], ARGV[2], ARGV[1])",
+		"if redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[3]) then return redis.status_reply('OK') end local size = tonumber(ARGV[2]) "+
+			"if redis.call('getrange', KEYS[1], 0, size-1) == string.sub(ARGV[1], 1, size) then return redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[3]) end",
+		each+"if redis.call('exists', lock) == 1 then return 0 end end "+set,
+		each+"if redis.call('get', lock) ~= ARGV[1] then return 0 end end "+set,
+		"local n = 0 "+each+"if redis.call('get', lock) == ARGV[1] then redis.pcall('del', lock) n = n + 1 end end return n",
+	)
+}()
+
+func sum(text string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(text))) }
+
+func scriptText(d *drawer) []string { return []string{lockTexts[d.IntN(len(lockTexts))]} }
+
+func scriptSum(d *drawer) []string {
+	if d.IntN(4) == 0 {
+		return from("", "x", strings.Repeat("0", 40))(d)
+	}
+	return []string{d.casing(sum(scriptText(d)[0]))}
+}
+
+// evaluation draws a lock script with its keys and arguments; form is how it is named.
+func evaluation(form func(text string) string) draw {
+	token := from("1", "text", "12", "-7")
+	return func(d *drawer) []string {
+		text := scriptText(d)[0]
+		keys := key(d)
+		if strings.Contains(text, "ipairs") {
+			keys = many(key)(d)
+		}
+		words := append([]string{form(text), strconv.Itoa(len(keys))}, keys...)
+		if d.IntN(30) == 0 {
+			words[1] = from("-1", "x", "9", "0")(d)[0]
+		}
+		words = append(words, token(d)...)
+		if strings.Contains(text, "getrange") {
+			words = append(words, from("1", "2", "4", "0", "22")(d)...)
+			return append(words, milliseconds(d)...)
+		}
+		if strings.Contains(text, "Expire'") || strings.Contains(text, "setex") {
+			words = append(words, seconds(d)...)
+		} else {
+			words = append(words, milliseconds(d)...)
+		}
+		return append(words, from("0", "1")(d)...)
+	}
+}
 
 // later draws a time to live that the sequence has not had: with GT and LT two equal
 // ones are told apart by the millisecond in which each was set.

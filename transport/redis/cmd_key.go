@@ -96,20 +96,25 @@ func expireCommand(name string, unit int64, mode TTLMode) func(*conn, [][]byte) 
 		if !c.expireOptions(args[3:]) {
 			return
 		}
-		n, ok := parseInt(args[2])
-		if !ok {
-			c.fail(errInteger)
-			return
-		}
-		if n > maxTime(unit, mode) || n < math.MinInt64/unit {
-			c.fail("ERR invalid expire time in '" + name + "' command")
-			return
-		}
-		c.op.TTL = n * unit
-		if c.do() {
+		if c.readExpire(name, unit, mode, args[2]) && c.do() {
 			c.int(c.res.Int)
 		}
 	}
+}
+
+// readExpire fills the time of an OpExpire.
+func (c *conn) readExpire(name string, unit int64, mode TTLMode, arg []byte) bool {
+	n, ok := parseInt(arg)
+	switch {
+	case !ok:
+		c.fail(errInteger)
+		return false
+	case n > maxTime(unit, mode) || n < math.MinInt64/unit:
+		c.fail("ERR invalid expire time in '" + name + "' command")
+		return false
+	}
+	c.op.TTLMode, c.op.TTL = mode, n*unit
+	return true
 }
 
 func (c *conn) expireOptions(opts [][]byte) bool {

@@ -49,6 +49,7 @@ type Server struct {
 	started time.Time
 	table   *table
 	topo    topologyCache
+	scripts scriptCache
 	tracker *tracker
 	capable audience
 	moves   moves

@@ -51,7 +51,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
 		for _, c := range rows {
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
@@ -166,7 +166,7 @@ func init() {
 		"replication is automatic; see `aegis status`":                "REPLICAOF SLAVEOF PSYNC SYNC REPLCONF FAILOVER",
 		"membership is automatic; see `aegis status`":                 "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH",
 		"messages are not passed between clients":                     "SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
-		"scripts, functions and modules are not run inside the cache": "FUNCTION FCALL FCALL_RO MODULE SCRIPT",
+		"scripts, functions and modules are not run inside the cache": "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
 		"slots are moved by the cluster itself":                       "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",
 		"nothing is saved by command":                                 "SAVE BGSAVE BGREWRITEAOF",
 	} {
