@@ -103,6 +103,7 @@ type execution struct {
 	old         []byte // aliases the store; nil when the key is not alive
 	oldVersion  shardmap.Version
 	oldDeadline int64
+	overDead    bool // the store has the key, dead and not swept
 }
 
 func (x *execution) run() error {
@@ -111,7 +112,8 @@ func (x *execution) run() error {
 		x.m.flush()
 		return nil
 	}
-	if e, ok := x.m.store.Get(x.hash, x.c.Key); ok && !dead(e.Deadline, x.now) {
+	e, ok := x.m.store.Get(x.hash, x.c.Key)
+	if x.overDead = ok && dead(e.Deadline, x.now); ok && !x.overDead {
 		x.res.Existed = true
 		x.old, x.oldVersion, x.oldDeadline = e.Value, shardmap.Version(e.Version), e.Deadline
 	}
@@ -172,6 +174,9 @@ func (x *execution) set() {
 
 // store makes the key hold value, which must not alias the store.
 func (x *execution) store(value []byte, deadline int64) {
+	if x.overDead {
+		x.m.gone.note(x.hash) // there will be nothing to sweep
+	}
 	r := x.begin(OpSet)
 	r.Value, r.Deadline = value, deadline
 	x.m.put(x.hash, x.c.Key, value, x.v, deadline)

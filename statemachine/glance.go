@@ -27,8 +27,12 @@ func (g *goneCounts) noteAll() {
 // Look says what a key is at now, without counting a hit.
 func (m *Machine) Look(key []byte, now int64) Glance {
 	hash := m.Hash(key)
-	if e, ok := m.store.Peek(hash, key); ok && !dead(e.Deadline, max(now, m.time)) {
-		return Glance{Version: shardmap.Version(e.Version)}
+	e, ok := m.store.Peek(hash, key)
+	switch {
+	case !ok:
+		return Glance{Gone: m.gone[hash>>56]}
+	case dead(e.Deadline, max(now, m.time)): // as after it has been swept
+		return Glance{Gone: m.gone[hash>>56] + 1}
 	}
-	return Glance{Gone: m.gone[hash>>56]}
+	return Glance{Version: shardmap.Version(e.Version)}
 }

@@ -54,6 +54,11 @@ func TestALookNoticesEveryChange(t *testing.T) {
 		{"made and deleted", func(*driver) {}, func(d *driver) { d.set("k", "1"); d.do(Command{Kind: Del, Key: key}) }, true},
 		{"made and flushed", func(*driver) {}, func(d *driver) { d.set("k", "1"); d.do(Command{Kind: Flush}) }, true},
 		{"made, died and was swept", func(*driver) {}, func(d *driver) { d.mayDie("k"); d.now += 20; d.m.AdvanceTime(d.now); d.m.Settle() }, true},
+		{"made and died, not swept", func(*driver) {}, func(d *driver) { d.mayDie("k"); d.now += 20 }, true},
+		{"made dead", func(*driver) {}, func(d *driver) { d.do(Command{Kind: Set, Key: key, TTLMode: TTLAbsolute, TTL: 1}) }, true},
+		{"dead, then swept", func(d *driver) { d.mayDie("k"); d.now += 20 }, func(d *driver) { d.m.AdvanceTime(d.now); d.m.Settle() }, false},
+		{"dead, then made and deleted", func(d *driver) { d.mayDie("k"); d.now += 20 }, func(d *driver) { d.set("k", "1"); d.do(Command{Kind: Del, Key: key}) }, true},
+		{"dead, then made dead", func(d *driver) { d.mayDie("k"); d.now += 20 }, func(d *driver) { d.do(Command{Kind: Set, Key: key, TTLMode: TTLAbsolute, TTL: 1}) }, true},
 		{"made and evicted", func(*driver) {}, func(d *driver) {
 			d.set("k", "1")
 			var r Record
