@@ -67,15 +67,16 @@ func (r *restore) options(c *conn, opts [][]byte) bool {
 
 // run judges in the order of Redis: the key, the time, the payload.
 func (r *restore) run(c *conn) {
-	if st, ok := c.stat(r.key); !ok {
-		return
-	} else if st.Found && !r.replace {
-		c.fail("BUSYKEY Target key name already exists.")
+	st, ok := c.stat(r.key)
+	if !ok {
 		return
 	}
-	ms, ok := parseInt(r.ttl)
+	ms, valid := parseInt(r.ttl)
 	switch {
-	case !ok:
+	case st.Found && !r.replace:
+		c.fail("BUSYKEY Target key name already exists.")
+		return
+	case !valid:
 		c.fail(errInteger)
 		return
 	case ms < 0:
@@ -89,6 +90,8 @@ func (r *restore) run(c *conn) {
 	}
 	c.op = Op{Kind: OpSet, Slot: shardmap.SlotOf(r.key), Key: r.key, Value: value}
 	switch {
+	case ms > 0 && r.absolute && ms <= st.Now: // it has expired: Redis does not set it at all
+		c.op.Kind = OpDel
 	case ms > 0 && r.absolute:
 		c.op.TTLMode, c.op.TTL = TTLAbsolute, ms
 	case ms > 0:
