@@ -28,15 +28,22 @@ func TestRandomTransactionsAreAnsweredAsRedisDoes(t *testing.T) {
 			p.ask([][]string{{"HELLO", strconv.Itoa(2 + i/2)}})
 		}
 	}
-	different, executed := 0, 0
+	different, executed, spurious := 0, 0, 0
 	for number := range sequencesOf(t) / 10 {
 		pair := number % 2 * 2 // the two that speak RESP2, or RESP3
 		said := strings.Builder{}
+		for _, p := range []*talker{us[pair], us[pair+1], redis[pair], redis[pair+1]} {
+			p.ask([][]string{{"DISCARD"}, {"UNWATCH"}}) // what the last sequence left, if it ended early
+		}
 		for _, s := range drawTransactions(uint64(number)) {
 			got, want := us[pair+s.who].ask([][]string{s.words})[0], redis[pair+s.who].ask([][]string{s.words})[0]
 			fmt.Fprintf(&said, "\n    %d: %.300q", s.who, s.words)
 			if want[0] == '*' && s.words[0] == "EXEC" {
 				executed++
+			}
+			if got != want && want[0] == '*' && s.words[0] == "EXEC" && (got == "*-1\r\n" || got == "_\r\n") {
+				spurious++ // another key of the same part of the hash space was removed; see statemachine's goneCounts
+				break
 			}
 			if got != want && !tolerated(s.words, got, want) && !closeInside(s.words, got, want) {
 				if different++; different > 10 {
@@ -46,6 +53,9 @@ func TestRandomTransactionsAreAnsweredAsRedisDoes(t *testing.T) {
 				break
 			}
 		}
+	}
+	if spurious > 1+sequencesOf(t)/1000 {
+		t.Errorf("%d transactions of %d were aborted for no reason of their own", spurious, executed)
 	}
 	if executed < sequencesOf(t)/20 {
 		t.Errorf("only %d transactions were executed", executed)
