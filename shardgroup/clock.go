@@ -49,7 +49,7 @@ func (n *Node) CeilingHeard(peer shardmap.NodeID, h int64) { raise(&n.laneTo(pee
 // the digest of one shard in turn, and of one shard per group for a copy that was
 // not compared yet and waits for its Admit.
 func (l *lane) tick(now multiraft.Instant) {
-	t := tickHead{stamp: int64(now.Mono), time: min(now.Wall, l.n.wall.Load())}
+	t := tickHead{stamp: int64(now.Mono), echo: l.peerSent.Load(), time: min(now.Wall, l.n.wall.Load())}
 	w := &l.msg
 	l.digests.b = l.digests.b[:0]
 	at := w.open(msgTick)
@@ -62,7 +62,7 @@ func (l *lane) tick(now multiraft.Instant) {
 		g := tickGroup{group: r.g}
 		for i, s := range r.shards {
 			s.mu.Lock()
-			if f := s.tickFor(l, &t); f != nil {
+			if f := s.tickFor(l, &t, now); f != nil {
 				g.shards.put(i, true)
 				if led == l.turn || i == 0 && !f.matched {
 					s.digestInto(&l.digests)
@@ -88,10 +88,12 @@ func (l *lane) tick(now multiraft.Instant) {
 }
 
 // tickFor lets shard time pass and gives the peer's view back if the peer may
-// follow: its cursor is at the head, and the shard has reached the Tick's time.
-func (s *shard) tickFor(l *lane, t *tickHead) *follower {
+// follow: its cursor is at the head, and the shard has reached the Tick's time. Under
+// a lease that has run out nothing is said: another holder may write elsewhere, and
+// what the peer has would not be what it is told to be.
+func (s *shard) tickFor(l *lane, t *tickHead, now multiraft.Instant) *follower {
 	f := s.follower(l.peer)
-	if !s.serving() || f == nil || f.mode != modeTail || f.off != s.ring.end {
+	if !s.serving() || f == nil || f.mode != modeTail || f.off != s.ring.end || !s.lease.Check(now.Mono, now.SuspendOffset) {
 		return nil
 	}
 	s.m.AdvanceTime(min(t.time, s.r.ceiling.Load()))
@@ -127,6 +129,7 @@ func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 			if s.in.lane == l && s.in.conn == conn {
 				s.m.AdvanceTime(t.time)
 				s.m.Sweep(sweepStep)
+				s.fresh = time.Duration(t.echo)
 			}
 			s.mu.Unlock()
 		}

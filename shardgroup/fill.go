@@ -88,7 +88,7 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 	if pos := s.m.Position(); s.whole && m.cut < pos && pos.Epoch() < m.start.Epoch() {
 		s.rollback(m.cut)
 	}
-	s.xfer, s.fill, s.gap, s.matched, s.broken = m.xfer, uint32(m.xfer), false, false, false
+	s.xfer, s.fill, s.gap, s.matched, s.broken, s.fresh = m.xfer, uint32(m.xfer), false, false, false, 0
 	if mutant.Is("mark-after-first-chunk") {
 		return
 	}

@@ -130,7 +130,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
-		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken = 0, 0, false, false, false, false
+		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken, s.fresh = 0, 0, false, false, false, false, 0
 		s.mu.Unlock()
 	}
 	r.wake()
@@ -267,6 +267,7 @@ func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) 
 	w.u64(0) // the data connection
 	w.inc(n.cfg.Self.Inc)
 	w.u64(uint64(l.stamp.Load()))
+	w.u64(uint64(now.Mono + now.SuspendOffset)) // the holder's next Tick gives it back
 	l.ackAwake.Store(false)
 	room := func() bool { return len(w.b) < batchMax }
 	due := l.ackDue.Swap(false)

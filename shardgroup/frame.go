@@ -252,22 +252,25 @@ type tickGroup struct {
 	shards mask
 }
 
-// tickHead begins a Tick: the sender's stamp, the time that the named shards have
+// tickHead begins a Tick: the sender's stamp, when the receiver sent the last ack that
+// the sender had (by the receiver's clock, 0 none), the time that the named shards have
 // reached, and how many groups follow. After the groups come digests.
 type tickHead struct {
 	stamp  int64
+	echo   int64
 	time   int64
 	groups uint16
 }
 
 func (w *writer) tickHead(t *tickHead) {
 	w.u64(uint64(t.stamp))
+	w.u64(uint64(t.echo))
 	w.u64(uint64(t.time))
 	w.u16(t.groups)
 }
 
 func (r *reader) tickHead() tickHead {
-	return tickHead{stamp: int64(r.u64()), time: int64(r.u64()), groups: r.u16()}
+	return tickHead{stamp: int64(r.u64()), echo: int64(r.u64()), time: int64(r.u64()), groups: r.u16()}
 }
 
 // tickDigest is what a shard's contents come to at a position and time.

@@ -8,9 +8,9 @@ import (
 // Frames of the ack connection:
 //
 //	format u8 | number of the newest data connection u64 | incarnation 16
-//	stamp of the last Tick i64 | messages
+//	stamp of the last Tick i64 | own send time i64 | messages
 //	message: kind u8 | body of a length that the kind knows
-const ackHead = 1 + 8 + 16 + 8
+const ackHead = 1 + 8 + 16 + 8 + 8
 
 type ackKind uint8
 

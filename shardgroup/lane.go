@@ -23,6 +23,8 @@ type lane struct {
 	tickDue atomic.Bool
 	awake   atomic.Bool // WakeData was called and NextData has not found nothing since
 	lastAck atomic.Int64
+	// peerSent is when the peer sent its last ack, by the peer's clock; 0 = none of this connection.
+	peerSent atomic.Int64
 
 	ceilingHeard atomic.Int64 // the highest H the peer sent
 
@@ -99,6 +101,7 @@ func (n *Node) LaneUp(peer shardmap.NodeID, conn uint64, now multiraft.Instant) 
 	l.pending, l.sent = nil, 0
 	l.dirty.clear()
 	l.lastAck.Store(int64(now.Mono))
+	l.peerSent.Store(0)
 	l.awake.Store(false)
 	l.conn.Store(conn)
 	l.send.Unlock()

@@ -68,7 +68,7 @@ func (r *Replica) startTime(s int, now multiraft.Instant) int64 {
 func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft.Instant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.in, s.xfer = inSession{}, 0
+	s.in, s.xfer, s.fresh = inSession{}, 0, 0
 	at := shardmap.MakeVersion(last.epoch, 0)
 	if last.hole.has(s.idx) {
 		if pos := s.m.Position(); s.whole && pos != 0 {

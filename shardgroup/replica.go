@@ -143,7 +143,7 @@ func (r *Replica) promise(b multiraft.Ballot, sealer multiraft.Member, now multi
 	for _, s := range r.shards {
 		s.mu.Lock()
 		if !mutant.Is("no-seal") && !mutant.Is("stale-chunk-accepted") {
-			s.in, s.xfer = inSession{}, 0
+			s.in, s.xfer, s.fresh = inSession{}, 0, 0
 		}
 		s.mu.Unlock()
 	}

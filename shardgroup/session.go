@@ -79,7 +79,8 @@ func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) 
 	}
 	conn := r.u64()
 	inc := r.inc()
-	r.u64() // the echoed stamp: staleness bounds of follower reads will use it
+	r.u64() // the echoed stamp
+	sent := int64(r.u64())
 	if conn != l.conn.Load() && !r.bad {
 		return nil
 	}
@@ -104,6 +105,7 @@ func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) 
 	if r.bad {
 		return ErrFrame
 	}
+	l.peerSent.Store(sent)
 	l.lastAck.Store(int64(now.Mono))
 	return nil
 }

@@ -36,7 +36,10 @@ type shard struct {
 	matched  bool             // a digest agreed in this session, since the last fill began
 	broken   bool             // the copy needs a fill
 	askedCut shardmap.Version
-	asked    bool // an ackKeys is due
+	// fresh: the copy has all that the holder had at this moment, on this node's Mono and
+	// SuspendOffset together; 0 = not known in this session.
+	fresh time.Duration
+	asked bool // an ackKeys is due
 
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard

@@ -197,12 +197,30 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 		return v, false, err
 	}
 	v, found, a, err := r.Get(shard, key, dst, s.clock())
+	if err != nil && rs.Staleness > 0 && rs.Seen == nil {
+		return b.lookStale(rs, s, slot, r, shard, key, dst, a, err)
+	}
 	if err != nil {
 		return v, false, b.refuse(s, slot, a, err)
 	}
 	s.touch(r, a.Lease)
 	rs.Version = versionOf(v, found)
 	return v, found, nil
+}
+
+// lookStale finds a key in a copy that follows, if it is fresh enough for the session;
+// otherwise the holder is to be asked. Keys that the session tracks are read at the
+// holder, which hears of their changes.
+func (b backend) lookStale(rs *redis.Session, s *session, slot shardmap.Slot, r *shardgroup.Replica, shard shardmap.ShardID, key, dst []byte, a shardgroup.Admission, away error) (statemachine.Value, bool, error) {
+	v, found, err := r.GetStale(shard, key, dst, rs.Staleness, multiraft.Now())
+	switch {
+	case err == nil:
+		rs.Version = versionOf(v, found)
+		return v, found, nil
+	case errors.Is(away, shardgroup.ErrParked) && r.Lease() == nil:
+		return v, false, redis.ErrStaleCopy
+	}
+	return v, false, b.refuse(s, slot, a, away)
 }
 
 // versionOf is the version of a key as clients are told it.

@@ -31,6 +31,8 @@ type Config struct {
 	NumGroups         int // 0: min(64, NumShards)
 	MaxMemoryBytes    int64
 	TrackedKeysMax    int
+	// FollowerStalenessMs is in milliseconds, 0 = followers answer no reads.
+	FollowerStalenessMs int
 	// MaintNotifications is "on" or "off".
 	MaintNotifications string
 	// Stated names the hard settings that the operator gave explicitly.
@@ -42,7 +44,7 @@ func DefaultConfig() Config {
 	return Config{
 		ClientAddr: ":7000", DataDir: "./data", LeaseProfile: "default", AckLevel: "async",
 		Recovery: "available", Solo: "accept",
-		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30, TrackedKeysMax: 1_000_000, MaintNotifications: "on",
+		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30, TrackedKeysMax: 1_000_000, FollowerStalenessMs: 1000, MaintNotifications: "on",
 		Stated: map[string]bool{},
 	}
 }

@@ -343,6 +343,7 @@ func (n *Node) build() error {
 	rc.Version = Version
 	rc.BuffersMax = max(8<<20, reserveBytes(n.cfg.MaxMemoryBytes)*3/4)
 	rc.MaintNotifications = n.cfg.MaintNotifications != "off"
+	rc.Staleness = time.Duration(n.cfg.FollowerStalenessMs) * time.Millisecond
 	rc.TrackedMax = int64(n.cfg.TrackedKeysMax)
 	n.redis = redis.NewServer(rc, backend{n})
 	n.face.Store(n.redis)

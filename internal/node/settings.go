@@ -104,6 +104,7 @@ var table = []Setting{
 		"with too few whole copies after a failure: available serves the best one and reports the loss, strict stays down", func(c *Loaded) *string { return &c.Recovery }),
 	word("solo", "accept", []string{"accept", "reject"},
 		"with no live follower at all: accept goes on writing and records the exposure, reject refuses", func(c *Loaded) *string { return &c.Solo }),
+	number("followerStalenessMs", "1000", 0, 3_600_000, Restart, "what reads may lack on connections that said READONLY, in milliseconds; 0 sends them to the leaseholder", func(c *Loaded) *int { return &c.FollowerStalenessMs }),
 	word("maintNotifications", "on", []string{"on", "off"}, "whether clients may ask to be told of leases that move (CLIENT MAINT_NOTIFICATIONS)", func(c *Loaded) *string { return &c.MaintNotifications }),
 	number("trackedKeysMax", "1000000", 1, 1_000_000_000, Restart, "keys of which a node remembers who read them (CLIENT TRACKING); beyond it some are told to be invalid although they are not", func(c *Loaded) *int { return &c.TrackedKeysMax }),
 	word("logLevel", "info", []string{"debug", "info", "warn", "error"}, "least level that is logged", func(c *Loaded) *string { return &c.LogLevel }),

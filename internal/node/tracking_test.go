@@ -244,3 +244,41 @@ func (c *tracked) valueAndVersion(key string) (value int, version int64) {
 		return value, told[3].Int
 	}
 }
+
+// TestFollowersReadForWhoAllowsIt: READONLY with a bound; without it, and for keys
+// that are tracked, the holder is named.
+func TestFollowersReadForWhoAllowsIt(t *testing.T) {
+	nodes := startNodes(t, 3, 64<<20)
+	replicated(t, nodes)
+	follower := nodes[slices.IndexFunc(nodes, func(n *Node) bool { return !n.rightful(t, allocKey) })]
+	r := dialRaw(t, follower.cfg.ClientAddr)
+	say := func(words ...string) string {
+		r.pipeline(1, "", words...)
+		return r.answer(t)
+	}
+	moved := func(a string) bool { return strings.HasPrefix(a, "-MOVED") }
+	if a := say("GET", allocKey); !moved(a) {
+		t.Fatalf("without READONLY: %q", a)
+	}
+	say("READONLY", "0")
+	if a := say("GET", allocKey); !moved(a) {
+		t.Errorf("with a bound of nothing: %q", a)
+	}
+	for _, bound := range [][]string{{"READONLY"}, {"READONLY", "2000"}} {
+		say(bound...)
+		r.pipeline(1, "", "GET", allocKey)
+		r.until(t, "$5\r\n")
+		if a := say("SET", allocKey, "x"); !moved(a) {
+			t.Errorf("a write after %v: %q", bound, a)
+		}
+	}
+	c := dialTracked(t, follower.cfg.ClientAddr)
+	c.do("READONLY", "2000")
+	if v := c.do("GET", allocKey); !strings.HasPrefix(string(v.Text), "MOVED") {
+		t.Errorf("a tracked read at a follower: %q", v.Text)
+	}
+	say("READWRITE")
+	if a := say("GET", allocKey); !moved(a) {
+		t.Errorf("after READWRITE: %q", a)
+	}
+}

@@ -102,7 +102,10 @@ var (
 	ErrNoReplicas = errors.New("not enough replicas")
 	ErrTooLarge   = errors.New("value too large")
 	ErrLoading    = errors.New("loading")
-	ErrUnblocked  = errors.New("lease lost while waiting")
+	// ErrStaleCopy: this node follows, its copy is older than Session.Staleness, and no
+	// holder is known.
+	ErrStaleCopy = errors.New("copy too old")
+	ErrUnblocked = errors.New("lease lost while waiting")
 	// ErrUnknown: a write was applied and its lease ended before the reply.
 	ErrUnknown = errors.New("outcome unknown")
 	// ErrStale: nothing was changed since the last Commit, only reads are in
@@ -215,11 +218,13 @@ type Session struct {
 	LibVer   string
 	Proto    int // 2 or 3
 	ReadOnly bool
-	Loopback bool // the peer is on this machine
-	Addr     net.Addr
-	Local    net.Addr
-	Created  time.Time
-	State    any // the Backend's own
+	// Staleness is how much a read may lack on a READONLY connection, 0 = nothing.
+	Staleness time.Duration
+	Loopback  bool // the peer is on this machine
+	Addr      net.Addr
+	Local     net.Addr
+	Created   time.Time
+	State     any // the Backend's own
 	// Version is what Get, Stat and Do say of the key: its version, 0 when it is not
 	// there; after a Do that changed nothing 0, after one that deleted the deletion's.
 	Version shardmap.Version

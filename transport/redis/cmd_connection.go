@@ -19,8 +19,8 @@ func connectionCommands() []*command {
 		{name: "quit", arity: -1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Closes the connection.", run: func(c *conn, _ [][]byte) { c.ok(); c.quit = true }},
 		{name: "reset", arity: 1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Resets the connection.", run: cmdReset},
 		{name: "select", arity: 2, flags: "loading stale fast", rights: g, summary: "Changes the selected database; there is one.", run: cmdSelect},
-		{name: "readonly", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-only queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly = true; c.ok() }},
-		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly = false; c.ok() }},
+		{name: "readonly", arity: -1, flags: "loading stale fast", rights: g, summary: "Enables reads from followers for a connection, with what they may lack in milliseconds.", run: cmdReadOnly},
+		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly, c.sess.Staleness = false, 0; c.ok() }},
 		{name: "asking", arity: 1, flags: "fast", rights: g, summary: "Accepted and without effect: slots are never half moved.", run: func(c *conn, _ [][]byte) { c.ok() }},
 		clientCommand(),
 	}
@@ -128,6 +128,26 @@ func cmdHello(c *conn, args [][]byte) {
 	c.out = resp.AppendBulk(resp.AppendBulk(b, "aegis_version"), c.srv.cfg.Version)
 }
 
+// stalenessMax is the longest that READONLY takes: an hour.
+const stalenessMax = 3_600_000
+
+// cmdReadOnly is READONLY [milliseconds]: followers answer reads from copies that lack
+// no more than what was written within that time. Without it the node's own setting
+// counts, which may forbid them.
+func cmdReadOnly(c *conn, args [][]byte) {
+	bound := c.srv.cfg.Staleness
+	if len(args) > 1 {
+		ms, ok := parseInt(args[1])
+		if !ok || ms < 0 || ms > stalenessMax || len(args) > 2 {
+			c.fail("ERR wrong number of arguments for 'readonly' command") // as Redis, which takes none
+			return
+		}
+		bound = time.Duration(ms) * time.Millisecond
+	}
+	c.sess.ReadOnly, c.sess.Staleness = true, bound
+	c.ok()
+}
+
 func cmdPing(c *conn, args [][]byte) {
 	switch len(args) {
 	case 1:
@@ -140,7 +160,7 @@ func cmdPing(c *conn, args [][]byte) {
 }
 
 func cmdReset(c *conn, _ [][]byte) {
-	c.sess.Proto, c.sess.Name, c.sess.ReadOnly = 2, "", false
+	c.sess.Proto, c.sess.Name, c.sess.ReadOnly, c.sess.Staleness = 2, "", false, 0
 	c.resetPushes()
 	c.multi = multi{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {

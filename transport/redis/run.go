@@ -157,6 +157,8 @@ func (c *conn) failWith(err error) {
 		c.fail("OOM value larger than this node can hold" + c.srv.backend.TooLargeText())
 	case errors.Is(err, ErrLoading):
 		c.fail("LOADING AegisKV is loading the dataset in memory")
+	case errors.Is(err, ErrStaleCopy):
+		c.fail("MASTERDOWN this copy is older than the reads of this connection may be, and no leaseholder is known")
 	case errors.Is(err, ErrUnblocked):
 		c.fail("UNBLOCKED the lease of a shard written on this connection was lost; what was written may be lost, see AEGIS.CHECK")
 	case errors.Is(err, ErrUnknown):

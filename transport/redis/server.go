@@ -27,6 +27,9 @@ type Config struct {
 	// TrackedMax is how many keys the server remembers the readers of (CLIENT
 	// TRACKING); beyond it some are told to be invalid although they are not.
 	TrackedMax int64
+	// Staleness is what reads may lack on a connection that said READONLY without a
+	// number; 0 sends them to the leaseholder.
+	Staleness time.Duration
 	// MaintNotifications lets clients hear of planned moves.
 	MaintNotifications bool
 	// Version is AegisKV's own, shown beside the Redis version.
