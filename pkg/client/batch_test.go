@@ -121,6 +121,11 @@ func TestBatchOnRedis(t *testing.T) {
 	c := open1(t, DefaultConfig([]string{redisServer(t)}))
 	exerciseBatch(t, c)
 	exerciseRaw(t, c)
+	exerciseTyped(t, c, false)
+	must(t, c.Set(ctx, "scanned", nil))
+	if got := scanned1(t, c, ScanMatch("scan*")); len(got) != 1 || got["scanned"] != 1 {
+		t.Error("Scan:", got)
+	}
 }
 
 func TestRawCommandsFindTheirKey(t *testing.T) {

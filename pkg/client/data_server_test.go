@@ -16,3 +16,7 @@ func TestBatchOnAegis(t *testing.T) {
 	client.ExerciseBatch(t, c)
 	client.ExerciseRaw(t, c)
 }
+
+func TestTypedOnAegis(t *testing.T) {
+	client.ExerciseTyped(t, clienttest.New(t).Client(), false)
+}

@@ -6,4 +6,5 @@ var (
 	ExerciseData  = exerciseData
 	ExerciseBatch = exerciseBatch
 	ExerciseRaw   = exerciseRaw
+	ExerciseTyped = exerciseTyped
 )
