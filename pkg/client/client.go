@@ -76,7 +76,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	if c.near.keeps(key) {
 		return c.near.read(ctx, key, nil)
 	}
-	return valueOf(c.do(ctx, &command{op: opGet, key: key}))
+	return valueOf(c.do(ctx, &command{op: opGet, key: key, hedge: true}))
 }
 
 // GetInto appends the value of a key to dst. Beside the growth of dst it allocates
@@ -85,7 +85,7 @@ func (c *Client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, e
 	if c.near.keeps(key) {
 		return c.near.read(ctx, key, dst)
 	}
-	cmd := command{op: opGet, key: key, into: true, dst: dst}
+	cmd := command{op: opGet, key: key, into: true, dst: dst, hedge: true}
 	a, err := c.do(ctx, &cmd)
 	switch {
 	case err != nil:
@@ -281,7 +281,12 @@ func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := n.roundTrip(w, cmd, int(slot))
+	var a answer
+	if cmd.hedge && c.cfg.Hedge.After > 0 {
+		a, err = c.hedged(w, cmd, int(slot), n)
+	} else {
+		a, err = n.roundTrip(w, cmd, int(slot))
+	}
 	a.node = n.addr
 	if err == nil {
 		if e := errorOf(a.Reply); e != nil {
@@ -293,22 +298,31 @@ func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap
 
 // roundTrip sends a command on one of the node's connections and waits for its answer.
 func (n *node) roundTrip(w *patience, cmd *command, slot int) (answer, error) {
+	c, k, err := n.begin(w, cmd, slot)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.await(w, k, cmd)
+}
+
+// begin sends a command on one of the node's connections. All its errors are unsent.
+func (n *node) begin(w *patience, cmd *command, slot int) (*conn, *call, error) {
 	l := n.line(slot, cmd.acks)
 	for {
 		c, err := n.conn(w, l)
 		if err != nil {
-			return answer{}, err
+			return nil, nil, err
 		}
 		k, room, err := c.send(cmd)
 		if err == nil {
-			return c.await(w, k, cmd)
+			return c, k, nil
 		}
 		if room == nil { // it has failed since we took it: the next one is dialed
 			l.drop(c)
 			continue
 		}
 		if err := w.wait(room); err != nil {
-			return answer{}, &unsentError{because(ErrOverloaded, err)}
+			return nil, nil, &unsentError{because(ErrOverloaded, err)}
 		}
 	}
 }

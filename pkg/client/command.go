@@ -21,6 +21,7 @@ type command struct {
 	near   bool     // on a tracking connection CLIENT CACHING YES goes before it
 	into   bool     // a GET whose value is appended to dst
 	dst    []byte
+	hedge  bool   // it may travel twice: nobody relies on its place among other commands
 	at     string // the address to ask first, "" = the slot's own
 	acks   acks   // on which of the node's connections it travels
 }

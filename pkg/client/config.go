@@ -44,6 +44,9 @@ type Config struct {
 	// Retry is what repeated attempts may cost.
 	Retry RetryPolicy
 
+	// Hedge sends late reads (Get, GetInto) twice. Off unless its After is set.
+	Hedge HedgePolicy
+
 	// Username and Password go into HELLO or AUTH when Password is set.
 	Username, Password string
 	// Name is what CLIENT LIST and CLIENT GETNAME show.
@@ -157,6 +160,12 @@ func (c Config) filled() (Config, error) {
 	}
 	if c.Retry.PerSecond == 0 {
 		c.Retry.PerSecond = d.Retry.PerSecond
+	}
+	if c.Hedge.MaxExtra == 0 {
+		c.Hedge.MaxExtra = defaultMaxExtra
+	}
+	if c.Hedge.After < 0 || c.Hedge.MaxExtra < 0 {
+		return c, fmt.Errorf("%w: Hedge.After and Hedge.MaxExtra must not be negative", ErrConfig)
 	}
 	if c.Retry.Ratio < 0 || c.Retry.PerSecond < 0 {
 		return c, fmt.Errorf("%w: Retry.Ratio and Retry.PerSecond must be positive", ErrConfig)

@@ -46,6 +46,43 @@ func (w *patience) end() {
 	}
 }
 
+// waitFor says whether ch has something within d, and leaves it there.
+func (w *patience) waitFor(ch chan struct{}, d time.Duration) bool {
+	t := timers.Get().(*time.Timer)
+	t.Reset(d)
+	defer func() {
+		t.Stop()
+		timers.Put(t)
+	}()
+	select {
+	case got := <-ch:
+		ch <- got // its place is free: nobody else sends to it
+		return true
+	case <-t.C:
+	case <-w.ctx.Done():
+	}
+	return false
+}
+
+// either is which of two channels has something first, 1 or 2, or why the call's time is over.
+func (w *patience) either(a, b <-chan struct{}) (int, error) {
+	if w.timer == nil {
+		w.timer = timers.Get().(*time.Timer)
+		w.timer.Reset(time.Until(w.until))
+	}
+	select {
+	case <-a:
+		return 1, nil
+	case <-b:
+		return 2, nil
+	case <-w.ctx.Done():
+		return 0, w.ctx.Err()
+	case <-w.timer.C:
+		w.timer.Reset(0) // whoever waits next is told at once
+		return 0, errTimeout
+	}
+}
+
 // wait returns nil when ch has something, else why the call's time is over.
 func (w *patience) wait(ch <-chan struct{}) error {
 	if !w.own {

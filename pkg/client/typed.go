@@ -84,16 +84,13 @@ func (t TypedClient[T]) MGet(ctx context.Context, keys ...string) (map[string]T,
 func (t TypedClient[T]) Update(ctx context.Context, key string, change func(old T, found bool) (T, error), options ...SetOption) (T, error) {
 	for {
 		var old, none T
-		a, err := t.client.do(ctx, &command{op: opGet, key: key})
+		was, err := keeper{c: t.client}.look(ctx, key)
 		if err != nil {
 			return none, err
 		}
-		found := !a.IsNull()
+		found := was.version != 0
 		if found {
-			if a.version == 0 {
-				return none, t.client.mistake("SET", key, ErrUnsupported)
-			}
-			if old, err = t.value(key, a.Text); err != nil {
+			if old, err = t.value(key, was.value); err != nil {
 				return none, err
 			}
 		}
@@ -101,11 +98,7 @@ func (t TypedClient[T]) Update(ctx context.Context, key string, change func(old 
 		if err != nil {
 			return none, err
 		}
-		expected := IfVersion(0)
-		if found {
-			expected = IfVersion(a.version)
-		}
-		if err = t.Set(ctx, key, v, append(options[:len(options):len(options)], expected)...); err == nil {
+		if err = t.Set(ctx, key, v, append(options[:len(options):len(options)], IfVersion(was.version))...); err == nil {
 			return v, nil
 		}
 		if !errors.Is(err, ErrVersionMismatch) {
