@@ -22,6 +22,7 @@ type Op struct {
 	Name  string        // the command's first word: "GET"
 	Key   string        // "" for a command without one
 	Slot  shardmap.Slot // of the key
+	Shard int           // of the key; -1 while no node has told how many there are
 	Bytes int           // size of the value to store
 
 	Node     string        // address last asked, "" when none was reached
@@ -34,7 +35,10 @@ type Op struct {
 
 // before runs the hooks of a command, in their order.
 func (c *Client) before(ctx context.Context, cmd *command, slot shardmap.Slot) (*Op, []context.Context) {
-	op := &Op{Name: cmd.name(), Key: cmd.key, Slot: slot, Bytes: len(cmd.value)}
+	op := &Op{Name: cmd.name(), Key: cmd.key, Slot: slot, Shard: -1, Bytes: len(cmd.value)}
+	if v := c.view.Load(); v != nil && v.table.layout.Shards > 0 {
+		op.Shard = int(v.table.layout.ShardOf(slot))
+	}
 	told := make([]context.Context, len(c.cfg.Hooks))
 	for i, h := range c.cfg.Hooks {
 		ctx = h.Before(ctx, op)

@@ -186,6 +186,12 @@ func (c *Client) learnLayout(ctx context.Context) {
 	if known {
 		return
 	}
+	if v := c.view.Load(); v != nil && v.table.layout.Shards != 0 {
+		l.mu.Lock()
+		l.layout = v.table.layout
+		l.mu.Unlock()
+		return
+	}
 	for _, r := range c.askAll(ctx, "CONFIG", "GET", "num*hards") {
 		if layout, ok := parseLayout(r); ok {
 			l.mu.Lock()

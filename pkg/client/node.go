@@ -18,6 +18,8 @@ type node struct {
 	lines  []line                // of the usual acks
 	apart  [acksCount - 1][]line // of the others, by acks-1; dialed when one is used
 
+	foreign atomic.Bool // it does not know AEGIS.MAP
+
 	// down is why the node did not answer last, nil from the next dial that succeeds.
 	down atomic.Pointer[error]
 

@@ -212,7 +212,7 @@ func (c *Client) knownMoves() int {
 	return 0
 }
 
-// fetch asks one node. The epoch is asked for first, so that it never claims
+// fetch asks one node. Where it takes two questions the epoch is asked for first, so that it never claims
 // more than the map that follows holds.
 func (c *Client) fetch(ctx context.Context, addr string) (fetched, error) {
 	n, err := c.node(addr)
@@ -222,6 +222,9 @@ func (c *Client) fetch(ctx context.Context, addr string) (fetched, error) {
 	var w patience
 	w.begin(ctx, c.cfg.Timeout)
 	defer w.end()
+	if f, ok, err := n.fetchOwn(&w); ok || err != nil {
+		return f, err
+	}
 	info, err := n.roundTrip(&w, &command{op: opControl, words: []string{"CLUSTER", "INFO"}}, 0)
 	if err != nil {
 		return fetched{}, err
@@ -241,6 +244,23 @@ func (c *Client) fetch(ctx context.Context, addr string) (fetched, error) {
 		return fetched{}, fmt.Errorf("%s: answer to CLUSTER SLOTS is not understood", addr)
 	}
 	return fetched{spans: spans, epoch: parseEpoch(info.Text), from: addr}, nil
+}
+
+// fetchOwn asks with AEGIS.MAP: epoch and map from one moment, in one answer a tenth the
+// size of CLUSTER SLOTS. A node that does not know it is not asked so again.
+func (n *node) fetchOwn(w *patience) (f fetched, ok bool, err error) {
+	if n.foreign.Load() {
+		return fetched{}, false, nil
+	}
+	a, err := n.roundTrip(w, &command{op: opControl, words: []string{"AEGIS.MAP"}}, 0)
+	if err != nil {
+		return fetched{}, false, err
+	}
+	if f, ok = parseMap(a.Reply, n.addr); !ok {
+		e := errorOf(a.Reply)
+		n.foreign.Store(e == nil || errors.Is(e, ErrUnsupported))
+	}
+	return f, ok, nil
 }
 
 // standalone says that a server without cluster mode answered: all slots are its own.

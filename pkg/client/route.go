@@ -26,6 +26,8 @@ type table struct {
 	epoch uint64                 // cluster_current_epoch of the last map taken
 	moves []move                 // MOVED answers since the refresh that gave this map began
 	stale int                    // maps refused in a row
+
+	layout shardmap.Layout // zero until a node told
 }
 
 type move struct {
@@ -44,7 +46,9 @@ type fetched struct {
 	spans []span
 	epoch uint64
 	from  string // address that answered
-	moves int    // len(table.moves) when the question was asked
+
+	layout shardmap.Layout // zero when not told
+	moves  int             // len(table.moves) when the question was asked
 }
 
 // addrOf is the address that answers for a slot.
@@ -79,7 +83,10 @@ func (t *table) merge(f fetched) (*table, bool) {
 		n.stale++
 		return &n, false
 	}
-	n := &table{epoch: f.epoch}
+	n := &table{epoch: f.epoch, layout: f.layout}
+	if t != nil && n.layout.Shards == 0 {
+		n.layout = t.layout
+	}
 	for i := range n.slots {
 		n.slots[i] = noNode
 	}
@@ -156,6 +163,71 @@ func parseSlots(r resp.Reply, asked string) ([]span, bool) {
 			return nil, false
 		}
 		spans = append(spans, span{shardmap.Slot(first.Int), shardmap.Slot(last.Int), addr})
+	}
+	return spans, true
+}
+
+// parseMap reads the answer to AEGIS.MAP, a map with
+//
+//	epoch  -> number
+//	shards -> how many there are; they divide the slots evenly
+//	nodes  -> [id, host, port] of each node
+//	owners -> [first shard, last shard, node id]
+//
+// and whatever else there may be one day. Runs without a known owner are holes.
+func parseMap(r resp.Reply, asked string) (fetched, bool) {
+	f := fetched{from: asked}
+	if r.Kind != '%' && r.Kind != '*' || len(r.Items)%2 != 0 {
+		return f, false
+	}
+	addrs := map[int64]string{}
+	var owners []resp.Reply
+	for i := 0; i < len(r.Items); i += 2 {
+		value := r.Items[i+1]
+		switch string(r.Items[i].Text) {
+		case "epoch":
+			f.epoch = uint64(max(0, value.Int))
+		case "shards":
+			f.layout = shardmap.Layout{Shards: int(value.Int), Groups: 1}
+		case "nodes":
+			for _, n := range value.Items {
+				if len(n.Items) < 3 {
+					return f, false
+				}
+				if addr, ok := address(string(n.Items[1].Text), n.Items[2].Int, asked); ok {
+					addrs[n.Items[0].Int] = addr
+				}
+			}
+		case "owners":
+			owners = value.Items
+		}
+	}
+	if f.layout.Validate() != nil {
+		return f, false
+	}
+	var ok bool
+	f.spans, ok = ownedSpans(owners, addrs, f.layout)
+	return f, ok
+}
+
+// ownedSpans turns runs of shards into runs of slots.
+func ownedSpans(owners []resp.Reply, addrs map[int64]string, l shardmap.Layout) ([]span, bool) {
+	var spans []span
+	for _, o := range owners {
+		if len(o.Items) < 3 {
+			return nil, false
+		}
+		first, last := o.Items[0].Int, o.Items[1].Int
+		if first < 0 || last < first || last >= int64(l.Shards) {
+			return nil, false
+		}
+		addr, known := addrs[o.Items[2].Int]
+		if !known {
+			continue
+		}
+		from, _ := l.SlotRange(shardmap.ShardID(first))
+		_, to := l.SlotRange(shardmap.ShardID(last))
+		spans = append(spans, span{from, to, addr})
 	}
 	return spans, true
 }

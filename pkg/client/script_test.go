@@ -176,6 +176,9 @@ func (n *fakeNode) run(p *peer, args []string) []byte {
 		w.maps++
 		return w.slotsLocked()
 	}
+	if len(args) == 1 {
+		return resp.AppendError(nil, "ERR unknown command '"+args[0]+"'")
+	}
 	slot := shardmap.SlotOfString(args[1])
 	if at := w.owner(slot); w.nodes[at] != n {
 		return resp.AppendError(nil, fmt.Sprintf("MOVED %d %s", slot, w.nodes[at].addr))
