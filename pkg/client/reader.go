@@ -129,6 +129,9 @@ func (c *conn) readAttributes(a *answer) error {
 		if value, err = resp.ReadValue(c.read, nil); err != nil {
 			return err
 		}
+		if value.Kind == '*' && len(value.Items) == 1 {
+			value = value.Items[0] // of a command that takes a list of keys, and had one
+		}
 		switch {
 		case value.Kind != ':' || value.Int < 0:
 		case string(name.Text) == "e":

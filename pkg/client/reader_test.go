@@ -35,6 +35,13 @@ func TestAnswersCarryVersionAndEpoch(t *testing.T) {
 	if err != nil || a.version != shardmap.MakeVersion(3, 9) || a.epoch != 1 || string(a.Text) != "x" || a.node != w.nodes[0].addr {
 		t.Errorf("%+v %v", a, err)
 	}
+	w.nodes[0].on(isWord("DEL", func(p *peer, _ []string) bool {
+		p.say([]byte("|1\r\n$1\r\nv\r\n*1\r\n:7\r\n:1\r\n"))
+		return true
+	}))
+	if a, err = c.do(ctx, &command{op: opDel, key: "k"}); err != nil || a.version != 7 {
+		t.Errorf("a command on a list of one key: %+v %v", a, err)
+	}
 	if a, err = c.do(ctx, &command{op: opGet, key: "plain"}); err != nil || a.version != 0 || a.epoch != 0 {
 		t.Errorf("attributes of an answer before stick: %+v %v", a, err)
 	}
