@@ -58,7 +58,7 @@ func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.filled()
 	c := &Client{cfg: cfg, refused: err, begun: time.Now(), nodes: map[string]*node{}, live: map[*conn]int{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.pushes = map[string]func(*conn, resp.Reply){"aegis-map": c.hearMap}
+	c.pushes = map[string]func(*conn, resp.Reply){"aegis-map": c.hearMap, "aegis-lost": c.hearLost}
 	c.refresh.init()
 	c.budget.tokens = budgetBurst
 	if cfg.Losses {

@@ -11,6 +11,20 @@
 // few connections per node; commands of many goroutines travel in one write and
 // their answers are matched in order.
 //
+// # What there is
+//
+// Open takes a target in one word and options. Get, GetInto, GetItem (with version and
+// expiry), Set and SetX (conditions, versions, expiry, acks), Delete and DeleteIf are
+// about one key; MGet, MSet, MDelete, Exists, Touch and a Batch about many, on any
+// nodes at once; Incr, Decr, Append, GetDel, GetEx, Expire, ExpireAt, Persist and TTL are what
+// they are in Redis. Scan walks over all keys, Do sends what has no method, Typed puts a
+// codec before a client. Config has Hooks, a Logger, hedged reads (Hedge) and what
+// retries may cost (Retry); Stats, ShardMap and Ping tell how things stand.
+//
+// Calls of many goroutines need no pipelining by hand: they share connections, and what
+// is waiting to be sent leaves in one write. 64 goroutines do more than twice what a
+// pool of connections does (chaos/clients, TestClientsSideBySide).
+//
 // # What a call can answer
 //
 // A call ends by the deadline of its context, or by Config.Timeout where the

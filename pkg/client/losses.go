@@ -84,6 +84,13 @@ func (l *losses) add(token string) {
 	}
 }
 
+// judgeNewest wants the newest writes of all connections judged.
+func (c *Client) judgeNewest() {
+	for _, k := range c.conns() {
+		c.losses.add(k.newestToken())
+	}
+}
+
 // judgeLoop is the goroutine that asks.
 func (c *Client) judgeLoop(ctx context.Context) {
 	tick := time.NewTicker(judgeEvery)

@@ -74,3 +74,47 @@ func TestAnOpenVerdictIsAskedForUntilThereIsOne(t *testing.T) {
 		t.Errorf("the token was given up after %v without an end; the write is lost and nobody is told", took)
 	}
 }
+
+// A node that says that writes were lost makes the client ask for its own at once, while
+// connections and map stay as they are.
+func TestALossThatIsToldIsJudgedAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	cfg := quick(w.seeds())
+	told := make(chan *LostWritesError, 1)
+	cfg.Losses, cfg.OnLost = true, func(e *LostWritesError) { told <- e }
+	c := open1(t, cfg)
+	w.nodes[0].on(func(p *peer, args []string) bool {
+		switch args[0] {
+		case "AEGIS.TOKEN":
+			p.say(resp.AppendBulk(nil, "token"))
+		case "AEGIS.CHECK":
+			b := resp.AppendArray(resp.AppendArray(nil, 1), 3)
+			p.say(resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 3), 9), "lost"))
+		case "GET":
+			p.say([]byte(">4\r\n$10\r\naegis-lost\r\n:3\r\n:5\r\n:9\r\n$1\r\nv\r\n"))
+		default:
+			return false
+		}
+		return true
+	})
+	must(t, c.Set(ctx, "k", nil))
+	until(t, "the token is known", func() bool {
+		for _, k := range c.conns() {
+			if k.newestToken() != "" {
+				return true
+			}
+		}
+		return false
+	})
+	if _, err := c.Get(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-told:
+		if e.Shard != 3 || e.Last != 9 {
+			t.Errorf("%+v", e)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("nobody was told")
+	}
+}

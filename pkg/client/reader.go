@@ -192,6 +192,14 @@ func (c *Client) hearMap(_ *conn, r resp.Reply) {
 	}
 }
 
+// hearLost takes the push "aegis-lost <shard> <after> <last>": somebody's writes are lost,
+// perhaps ours, so the newest ones of every connection are judged at once.
+func (c *Client) hearLost(*conn, resp.Reply) {
+	if c.losses != nil {
+		c.judgeNewest()
+	}
+}
+
 // heardEpoch asks for the map when a node knows a newer one.
 func (c *Client) heardEpoch(e uint64) {
 	if v := c.view.Load(); v != nil && e > v.table.epoch {

@@ -81,9 +81,7 @@ func (c *Client) refreshLoop() {
 		}
 		changed, err := c.refreshOnce()
 		if changed && c.losses != nil {
-			for _, k := range c.conns() {
-				c.losses.add(k.newestToken())
-			}
+			c.judgeNewest()
 		}
 		pause := time.NewTimer(c.endRound(err, changed))
 		select {
