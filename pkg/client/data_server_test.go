@@ -8,7 +8,7 @@ import (
 )
 
 func TestDataOnAegis(t *testing.T) {
-	client.ExerciseData(t, clienttest.New(t).Client(), false)
+	client.ExerciseData(t, clienttest.New(t).Client(), true)
 }
 
 func TestBatchOnAegis(t *testing.T) {
@@ -18,5 +18,5 @@ func TestBatchOnAegis(t *testing.T) {
 }
 
 func TestTypedOnAegis(t *testing.T) {
-	client.ExerciseTyped(t, clienttest.New(t).Client(), false)
+	client.ExerciseTyped(t, clienttest.New(t).Client(), true)
 }

@@ -81,18 +81,18 @@ func ExampleClient_GetInto() {
 	// two
 }
 
-// Another caller that came between makes the write fail, not vanish. With a real node:
-// the server of this example tells no versions yet, so that the first line is an error.
+// Another caller that came between makes the write fail, not vanish.
 func ExampleClient_DeleteIf() {
 	c, closeAll := connected()
 	defer closeAll()
 
+	c.Set(ctx, "job", []byte("1"))
 	item, _ := c.GetItem(ctx, "job")
+	c.Set(ctx, "job", []byte("2")) // another caller
 	err := c.DeleteIf(ctx, "job", item.Version)
 	var other *client.VersionError
-	if errors.As(err, &other) {
-		fmt.Println("it has version", other.Current)
-	}
+	fmt.Println(errors.Is(err, client.ErrVersionMismatch), errors.As(err, &other) && other.Current > item.Version)
+	// Output: true true
 }
 
 func ExampleClient_MGet() {
