@@ -76,7 +76,7 @@ func startAegis(binary, dir string, n, cores int) (*system, error) {
 	for i := range n {
 		args := []string{
 			"--id", fmt.Sprintf("bench%d", i+1), "--data-dir", filepath.Join(dir, "aegis"), "--lease-profile", "noisy", "--log-level", "warn",
-			"--client-addr", local(ports[3*i]), "--cluster-addr", local(ports[3*i+1]), "--gossip-addr", local(ports[3*i+2]),
+			"--client-addr", local(ports[3*i]), "--cluster-addr", local(ports[3*i+1]), "--gossip-addr", local(ports[3*i+2]), "--gateway-addr", "off",
 		}
 		if n > 1 {
 			args = append(args, "--seeds", strings.Join(seeds, ","))

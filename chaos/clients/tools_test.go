@@ -20,6 +20,7 @@ func TestThreeNodes(t *testing.T) {
 		test func(t *testing.T, nodes []string)
 	}{
 		{"go-redis", testGoRedis},
+		{"gateway", testGateway},
 		{"redis-cli", testRedisCLI},
 		{"redis-benchmark", testRedisBenchmark},
 		{"pkg-client", testGoClient},

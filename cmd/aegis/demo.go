@@ -95,14 +95,14 @@ func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration
 // demoStep is how far apart the client ports of two nodes are.
 const demoStep = 10
 
-// freePorts finds the first client port, at or after want, such that the three ports
+// freePorts finds the first client port, at or after want, such that the four ports
 // of each node are free. All nodes move together: some ports of an old demo that did
 // not end may be free, and still be registered in what is left of its cluster.
 func freePorts(want, nodes int) (int, error) {
 	for port := want; port < want+2000; port += 100 {
 		free := true
 		for i := range nodes {
-			for plane := range 3 {
+			for plane := range 4 {
 				free = free && portFree(port+demoStep*i+plane)
 			}
 		}

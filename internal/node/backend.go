@@ -27,6 +27,11 @@ const (
 // waits by itself, up to each caller's deadline.
 const patientClient = "aegiskv-go"
 
+// patient reports that a connection carries many callers' commands and waits by itself.
+func patient(rs *redis.Session) bool {
+	return rs.LibName == patientClient || rs.LibName == gatewayClient
+}
+
 // session is what the node keeps of one client connection.
 type session struct {
 	level   shardgroup.Level
@@ -412,7 +417,7 @@ func (b backend) Park(rs *redis.Session, first time.Time) error {
 	if s.wait.delayed {
 		limit, answer = delayMax, redis.ErrNoReplicas
 	}
-	if rs.LibName == patientClient {
+	if patient(rs) {
 		limit = 0
 	}
 	left := limit - time.Since(first)

@@ -16,6 +16,10 @@ func (n *Node) Banner() []string {
 		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
 		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),
 	}
+	if c.GatewayAddr != "" {
+		host, _, _ := net.SplitHostPort(addrs.Client)
+		lines = append(lines, fmt.Sprintf("  gateway %s, for clients that know no cluster", net.JoinHostPort(host, portOf(c.GatewayAddr))))
+	}
 	if host, _, _ := net.SplitHostPort(c.ClientAddr); len(n.secret) == 0 && !isLoopback(host) {
 		lines = append(lines, "  WARNING: no --cluster-secret-file, and these ports are not on loopback: anyone who reaches them can read, write and flush")
 	}

@@ -15,6 +15,7 @@ type Config struct {
 	ClientAddr   string
 	ClusterAddr  string
 	GossipAddr   string
+	GatewayAddr  string // empty: no gateway port
 	Advertise    string // host announced to others; empty: found out
 	Seeds        []string
 	Expect       int
@@ -35,7 +36,7 @@ type Config struct {
 	FollowerStalenessMs int
 	// MaintNotifications is "on" or "off".
 	MaintNotifications string
-	// Stated names the hard settings that the operator gave explicitly.
+	// Stated names, by key, the settings that the operator gave explicitly.
 	Stated map[string]bool
 }
 

@@ -34,6 +34,7 @@ type Node struct {
 	start   multiraft.Restored
 	begun   multiraft.Instant // read after the lock was won
 	client  net.Listener
+	gateway net.Listener // nil: no gateway port
 	peerTCP net.Listener
 	peerUDP net.PacketConn
 	gossip  net.Listener
@@ -47,6 +48,7 @@ type Node struct {
 	host    *multiraft.Host
 	mux     *transport.Mux
 	redis   *redis.Server
+	forward *forwarder                   // carries the gateway's commands to other nodes
 	face    atomic.Pointer[redis.Server] // the same, for events that may come before it stands
 
 	routes   atomic.Pointer[shardmap.Map]
@@ -188,7 +190,21 @@ func (n *Node) open() error {
 		return fmt.Errorf("gossip port %s cannot be opened for UDP: %w; choose another with --gossip-addr", n.cfg.GossipAddr, err)
 	}
 	n.addrs = n.cfg.at(n.cfg.announced())
-	return nil
+	return n.openGateway()
+}
+
+// openGateway opens the gateway port. One that nobody asked for and that is taken is
+// left out: it must not keep a node down.
+func (n *Node) openGateway() (err error) {
+	if n.cfg.GatewayAddr == "" {
+		return nil
+	}
+	n.gateway, err = listen("gateway", n.cfg.GatewayAddr, "--gateway-addr")
+	if err != nil && !n.cfg.Stated["gatewayAddr"] {
+		n.log.Warn("no gateway port: clients that need one can use another node's, or give --gateway-addr", zap.Error(err))
+		n.cfg.GatewayAddr, err = "", nil
+	}
+	return err
 }
 
 func listen(what, addr, flag string) (net.Listener, error) {
@@ -200,7 +216,7 @@ func listen(what, addr, flag string) (net.Listener, error) {
 }
 
 func (n *Node) close() {
-	for _, c := range []interface{ Close() error }{n.client, n.peerTCP, n.peerUDP, n.gossip, n.packets} {
+	for _, c := range []interface{ Close() error }{n.client, n.gateway, n.peerTCP, n.peerUDP, n.gossip, n.packets} {
 		switch v := c.(type) {
 		case net.Listener:
 			if v != nil {
@@ -252,6 +268,15 @@ func (n *Node) Run(ctx context.Context) error {
 			n.end(err)
 		}
 	}()
+	if n.gateway != nil {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := n.redis.ServeGateway(n.gateway, n.forward); !errors.Is(err, redis.ErrClosed) {
+				n.end(err)
+			}
+		}()
+	}
 	chat := n.startChat()
 	defer chat.close()
 	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addresses().Client))
@@ -266,6 +291,7 @@ func (n *Node) Run(ctx context.Context) error {
 	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
 	defer cancel()
 	_ = n.redis.Shutdown(shut)
+	n.forward.close()
 	<-said
 	stopLoop()
 	n.mux.Close()
@@ -346,6 +372,7 @@ func (n *Node) build() error {
 	rc.Staleness = time.Duration(n.cfg.FollowerStalenessMs) * time.Millisecond
 	rc.TrackedMax = int64(n.cfg.TrackedKeysMax)
 	n.redis = redis.NewServer(rc, backend{n})
+	n.forward = newForwarder()
 	n.face.Store(n.redis)
 	return nil
 }

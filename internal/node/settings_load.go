@@ -185,6 +185,9 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 		}
 		c.ClusterAddr = net.JoinHostPort(host, strconv.Itoa(n+1))
 	}
+	if !c.Stated["gatewayAddr"] {
+		c.GatewayAddr = c.defaultGateway()
+	}
 	if c.NumGroups == 0 {
 		c.NumGroups = min(64, c.NumShards)
 	}
@@ -194,6 +197,22 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 		}
 	}
 	return nil
+}
+
+// gatewayOffset is how far the gateway port is above the client port unless stated:
+// the published commands put cluster and gossip ports between, and nodes ten apart.
+const gatewayOffset = 3
+
+// defaultGateway is the gateway address when none was stated: none where its port is
+// another's of this node.
+func (c *Loaded) defaultGateway() string {
+	host, port, _ := net.SplitHostPort(c.ClientAddr)
+	n, _ := strconv.Atoi(port)
+	addr := net.JoinHostPort(host, strconv.Itoa(n+gatewayOffset))
+	if n+gatewayOffset > 65535 || collide(addr, c.ClusterAddr) || collide(addr, c.GossipAddr) {
+		return ""
+	}
+	return addr
 }
 
 // check looks at values that must fit each other.
@@ -208,6 +227,9 @@ func (c *Loaded) check() error {
 		return fmt.Errorf("%s: %d nodes cannot found a cluster together without --seeds", c.Origin("expect"), c.Expect)
 	}
 	planes := []struct{ flag, addr string }{{"client-addr", c.ClientAddr}, {"cluster-addr", c.ClusterAddr}, {"gossip-addr", c.GossipAddr}}
+	if c.GatewayAddr != "" {
+		planes = append(planes, struct{ flag, addr string }{"gateway-addr", c.GatewayAddr})
+	}
 	for i, a := range planes {
 		for _, b := range planes[:i] {
 			if collide(a.addr, b.addr) {

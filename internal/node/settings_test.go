@@ -69,7 +69,7 @@ func flags(pairs ...string) Sources {
 func TestDefaultsAreThePublishedOnes(t *testing.T) {
 	c := load(t, Sources{})
 	for key, want := range map[string]string{
-		"nodeId": "", "clientAddr": ":7000", "clusterAddr": ":7001", "gossipAddr": ":7002", "seedNodes": "", "walMode": "off",
+		"nodeId": "", "clientAddr": ":7000", "clusterAddr": ":7001", "gossipAddr": ":7002", "gatewayAddr": ":7003", "seedNodes": "", "walMode": "off",
 		"walDir": "./data/wal", "dataDir": "./data", "replicationFactor": "3", "virtualNodes": "100", "numShards": "256",
 		"numGroups": "64", "maxMemoryBytes": "1GiB", "leaseProfile": "default", "ack": "async", "recovery": "available", "solo": "accept",
 	} {
@@ -300,4 +300,26 @@ func FuzzConfigFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGatewayFollowsTheClientPort: its default never takes a port that something else
+// of the node has, and the published nodes keep out of each other's way.
+func TestGatewayFollowsTheClientPort(t *testing.T) {
+	for _, x := range []struct {
+		want  string
+		flags []string
+	}{
+		{":7003", nil},
+		{"10.0.0.1:7013", []string{"client-addr", "10.0.0.1:7010", "gossip-addr", ":7012"}},
+		{"off", []string{"gateway-addr", "off"}},
+		{"off", []string{"gossip-addr", ":7003"}},
+		{"off", []string{"client-addr", "127.0.0.1:65533"}},
+		{":6379", []string{"gateway-addr", ":6379"}},
+	} {
+		if got := load(t, flags(x.flags...)).Text("gatewayAddr"); got != x.want {
+			t.Errorf("%v: the gateway is %q, want %q", x.flags, got, x.want)
+		}
+	}
+	refused(t, flags("gateway-addr", ":7002"), "--gateway-addr", "--gossip-addr", "same port")
+	refused(t, flags("gateway-addr", "on"), "on", "not an address")
 }

@@ -146,6 +146,24 @@ func readWAL(c *Loaded, s string) error {
 	return nil
 }
 
+// readGateway takes an address, or the word off.
+func readGateway(c *Loaded, s string) error {
+	if c.GatewayAddr = s; s == gatewayOff {
+		c.GatewayAddr = ""
+		return nil
+	}
+	return checkAddress(s)
+}
+
+const gatewayOff = "off"
+
+func orOff(addr string) string {
+	if addr == "" {
+		return gatewayOff
+	}
+	return addr
+}
+
 func readAck(c *Loaded, s string) error {
 	level, fsync := strings.CutSuffix(s, "+fsync")
 	if err := checkWord(level, []string{"async", "majority", "all"}); err != nil {

@@ -122,7 +122,7 @@ func cmdHello(c *conn, args [][]byte) {
 	b = resp.AppendBulk(resp.AppendBulk(b, "version"), redisVersion)
 	b = resp.AppendInt(resp.AppendBulk(b, "proto"), int64(proto))
 	b = resp.AppendInt(resp.AppendBulk(b, "id"), c.sess.ID)
-	b = resp.AppendBulk(resp.AppendBulk(b, "mode"), "cluster")
+	b = resp.AppendBulk(resp.AppendBulk(b, "mode"), c.mode())
 	b = resp.AppendBulk(resp.AppendBulk(b, "role"), "master")
 	b = resp.AppendArray(resp.AppendBulk(b, "modules"), 0)
 	c.out = resp.AppendBulk(resp.AppendBulk(b, "aegis_version"), c.srv.cfg.Version)

@@ -146,21 +146,15 @@ func cmdInfo(c *conn, args [][]byte) {
 func (c *conn) infoSections() []InfoSection {
 	s := c.srv
 	up := time.Since(s.started)
-	port := ""
-	if _, p, ok := strings.Cut(c.sess.Local.String(), "]:"); ok {
-		port = p
-	} else if i := strings.LastIndexByte(c.sess.Local.String(), ':'); i >= 0 {
-		port = c.sess.Local.String()[i+1:]
-	}
 	own := []InfoSection{
 		{"Server", [][2]string{
 			{"redis_version", redisVersion},
 			{"aegis_version", s.cfg.Version},
-			{"redis_mode", "cluster"},
+			{"redis_mode", c.mode()},
 			{"os", runtime.GOOS + " " + runtime.GOARCH},
 			{"arch_bits", strconv.Itoa(strconv.IntSize)},
 			{"process_id", strconv.Itoa(os.Getpid())},
-			{"tcp_port", port},
+			{"tcp_port", c.localPort()},
 			{"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))},
 			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
 		}},
@@ -176,9 +170,16 @@ func (c *conn) infoSections() []InfoSection {
 			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
 			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
 			{"tracking_total_keys", strconv.FormatInt(s.Tracked(), 10)},
+			{"aegis_forwarded_commands", strconv.FormatInt(s.forwarded.Load(), 10)},
+			{"aegis_forwarded_again", strconv.FormatInt(s.forwardedAgain.Load(), 10)},
+			{"aegis_forwarded_lost", strconv.FormatInt(s.forwardedLost.Load(), 10)},
 		}},
 	}
-	return mergeSections(own, s.backend.Info())
+	all := mergeSections(own, s.backend.Info())
+	if c.gateway() {
+		standalone(all)
+	}
+	return all
 }
 
 // mergeSections appends the fields of sections with equal names.

@@ -150,6 +150,10 @@ func (c *conn) look(key []byte) (seen Glance, err error) {
 func (c *conn) enqueue(cmd *command, args [][]byte) {
 	m := &c.multi
 	switch first, any := cmd.firstKey(args); {
+	case c.gateway() && !any && !relayed[cmd.name]:
+		m.spoiled = true
+		c.fail("ERR '" + cmd.name + "' cannot be in a transaction on the gateway port")
+		return
 	case any:
 		if !c.enqueueKeys(cmd, args, first) {
 			return
@@ -183,6 +187,9 @@ func (c *conn) enqueueKeys(cmd *command, args [][]byte, first int) bool {
 	if m.slot.known {
 		m.crossed = m.crossed || !m.slot.meet(slot)
 		return true
+	}
+	if c.gateway() { // EXEC goes where the slot is by then
+		return m.slot.meet(slot)
 	}
 	_, err := c.srv.backend.Look(&c.sess, slot, args[first])
 	if err != nil && !errors.Is(err, ErrAgain) {

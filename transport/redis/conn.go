@@ -28,7 +28,7 @@ type conn struct {
 	replyAt   int          // where its reply begins in out
 	applied   int          // changes that it made
 	counted   int64        // bytes of buffers, as counted last
-	charged   atomic.Int64 // the same and what waits to be pushed
+	charged   atomic.Int64 // the same, what waits to be pushed, and replies on their way from other nodes
 	doomed    atomic.Bool  // closed because of them: they count no more
 	split     bool         // a part of the command under way was committed before its end
 	rerun     bool         // the reader is back at mark: run from there again
@@ -40,6 +40,8 @@ type conn struct {
 	pushes    *pushes // nil until the client asks for any
 	tracking  tracking
 	capable   capable
+	forwarder Forwarder     // of the gateway port; nil on the client port
+	window    int           // commands that are forwarded together
 	span      atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
 
@@ -88,6 +90,8 @@ type work struct {
 	compares  bool   // SET ... IFEQ compare
 	versioned bool   // SET ... IFVER compare
 	compare   []byte // aliases the connection's buffer
+
+	fw forwards // of gateway connections
 }
 
 var workPool = sync.Pool{New: func() any { return new(work) }}
@@ -107,7 +111,7 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, sock: newSocket(nc)}
+	c := &conn{srv: s, nc: nc, window: windowMin, sock: newSocket(nc)}
 	c.rd = resp.NewReader(c.sock, s.cfg.BulkMax)
 	c.sess = Session{ID: s.nextID.Add(1), Proto: 2, Addr: nc.RemoteAddr(), Local: nc.LocalAddr(), Created: time.Now()}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
@@ -203,7 +207,7 @@ const (
 func (c *conn) fits(reader int) bool {
 	bytes := int64(reader + c.multi.size())
 	if c.work != nil {
-		bytes += int64(cap(c.out) + cap(c.res.Value))
+		bytes += int64(cap(c.out) + cap(c.res.Value) + cap(c.fw.text))
 	}
 	bytes &^= chargeStep - 1
 	before := c.counted
@@ -246,6 +250,7 @@ func (c *conn) runBuffered() error {
 		w.res.Value = nil
 	}
 	w.out, w.op, w.compare = w.out[:0], Op{}, nil
+	w.fw.drop()
 	workPool.Put(w)
 	if err == nil && !c.fits(c.rd.Ahead()) {
 		err = errClose
@@ -310,7 +315,7 @@ func (c *conn) runBatch() error {
 		if c.rerun {
 			return nil
 		}
-		if len(c.out) >= outMax {
+		if len(c.out) >= outMax || c.fw.full(c.window) {
 			if err := c.flush(c.rd.Mark()); err != nil || c.rerun {
 				return err
 			}
@@ -322,13 +327,15 @@ func (c *conn) runBatch() error {
 // flush confirms the leases of what was run and sends the replies. next is the
 // first command that is not answered by them.
 func (c *conn) flush(next int) error {
-	if len(c.out) == 0 {
+	if len(c.out) == 0 && (c.quit || len(c.fw.holes) == 0) {
+		c.fw.drop() // without the replies before them those of other nodes are worth nothing
 		return nil
 	}
 	switch err := c.srv.backend.Commit(&c.sess); {
 	case err == nil:
 	case errors.Is(err, ErrStale) && !c.split:
 		c.out = c.out[:0]
+		c.fw.drop() // nothing has left: leases are checked before anything is forwarded
 		c.rewind()
 		return nil
 	default:
@@ -340,12 +347,15 @@ func (c *conn) flush(next int) error {
 		return errClose
 	}
 	var err error
-	if c.pushes != nil {
+	switch {
+	case len(c.fw.holes) > 0:
+		err = c.resolve()
+	case c.pushes != nil:
 		err = c.pushes.sendWith(c.out)
-	} else {
+	default:
 		err = c.send(c.out)
 	}
-	c.out = c.out[:0]
+	c.out, c.fw.routes = c.out[:0], nil
 	return err
 }
 
@@ -373,7 +383,7 @@ func (c *conn) send(b []byte) error {
 // reply stays. It reports false when the command must not go on: the connection
 // is to be closed, or the pipeline is run again from mark.
 func (c *conn) settle() bool {
-	if c.replyAt == 0 || c.executing {
+	if c.executing || c.replyAt == 0 && len(c.fw.holes) == 0 {
 		return true
 	}
 	partial := append([]byte(nil), c.out[c.replyAt:]...)

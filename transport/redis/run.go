@@ -59,7 +59,11 @@ func (c *conn) call(cmd *command, args [][]byte) {
 		c.tracking.begin(c, cmd)
 	}
 	c.capable.versions = c.capable.versions[:0]
-	cmd.run(c, args)
+	if c.gateway() && !c.executing {
+		c.runAnywhere(cmd, args)
+	} else {
+		cmd.run(c, args)
+	}
 	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
 		cmd.failed.Add(1)
 	}

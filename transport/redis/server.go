@@ -67,6 +67,10 @@ type Server struct {
 	evicted  atomic.Int64 // connections closed because of BuffersMax
 	buffered atomic.Int64
 
+	forwarded      atomic.Int64 // commands sent to other nodes for gateway connections
+	forwardedAgain atomic.Int64 // rounds in which some were sent again
+	forwardedLost  atomic.Int64 // connections closed because an outcome was not known
+
 	mu       sync.Mutex // guards conns, listeners and closing
 	conns    map[*conn]struct{}
 	listener map[net.Listener]struct{}
@@ -90,7 +94,12 @@ func NewServer(cfg Config, b Backend) *Server {
 var ErrClosed = errors.New("redis: server closed")
 
 // Serve accepts connections until Shutdown or an error of the listener.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.accept(l, nil) }
+
+// ServeGateway is Serve for connections that take the cluster for one standalone server.
+func (s *Server) ServeGateway(l net.Listener, f Forwarder) error { return s.accept(l, f) }
+
+func (s *Server) accept(l net.Listener, f Forwarder) error {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -119,11 +128,11 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 		pause = time.Millisecond
 		s.accepted.Add(1)
-		s.start(nc)
+		s.start(nc, f)
 	}
 }
 
-func (s *Server) start(nc net.Conn) {
+func (s *Server) start(nc net.Conn, f Forwarder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -138,6 +147,7 @@ func (s *Server) start(nc net.Conn) {
 		return
 	}
 	c := newConn(s, nc)
+	c.forwarder = f
 	s.conns[c] = struct{}{}
 	s.buffered.Add(connBytes)
 	s.wg.Add(1)

@@ -70,6 +70,9 @@ func (r *Reader) Mark() int { return r.pos }
 // Rewind makes Next give the commands since a Mark again.
 func (r *Reader) Rewind(mark int) { r.pos, r.at, r.need = mark, 0, 0 }
 
+// Raw is what came since a Mark, as it came; valid like the arguments.
+func (r *Reader) Raw(mark int) []byte { return r.buf[mark:r.pos:r.pos] }
+
 // Size is the memory of the buffers.
 func (r *Reader) Size() int { return len(r.buf) + cap(r.args)*sliceBytes + cap(r.spans)*sliceBytes }
 
