@@ -103,6 +103,7 @@ func compareGoRedis(t *testing.T, nodes []string) {
 		}
 	})
 	t.Run("transactions", func(t *testing.T) { transactions(ctx, t, c) })
+	t.Run("scans", func(t *testing.T) { scans(ctx, t, c) })
 	t.Run("tokens", func(t *testing.T) { checkToken(ctx, t, c) })
 	t.Run("flush", func(t *testing.T) { flush(ctx, t, c) })
 	t.Run("quit", func(t *testing.T) {

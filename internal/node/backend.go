@@ -45,6 +45,7 @@ type session struct {
 	cmd     statemachine.Command
 	res     statemachine.Result
 	wait    waitReason
+	keys    shardgroup.Keys // scratch of Walk
 	txn     transaction
 }
 
@@ -454,17 +455,6 @@ func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 		}
 	}
 	return flushed, nil
-}
-
-// Size implements redis.Backend.
-func (b backend) Size(*redis.Session) (int64, error) {
-	var n int64
-	for g := 1; g <= b.n.routes.Load().Layout().Groups; g++ {
-		if r := b.n.core.Data().Replica(shardmap.GroupID(g)); r != nil && r.Lease() != nil {
-			n += int64(r.Len())
-		}
-	}
-	return n, nil
 }
 
 // Wait implements redis.Backend: the smallest number of followers that hold all

@@ -79,6 +79,25 @@ type Stat struct {
 	Now      int64 // the holder's shard time
 }
 
+// Cursor is a place in the walk over a node's keys: a shard, and a place in it. Nothing
+// else is remembered of a walk, and it is below 2^63 because some clients keep it in a
+// signed number.
+type Cursor uint64
+
+// Places is how many places a shard has.
+const Places = 1 << 48
+
+// CursorAt makes a Cursor.
+func CursorAt(shard shardmap.ShardID, place uint64) Cursor {
+	return Cursor(uint64(shard)*Places + place)
+}
+
+// Shard is the shard of a place.
+func (c Cursor) Shard() shardmap.ShardID { return shardmap.ShardID(min(c/Places, shardmap.Slots)) }
+
+// Place is the place in its shard.
+func (c Cursor) Place() uint64 { return uint64(c) % Places }
+
 // Usage is how the store keeps a key.
 type Usage struct {
 	Bytes int64 // of the memory limit
@@ -174,6 +193,12 @@ type Backend interface {
 	FlushAll(s *Session) (flushed int, err error)
 	// Size counts the keys of the shards this node holds.
 	Size(s *Session) (int64, error)
+	// Walk visits about n keys of the shards this node holds, from a place on, and
+	// answers the next place; 0 is the begin and the end. Every key that is there all
+	// the while is visited. Keys are valid during visit only.
+	Walk(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error)
+	// RandomKey is any key of these shards.
+	RandomKey(s *Session) (key []byte, found bool, err error)
 	// Commit is called before replies leave: it waits for the acks that writes
 	// since the last Commit asked for, then checks their leases afresh.
 	Commit(s *Session) error

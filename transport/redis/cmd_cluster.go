@@ -17,18 +17,22 @@ func clusterCommands() []*command {
 	return []*command{{
 		name: "cluster", arity: -2, rights: g, summary: "A container for cluster commands.",
 		subs: map[string]*command{
-			"SLOTS":   sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
-			"SHARDS":  sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
-			"NODES":   sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
-			"INFO":    sub("info", 2, cmdClusterInfo),
-			"MYID":    sub("myid", 2, cmdClusterMyID),
-			"KEYSLOT": sub("keyslot", 3, func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }),
+			"SLOTS":           sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
+			"SHARDS":          sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
+			"NODES":           sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
+			"INFO":            sub("info", 2, cmdClusterInfo),
+			"MYID":            sub("myid", 2, cmdClusterMyID),
+			"KEYSLOT":         sub("keyslot", 3, func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }),
+			"COUNTKEYSINSLOT": wide(sub("countkeysinslot", 3, cmdCountKeysInSlot)),
+			"GETKEYSINSLOT":   wide(sub("getkeysinslot", 4, cmdGetKeysInSlot)),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("CLUSTER", "SLOTS -- slot ranges and who serves them", "SHARDS -- the same by node", "NODES -- all nodes", "INFO -- state of the cluster", "MYID -- the id of this node", "KEYSLOT key -- the slot of a key")
 			}),
 		},
 	}}
 }
+
+func wide(c *command) *command { c.wide = true; return c }
 
 // topology is the encoded routing of one map epoch, for one protocol version.
 type topology struct {

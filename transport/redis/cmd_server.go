@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,7 +14,7 @@ import (
 )
 
 func serverCommands() []*command {
-	r, a := rightsRead, rightsAdmin
+	a := rightsAdmin
 	return []*command{
 		{
 			name: "command", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
@@ -37,8 +36,6 @@ func serverCommands() []*command {
 				}},
 			},
 		},
-		{name: "dbsize", arity: 1, flags: "readonly fast", wide: true, rights: r, summary: "Returns the number of keys in the slots this node holds.", run: cmdDBSize},
-		{name: "flushall", arity: -1, flags: "write", wide: true, rights: rightsWrite, summary: "Removes all keys of the slots this node holds.", run: cmdFlushAll},
 		{name: "time", arity: 1, flags: "loading stale fast", rights: rightsConnection, summary: "Returns the server time.", run: cmdTime},
 		{name: "role", arity: 1, flags: "noscript loading stale fast", rights: rightsConnection, summary: "Returns the replication role.", run: cmdRole},
 		{name: "wait", arity: 3, flags: "blocking", wide: true, rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
@@ -105,9 +102,13 @@ func tipsOf(name string) []string {
 		return []string{"request_policy:multi_shard"}
 	case "mset":
 		return []string{"request_policy:multi_shard", "response_policy:all_succeeded"}
+	case "scan", "keys":
+		return []string{"request_policy:all_shards", "nondeterministic_output_order"}
+	case "randomkey":
+		return []string{"request_policy:all_shards", "response_policy:special", "nondeterministic_output"}
 	case "dbsize":
 		return []string{"request_policy:all_shards", "response_policy:agg_sum"}
-	case "flushall":
+	case "flushall", "flushdb":
 		return []string{"request_policy:all_shards", "response_policy:all_succeeded"}
 	case "wait":
 		return []string{"request_policy:all_shards", "response_policy:agg_min"}
@@ -203,7 +204,7 @@ func cmdConfigGet(c *conn, args [][]byte) {
 	var hits [][2]string
 	for _, kv := range c.srv.backend.Settings() {
 		for _, p := range args[2:] {
-			if ok, _ := path.Match(strings.ToLower(string(p)), kv[0]); ok {
+			if globs([]byte(strings.ToLower(string(p))), []byte(kv[0])) {
 				hits = append(hits, kv)
 				break
 			}
@@ -213,32 +214,6 @@ func cmdConfigGet(c *conn, args [][]byte) {
 	for _, kv := range hits {
 		c.out = resp.AppendBulk(resp.AppendBulk(c.out, kv[0]), kv[1])
 	}
-}
-
-func cmdDBSize(c *conn, _ [][]byte) {
-	n, err := c.srv.backend.Size(&c.sess)
-	if err != nil {
-		c.failWith(err)
-		return
-	}
-	c.int(n)
-}
-
-func cmdFlushAll(c *conn, args [][]byte) {
-	if len(args) > 2 || (len(args) == 2 && !is(args[1], "SYNC") && !is(args[1], "ASYNC")) {
-		c.fail(errSyntax)
-		return
-	}
-	err := c.retry(func() error {
-		n, err := c.srv.backend.FlushAll(&c.sess)
-		c.applied += n
-		return err
-	})
-	if err != nil {
-		c.failWith(err)
-		return
-	}
-	c.ok()
 }
 
 func cmdTime(c *conn, _ [][]byte) {

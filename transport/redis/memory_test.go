@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -314,6 +315,31 @@ func (m *memory) Size(*Session) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return int64(len(m.keys)), nil
+}
+
+// Walk goes by the sorted keys, a place each; they are in whatever shard it begins in.
+func (m *memory) Walk(_ *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.admit(nil); err != nil {
+		return at, err
+	}
+	keys := slices.Sorted(maps.Keys(m.keys))
+	i := int(at.Place())
+	for ; i < len(keys) && n > 0; i, n = i+1, n-1 {
+		if _, ok := m.alive([]byte(keys[i])); ok {
+			visit([]byte(keys[i]))
+		}
+	}
+	if i >= len(keys) {
+		return 0, nil
+	}
+	return CursorAt(at.Shard(), uint64(i)), nil
+}
+
+func (m *memory) RandomKey(s *Session) (key []byte, found bool, err error) {
+	_, err = m.Walk(s, 0, math.MaxInt, func(k []byte) { key, found = k, true })
+	return key, found, err
 }
 
 func (m *memory) Commit(*Session) error {

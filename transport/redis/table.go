@@ -51,7 +51,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
 		for _, c := range rows {
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c

@@ -3,6 +3,7 @@ package clienttest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -202,6 +203,23 @@ func (b *backend) Size(*redis.Session) (int64, error) {
 	b.machine.AdvanceTime(b.now)
 	b.machine.Settle()
 	return int64(b.machine.Len()), nil
+}
+
+// Walk implements redis.Backend: all keys are in one shard here, whatever one is asked for.
+func (b *backend) Walk(_ *redis.Session, at redis.Cursor, n int, visit func(key []byte)) (redis.Cursor, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := b.machine.Walk(at.Place(), n, b.now, visit)
+	if next == 0 {
+		return 0, nil
+	}
+	return redis.CursorAt(at.Shard(), next), nil
+}
+
+// RandomKey implements redis.Backend: the last one of the walk.
+func (b *backend) RandomKey(s *redis.Session) (key []byte, found bool, err error) {
+	_, err = b.Walk(s, 0, math.MaxInt, func(k []byte) { key, found = append(key[:0], k...), true })
+	return key, found, err
 }
 
 // Commit implements redis.Backend.

@@ -1,0 +1,19 @@
+package node
+
+import "strings"
+
+// What is compared with redis-server by lists of its own rather than drawn at random,
+// and what about it differs on purpose.
+func init() {
+	for _, n := range strings.Fields("multi exec discard watch unwatch") {
+		elsewhere[n] = "of the connection: transactions_test.go"
+	}
+	for _, reason := range []string{
+		"a transaction and the keys watched for it are of one slot; Redis lets keys be watched that lie elsewhere on the node",
+		"DBSIZE, FLUSHALL, SCAN and others that are not about one slot are in a transaction without keys only; Redis has one thread for all keys",
+		"WATCH of an absent key may be disturbed by the removal of another key, one in 256 of its shard: a transaction is then refused that Redis would run",
+		"KEYS and SCAN see keys in steps, and those of the slots that this node holds; KEYS of Redis is one moment",
+	} {
+		differences = append(differences, difference{reason: reason})
+	}
+}
