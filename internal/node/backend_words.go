@@ -141,6 +141,12 @@ func (b backend) TooLargeText() string {
 	return fmt.Sprintf(": the longest is %d bytes, a quarter of a shard's memory", b.n.valueMax.Load())
 }
 
+// ResetStats implements redis.Backend.
+func (b backend) ResetStats() {
+	b.n.counts.hits.Store(0)
+	b.n.counts.misses.Store(0)
+}
+
 // Settings implements redis.Backend.
 func (b backend) Settings() [][2]string {
 	return [][2]string{

@@ -223,6 +223,8 @@ type Backend interface {
 	Self() shardmap.NodeID
 	// Info lists the sections of INFO, in order.
 	Info() []InfoSection
+	// ResetStats begins to count anew what Info counts since the start.
+	ResetStats()
 	// Settings lists what CONFIG GET knows: name, value.
 	Settings() [][2]string
 	// TooLargeText completes "OOM value larger than this node can hold".
@@ -257,5 +259,5 @@ type Session struct {
 	// same hold of a lock as the look, so that it stands in order with Server.Changed.
 	Seen     func(shard shardmap.ShardID, key []byte)
 	commands uint64
-	last     string // name of the last command
+	last     *command
 }

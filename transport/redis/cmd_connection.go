@@ -45,11 +45,14 @@ func clientCommand() *command {
 				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties",
 					"MAINT_NOTIFICATIONS ON|OFF -- be told when slots leave this node (RESP3)",
 					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
-					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1")
+					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1",
+					"LIST [TYPE type] [ID id ...] -- all connections", "KILL address -- end a connection", "KILL [ID id] [TYPE type] [ADDR address] [LADDR address] [USER name] [SKIPME yes|no] -- end those that fit all of it",
+					"PAUSE milliseconds [WRITE|ALL] -- hold commands back on this node", "UNPAUSE -- let them go on", "REPLY ON|OFF|SKIP -- which replies are sent", "NO-EVICT ON|OFF -- accepted, without effect", "NO-TOUCH ON|OFF -- accepted, without effect")
 			}),
 		},
 	}
 	maps.Copy(client.subs, trackingCommands())
+	maps.Copy(client.subs, clientWords())
 	return client
 }
 
@@ -162,7 +165,7 @@ func cmdPing(c *conn, args [][]byte) {
 func cmdReset(c *conn, _ [][]byte) {
 	c.sess.Proto, c.sess.Name, c.sess.ReadOnly, c.sess.Staleness = 2, "", false, 0
 	c.resetPushes()
-	c.multi = multi{}
+	c.multi, c.mute = multi{}, muting{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {
 		c.failWith(err)
 		return
@@ -225,15 +228,4 @@ func cmdClientSetInfo(c *conn, args [][]byte) {
 		c.sess.LibVer = string(args[3])
 	}
 	c.ok()
-}
-
-func cmdClientInfo(c *conn, _ [][]byte) {
-	s := &c.sess
-	flags := "N"
-	if s.ReadOnly {
-		flags = "r"
-	}
-	line := fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=0 flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=%d rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d\n",
-		s.ID, s.Addr, s.Local, s.Name, int(time.Since(s.Created).Seconds()), flags, c.multi.depth(), len(c.multi.watched), c.multi.bytes, cap(c.out), cap(c.out), s.last, s.Proto, s.LibName, s.LibVer, s.commands)
-	c.out = resp.AppendVerbatim(c.out, s.Proto, line)
 }

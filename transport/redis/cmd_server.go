@@ -14,28 +14,9 @@ import (
 )
 
 func serverCommands() []*command {
-	a := rightsAdmin
 	return []*command{
-		{
-			name: "command", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
-			subs: map[string]*command{
-				"COUNT": {name: "command|count", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }},
-				"INFO":  {name: "command|info", arity: -2, rights: rightsConnection, run: cmdCommandInfo},
-				"HELP": {name: "command|help", arity: 2, rights: rightsConnection, run: func(c *conn, _ [][]byte) {
-					c.help("COMMAND", "(no subcommand) -- details of all commands", "COUNT -- how many there are", "INFO [name ...] -- details of some")
-				}},
-			},
-		},
+		commandCommand(),
 		{name: "info", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
-		{
-			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
-			subs: map[string]*command{
-				"GET": {name: "config|get", arity: -3, flags: "admin noscript loading stale", rights: a, run: cmdConfigGet},
-				"HELP": {name: "config|help", arity: 2, flags: "loading stale", rights: a, run: func(c *conn, _ [][]byte) {
-					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values")
-				}},
-			},
-		},
 		{name: "time", arity: 1, flags: "loading stale fast", rights: rightsConnection, summary: "Returns the server time.", run: cmdTime},
 		{name: "role", arity: 1, flags: "noscript loading stale fast", rights: rightsConnection, summary: "Returns the replication role.", run: cmdRole},
 		{name: "wait", arity: 3, flags: "blocking", wide: true, rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
@@ -61,10 +42,8 @@ func cmdCommandInfo(c *conn, args [][]byte) {
 	for _, n := range names {
 		if cmd := c.srv.table.findAny(n); cmd != nil {
 			c.describe(cmd)
-		} else if c.sess.Proto >= 3 {
-			c.null()
 		} else {
-			c.out = append(c.out, "*-1\r\n"...)
+			c.null()
 		}
 	}
 }
@@ -167,7 +146,7 @@ func (c *conn) infoSections() []InfoSection {
 		}},
 		{"Stats", [][2]string{
 			{"total_connections_received", strconv.FormatInt(s.accepted.Load(), 10)},
-			{"total_commands_processed", strconv.FormatInt(s.commands.Load(), 10)},
+			{"total_commands_processed", strconv.FormatInt(s.commands.Load()-s.commandsBefore.Load(), 10)},
 			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
 			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
 			{"tracking_total_keys", strconv.FormatInt(s.Tracked(), 10)},
@@ -202,7 +181,7 @@ func mergeSections(a, b []InfoSection) []InfoSection {
 
 func cmdConfigGet(c *conn, args [][]byte) {
 	var hits [][2]string
-	for _, kv := range c.srv.backend.Settings() {
+	for _, kv := range append(c.srv.backend.Settings(), c.srv.ownSettings()...) {
 		for _, p := range args[2:] {
 			if globs([]byte(strings.ToLower(string(p))), []byte(kv[0])) {
 				hits = append(hits, kv)
@@ -268,7 +247,7 @@ const (
 // shutdown is waited for. No timeout means until the lease goes.
 func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
 	c.srv.blocked.Add(1)
-	defer c.srv.blocked.Add(-1)
+	defer c.waited()
 	for begin := time.Now(); ; {
 		slice := waitSlice
 		if timeout > 0 {

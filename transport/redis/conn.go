@@ -34,6 +34,14 @@ type conn struct {
 	rerun     bool         // the reader is back at mark: run from there again
 	executing bool         // EXEC runs its commands, which must not wait
 	execAt    int          // where EXEC's reply begins in out
+	mute      muting       // CLIENT REPLY
+	silent    bool         // a reply was dropped: there is something to commit
+	restless  bool         // a command about the connection was run: its card may be old
+	card      atomic.Pointer[card]
+	lastRun   atomic.Pointer[command]
+	began     time.Duration // the pipeline, since the server's start; later when it had to wait
+	timed     uint64        // commands that the slow log has looked at
+	lastAt    atomic.Int64  // begin of the last pipeline, for others
 	stopping  atomic.Bool
 	batches   atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit      bool
@@ -51,11 +59,12 @@ type before struct {
 	multi    multi
 	proto    int
 	tracking tracking
+	mute     muting
 }
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute}
 }
 
 // rewind goes back to mark.
@@ -63,6 +72,7 @@ func (c *conn) rewind() {
 	c.rd.Rewind(c.mark)
 	c.multi, c.sess.Proto = c.before.multi, c.before.proto
 	c.retrack(c.before.tracking)
+	c.mute, c.silent = c.before.mute, false
 	c.quit, c.rerun = false, true
 	if c.pushes != nil {
 		c.pushes.speak(c.sess.Proto)
@@ -234,12 +244,19 @@ func (c *conn) runBuffered() error {
 	}
 	c.work = workPool.Get().(*work)
 	c.setMark(c.rd.Mark())
+	c.began = c.srv.since()
+	c.lastAt.Store(int64(c.began))
 	if c.pushes != nil {
 		c.pushes.hold()
 	}
 	err := c.runAll()
 	if c.pushes != nil {
 		c.pushes.release()
+	}
+	c.noteRun()
+	if c.restless {
+		c.restless = false
+		c.showCard()
 	}
 	w := c.work
 	c.work = nil
@@ -256,6 +273,13 @@ func (c *conn) runBuffered() error {
 		err = errClose
 	}
 	return err
+}
+
+// noteRun publishes what the pipeline was.
+func (c *conn) noteRun() {
+	if c.lastRun.Load() != c.sess.last { // a load costs nothing, a store ten nanoseconds
+		c.lastRun.Store(c.sess.last)
+	}
 }
 
 func (c *conn) runAll() error {
@@ -312,22 +336,27 @@ func (c *conn) runBatch() error {
 		}
 		c.srv.commands.Add(1)
 		c.run(args)
+		if c.mute != (muting{}) {
+			c.silence()
+		}
 		if c.rerun {
 			return nil
 		}
 		if len(c.out) >= outMax || c.fw.full(c.window) {
+			c.timeSlow()
 			if err := c.flush(c.rd.Mark()); err != nil || c.rerun {
 				return err
 			}
 		}
 	}
+	c.timeSlow()
 	return c.flush(c.rd.Mark())
 }
 
 // flush confirms the leases of what was run and sends the replies. next is the
 // first command that is not answered by them.
 func (c *conn) flush(next int) error {
-	if len(c.out) == 0 && (c.quit || len(c.fw.holes) == 0) {
+	if len(c.out) == 0 && !c.silent && (c.quit || len(c.fw.holes) == 0) {
 		c.fw.drop() // without the replies before them those of other nodes are worth nothing
 		return nil
 	}
@@ -342,7 +371,7 @@ func (c *conn) flush(next int) error {
 		return errClose
 	}
 	c.setMark(next)
-	c.split = false
+	c.split, c.silent = false, false
 	if !c.fits(c.rd.Size()) {
 		return errClose
 	}
@@ -352,7 +381,7 @@ func (c *conn) flush(next int) error {
 		err = c.resolve()
 	case c.pushes != nil:
 		err = c.pushes.sendWith(c.out)
-	default:
+	case len(c.out) > 0:
 		err = c.send(c.out)
 	}
 	c.out, c.fw.routes = c.out[:0], nil

@@ -407,6 +407,8 @@ func (m *memory) Info() []InfoSection {
 	return []InfoSection{{"Persistence", [][2]string{{"loading", "0"}}}, {"Cluster", [][2]string{{"cluster_enabled", "1"}}}}
 }
 
+func (m *memory) ResetStats() {}
+
 func (m *memory) Settings() [][2]string { return [][2]string{{"save", ""}, {"appendonly", "no"}} }
 
 func (m *memory) TooLargeText() string { return ": the longest is 1 byte" }

@@ -19,6 +19,7 @@ func (c *conn) run(args [][]byte) {
 	switch {
 	case cmd == nil:
 		c.multi.spoiled = c.multi.on
+	case c.srv.pause.Load() != nil && !c.waitPause(cmd):
 	case c.multi.on && !cmd.atOnce:
 		c.enqueue(cmd, args)
 	default:
@@ -54,7 +55,10 @@ func (c *conn) lookup(args [][]byte) *command {
 func (c *conn) call(cmd *command, args [][]byte) {
 	cmd.calls.Add(1)
 	c.sess.commands++
-	c.sess.last = cmd.name
+	c.sess.last = cmd
+	if cmd.rights == rightsConnection {
+		c.restless = true
+	}
 	if c.tracking.on {
 		c.tracking.begin(c, cmd)
 	}
@@ -78,13 +82,18 @@ func (c *conn) call(cmd *command, args [][]byte) {
 func (c *conn) subcommand(parent *command, args [][]byte) *command {
 	sub := parent.subs[strings.ToUpper(string(args[1]))]
 	if sub == nil {
-		if why, ok := refused[strings.ToUpper(parent.name+"|"+string(args[1]))]; ok {
-			c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s': %s", args[1], why))
-			return nil
-		}
-		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", untilNUL(args[1]), strings.ToUpper(parent.name)))
+		c.unknownSub(args)
 	}
 	return sub
+}
+
+func (c *conn) unknownSub(args [][]byte) {
+	parent := strings.ToUpper(string(args[0]))
+	if why, ok := refused[parent+"|"+strings.ToUpper(string(args[1]))]; ok {
+		c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s': %s", args[1], why))
+		return
+	}
+	c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", untilNUL(args[1]), parent))
 }
 
 func (c *conn) wrongArgs(cmd *command) {
@@ -190,13 +199,19 @@ func (c *conn) retry(f func() error) error {
 		return errAborted
 	}
 	c.srv.blocked.Add(1)
-	defer c.srv.blocked.Add(-1)
+	defer c.waited()
 	for first := time.Now(); errors.Is(err, ErrAgain); err = f() {
 		if late := c.srv.backend.Park(&c.sess, first); late != nil {
 			return late
 		}
 	}
 	return err
+}
+
+// waited ends a wait, which is no work of this node.
+func (c *conn) waited() {
+	c.srv.blocked.Add(-1)
+	c.began = c.srv.since()
 }
 
 // do runs c.op; it reports whether a reply must still be written.

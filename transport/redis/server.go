@@ -58,14 +58,17 @@ type Server struct {
 	moves   moves
 	// mapPending: the map changed and will be told.
 	mapPending atomic.Bool
+	pause      atomic.Pointer[pause]
+	slow       *slowlog
 
-	nextID   atomic.Int64
-	accepted atomic.Int64
-	refused  atomic.Int64
-	commands atomic.Int64
-	blocked  atomic.Int64
-	evicted  atomic.Int64 // connections closed because of BuffersMax
-	buffered atomic.Int64
+	nextID         atomic.Int64
+	accepted       atomic.Int64
+	refused        atomic.Int64
+	commands       atomic.Int64
+	commandsBefore atomic.Int64 // CONFIG RESETSTAT
+	blocked        atomic.Int64
+	evicted        atomic.Int64 // connections closed because of BuffersMax
+	buffered       atomic.Int64
 
 	forwarded      atomic.Int64 // commands sent to other nodes for gateway connections
 	forwardedAgain atomic.Int64 // rounds in which some were sent again
@@ -82,7 +85,7 @@ type Server struct {
 func NewServer(cfg Config, b Backend) *Server {
 	cfg.ClientsMax = min(cfg.ClientsMax, max(1, int(cfg.BuffersMax/connBytes*7/8)))
 	s := &Server{
-		cfg: cfg, backend: b, started: time.Now(), table: newTable(),
+		cfg: cfg, backend: b, started: time.Now(), table: newTable(), slow: newSlowlog(),
 		conns: make(map[*conn]struct{}), listener: make(map[net.Listener]struct{}),
 	}
 	s.warmer, _ = b.(Warmer)

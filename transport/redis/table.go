@@ -51,7 +51,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), transactionCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), operatorCommands(), transactionCommands(), aegisCommands()} {
 		for _, c := range rows {
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
@@ -162,13 +162,20 @@ func init() {
 			"BZMPOP BZPOPMAX BZPOPMIN XADD XREAD XRANGE XREVRANGE XLEN XACK XAUTOCLAIM XCLAIM XDEL XGROUP XINFO XPENDING XREADGROUP XSETID XTRIM " +
 			"GEOADD GEODIST GEOHASH GEOPOS GEORADIUS GEORADIUSBYMEMBER GEOSEARCH GEOSEARCHSTORE PFADD PFCOUNT PFMERGE " +
 			"SETBIT GETBIT BITCOUNT BITOP BITPOS BITFIELD BITFIELD_RO SORT SORT_RO",
-		"data lives in one database":                                  "SWAPDB MOVE",
-		"replication is automatic; see `aegis status`":                "REPLICAOF SLAVEOF PSYNC SYNC REPLCONF FAILOVER",
-		"membership is automatic; see `aegis status`":                 "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH",
-		"messages are not passed between clients":                     "SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
-		"scripts, functions and modules are not run inside the cache": "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
-		"slots are moved by the cluster itself":                       "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",
-		"nothing is saved by command":                                 "SAVE BGSAVE BGREWRITEAOF",
+		"data lives in one database":                                   "SWAPDB MOVE",
+		"replication is automatic; see `aegis status`":                 "REPLICAOF SLAVEOF PSYNC SYNC REPLCONF FAILOVER",
+		"membership is automatic; see `aegis status`":                  "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH",
+		"messages are not passed between clients":                      "SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
+		"scripts, functions and modules are not run inside the cache":  "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
+		"slots are moved by the cluster itself":                        "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",
+		"commands are not streamed; see SLOWLOG and INFO commandstats": "MONITOR",
+		"commands wait no longer than they asked to":                   "CLIENT|UNBLOCK",
+		"there is no append-only file; see WAIT":                       "WAITAOF",
+		"there is one user":                                            "ACL|SETUSER ACL|GETUSER ACL|DELUSER ACL|LOAD ACL|SAVE ACL|LOG ACL|GENPASS ACL|CAT ACL|DRYRUN",
+		"a node is stopped by a signal, and hands over by itself":      "SHUTDOWN",
+		"the inside of a server is no interface":                       "DEBUG",
+		"settings come from flags, environment and file":               "CONFIG|REWRITE",
+		"nothing is saved by command":                                  "SAVE BGSAVE BGREWRITEAOF",
 	} {
 		for _, n := range strings.Fields(names) {
 			refused[n] = reason

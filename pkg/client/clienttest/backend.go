@@ -222,6 +222,9 @@ func (b *backend) RandomKey(s *redis.Session) (key []byte, found bool, err error
 	return key, found, err
 }
 
+// ResetStats implements redis.Backend: nothing is counted.
+func (b *backend) ResetStats() {}
+
 // Commit implements redis.Backend.
 func (b *backend) Commit(rs *redis.Session) error {
 	if of(rs).ends {

@@ -1,0 +1,347 @@
+package redis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+func clientWords() map[string]*command {
+	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
+		return wide(&command{name: "client|" + name, arity: arity, flags: "noscript loading stale", rights: rightsConnection, run: run})
+	}
+	admin := func(name string, arity int, run func(*conn, [][]byte)) *command {
+		return wide(&command{name: "client|" + name, arity: arity, flags: "admin noscript loading stale", rights: rightsAdmin, run: run})
+	}
+	return map[string]*command{
+		"LIST":     admin("list", -2, cmdClientList),
+		"KILL":     admin("kill", -3, cmdClientKill),
+		"PAUSE":    admin("pause", -3, cmdClientPause),
+		"UNPAUSE":  admin("unpause", 2, cmdClientUnpause),
+		"NO-EVICT": admin("no-evict", 3, cmdClientSwitch), // who buffers most is closed, whoever it is
+		"NO-TOUCH": sub("no-touch", 3, cmdClientSwitch),   // reads count as hits all the same
+		"REPLY":    sub("reply", 3, cmdClientReply),
+	}
+}
+
+// card is what others may read of a connection. It is made anew, at the end of a
+// pipeline, when it is not true any more.
+type card struct {
+	name, libName, libVer string
+	proto                 int
+	readOnly              bool
+	multi, watched, bytes int
+}
+
+// showCard publishes the card. Only commands about the connection change it.
+func (c *conn) showCard() {
+	s := &c.sess
+	now := card{s.Name, s.LibName, s.LibVer, s.Proto, s.ReadOnly, c.multi.depth(), len(c.multi.watched), c.multi.size()}
+	if have := c.card.Load(); have == nil || *have != now {
+		c.card.Store(&now)
+	}
+}
+
+// line describes a connection as CLIENT LIST does.
+func (c *conn) line() string {
+	k := c.card.Load()
+	if k == nil {
+		k = &card{proto: 2, multi: -1}
+	}
+	flags := ""
+	if k.multi >= 0 {
+		flags += "x"
+	}
+	if k.readOnly {
+		flags += "r"
+	}
+	if flags == "" {
+		flags = "N"
+	}
+	last := "NULL"
+	if cmd := c.lastRun.Load(); cmd != nil {
+		last = cmd.name
+	}
+	held := c.charged.Load()
+	idle := c.srv.since() - time.Duration(c.lastAt.Load())
+	return fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+		c.sess.ID, c.sess.Addr, c.sess.Local, k.name, int(time.Since(c.sess.Created).Seconds()), int(idle.Seconds()), flags, k.multi, k.watched, k.bytes, held, held+connBytes, last, k.proto, k.libName, k.libVer)
+}
+
+func cmdClientInfo(c *conn, _ [][]byte) {
+	c.noteRun()
+	c.showCard()
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, c.line())
+}
+
+// everyConn is all connections in the order in which they came.
+func (s *Server) everyConn() []*conn {
+	s.mu.Lock()
+	all := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b *conn) int { return int(a.sess.ID - b.sess.ID) })
+	return all
+}
+
+// clientTypes are what Redis knows; all of ours are normal.
+var clientTypes = []string{"normal", "master", "slave", "replica", "pubsub"}
+
+func (c *conn) clientType(arg []byte) (normal, ok bool) {
+	name := strings.ToLower(string(arg))
+	if !slices.Contains(clientTypes, name) {
+		c.fail(fmt.Sprintf("ERR Unknown client type '%.128s'", arg))
+		return false, false
+	}
+	return name == "normal", true
+}
+
+func cmdClientList(c *conn, args [][]byte) {
+	wanted := func(*conn) bool { return true }
+	switch {
+	case len(args) == 4 && is(args[2], "TYPE"):
+		normal, ok := c.clientType(args[3])
+		if !ok {
+			return
+		}
+		wanted = func(*conn) bool { return normal }
+	case len(args) > 3 && is(args[2], "ID"):
+		ids := map[int64]bool{}
+		for _, a := range args[3:] {
+			id, ok := parseInt(a)
+			if !ok {
+				c.fail("ERR Invalid client ID")
+				return
+			}
+			ids[id] = true
+		}
+		wanted = func(o *conn) bool { return ids[o.sess.ID] }
+	case len(args) > 2:
+		c.fail(errSyntax)
+		return
+	}
+	c.noteRun()
+	c.showCard()
+	var b strings.Builder
+	for _, o := range c.srv.everyConn() {
+		if wanted(o) {
+			b.WriteString(o.line())
+		}
+	}
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
+}
+
+// killing is what CLIENT KILL asks of a connection that is to go.
+type killing struct {
+	id          int64
+	addr, laddr string
+	none        bool // of a type that no connection has
+	skipMe      bool
+}
+
+func (k *killing) fits(c, o *conn) bool {
+	return !k.none && (k.id == 0 || o.sess.ID == k.id) && (k.addr == "" || o.sess.Addr.String() == k.addr) &&
+		(k.laddr == "" || o.sess.Local.String() == k.laddr) && (!k.skipMe || o != c)
+}
+
+func cmdClientKill(c *conn, args [][]byte) {
+	k := killing{skipMe: true}
+	old := len(args) == 3
+	if old {
+		k = killing{addr: string(args[2])}
+	} else if !c.killOptions(&k, args[2:]) {
+		return
+	}
+	killed := int64(0)
+	for _, o := range c.srv.everyConn() {
+		if !k.fits(c, o) {
+			continue
+		}
+		killed++
+		if o == c {
+			c.quit = true // after this reply
+		} else {
+			o.nc.Close()
+		}
+	}
+	switch {
+	case !old:
+		c.int(killed)
+	case killed == 0:
+		c.fail("ERR No such client")
+	default:
+		c.ok()
+	}
+}
+
+func (c *conn) killOptions(k *killing, opts [][]byte) bool {
+	for ; len(opts) > 0; opts = opts[2:] {
+		ok := len(opts) > 1
+		switch o := opts[0]; {
+		case !ok:
+		case is(o, "ID"):
+			if k.id, ok = parseInt(opts[1]); !ok || k.id < 1 {
+				c.fail("ERR client-id should be greater than 0")
+				return false
+			}
+		case is(o, "TYPE"):
+			normal, known := c.clientType(opts[1])
+			if !known {
+				return false
+			}
+			k.none = k.none || !normal
+		case is(o, "ADDR"):
+			k.addr = string(opts[1])
+		case is(o, "LADDR"):
+			k.laddr = string(opts[1])
+		case is(o, "USER"):
+			if string(opts[1]) != "default" {
+				c.fail(fmt.Sprintf("ERR No such user '%.128s'", opts[1]))
+				return false
+			}
+		case is(o, "SKIPME") && (is(opts[1], "YES") || is(opts[1], "NO")):
+			k.skipMe = is(opts[1], "YES")
+		default:
+			ok = false
+		}
+		if !ok {
+			c.fail(errSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+// cmdClientSwitch takes ON and OFF of what has no effect here.
+func cmdClientSwitch(c *conn, args [][]byte) {
+	if !is(args[2], "ON") && !is(args[2], "OFF") {
+		c.fail(errSyntax)
+		return
+	}
+	c.ok()
+}
+
+// pause holds commands back until a time.
+type pause struct {
+	until time.Time
+	all   bool // reads too
+	over  chan struct{}
+}
+
+func cmdClientPause(c *conn, args [][]byte) {
+	p := &pause{all: true, over: make(chan struct{})}
+	if len(args) > 4 {
+		c.fail(errSyntax)
+		return
+	}
+	if len(args) == 4 {
+		p.all = is(args[3], "ALL")
+		if !p.all && !is(args[3], "WRITE") {
+			c.fail("ERR CLIENT PAUSE mode must be WRITE or ALL")
+			return
+		}
+	}
+	ms, ok := parseInt(args[2])
+	switch {
+	case !ok || ms > math.MaxInt64/int64(time.Millisecond):
+		c.fail("ERR timeout is not an integer or out of range")
+		return
+	case ms < 0:
+		c.fail("ERR timeout is negative")
+		return
+	}
+	p.until = time.Now().Add(time.Duration(ms) * time.Millisecond)
+	c.srv.pauseWith(p)
+	c.ok()
+}
+
+// pauseWith adds a pause to the one that there may be: the later end and the wider
+// scope count.
+func (s *Server) pauseWith(p *pause) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.pause.Load()
+	if old != nil && time.Now().Before(old.until) {
+		p.all = p.all || old.all
+		if old.until.After(p.until) {
+			p.until = old.until
+		}
+	}
+	s.pause.Store(p)
+	if old != nil {
+		close(old.over) // who waits looks at the new one
+	}
+}
+
+func cmdClientUnpause(c *conn, _ [][]byte) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	if p := c.srv.pause.Swap(nil); p != nil {
+		close(p.over)
+	}
+	c.ok()
+}
+
+// waitPause waits while commands like this one are paused; the CLIENT words are not, so
+// that a pause can be ended. It reports false when the command must not run now.
+func (c *conn) waitPause(cmd *command) bool {
+	for p := c.srv.pause.Load(); p != nil && time.Now().Before(p.until) && !c.stopping.Load(); p = c.srv.pause.Load() {
+		writes := cmd.has("write") || cmd.name == "exec" && c.multi.write
+		if strings.HasPrefix(cmd.name, "client|") || !p.all && !writes {
+			break
+		}
+		if !c.settle() {
+			return false
+		}
+		c.srv.blocked.Add(1)
+		t := time.NewTimer(min(waitSlice, time.Until(p.until)))
+		select {
+		case <-p.over:
+		case <-t.C:
+		}
+		t.Stop()
+		c.waited()
+	}
+	return true
+}
+
+// muting says which replies a client wants to have (CLIENT REPLY).
+type muting struct {
+	off  bool
+	skip uint8 // so many of the next, the one under way included
+}
+
+func cmdClientReply(c *conn, args [][]byte) {
+	switch {
+	case is(args[2], "ON"):
+		c.mute = muting{}
+		c.ok()
+	case is(args[2], "OFF"):
+		c.mute.off = true
+	case is(args[2], "SKIP"):
+		if !c.mute.off {
+			c.mute.skip = 2
+		}
+	default:
+		c.fail(errSyntax)
+	}
+}
+
+// silence drops the reply of the command under way. What it did is committed all the
+// same before the pipeline ends.
+func (c *conn) silence() {
+	if c.rerun || c.quit {
+		return
+	}
+	c.out = c.out[:c.replyAt]
+	c.silent = true
+	if c.mute.skip > 0 {
+		c.mute.skip--
+	}
+}

@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+func commandCommand() *command {
+	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
+		return &command{name: "command|" + name, arity: arity, flags: "loading stale", rights: rightsConnection, wide: true, run: run}
+	}
+	return &command{
+		name: "command", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
+		subs: map[string]*command{
+			"COUNT":   sub("count", 2, func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }),
+			"INFO":    sub("info", -2, cmdCommandInfo),
+			"DOCS":    sub("docs", -2, cmdCommandDocs),
+			"LIST":    sub("list", -2, cmdCommandList),
+			"GETKEYS": sub("getkeys", -4, cmdCommandGetKeys),
+			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
+				c.help("COMMAND", "(no subcommand) -- details of all commands", "COUNT -- how many there are", "INFO [name ...] -- details of some", "DOCS [name ...] -- what they do",
+					"LIST [FILTERBY MODULE name|ACLCAT rights|PATTERN pattern] -- names", "GETKEYS command ... -- the keys among its arguments")
+			}),
+		},
+	}
+}
+
+// everyName is all commands and, as "container|sub", subcommands, sorted.
+func (t *table) everyName() (names []string) {
+	for _, n := range t.names {
+		names = append(names, n)
+		for _, s := range t.findAny(n).subs {
+			names = append(names, s.name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+func cmdCommandList(c *conn, args [][]byte) {
+	keep := func(*command) bool { return true }
+	switch {
+	case len(args) == 2:
+	case len(args) != 5 || !is(args[2], "FILTERBY"):
+		c.fail(errSyntax)
+		return
+	case is(args[3], "MODULE"):
+		keep = func(*command) bool { return false }
+	case is(args[3], "ACLCAT"):
+		keep = func(cmd *command) bool { return strings.EqualFold(string(cmd.rights), string(args[4])) }
+	case is(args[3], "PATTERN"):
+		pattern := []byte(strings.ToLower(string(args[4])))
+		keep = func(cmd *command) bool { return globs(pattern, []byte(cmd.name)) }
+	default:
+		c.fail(errSyntax)
+		return
+	}
+	n := 0
+	for _, name := range c.srv.table.everyName() {
+		if keep(c.srv.table.findAny(name)) {
+			c.out = resp.AppendBulk(c.out, name)
+			n++
+		}
+	}
+	c.lead(resp.AppendArray(nil, n))
+}
+
+// cmdCommandGetKeys finds the keys of a command as its row in the table says.
+func cmdCommandGetKeys(c *conn, args [][]byte) {
+	args = args[2:]
+	cmd := c.srv.table.find(args[0])
+	if cmd != nil && cmd.subs != nil && len(args) > 1 {
+		cmd = cmd.subs[strings.ToUpper(string(args[1]))]
+	}
+	switch {
+	case cmd == nil:
+		c.fail("ERR Invalid command specified")
+		return
+	case cmd.first == 0 && cmd.numkeys == 0:
+		c.fail("ERR The command has no key arguments")
+		return
+	case !cmd.takes(len(args)):
+		c.fail("ERR Invalid number of arguments specified for command")
+		return
+	}
+	first, last, step := cmd.keys(args)
+	n := 0
+	for i := first; i <= last; i += step {
+		c.out = resp.AppendBulk(c.out, args[i])
+		n++
+	}
+	if n == 0 {
+		c.fail("ERR Invalid arguments specified for command")
+		return
+	}
+	c.lead(resp.AppendArray(nil, n))
+}
+
+func cmdCommandDocs(c *conn, args [][]byte) {
+	names := c.srv.table.names
+	if len(args) > 2 {
+		names = nil
+		for _, a := range args[2:] {
+			if c.srv.table.findAny(string(a)) != nil {
+				names = append(names, strings.ToLower(string(a)))
+			}
+		}
+	}
+	c.out = resp.AppendMap(c.out, c.sess.Proto, len(names))
+	for _, n := range names {
+		c.document(c.srv.table.findAny(n))
+	}
+}
+
+// document writes a command's name and what is known of it. Since when a command is
+// there and what it costs Redis is not copied from Redis's pages.
+func (c *conn) document(cmd *command) {
+	c.out = resp.AppendBulk(c.out, cmd.name)
+	pairs := 2
+	if cmd.subs != nil {
+		pairs++
+	}
+	c.out = resp.AppendMap(c.out, c.sess.Proto, pairs)
+	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "summary"), cmd.summary)
+	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "group"), string(cmd.rights))
+	if cmd.subs == nil {
+		return
+	}
+	c.out = resp.AppendMap(resp.AppendBulk(c.out, "subcommands"), c.sess.Proto, len(cmd.subs))
+	for _, name := range slices.Sorted(maps.Keys(cmd.subs)) {
+		c.document(cmd.subs[name])
+	}
+}

@@ -1,0 +1,166 @@
+package redis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// operatorCommands are the words with which monitoring tools and people look at a
+// server. What is not measured here is said to be none, never made up.
+func operatorCommands() []*command {
+	a := rightsAdmin
+	sub := func(parent, name string, arity int, run func(*conn, [][]byte)) *command {
+		return &command{name: parent + "|" + name, arity: arity, flags: "admin loading stale", rights: a, wide: true, run: run}
+	}
+	none := func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }
+	return []*command{
+		{
+			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
+			subs: map[string]*command{
+				"GET":       {name: "config|get", arity: -3, flags: "admin noscript loading stale", rights: a, run: cmdConfigGet},
+				"SET":       sub("config", "set", -4, cmdConfigSet),
+				"RESETSTAT": sub("config", "resetstat", 2, cmdResetStat),
+				"HELP": sub("config", "help", 2, func(c *conn, _ [][]byte) {
+					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values", "SET name value [name value ...] -- "+slowThreshold+" and "+slowLength+" can be changed while the node runs", "RESETSTAT -- begin to count anew")
+				}),
+			},
+		},
+		slowlogCommand(),
+		{
+			name: "latency", arity: -2, rights: a, summary: "A container for latency diagnostics commands.",
+			subs: map[string]*command{
+				"HISTOGRAM": sub("latency", "histogram", -2, func(c *conn, _ [][]byte) { c.out = resp.AppendMap(c.out, c.sess.Proto, 0) }),
+				"LATEST":    sub("latency", "latest", 2, none),
+				"HISTORY":   sub("latency", "history", 3, none),
+				"RESET":     sub("latency", "reset", -2, func(c *conn, _ [][]byte) { c.int(0) }),
+				"DOCTOR": sub("latency", "doctor", 2, func(c *conn, _ [][]byte) {
+					c.out = resp.AppendVerbatim(c.out, c.sess.Proto, "No latency events are kept. SLOWLOG GET shows pipelines that took long.")
+				}),
+				"HELP": sub("latency", "help", 2, func(c *conn, _ [][]byte) {
+					c.help("LATENCY", "HISTOGRAM [command ...] -- empty: single commands are not timed", "LATEST, HISTORY event -- empty: no events are kept", "RESET [event ...] -- 0", "DOCTOR -- says so")
+				}),
+			},
+		},
+		{
+			name: "acl", arity: -2, rights: rightsConnection, summary: "A container for commands about users; there is one.",
+			subs: map[string]*command{
+				"WHOAMI": {name: "acl|whoami", arity: 2, flags: "noscript loading stale", rights: rightsConnection, run: func(c *conn, _ [][]byte) { c.out = resp.AppendBulk(c.out, "default") }},
+				"USERS":  sub("acl", "users", 2, func(c *conn, _ [][]byte) { c.out = resp.AppendBulk(resp.AppendArray(c.out, 1), "default") }),
+				"LIST": sub("acl", "list", 2, func(c *conn, _ [][]byte) {
+					c.out = resp.AppendBulk(resp.AppendArray(c.out, 1), "user default on nopass ~* &* +@all")
+				}),
+				"HELP": sub("acl", "help", 2, func(c *conn, _ [][]byte) {
+					c.help("ACL", "WHOAMI -- default", "USERS -- the one user", "LIST -- it may do everything")
+				}),
+			},
+		},
+		{name: "lastsave", arity: 1, flags: "loading stale fast", rights: a, summary: "Returns when the node was started: nothing is saved by command.", run: func(c *conn, _ [][]byte) { c.int(c.srv.started.Unix()) }},
+	}
+}
+
+// ownSettings are those of the face, which it also changes.
+func (s *Server) ownSettings() [][2]string {
+	return [][2]string{
+		{slowLength, strconv.FormatInt(s.slow.max.Load(), 10)},
+		{slowThreshold, strconv.FormatInt(s.slow.threshold.Load(), 10)},
+	}
+}
+
+// cmdConfigSet changes all of the settings named or none.
+func cmdConfigSet(c *conn, args [][]byte) {
+	if len(args)%2 != 0 {
+		c.fail(errSyntax)
+		return
+	}
+	var apply []func()
+	seen := map[string]bool{}
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(args[i]))
+		known := name == slowThreshold || name == slowLength
+		switch {
+		case !known && c.settingExists(name):
+			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - can't set immutable config", args[i]))
+			return
+		case !known:
+			c.fail(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%.128s'", args[i]))
+			return
+		case seen[name]:
+			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - duplicate parameter", args[i]))
+			return
+		}
+		seen[name] = true
+		low, high, into := int64(-1), int64(math.MaxInt64), &c.srv.slow.threshold
+		if name == slowLength {
+			low, high, into = 0, slowMaxMost, &c.srv.slow.max
+		}
+		n, ok := parseInt(args[i+1])
+		switch {
+		case !ok:
+			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - argument couldn't be parsed into an integer", args[i]))
+			return
+		case n < low || n > high:
+			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - argument must be between %d and %d inclusive", args[i], low, high))
+			return
+		}
+		apply = append(apply, func() { into.Store(n) })
+	}
+	for _, f := range apply {
+		f()
+	}
+	c.ok()
+}
+
+func (c *conn) settingExists(name string) bool {
+	for _, kv := range c.srv.backend.Settings() {
+		if kv[0] == name {
+			return true
+		}
+	}
+	return false
+}
+
+// cmdResetStat begins to count anew what INFO shows as numbers since the start.
+func cmdResetStat(c *conn, _ [][]byte) {
+	s := c.srv
+	for _, n := range s.table.everyName() {
+		cmd := s.table.findAny(n)
+		cmd.calls.Store(0)
+		cmd.failed.Store(0)
+	}
+	s.accepted.Store(0)
+	s.refused.Store(0)
+	s.evicted.Store(0)
+	s.commandsBefore.Store(s.commands.Load())
+	s.backend.ResetStats()
+	c.ok()
+}
+
+func cmdMemoryDoctor(c *conn, _ [][]byte) {
+	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, "Memory is held below the limit by eviction; `aegis status` and INFO memory show how much is used.")
+}
+
+// cmdMemoryStats answers the few figures that mean here what they mean in Redis.
+func cmdMemoryStats(c *conn, _ [][]byte) {
+	var used int64
+	for _, s := range c.srv.backend.Info() {
+		for _, f := range s.Fields {
+			if f[0] == "used_memory" {
+				used, _ = strconv.ParseInt(f[1], 10, 64)
+			}
+		}
+	}
+	var keys int64
+	if err := c.retry(func() (err error) { keys, err = c.srv.backend.Size(&c.sess); return err }); err != nil {
+		c.failWith(err)
+		return
+	}
+	b := resp.AppendMap(c.out, c.sess.Proto, 4)
+	b = resp.AppendInt(resp.AppendBulk(b, "dataset.bytes"), used)
+	b = resp.AppendInt(resp.AppendBulk(b, "clients.normal"), c.srv.buffered.Load())
+	b = resp.AppendInt(resp.AppendBulk(b, "total.allocated"), used+c.srv.buffered.Load())
+	c.out = resp.AppendInt(resp.AppendBulk(b, "keys.count"), keys)
+}

@@ -1,0 +1,301 @@
+package redis
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/judge"
+	"github.com/baxromumarov/aegisKV/transport/resp"
+)
+
+// sameWords lists commands about connections and the server whose replies are those of
+// redis-server.
+const sameWords = `
+CLIENT LIST TYPE nonsense
+CLIENT LIST TYPE master
+CLIENT LIST TYPE pubsub
+CLIENT LIST TYPE
+CLIENT LIST ID x
+CLIENT LIST ID 0
+CLIENT LIST ID 99999999
+CLIENT LIST ID
+CLIENT LIST BOGUS x
+CLIENT KILL 1.2.3.4:5
+CLIENT KILL
+CLIENT KILL ID 0
+CLIENT KILL ID x
+CLIENT KILL ID 99999999
+CLIENT KILL TYPE nonsense
+CLIENT KILL TYPE master
+CLIENT KILL ADDR 1.2.3.4:5 SKIPME yes
+CLIENT KILL ADDR 1.2.3.4:5 SKIPME maybe
+CLIENT KILL LADDR 1.2.3.4:5 USER default
+CLIENT KILL USER nobody
+CLIENT KILL BOGUS x
+CLIENT KILL ID 1 TYPE
+CLIENT NO-EVICT ON
+CLIENT NO-EVICT off
+CLIENT NO-EVICT maybe
+CLIENT NO-EVICT
+CLIENT PAUSE 0
+CLIENT PAUSE 0 WRITE
+CLIENT PAUSE 0 all
+CLIENT PAUSE 0 READ
+CLIENT PAUSE -1
+CLIENT PAUSE x
+CLIENT PAUSE
+CLIENT UNPAUSE
+CLIENT UNPAUSE x
+CLIENT REPLY ON
+CLIENT REPLY maybe
+CLIENT REPLY
+CLIENT REPLY SKIP PING PONG
+COMMAND COUNT x
+COMMAND GETKEYS GET a
+COMMAND GETKEYS MSET a b c d
+COMMAND GETKEYS MGET a b c
+COMMAND GETKEYS SET a b EX 10
+COMMAND GETKEYS OBJECT ENCODING a
+COMMAND GETKEYS PING
+COMMAND GETKEYS NOSUCH a
+COMMAND GETKEYS GET
+COMMAND GETKEYS GET a b
+COMMAND GETKEYS
+COMMAND LIST FILTERBY
+COMMAND LIST FILTERBY PATTERN mge*
+COMMAND LIST FILTERBY PATTERN nosuch*
+COMMAND LIST FILTERBY MODULE nosuch
+COMMAND LIST FILTERBY BOGUS x
+COMMAND LIST BOGUS
+COMMAND DOCS nosuch
+COMMAND INFO nosuch
+CONFIG RESETSTAT
+CONFIG RESETSTAT x
+CONFIG SET slowlog-log-slower-than 20000
+CONFIG GET slowlog-log-slower-than
+CONFIG SET slowlog-log-slower-than x
+CONFIG SET slowlog-log-slower-than -2
+CONFIG SET slowlog-max-len 10 slowlog-log-slower-than -1
+CONFIG SET slowlog-max-len 10 slowlog-max-len 11
+CONFIG SET slowlog-max-len 128 slowlog-log-slower-than 10000
+CONFIG SET nosuch 1
+CONFIG SET slowlog-max-len
+CONFIG SET slowlog-max-len 1 2
+CONFIG SET
+SLOWLOG RESET
+SLOWLOG LEN
+SLOWLOG GET
+SLOWLOG GET -1
+SLOWLOG GET -2
+SLOWLOG GET x
+SLOWLOG GET 0
+SLOWLOG GET 1 2
+SLOWLOG LEN x
+SLOWLOG NOSUCH
+SLOWLOG
+LATENCY LATEST
+LATENCY HISTORY command
+LATENCY RESET
+LATENCY NOSUCH
+LATENCY HISTOGRAM nosuch
+LASTSAVE x
+ACL WHOAMI
+ACL USERS
+ACL WHOAMI x
+ACL NOSUCH
+MEMORY PURGE
+MEMORY DOCTOR x
+`
+
+func TestWordsAreThoseOfRedis(t *testing.T) {
+	if !judge.Installed(t) {
+		return
+	}
+	real := judge.Start(t)
+	_, addr := start(t, testConfig(), newMemory())
+	for _, proto := range []string{"2", "3"} {
+		us, redis := dial(t, addr), dial(t, real)
+		us.do("HELLO", proto)
+		redis.do("HELLO", proto)
+		for _, line := range strings.Split(strings.TrimSpace(sameWords), "\n") {
+			us.send(line + "\r\n")
+			redis.send(line + "\r\n")
+			if got, want := us.raw(), redis.raw(); got != want {
+				t.Errorf("RESP%s %s: %.300q, redis says %.300q", proto, line, got, want)
+			}
+		}
+	}
+}
+
+// TestRepliesThatAreNotWanted: CLIENT REPLY drops replies, not commands.
+func TestRepliesThatAreNotWanted(t *testing.T) {
+	if !judge.Installed(t) {
+		return
+	}
+	m := newMemory()
+	_, addr := start(t, testConfig(), m)
+	for _, at := range []string{addr, judge.Start(t)} {
+		p := dial(t, at)
+		p.send("CLIENT REPLY OFF\r\nSET a 1\r\nINCR a\r\nPING\r\nCLIENT REPLY SKIP\r\nCLIENT REPLY ON\r\nGET a\r\n")
+		p.want("+OK\r\n$1\r\n2\r\n")
+		p.send("CLIENT REPLY SKIP\r\nINCR a\r\nGET a\r\nCLIENT REPLY SKIP\r\nNOSUCH\r\nPING\r\n")
+		p.want("$1\r\n3\r\n+PONG\r\n")
+		p.send("CLIENT REPLY OFF\r\n")
+		p.send("SET a 9\r\n")
+		p.send("CLIENT REPLY ON\r\nGET a\r\n")
+		p.want("+OK\r\n$1\r\n9\r\n")
+	}
+	m.mu.Lock()
+	commits := m.commits
+	m.mu.Unlock()
+	q := dial(t, addr)
+	q.send("CLIENT REPLY OFF\r\nSET a 1\r\n")
+	eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.commits > commits })
+}
+
+func TestClientsAreListedAndEnded(t *testing.T) {
+	s, addr := start(t, testConfig(), newMemory())
+	a, b := dial(t, addr), dial(t, addr)
+	a.send("HELLO 3 SETNAME alice\r\nCLIENT SETINFO LIB-NAME x\r\n")
+	a.raw()
+	a.raw()
+	b.do("READONLY")
+	b.do("MULTI")
+	b.do("GET", "k")
+	b.do("PING")
+	list := ""
+	eventually(t, func() bool {
+		list = string(a.do("CLIENT", "LIST").Text)
+		return strings.Contains(list, "multi=0") || strings.Contains(list, "multi=2")
+	})
+	for _, want := range []string{"name=alice age=", " flags=N ", " flags=xr ", "lib-name=x", " resp=3 ", " resp=2 ", "cmd=client|list", "cmd=multi", "addr=" + b.nc.LocalAddr().String() + " laddr=" + addr + " "} {
+		if !strings.Contains(list, want) {
+			t.Errorf("CLIENT LIST lacks %q:\n%s", want, list)
+		}
+	}
+	if n := strings.Count(list, "\n"); n != 2 {
+		t.Errorf("%d lines for 2 clients", n)
+	}
+	if v := a.do("CLIENT", "LIST", "ID", "2"); strings.Count(string(v.Text), "\n") != 1 || !strings.HasPrefix(string(v.Text), "id=2 ") {
+		t.Errorf("CLIENT LIST ID 2: %q", v.Text)
+	}
+	if v := a.do("CLIENT", "KILL", "ID", "2"); v.Int != 1 {
+		t.Errorf("CLIENT KILL ID 2: %d", v.Int)
+	}
+	b.wantClosed()
+	eventually(t, func() bool { return s.Clients() == 1 })
+	if v := a.do("CLIENT", "KILL", "TYPE", "normal"); v.Int != 0 {
+		t.Errorf("killed %d but for myself", v.Int)
+	}
+	a.send(fmt.Sprintf("CLIENT KILL %s\r\nPING\r\n", a.nc.LocalAddr()))
+	a.want("+OK\r\n")
+	a.wantClosed()
+}
+
+func TestAPauseHoldsWritesBack(t *testing.T) {
+	s, addr := start(t, testConfig(), newMemory())
+	a, b := dial(t, addr), dial(t, addr)
+	a.do("CLIENT", "PAUSE", "600000", "WRITE")
+	b.send("GET a\r\nMULTI\r\nGET a\r\nEXEC\r\nSET a 1\r\nGET a\r\n")
+	b.want("$-1\r\n+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n")
+	eventually(t, func() bool { return s.blocked.Load() == 1 })
+	if v := a.do("GET", "a"); !v.IsNull() {
+		t.Errorf("%q was written in the pause", v.Text)
+	}
+	a.do("CLIENT", "UNPAUSE")
+	b.want("+OK\r\n$1\r\n1\r\n")
+	a.do("CLIENT", "PAUSE", "600000")
+	b.send("GET a\r\n")
+	eventually(t, func() bool { return s.blocked.Load() == 1 })
+	a.do("CLIENT", "PAUSE", "1", "WRITE") // the longer and wider one stays
+	eventually(t, func() bool { return s.blocked.Load() == 1 })
+	a.do("CLIENT", "UNPAUSE")
+	b.want("$1\r\n1\r\n")
+	a.do("CLIENT", "PAUSE", "20")
+	b.send("GET a\r\n")
+	b.want("$1\r\n1\r\n")
+	a.do("CLIENT", "PAUSE", "600000")
+	b.send("GET a\r\n") // and a shutdown does not wait for it
+	eventually(t, func() bool { return s.blocked.Load() == 1 })
+}
+
+func TestSlowPipelinesAreRemembered(t *testing.T) {
+	m := newMemory()
+	m.again = func(key []byte) error {
+		if string(key) == "slow" {
+			begun := time.Now()
+			for time.Since(begun) < 3*time.Millisecond {
+			}
+		}
+		return nil
+	}
+	_, addr := start(t, testConfig(), m)
+	p := dial(t, addr)
+	p.do("CONFIG", "SET", "slowlog-log-slower-than", "2000", "slowlog-max-len", "2")
+	p.do("CLIENT", "SETNAME", "me")
+	p.do("SLOWLOG", "RESET")
+	p.do("GET", "fast")
+	p.do("GET", "slow")
+	p.send("SET x " + strings.Repeat("v", 200) + "\r\nGET slow\r\nPING\r\n")
+	p.raw()
+	p.raw()
+	p.raw()
+	v := p.do("SLOWLOG", "GET")
+	if len(v.Items) < 1 {
+		t.Fatalf("%+v", v)
+	}
+	pipeline := v.Items[0].Items
+	words := fmt.Sprintf("%s", texts(pipeline[3]))
+	if want := "[SET x " + strings.Repeat("v", 128) + "... (72 more bytes) ... (2 more commands in one pipeline)]"; words != want {
+		t.Errorf("%s, want %s", words, want)
+	}
+	if pipeline[2].Int < 3000 || string(pipeline[5].Text) != "me" || string(pipeline[4].Text) != p.nc.LocalAddr().String() {
+		t.Errorf("%+v", pipeline)
+	}
+	for range 3 {
+		p.do("GET", "slow")
+	}
+	if n := p.do("SLOWLOG", "LEN").Int; n != 2 {
+		t.Errorf("%d entries, want the newest 2", n)
+	}
+}
+
+func TestCommandsDescribeThemselves(t *testing.T) {
+	s, addr := start(t, testConfig(), newMemory())
+	p := dial(t, addr)
+	if v := p.do("COMMAND", "LIST"); len(v.Items) != len(s.table.everyName()) || len(v.Items) < 130 {
+		t.Errorf("%d names", len(v.Items))
+	}
+	docs := p.do("COMMAND", "DOCS")
+	if len(docs.Items) != 2*len(s.table.names) {
+		t.Errorf("%d documents for %d commands", len(docs.Items)/2, len(s.table.names))
+	}
+	p.do("HELLO", "3")
+	if v := p.do("COMMAND", "DOCS", "client"); len(v.Items) != 2 || len(v.Items[1].Items) != 6 {
+		t.Errorf("%+v", v)
+	}
+	p.do("GET", "a")
+	p.do("CONFIG", "RESETSTAT")
+	if info := string(p.do("INFO", "all").Text); strings.Contains(info, "cmdstat_get") || !strings.Contains(info, "total_commands_processed:1\r\n") {
+		t.Errorf("after CONFIG RESETSTAT:\n%s", info)
+	}
+	for _, line := range []string{"CLIENT HELP", "COMMAND HELP", "CONFIG HELP", "CLUSTER HELP", "SLOWLOG HELP", "LATENCY HELP", "MEMORY HELP", "ACL HELP", "OBJECT HELP", "MEMORY STATS", "MEMORY DOCTOR", "LATENCY DOCTOR", "LATENCY HISTOGRAM", "ACL LIST", "LASTSAVE", "CLIENT NO-TOUCH ON"} {
+		if v := p.do(strings.Fields(line)...); v.IsError() {
+			t.Errorf("%s: %s", line, v.Text)
+		}
+	}
+	for line, why := range map[string]string{"WAITAOF 0 0 0": "append-only", "PUBLISH a b": "not passed", "DEBUG SLEEP 0": "no interface", "MONITOR": "SLOWLOG", "ACL SETUSER x": "one user", "CLIENT UNBLOCK 1": "wait no longer"} {
+		if v := p.do(strings.Fields(line)...); !v.IsError() || !strings.Contains(string(v.Text), why) {
+			t.Errorf("%s: %q, want a word about %q", line, v.Text, why)
+		}
+	}
+}
+
+func texts(v resp.Reply) (all []string) {
+	for _, i := range v.Items {
+		all = append(all, string(i.Text))
+	}
+	return all
+}
