@@ -8,6 +8,8 @@
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
 # make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
 #                  busy cores (12 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
+# make clients     real clients of other languages against three nodes, in every phase; writes docs/redis-clients.json
+#                  (npm, nodejs, python3-redis; what is not installed is named as not run)
 # make docs        docs/redis-compatibility.md, from the command table and test results
 # make lint fmt    formatting, vet, staticcheck
 #
@@ -23,7 +25,7 @@ FUZZTIME     ?= 30s
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench microbench fuzz accept docs lint fmt
+.PHONY: build demo test test-short sim bench microbench fuzz accept clients docs lint fmt
 
 build:
 	@mkdir -p bin
@@ -53,6 +55,11 @@ fuzz:
 accept:
 	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \
 		go test -count=1 -v -timeout 60m -run '$(ACCEPT)' .
+
+clients:
+	cd chaos/clients/foreign && npm install --no-audit --no-fund --silent
+	cd chaos/clients && AEGIS_TEST_RECORD=1 go test -count=1 -v -timeout 20m -tags foreign -run 'EveryPhase' .
+	$(MAKE) docs
 
 docs:
 	go test -count=1 -run PageOnCompatibility ./internal/node -rewrite

@@ -140,26 +140,31 @@ func (a *asker) once(slot shardmap.Slot, addr *string, q question, until time.Ti
 	}
 	_ = l.SetDeadline(until)
 	begun := time.Now()
-	out := resp.AppendCommand(nil, q.words...)
-	wantsVersion := a.trace.on && q.writes && a.route.shards > 0
-	if wantsVersion {
-		out = resp.AppendCommand(out, "AEGIS.TOKEN")
-	}
-	if _, err = l.Write(out); err == nil {
-		r, err = resp.ReadReply(l.read)
+	if _, err = l.Write(resp.AppendCommand(nil, q.words...)); err == nil {
+		r, err = a.answer(l)
 	}
 	if err == nil && r.IsError() {
 		err = serverError(r)
 	}
 	a.trace.hop("request", *addr, begun, err)
-	if err == nil && wantsVersion {
-		a.trace.version(l, a.route.shards)
-	}
 	if err != nil && !r.IsError() {
 		delete(a.links, *addr)
 		_ = l.Close()
 	}
 	return r, true, err
+}
+
+// answer is the next reply that is no push; what a node tells beside it goes to the trace.
+func (a *asker) answer(l *link) (resp.Reply, error) {
+	for {
+		r, err := resp.ReadValue(l.read, nil)
+		switch {
+		case err != nil, r.Kind != '|' && r.Kind != '>':
+			return r, err
+		case r.Kind == '|':
+			a.trace.told(r)
+		}
+	}
 }
 
 // holder is the address that the map names for a slot.
@@ -237,15 +242,32 @@ func (a *asker) link(addr string, until time.Time) (*link, error) {
 		return l, nil
 	}
 	begun := time.Now()
-	d := net.Dialer{Timeout: min(time.Second, time.Until(until))}
-	c, err := d.Dial("tcp", addr)
+	l, err := a.dial(addr, until)
 	a.trace.hop("connect", addr, begun, err)
 	if err != nil {
 		return nil, &unreachedError{addr, err}
 	}
-	l := &link{c, bufio.NewReader(c)}
 	a.links[addr] = l
 	return l, nil
+}
+
+// dial connects; for a trace it asks the node to tell epoch and version beside each reply.
+// Other servers refuse that, and are asked all the same.
+func (a *asker) dial(addr string, until time.Time) (*link, error) {
+	d := net.Dialer{Timeout: min(time.Second, time.Until(until))}
+	c, err := d.Dial("tcp", addr)
+	if err != nil || !a.trace.on {
+		return &link{c, bufio.NewReader(c)}, err
+	}
+	l := &link{c, bufio.NewReader(c)}
+	_ = c.SetDeadline(until)
+	_, err = c.Write(resp.AppendCommand(resp.AppendCommand(nil, "HELLO", "3"), "CLIENT", "CAPA", "aegis"))
+	for range 2 {
+		if err == nil {
+			_, err = resp.ReadReply(l.read)
+		}
+	}
+	return l, err
 }
 
 // unreachedError says that nothing was sent.

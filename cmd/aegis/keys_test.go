@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/judge"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -97,6 +98,7 @@ func TestCommandsOnKeys(t *testing.T) {
 	u.is(0, "OK\n", "set", "--", "dash", "-abc")
 	u.is(0, "-abc", "get", "dash")
 	jsonOutput(t, u, binary)
+	cas(t, u)
 	traces(t, u)
 }
 
@@ -113,6 +115,33 @@ func jsonOutput(t *testing.T, u tool, binary string) {
 		t.Errorf("-o json of a key that is not there: %q, exit code %d, said %q", out, code, said)
 	}
 	u.is(0, `{"key":"dash","found":true,"ttlMilliseconds":-1}`+"\n", "ttl", "dash", "-o", "json")
+}
+
+// cas sets keys that nobody changed meanwhile, and those that somebody did.
+func cas(t *testing.T, u tool) {
+	t.Helper()
+	u.is(0, "OK\n", "set", "c", "1")
+	u.is(exitMissing, "", "cas", "c", "2", "--if-value", "0")
+	u.is(0, "OK\n", "cas", "c", "2", "--if-value", "1")
+	out, _, _ := u.run("", "get", "c", "--trace", "-o", "json")
+	var a answer
+	if err := json.Unmarshal([]byte(out), &a); err != nil || *a.Value != "2" {
+		t.Fatalf("%q %v", out, err)
+	}
+	version := fmt.Sprint(int64(a.Trace.Version))
+	out, said, code := u.run("", "cas", "c", "3", "--if-version", version)
+	if code != 0 || strings.TrimSpace(out) <= "0" {
+		t.Fatalf("cas by version %s: exit code %d, %q %q", version, code, out, said)
+	}
+	next := strings.TrimSpace(out)
+	if _, said, code := u.run("", "cas", "c", "4", "--if-version", version); code != exitMissing || !strings.Contains(said, "has version "+next) {
+		t.Errorf("cas by an old version: exit code %d, said %q, want %s named", code, said, next)
+	}
+	u.is(exitMissing, "", "cas", "c", "4", "--if-version", "0")
+	if _, said, code := u.run("", "cas", "fresh", "1", "--if-version", "0"); code != 0 {
+		t.Errorf("cas of a key that is not there: exit code %d, said %q", code, said)
+	}
+	u.is(0, "3", "get", "c")
 }
 
 // traces looks at --trace of a write and a read, in both formats.
@@ -141,6 +170,11 @@ func traces(t *testing.T, u tool) {
 	}
 	if sum <= 0 || sum > tr.Total {
 		t.Errorf("the steps took %d us of %d us", sum, tr.Total)
+	}
+	out, _, _ = u.run("", "get", "hello", "--trace", "-o", "json")
+	var read answer
+	if err := json.Unmarshal([]byte(out), &read); err != nil || read.Trace.Version != tr.Version {
+		t.Errorf("the version of what was written is %v; a read says %s", tr.Version, out)
 	}
 	out, said, _ := u.run("", "get", "hello", "--trace")
 	if out != "v" || !strings.Contains(said, fmt.Sprintf("slot %d  shard %d  node %s", slot, tr.Shard, tr.Node)) || !strings.Contains(said, "us  request") {
@@ -253,4 +287,33 @@ func TestWhatIsAskedAgain(t *testing.T) {
 	if took := time.Since(begun); took < 100*time.Millisecond || took > 5*time.Second {
 		t.Errorf("it tried for %v", took)
 	}
+}
+
+// TestScan walks over a server that no one here wrote.
+func TestScan(t *testing.T) {
+	if !judge.Installed(t) {
+		return
+	}
+	u := tool{t: t, addr: judge.Start(t)}
+	want := map[string]bool{}
+	for i := range 30 {
+		key := fmt.Sprint("scanned ", i)
+		want[key] = true
+		u.is(0, "OK\n", "set", key, "v")
+	}
+	u.is(0, "OK\n", "set", "other", "v")
+	out, said, code := u.run("", "scan", "--match", "scanned*", "--count", "3", "--null")
+	keys := strings.Split(strings.TrimSuffix(out, "\x00"), "\x00")
+	if code != 0 || len(keys) != len(want) {
+		t.Fatalf("exit code %d, %d keys: %q %q", code, len(keys), keys, said)
+	}
+	for _, k := range keys {
+		if !want[k] {
+			t.Errorf("%q was not asked for", k)
+		}
+	}
+	if out, _, _ := u.run("", "scan", "--limit", "5", "-o", "json"); strings.Count(out, "\n") != 5 {
+		t.Errorf("--limit 5 prints %q", out)
+	}
+	u.is(0, "\"other\"\n", "scan", "--match", "ot*", "-o", "json")
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -45,22 +44,16 @@ func (t *trace) hop(step, node string, begun time.Time, err error) {
 	t.Total = time.Since(t.begun).Microseconds()
 }
 
-// version takes the version of the write that was just answered from the token of its
-// connection: "1:<cluster>:<shard>.<version>,...".
-func (t *trace) version(l *link, shards int) {
-	r, err := resp.ReadReply(l.read)
-	if err != nil || r.IsError() {
-		return
-	}
-	parts := strings.Split(string(r.Text), ":")
-	for mark := range strings.SplitSeq(parts[len(parts)-1], ",") {
-		shard, v, _ := strings.Cut(mark, ".")
-		if shard != strconv.Itoa(t.Shard) {
-			continue
+// told takes what a node said beside its reply: {e: map epoch, v: version}.
+func (t *trace) told(attributes resp.Reply) {
+	for i := 0; i+1 < len(attributes.Items); i += 2 {
+		switch n := attributes.Items[i+1].Int; string(attributes.Items[i].Text) {
+		case "e":
+			t.MapEpoch = uint64(n)
+		case "v":
+			t.Version = shardmap.Version(n)
+			t.Epoch = t.Version.Epoch()
 		}
-		n, _ := strconv.ParseInt(v, 10, 64)
-		t.Version = shardmap.Version(n)
-		t.Epoch = t.Version.Epoch()
 	}
 }
 

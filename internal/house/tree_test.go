@@ -56,7 +56,7 @@ func read(fsys fs.FS) (*tree, error) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if p != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "data") {
+			if p != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "data" || name == "node_modules") {
 				return fs.SkipDir
 			}
 			_, modErr := fs.Stat(fsys, path.Join(p, "go.mod"))

@@ -107,6 +107,7 @@ func cmdInfo(c *conn, args [][]byte) {
 	if stats {
 		sections = append(sections, InfoSection{"Commandstats", c.srv.table.stats()})
 	}
+	sections = append(sections, InfoSection{"Errorstats", c.srv.errors.fields()})
 	for _, s := range sections {
 		if !all && !want[strings.ToLower(s.Name)] {
 			continue

@@ -70,6 +70,7 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	}
 	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
 		cmd.failed.Add(1)
+		c.srv.errors.count(c.out[c.replyAt+1:])
 	}
 	if c.tracking.on {
 		c.tracking.end(c, cmd)

@@ -53,6 +53,7 @@ type Server struct {
 	table   *table
 	topo    topologyCache
 	scripts scriptCache
+	errors  errorStats
 	tracker *tracker
 	capable audience
 	moves   moves

@@ -1,0 +1,283 @@
+package clients
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
+)
+
+// goClient holds the phases' conversation for a client in Go.
+type goClient struct {
+	number   string
+	set      func(ctx context.Context, key, value string) error
+	get      func(ctx context.Context, key string) (string, error)
+	commands func(ctx context.Context) error
+	load     *goLoad
+}
+
+func (g *goClient) version() string { return g.number }
+func (g *goClient) close()          {}
+
+func (g *goClient) say(word string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), answerMax)
+	defer cancel()
+	var err error
+	switch word {
+	case "commands":
+		err = g.commands(ctx)
+	case "routing":
+		err = g.routing(ctx)
+	case "load":
+		g.load = startLoad(g)
+	case "mark":
+		g.load.mark()
+	case "stop":
+		return g.load.end()
+	}
+	if err != nil {
+		return "FAIL " + err.Error()
+	}
+	return passed
+}
+
+func (g *goClient) routing(ctx context.Context) error {
+	for i := range 512 {
+		if err := g.wroteAndReads(ctx, fmt.Sprint("route:", i), strconv.Itoa(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *goClient) wroteAndReads(ctx context.Context, key, value string) error {
+	if err := g.set(ctx, key, value); err != nil {
+		return err
+	}
+	got, err := g.get(ctx, key)
+	if err == nil && got != value {
+		err = fmt.Errorf("%s is %q after writing %q", key, got, value)
+	}
+	return err
+}
+
+// goLoad is four goroutines that write and read keys of their own.
+type goLoad struct {
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex // guards everything below
+	ops    int
+	failed int
+	last   error
+}
+
+func startLoad(g *goClient) *goLoad {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &goLoad{stop: stop}
+	for w := range 4 {
+		l.wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				one, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+				err := g.wroteAndReads(one, fmt.Sprintf("load:%d:%d", w, i%100), strconv.Itoa(i))
+				cancel()
+				l.count(err)
+			}
+		})
+	}
+	return l
+}
+
+func (l *goLoad) count(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.ops += 2
+		return
+	}
+	l.failed++
+	l.last = err
+}
+
+func (l *goLoad) mark() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ops, l.failed, l.last = 0, 0, nil
+}
+
+func (l *goLoad) end() string {
+	l.stop()
+	l.wg.Wait()
+	return fmt.Sprintf("load %d %d %v", l.ops, l.failed, l.last)
+}
+
+// TestGoClientsInEveryPhase: clients in Go that no one here wrote, with default options.
+func TestGoClientsInEveryPhase(t *testing.T) {
+	nodes := launch(t, 3, "256MiB --num-groups 256")
+	addrs := addresses(nodes)
+	for name, open := range map[string]func(*testing.T, []string) *goClient{"rueidis": openRueidis, "go-redis": openGoRedis} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t, addrs)
+			record(t, name, c, inEveryPhase(t, nodes, c))
+		})
+	}
+}
+
+func openGoRedis(t *testing.T, addrs []string) *goClient {
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	t.Cleanup(func() { _ = c.Close() })
+	return &goClient{
+		number: moduleVersion("github.com/redis/go-redis/v9"),
+		set:    func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
+		get:    func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
+		commands: func(ctx context.Context) error { // each command with all options: compareGoRedis
+			tx, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error { p.Set(ctx, "{m}", 5, 0); p.Incr(ctx, "{m}"); return nil })
+			if err != nil || tx[1].(*redis.IntCmd).Val() != 6 {
+				return fmt.Errorf("a transaction: %v", err)
+			}
+			return nil
+		},
+	}
+}
+
+func openRueidis(t *testing.T, addrs []string) *goClient {
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &goClient{
+		number: moduleVersion("github.com/redis/rueidis"),
+		set: func(ctx context.Context, k, v string) error {
+			return c.Do(ctx, c.B().Set().Key(k).Value(v).Build()).Error()
+		},
+		get: func(ctx context.Context, k string) (string, error) {
+			return c.Do(ctx, c.B().Get().Key(k).Build()).ToString()
+		},
+		commands: func(ctx context.Context) error { return rueidisCommands(ctx, c) },
+	}
+}
+
+// rueidisCommands runs what rueidis offers for strings and keys, then its cache.
+func rueidisCommands(ctx context.Context, c rueidis.Client) error {
+	b := c.B()
+	for _, s := range []struct {
+		cmd  rueidis.Completed
+		want any // string, int64 or nil
+	}{
+		{b.Set().Key("k").Value("v").Build(), "OK"},
+		{b.Set().Key("k").Value("w").Nx().Build(), nil},
+		{b.Set().Key("k").Value("v2").Xx().Get().Build(), "v"},
+		{b.Set().Key("k").Value("v").ExSeconds(100).Build(), "OK"},
+		{b.Persist().Key("k").Build(), int64(1)},
+		{b.Ttl().Key("k").Build(), int64(-1)},
+		{b.Get().Key("k").Build(), "v"},
+		{b.Getset().Key("k").Value("w").Build(), "v"},
+		{b.Getdel().Key("k").Build(), "w"},
+		{b.Setnx().Key("k").Value("v").Build(), int64(1)},
+		{b.Setex().Key("k").Seconds(100).Value("v").Build(), "OK"},
+		{b.Psetex().Key("k").Milliseconds(100000).Value("v").Build(), "OK"},
+		{b.Getex().Key("k").Persist().Build(), "v"},
+		{b.Append().Key("k").Value("w").Build(), int64(2)},
+		{b.Strlen().Key("k").Build(), int64(2)},
+		{b.Getrange().Key("k").Start(0).End(0).Build(), "v"},
+		{b.Setrange().Key("k").Offset(1).Value("x").Build(), int64(2)},
+		{b.Mset().KeyValue().KeyValue("{t}a", "1").KeyValue("{t}b", "2").Build(), "OK"},
+		{b.Msetnx().KeyValue().KeyValue("{t}a", "1").KeyValue("{t}c", "2").Build(), int64(0)},
+		{b.Incr().Key("{t}a").Build(), int64(2)},
+		{b.Incrby().Key("{t}a").Increment(5).Build(), int64(7)},
+		{b.Decr().Key("{t}a").Build(), int64(6)},
+		{b.Decrby().Key("{t}a").Decrement(2).Build(), int64(4)},
+		{b.Incrbyfloat().Key("{t}a").Increment(0.5).Build(), "4.5"},
+		{b.Exists().Key("{t}a", "{t}b").Build(), int64(2)},
+		{b.Touch().Key("{t}a").Build(), int64(1)},
+		{b.Type().Key("{t}a").Build(), "string"},
+		{b.Rename().Key("{t}a").Newkey("{t}d").Build(), "OK"},
+		{b.Renamenx().Key("{t}d").Newkey("{t}b").Build(), int64(0)},
+		{b.Copy().Source("{t}d").Destination("{t}e").Build(), int64(1)},
+		{b.Expire().Key("{t}d").Seconds(100).Build(), int64(1)},
+		{b.Pexpire().Key("{t}d").Milliseconds(100000).Build(), int64(1)},
+		{b.Del().Key("{t}d", "{t}e").Build(), int64(2)},
+		{b.Unlink().Key("{t}b").Build(), int64(1)},
+	} {
+		name := fmt.Sprint(s.cmd.Commands())
+		got, err := c.Do(ctx, s.cmd).ToAny()
+		if rueidis.IsRedisNil(err) {
+			got, err = nil, nil
+		}
+		if err != nil || got != s.want {
+			return fmt.Errorf("%s gives %v %v, want %v", name, got, err, s.want)
+		}
+	}
+	return errors.Join(rueidisTogether(ctx, c), rueidisCache(ctx, c))
+}
+
+// rueidisTogether is many keys at once, and a transaction on a connection of its own.
+func rueidisTogether(ctx context.Context, c rueidis.Client) error {
+	if errs := rueidis.MSet(c, ctx, map[string]string{"m1": "1", "m2": "2", "m3": "3"}); errors.Join(errs["m1"], errs["m2"], errs["m3"]) != nil {
+		return fmt.Errorf("MSet: %v", errs)
+	}
+	got, err := rueidis.MGet(c, ctx, []string{"m1", "m2", "m3"})
+	if m := got["m3"]; err != nil || len(got) != 3 || m.String() == "" {
+		return fmt.Errorf("MGet: %v %v", got, err)
+	}
+	return c.Dedicated(func(d rueidis.DedicatedClient) error {
+		answers := d.DoMulti(ctx, d.B().Multi().Build(), d.B().Set().Key("{m}").Value("5").Build(), d.B().Incr().Key("{m}").Build(), d.B().Exec().Build())
+		rows, err := answers[3].ToArray()
+		if err != nil || len(rows) != 2 {
+			return fmt.Errorf("EXEC: %v %v", rows, err)
+		}
+		if n, err := rows[1].AsInt64(); n != 6 {
+			return fmt.Errorf("EXEC: %d %v", n, err)
+		}
+		return nil
+	})
+}
+
+// rueidisCache: a value comes from the cache until somebody writes the key.
+func rueidisCache(ctx context.Context, c rueidis.Client) error {
+	if err := c.Do(ctx, c.B().Set().Key("cached").Value("1").Build()).Error(); err != nil {
+		return err
+	}
+	read := func() (string, bool, error) {
+		r := c.DoCache(ctx, c.B().Get().Key("cached").Cache(), time.Minute)
+		v, err := r.ToString()
+		return v, r.IsCacheHit(), err
+	}
+	if v, hit, err := read(); err != nil || v != "1" || hit {
+		return fmt.Errorf("first DoCache: %q, hit %v, %v", v, hit, err)
+	}
+	if v, hit, err := read(); err != nil || v != "1" || !hit {
+		return fmt.Errorf("second DoCache: %q, hit %v, %v", v, hit, err)
+	}
+	if err := c.Do(ctx, c.B().Set().Key("cached").Value("2").Build()).Error(); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		v, _, err := read()
+		if err == nil && v == "2" {
+			return nil
+		}
+		if err != nil || time.Now().After(deadline) {
+			return fmt.Errorf("DoCache after a write: %q %v", v, err)
+		}
+	}
+}
+
+// moduleVersion is the version of a module that the test is built with. (A test binary
+// does not know it by itself.)
+func moduleVersion(path string) string {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", path).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
