@@ -58,11 +58,16 @@ type pair struct {
 // startPair gives node 1 the odd groups and node 2 the even ones.
 func startPair(t *testing.T) *pair {
 	t.Helper()
+	return startPairWith(t, testConfig())
+}
+
+func startPairWith(t *testing.T, cfg Config) *pair {
+	t.Helper()
 	p := &pair{a: &half{memory: newMemory(), id: 1}, b: &half{memory: newMemory(), id: 2}, link: &relay{}}
 	p.a.again, p.b.again = p.a.admit, p.b.admit
 	p.a.known.Store(p.a.routes)
 	p.b.known.Store(p.b.routes)
-	a, b := NewServer(testConfig(), p.a), NewServer(testConfig(), p.b)
+	a, b := NewServer(cfg, p.a), NewServer(cfg, p.b)
 	p.srv = a
 	own, other := listenOn(t, a.Serve), listenOn(t, b.Serve)
 	m := shardmap.NewMap(shardmap.DefaultLayout).WithNodes(1, []shardmap.NodeInfo{
@@ -405,19 +410,21 @@ func TestGatewayStaleReadsAreRunAgain(t *testing.T) {
 // TestGatewayCountsReplies: replies on their way count as buffers of their client, and
 // who has too many is closed.
 func TestGatewayCountsReplies(t *testing.T) {
-	p := startPair(t)
+	cfg := testConfig()
+	cfg.BuffersMax = 64 << 20
+	p := startPairWith(t, cfg)
 	far := p.keysOf(2, 1)[0]
-	if err := p.b.Do(&Session{}, &Op{Kind: OpSet, Key: []byte(far), Slot: shardmap.SlotOfString(far), Value: make([]byte, 8<<20)}, &Result{}); err != nil {
+	if err := p.b.Do(&Session{}, &Op{Kind: OpSet, Key: []byte(far), Slot: shardmap.SlotOfString(far), Value: make([]byte, 2<<20)}, &Result{}); err != nil {
 		t.Fatal(err)
 	}
 	many := strings.Repeat("GET "+far+"\r\n", 60) // together more than BuffersMax
 	c := dial(t, p.addr)
-	if v := c.do("GET", far); len(v.Text) != 8<<20 {
+	if v := c.do("GET", far); len(v.Text) != 2<<20 {
 		t.Fatalf("%d bytes", len(v.Text))
 	}
 	c.send(many) // after a large reply few are forwarded together
 	for i := range 60 {
-		if v, err := resp.ReadReply(c.r); err != nil || len(v.Text) != 8<<20 {
+		if v, err := resp.ReadReply(c.r); err != nil || len(v.Text) != 2<<20 {
 			t.Fatalf("reply %d: %d bytes, %v", i, len(v.Text), err)
 		}
 	}
