@@ -1,18 +1,14 @@
 package clients
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +21,9 @@ type conversation interface {
 	say(word string) string
 	close()
 }
+
+// answerMax is how long a client may take to answer a word.
+const answerMax = 30 * time.Second
 
 // passed is what the table says of a phase without a failure.
 const passed = "ok"
@@ -145,70 +144,4 @@ func record(t *testing.T, name string, c conversation, found map[string]string) 
 	if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// foreign is a client in another language: a program in foreign/.
-type foreign struct {
-	number string
-	in     io.WriteCloser
-	out    *bufio.Reader
-	cmd    *exec.Cmd
-}
-
-// converse starts a program of foreign/ and waits until it is connected.
-func converse(t *testing.T, addrs []string, interpreter, program string) *foreign {
-	t.Helper()
-	cmd := exec.Command(interpreter, append([]string{program}, addrs...)...)
-	cmd.Dir, cmd.Stderr = "foreign", os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	f := &foreign{in: in, out: bufio.NewReader(out), cmd: cmd}
-	t.Cleanup(f.close)
-	f.number = strings.TrimPrefix(f.line(), "version ")
-	return f
-}
-
-// answerMax is how long a program may take to answer a word.
-const answerMax = 30 * time.Second
-
-// answers are how lines begin that are meant for us; some clients log to the same place.
-var answers = regexp.MustCompile(`^(ok$|FAIL |load |version )`)
-
-// line is the next answer; a program that gives none is killed.
-func (f *foreign) line() string {
-	late := time.AfterFunc(answerMax, func() { _ = f.cmd.Process.Kill() })
-	defer late.Stop()
-	for {
-		s, err := f.out.ReadString('\n')
-		if err != nil {
-			return "the program ended: " + err.Error()
-		}
-		if s = strings.TrimSpace(s); answers.MatchString(s) {
-			return s
-		}
-	}
-}
-
-func (f *foreign) version() string { return f.number }
-
-func (f *foreign) say(word string) string {
-	if _, err := fmt.Fprintln(f.in, word); err != nil {
-		return "the program ended: " + err.Error()
-	}
-	return f.line()
-}
-
-func (f *foreign) close() {
-	_ = f.in.Close()
-	_ = f.cmd.Process.Kill()
-	_ = f.cmd.Wait()
 }
