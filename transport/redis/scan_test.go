@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/baxromumarov/aegisKV/internal/judge"
 )
 
 // sameScan lists commands about all keys whose replies are those of redis-server.
@@ -77,25 +75,7 @@ CONFIG GET sav[e]
 CONFIG GET [^a]ave
 `
 
-func TestScansAreThoseOfRedis(t *testing.T) {
-	if !judge.Installed(t) {
-		return
-	}
-	real := judge.Start(t)
-	_, addr := start(t, testConfig(), newMemory())
-	for _, proto := range []string{"2", "3"} {
-		us, redis := dial(t, addr), dial(t, real)
-		us.do("HELLO", proto)
-		redis.do("HELLO", proto)
-		for _, line := range strings.Split(strings.TrimSpace(sameScan), "\n") {
-			us.send(line + "\r\n")
-			redis.send(line + "\r\n")
-			if got, want := us.raw(), redis.raw(); got != want {
-				t.Errorf("RESP%s %s: %q, redis says %q", proto, line, got, want)
-			}
-		}
-	}
-}
+func TestScansAreThoseOfRedis(t *testing.T) { answeredAsRedisDoes(t, sameScan) }
 
 // TestAScanGoesOnAfterWaiting: what was gathered before a shard in transition is part of
 // the reply, and so it is when a lease ended meanwhile.

@@ -109,7 +109,11 @@ MEMORY PURGE
 MEMORY DOCTOR x
 `
 
-func TestWordsAreThoseOfRedis(t *testing.T) {
+func TestWordsAreThoseOfRedis(t *testing.T) { answeredAsRedisDoes(t, sameWords) }
+
+// answeredAsRedisDoes sends each line to us and to redis-server, in RESP2 and RESP3.
+func answeredAsRedisDoes(t *testing.T, lines string) {
+	t.Helper()
 	if !judge.Installed(t) {
 		return
 	}
@@ -119,7 +123,7 @@ func TestWordsAreThoseOfRedis(t *testing.T) {
 		us, redis := dial(t, addr), dial(t, real)
 		us.do("HELLO", proto)
 		redis.do("HELLO", proto)
-		for _, line := range strings.Split(strings.TrimSpace(sameWords), "\n") {
+		for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {
 			us.send(line + "\r\n")
 			redis.send(line + "\r\n")
 			if got, want := us.raw(), redis.raw(); got != want {
