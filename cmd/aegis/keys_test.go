@@ -212,21 +212,7 @@ type scripted struct {
 
 func (s *scripted) listen(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go s.serve(c)
-		}
-	}()
-	return l.Addr().String()
+	return accepting(t, s.serve)
 }
 
 func (s *scripted) serve(c net.Conn) {

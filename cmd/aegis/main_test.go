@@ -120,6 +120,16 @@ func TestHelpAndVersion(t *testing.T) {
 // answering is a node that answers every command with one reply.
 func answering(t *testing.T, reply []byte) string {
 	t.Helper()
+	return accepting(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1024))
+		_, _ = c.Write(reply)
+		c.Close()
+	})
+}
+
+// accepting gives every connection to a port of its own to serve.
+func accepting(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -131,9 +141,7 @@ func answering(t *testing.T, reply []byte) string {
 			if err != nil {
 				return
 			}
-			_, _ = c.Read(make([]byte, 1024))
-			_, _ = c.Write(reply)
-			c.Close()
+			go serve(c)
 		}
 	}()
 	return l.Addr().String()
