@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -74,9 +75,12 @@ func ends(t *testing.T, args []string, parts ...string) {
 	cmd := aegis(t, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	late := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-	_ = cmd.Run()
-	late.Stop()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fuse := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait()
+	fuse.Stop()
 	if got := cmd.ProcessState.ExitCode(); got != 1 {
 		t.Errorf("aegis %q exits with %d, want 1; it said %s", args, got, said.String())
 	}
@@ -185,6 +189,49 @@ func TestAForeignCluster(t *testing.T) {
 	seeded := append(stranger, "--seeds", valueOf(here, "--gossip-addr"))
 	ends(t, seeded, "cluster", valueOf(here, "--gossip-addr"), "--seeds", "--data-dir")
 	serving(t, stranger) // without those seeds all is well
+}
+
+// TestAForeignClusterThatAnswersLate: the seed's machine is busy, its answer takes
+// longer than a second. A node that serves by then is what the operator did not want.
+func TestAForeignClusterThatAnswersLate(t *testing.T) {
+	here := nodeArgs(t, t.TempDir(), "here")
+	serving(t, here)
+	stranger := nodeArgs(t, t.TempDir(), "stranger")
+	serving(t, stranger)()
+	busy := late(t, valueOf(here, "--gossip-addr"), 1500*time.Millisecond)
+	ends(t, append(stranger, "--seeds", busy), "cluster", busy, "--seeds", "--data-dir")
+}
+
+// late relays connections to addr, the answers by so much later.
+func late(t *testing.T, addr string, by time.Duration) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", addr)
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			go func() {
+				_, _ = io.Copy(out, in)
+				_ = out.Close()
+			}()
+			time.AfterFunc(by, func() {
+				_, _ = io.Copy(in, out)
+				_ = in.Close()
+			})
+		}
+	}()
+	return l.Addr().String()
 }
 
 // TestHardSettingsThatDiffer: a newcomer that states another layout is not taken in.

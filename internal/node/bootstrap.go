@@ -245,25 +245,31 @@ func (n *Node) adopted() bool {
 	return n.identity.Cluster != [16]byte{}
 }
 
-// askSeeds asks every address behind every seed name.
+// askSeeds asks every address behind every seed name and waits for all of them.
 func (n *Node) askSeeds(ctx context.Context, q membership.Question) []membership.Heard {
+	answers, count := n.hearSeeds(ctx, q)
+	heard := make([]membership.Heard, 0, count)
+	for range count {
+		heard = append(heard, <-answers)
+	}
+	return heard
+}
+
+// hearSeeds asks every address behind every seed name: count answers or errors
+// come as they are there. Who reads fewer leaves nothing behind once ctx ends.
+func (n *Node) hearSeeds(ctx context.Context, q membership.Question) (answers <-chan membership.Heard, count int) {
 	var addrs []string
 	for _, s := range n.cfg.Seeds {
 		addrs = append(addrs, resolve(ctx, s)...)
 	}
-	heard := make([]membership.Heard, len(addrs))
-	done := make(chan int)
-	for i, a := range addrs {
+	heard := make(chan membership.Heard, len(addrs))
+	for _, a := range addrs {
 		go func() {
 			r, err := membership.Ask(ctx, a, q, n.secret)
-			heard[i] = membership.Heard{Addr: a, Reply: r, Err: err}
-			done <- i
+			heard <- membership.Heard{Addr: a, Reply: r, Err: err}
 		}()
 	}
-	for range addrs {
-		<-done
-	}
-	return heard
+	return heard, len(addrs)
 }
 
 // resolve finds the addresses of a seed: a headless service has several.

@@ -9,7 +9,10 @@ import (
 )
 
 // seedsWait is how long a node that knows its cluster waits for what its seeds say.
-const seedsWait = time.Second
+// It is waited out only where no seed of its own cluster answers and one is silent:
+// a seed that is not running refuses at once. One second was too short for a busy
+// machine, and the node then served beside the cluster it was meant to join.
+const seedsWait = 5 * time.Second
 
 // checkSeeds refuses to start a data directory of one cluster with the seeds of
 // another: the node would serve what it has, and the operator who meant it to join
@@ -20,7 +23,10 @@ func (n *Node) checkSeeds(ctx context.Context) error {
 	defer cancel()
 	own := n.identity.Cluster
 	var foreign membership.Heard
-	for _, h := range n.askSeeds(ctx, membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: own, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}) {
+	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: own, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
+	answers, count := n.hearSeeds(ctx, q)
+	for range count {
+		h := <-answers
 		switch {
 		case h.Err != nil || h.Reply.Cluster == [16]byte{} || h.Reply.UUID == n.uuid:
 		case h.Reply.Cluster == own:
