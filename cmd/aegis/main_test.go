@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // aegis prepares a process; it is killed when the test ends.
 func aegis(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(withoutSettings(os.Environ()), asAegis+"=1")

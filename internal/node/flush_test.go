@@ -25,7 +25,7 @@ func TestAHalfDoneFlushAllIsNotRefused(t *testing.T) {
 	if id == last {
 		t.Fatal("choose another key")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	parked := false
 	_ = n.host.Do(ctx, func(now multiraft.Instant) { parked = n.core.data.Replica(last).Park(now) })

@@ -22,7 +22,7 @@ func TestARefusalIsForTheCommandThatWaited(t *testing.T) {
 	layout := n.routes.Load().Layout()
 	group := layout.GroupOf(layout.ShardOf(slot))
 	park := func(on bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = n.host.Do(ctx, func(now multiraft.Instant) {
 			if rep := n.core.data.Replica(group); on {

@@ -56,7 +56,7 @@ func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) (
 	if core == nil {
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_ = n.host.Do(ctx, func(multiraft.Instant) {
 		for _, id := range core.raft.Groups() {

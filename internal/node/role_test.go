@@ -84,7 +84,7 @@ func unlikeWanted(nodes []*Node) (bad []string) {
 		if core == nil {
 			return []string{"a node does not stand"}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_ = n.host.Do(ctx, func(multiraft.Instant) {
 			if core.meta == nil {
 				return

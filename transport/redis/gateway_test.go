@@ -80,7 +80,7 @@ func startPairWith(t *testing.T, cfg Config) *pair {
 	p.b.known.Store(m)
 	p.addr = listenOn(t, func(l net.Listener) error { return a.ServeGateway(l, p.link) })
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		for _, s := range []*Server{a, b} {
 			if err := s.Shutdown(ctx); err != nil {
