@@ -20,6 +20,7 @@ const (
 	verification = "verification (f)"
 	lease        = "lease-protocol 10, models/lease"
 	data         = "data-protocol, models/data"
+	clients      = "clients 1.9: client-side caching"
 )
 
 // What room tests say of the properties.
@@ -27,6 +28,7 @@ const (
 	overlap = "overlaps, first" // multiraft: two nodes serve, or a lower ballot after a higher one
 	rooms   = "multiraft"
 	plane   = "shardgroup"
+	face    = "transport/redis"
 )
 
 // Bugs are all seeded bugs.
@@ -93,6 +95,9 @@ var Bugs = []Bug{
 	{Name: "seat-taken-by-open", Breaks: "a holder without a seat opens clean", Source: data, Property: "P8: the row says that the quorum changed", Room: plane, Test: "TestHolderWithoutASeat", Says: "clean [11 0 0 0] hole [0 0 0 0]"},
 	{Name: "tail-across-a-hole-row", Breaks: "records are played over a hole's OPEN", Source: data, Property: "P10", Room: plane, Test: "TestSchedule18", Says: "its position means"},
 	{Name: "chunk-merges", Breaks: "a chunk merges instead of replacing its range", Source: "issue 2", Property: "P10", Script: "divergent suffix"},
+
+	{Name: "untold-loss", Breaks: "what was read under a lease that is lost stays cached", Source: clients, Property: "P19", Script: "cut off holder, cached"},
+	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "was cached and not taken back"},
 
 	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Later: "there is no log of records yet"},
 	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P15", Later: "there is no log of records yet"},

@@ -177,7 +177,9 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	case shardgroup.EventClosed:
 		l := e.n.routes.Load().Layout()
 		e.n.tellFace(l.FirstShard(ev.Group), l.ShardsPerGroup())
-		e.n.untrack(l, ev.Group)
+		if TakesBack(ev) {
+			e.n.untrack(shardsOf(l, ev.Group))
+		}
 	case shardgroup.EventOverwritten:
 		e.n.tellFace(ev.Shard, 1)
 	case shardgroup.EventOpened:

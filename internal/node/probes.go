@@ -8,5 +8,6 @@ var (
 	probeUnfilled  = metrics.NewProbe("node.newcomer.back_unfilled")
 	probeUnparked  = metrics.NewProbe("node.move.taken_back")
 	probeAborted   = metrics.NewProbe("node.move.aborted")
+	probeLapsed    = metrics.NewProbe("node.lease.lapsed")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
 )

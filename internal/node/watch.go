@@ -1,6 +1,7 @@
 package node
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -12,6 +13,8 @@ import (
 type watch struct {
 	quit chan struct{} // nil: nobody tracks
 	done chan struct{}
+
+	looked atomic.Int64 // when lapses were looked for last: ns of Mono and SuspendOffset
 }
 
 // Watch implements redis.Backend.
@@ -42,47 +45,61 @@ func (w *watch) stop() {
 // else can serve yet when the keys are taken back.
 const lapsePart = 24
 
+func (n *Node) lapseTick() time.Duration {
+	return max(5*time.Millisecond, profiles[n.cfg.LeaseProfile].promise/lapsePart)
+}
+
 // watchLeases takes back what was read under a lease that could not be renewed in time.
 // Such a lease may be good again later, or be closed, which EventClosed says: but its
 // clients are not to wait for that.
 func (n *Node) watchLeases(quit, done chan struct{}) {
 	defer close(done)
-	tick := time.NewTicker(max(5*time.Millisecond, profiles[n.cfg.LeaseProfile].promise/lapsePart))
+	tick := time.NewTicker(n.lapseTick())
 	defer tick.Stop()
-	lapsed := make(map[shardmap.GroupID]multiraft.Ballot)
 	for {
 		select {
 		case <-quit:
 			return
 		case <-tick.C:
-			n.untrackLapsed(lapsed)
+			n.lookForLapses(multiraft.CheckClock())
 		}
 	}
 }
 
-// untrackLapsed does so once per lapse.
-func (n *Node) untrackLapsed(lapsed map[shardmap.GroupID]multiraft.Ballot) {
-	mono, offset := multiraft.CheckClock()
+// lookForLapses takes back, all at once, what was read under leases that have lapsed.
+func (n *Node) lookForLapses(mono, offset time.Duration) {
+	n.watch.looked.Store(int64(mono + offset))
 	l := n.routes.Load().Layout()
-	for g := shardmap.GroupID(1); int(g) <= l.Groups; g++ {
-		r := n.core.Data().Replica(g)
-		if r == nil {
-			continue
-		}
-		lease := r.Lease()
-		switch {
-		case lease == nil || lease.Check(mono, offset):
-			delete(lapsed, g)
-		case lapsed[g] != lease.Ballot():
-			lapsed[g] = lease.Ballot()
-			n.untrack(l, g)
-		}
+	var shards []shardmap.ShardID
+	Lapsed(n.core.Data(), l.Groups, multiraft.Instant{Mono: mono, SuspendOffset: offset}, func(g shardmap.GroupID) {
+		shards = append(shards, shardsOf(l, g)...)
+	})
+	if len(shards) > 0 {
+		n.untrack(shards)
 	}
 }
 
-// untrack takes back what clients have read of a group.
-func (n *Node) untrack(l shardmap.Layout, g shardmap.GroupID) {
-	if face := n.face.Load(); face != nil {
-		face.Untrack(l.FirstShard(g), l.ShardsPerGroup())
+// awoke looks for lapses before a client that tracks is answered, when it was not done
+// for longer than usual: a process that was stopped may get to its connections before
+// it gets to its clocks, and whoever takes an answer, be it a PONG, for a sign that what
+// was read still holds must not be told so.
+func (n *Node) awoke(mono, offset time.Duration) {
+	if time.Duration(int64(mono+offset)-n.watch.looked.Load()) > 2*n.lapseTick() {
+		n.lookForLapses(mono, offset)
 	}
+}
+
+// untrack takes back what clients have read of some shards.
+func (n *Node) untrack(shards []shardmap.ShardID) {
+	if face := n.face.Load(); face != nil {
+		face.Untrack(shards)
+	}
+}
+
+func shardsOf(l shardmap.Layout, g shardmap.GroupID) []shardmap.ShardID {
+	shards := make([]shardmap.ShardID, l.ShardsPerGroup())
+	for i := range shards {
+		shards[i] = l.FirstShard(g) + shardmap.ShardID(i)
+	}
+	return shards
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"sync"
 
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
@@ -150,6 +151,9 @@ func (p *pushes) cutHere(at int) {
 	p.mu.Lock()
 	n := len(p.buf)
 	p.mu.Unlock()
+	if mutant.Is("push-behind") {
+		n = 0
+	}
 	p.cuts = append(p.cuts, place{at, n})
 }
 

@@ -282,14 +282,14 @@ func (t *tracker) clear(shard shardmap.ShardID) map[string]idSet {
 // lost takes back what was read of shards that this node does not serve any more:
 // the next holder does not know the readers. It is called with locks of the data
 // plane held, so beyond lostKeys the keys are not named.
-func (t *tracker) lost(first shardmap.ShardID, n int) {
+func (t *tracker) lost(shards []shardmap.ShardID) {
 	if t.trackers() == 0 {
 		return
 	}
-	tables := make([]map[string]idSet, n)
+	tables := make([]map[string]idSet, len(shards))
 	keys := 0
-	for i := range tables {
-		tables[i] = t.clear(first + shardmap.ShardID(i))
+	for i, shard := range shards {
+		tables[i] = t.clear(shard)
 		keys += len(tables[i])
 	}
 	if keys > lostKeys {
@@ -330,9 +330,9 @@ func (s *Server) Flushed(shard shardmap.ShardID, origin uint64) {
 	s.tracker.flushed(shard, int64(origin))
 }
 
-// Untrack tells those who read keys of n shards from first on that these are invalid:
-// this node does not, or must not, serve the shards any more. It does not wait.
-func (s *Server) Untrack(first shardmap.ShardID, n int) { s.tracker.lost(first, n) }
+// Untrack tells those who read keys of shards that these are invalid: this node does
+// not, or must not, serve the shards any more. It does not wait.
+func (s *Server) Untrack(shards []shardmap.ShardID) { s.tracker.lost(shards) }
 
 // Tracked is the number of keys that somebody may have cached.
 func (s *Server) Tracked() int64 { return s.tracker.keys.Load() }

@@ -345,7 +345,9 @@ func TestALostLeaseTakesBackWhatWasRead(t *testing.T) {
 	listener.do("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "x")
 	reader.do("GET", "{a}1")
 	few.do("GET", "b")
-	in := func(key string) { s.Untrack(m.routes.Layout().ShardOf(shardmap.SlotOf([]byte(key))), 1) }
+	in := func(key string) {
+		s.Untrack([]shardmap.ShardID{m.routes.Layout().ShardOf(shardmap.SlotOf([]byte(key)))})
+	}
 	in("{a}")
 	reader.want(">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\n{a}1\r\n")
 	listener.want(invalidateAll)

@@ -112,7 +112,7 @@ func (s *state) failover(lost int) {
 	s.machine.SetPosition(s.position)
 	s.routes = s.routes.With(shardmap.Route{Group: 1, Epoch: epoch, Leader: 1})
 	s.watchLocked()
-	s.face.Untrack(0, 1)
+	s.face.Untrack([]shardmap.ShardID{0})
 	s.face.MapChanged()
 }
 
