@@ -18,6 +18,9 @@
 //	       that its loss has no bound, and nothing is acknowledged after its cut
 //	P11    epochs and versions are used once
 //	P14    nothing of a write that failed for certain is ever seen
+//	P19    what a client answers from its cache was true within the lease length and
+//	       the bound that it has set itself
+//	P20    and is not older than what it was told of the shard on the same connection
 //	once   an INCR or APPEND counts once; one with an unknown outcome at most once
 //	token  a verdict comes true: durable and pending never of what is cut, lost
 //	       only of what no reading sees again; WAIT never counts the holder

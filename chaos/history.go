@@ -31,6 +31,8 @@ type History struct {
 
 	Ops       int
 	Reads     int
+	Hits      int           // answers from caches
+	Oldest    time.Duration // how long the oldest of them was not true any more
 	Evictions int
 	Broken    []string
 	Lost      int // acknowledged writes that a cut declared lost

@@ -34,6 +34,7 @@ type process struct {
 	nextID  uint64
 	founded node.Founding // the record on its disk
 	knows   []bool        // by node: it has the address
+	served  *served       // the caching client's connection, nil = none
 }
 
 var _ node.CoreOut = (*process)(nil)
@@ -84,6 +85,10 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 func (p *process) crash() {
 	p.up = false
 	p.life++
+	if s := p.served; s != nil {
+		p.served = nil
+		s.line.died()
+	}
 	p.drive.lose(p)
 	for _, o := range p.w.nodes {
 		if o != p {
@@ -232,6 +237,9 @@ func (p *process) DataEvent(e shardgroup.Event) {
 	p.w.note("node %d: data event %d group %d epoch %d %s", p.id, e.Kind, e.Group, e.Epoch, e.Detail)
 	if e.Kind == shardgroup.EventNotWhole { // nothing damages memory here: a copy was wrong
 		p.w.broke("P10", "at %v the copy of shard %d at node %d gives up its claim to be exact: %s", p.w.now, e.Shard, p.id, e.Detail)
+	}
+	if p.served != nil && node.TakesBack(e) {
+		p.served.lost(e.Group)
 	}
 	if e.Kind != shardgroup.EventOpened {
 		return

@@ -23,7 +23,8 @@ type Result struct {
 	Broken  []string
 	Acted   map[string]int
 	Log     []string
-	Seconds float64 // simulated
+	Oldest  time.Duration // how long an answer from a cache was not true any more, at the most
+	Seconds float64       // simulated
 }
 
 // seededReader feeds crypto/rand, which raft draws its election jitter from.
@@ -69,6 +70,10 @@ func Run(cfg Config, seed uint64) Result {
 	for _, a := range w.clients {
 		a.loop()
 	}
+	if seed/3%3 == 0 { // it costs a tenth of a run's time; seed%3 says how many nodes there are
+		w.cacher = newCacher(w, seed)
+		w.cacher.loop()
+	}
 	w.watch()
 	if w.cfg.Faults {
 		w.faults()
@@ -81,12 +86,13 @@ func Run(cfg Config, seed uint64) Result {
 	if w.history.Excused > 0 {
 		w.acted["broken by wild clocks"] += w.history.Excused
 	}
+	w.cacher.count()
 	if w.cfg.Second {
 		w.acted["second opinion"] += w.history.Sample.Check(w.history, secondLimit).Fine
 	}
 	return Result{
 		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost, Wiped: w.history.Wiped,
-		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
+		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(), Oldest: w.history.Oldest,
 	}
 }
 

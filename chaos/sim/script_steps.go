@@ -508,3 +508,17 @@ func (verbs) reply(name string) Step {
 		s.note("... %s", s.last)
 	}}
 }
+
+// cache lets a client read a key at a node, keep it, and answer from its cache from
+// then on as long as it may, 80 times a second.
+func (verbs) cache(at role, key string) Step {
+	return Step{fmt.Sprintf("a client caches %s of %v", key, at), func(s *stage) {
+		name := s.keyIn(key)
+		s.World.keys = []simKey{{s.history.Key(name), []byte(name), theGroup, registers, false}}
+		c := newCacher(s.World, 1)
+		s.cacher = c
+		c.holds[theGroup] = s.node(at).id
+		c.loop()
+		s.must(s.proceed(sec, func() bool { return s.history.Hits > 20 }), "script", "nothing is answered from the cache")
+	}}
+}

@@ -18,6 +18,30 @@ var leaseScripts = []Script{
 		},
 	},
 	{
+		Name: "cut off holder, cached", From: "clients 1.9: client-side caching", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "old", majority),
+			do.cache(nodeA, "k"),
+			do.isolate(nodeA), // but not from the client
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.set(holder, "k", "new", majority),
+			do.sleep(CachedLimit + sec),
+			do.settled(),
+		},
+	},
+	{
+		Name: "paused holder, cached", From: "clients 1.9: client-side caching", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "old", majority),
+			do.cache(nodeA, "k"),
+			do.pause(nodeA, 4*sec),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.set(holder, "k", "new", majority),
+			do.sleep(4 * sec), // A goes on, and is asked for a sign of life first of all
+			do.settled(),
+		},
+	},
+	{
 		Name: "late ACKs", From: "lease-protocol 11: 2", Steps: []Step{
 			do.steady(),
 			do.slow(nodeB, nodeA, 450*ms),

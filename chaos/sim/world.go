@@ -31,6 +31,7 @@ type World struct {
 	healed   bool // the time for faults is over
 	healedAt time.Duration
 	clients  []*actor
+	cacher   *cacher
 	history  *chaos.History
 	keys     []simKey
 	hashes   map[uint64]chaos.Key // where keys are evicted

@@ -167,7 +167,7 @@ func (h *hunt) build(bugs []mutant.Bug) error {
 		}
 	}
 	for _, r := range rooms {
-		cmd := exec.Command("go", "test", "-tags", "mutants", "-c", "-o", filepath.Join(h.dir, r+".test"), "./"+r)
+		cmd := exec.Command("go", "test", "-tags", "mutants", "-c", "-o", h.binary(r), "./"+r)
 		cmd.Dir = h.sources
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("the tests of %s, which must catch some of the bugs, cannot be built in %s (--sources): %w\n%s", r, h.sources, err, out)
@@ -175,6 +175,9 @@ func (h *hunt) build(bugs []mutant.Bug) error {
 	}
 	return nil
 }
+
+// binary is where the tests of a room are built.
+func (h *hunt) binary(room string) string { return filepath.Join(h.dir, filepath.Base(room)+".test") }
 
 // try runs one bug, and what must catch it without the bug first.
 func (h *hunt) try(b mutant.Bug) killed {
@@ -232,7 +235,7 @@ func (h *hunt) clean(b mutant.Bug, by string) string {
 func (h *hunt) play(b mutant.Bug, name string) (string, error) {
 	cmd := exec.Command(h.self, "script", b.Script)
 	if b.Room != "" {
-		cmd = exec.Command(filepath.Join(h.dir, b.Room+".test"), "-test.run", pattern(b.Test))
+		cmd = exec.Command(h.binary(b.Room), "-test.run", pattern(b.Test))
 		cmd.Dir = filepath.Join(h.sources, b.Room)
 	}
 	cmd.Env = append(os.Environ(), "AEGIS_MUTANT="+name)

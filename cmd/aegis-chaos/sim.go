@@ -69,6 +69,7 @@ type summary struct {
 	Ops      int            `json:"operations"`
 	Lost     int            `json:"lostAndReported"`
 	Wiped    int            `json:"lostWithTheLastCopy"`
+	Oldest   time.Duration  `json:"oldestCachedNs"`
 	Seconds  float64        `json:"clusterSeconds"`
 	CPU      float64        `json:"cpuSeconds"`
 	Acted    map[string]int `json:"acted"`
@@ -160,6 +161,7 @@ func (s *summary) add(r sim.Result) {
 	s.Lost += r.Lost
 	s.Wiped += r.Wiped
 	s.Seconds += r.Seconds
+	s.Oldest = max(s.Oldest, r.Oldest)
 	for k, v := range r.Acted {
 		s.Acted[k] += v
 	}
@@ -187,6 +189,7 @@ func (o *simOptions) explain(r sim.Result, s *summary) {
 var expected = []string{
 	"opened", "unknown outcome", "reply withheld", "rolled back", "gave up", "flush", "waited", "wait unblocked",
 	"verdict durable", "verdict lost", "verdict pending",
+	"cached reading", "key taken back", "keys taken back with a lease", "cached connection silent", "caching client stopped",
 }
 
 const (
@@ -234,6 +237,7 @@ func (o *simOptions) report(s summary) error {
 			fmt.Printf("%-22s %d\n", k, s.Acted[k])
 		}
 		s.Visits.print(s.Scripts)
+		fmt.Printf("the oldest answer from a cache had not been true for %v; the bound is %v\n", s.Oldest.Round(time.Millisecond), sim.CachedLimit)
 		fmt.Printf("%d seeds, %d operations, %d acknowledged writes lost and reported (%d with the last copy of their shard), %.0f cluster-seconds in %.1f CPU-seconds: %.0f per CPU-second\n",
 			s.Seeds, s.Ops, s.Lost, s.Wiped, s.Seconds, s.CPU, s.Seconds/s.CPU)
 	}
@@ -322,6 +326,7 @@ func (s *summary) merge(p summary) {
 	s.Lost += p.Lost
 	s.Wiped += p.Wiped
 	s.Seconds += p.Seconds
+	s.Oldest = max(s.Oldest, p.Oldest)
 	s.CPU += p.CPU
 	s.Visits.add(p.Visits)
 	s.Failures = append(s.Failures, p.Failures...)
