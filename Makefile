@@ -6,6 +6,8 @@
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make microbench  Go benchmarks of single rooms
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
+# make sequences   100,000 random command sequences on a node and on redis-server, compared (half a minute):
+#                  make sequences SEQUENCES=1000000
 # make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
 #                  busy cores (12 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
 # make clients     real clients of other languages against three nodes, in every phase; writes docs/redis-clients.json
@@ -22,10 +24,11 @@ SIM_DURATION ?= 300s
 BENCH        ?=
 BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
+SEQUENCES    ?= 100000
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench microbench fuzz accept clients docs lint fmt
+.PHONY: build demo test test-short sim bench microbench fuzz sequences accept clients docs lint fmt
 
 build:
 	@mkdir -p bin
@@ -51,6 +54,9 @@ microbench:
 
 fuzz:
 	@FUZZTIME=$(FUZZTIME) .ci/stages fuzz
+
+sequences:
+	AEGIS_TEST_SEQUENCES=$(SEQUENCES) go test -count=1 -v -timeout 30m -run RandomSequences ./internal/node
 
 accept:
 	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \

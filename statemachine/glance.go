@@ -1,6 +1,11 @@
 package statemachine
 
-import "github.com/baxromumarov/aegisKV/pkg/shardmap"
+import (
+	"math"
+
+	"github.com/baxromumarov/aegisKV/lru"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
 
 // Glance is what a key was at some moment at the leaseholder: two of one key, of one
 // epoch, are equal only when nothing touched the key in between.
@@ -22,6 +27,20 @@ func (g *goneCounts) noteAll() {
 	for i := range g {
 		g[i]++
 	}
+}
+
+// noteReset notes that all keys are about to go. Those that are there are counted one
+// by one, so that an absent key stays as it was, unless they are so many that hardly a
+// part is without one.
+func (m *Machine) noteReset() {
+	if m.store.Len() > 16*len(m.gone) {
+		m.gone.noteAll()
+		return
+	}
+	m.store.Range(0, math.MaxUint64, func(e lru.Entry) bool {
+		m.gone.note(e.Hash)
+		return true
+	})
 }
 
 // Look says what a key is at now, without counting a hit.

@@ -67,6 +67,15 @@ func TestALookNoticesEveryChange(t *testing.T) {
 		}, true},
 		{"died", func(d *driver) { d.mayDie("k") }, func(d *driver) { d.now += 20 }, true},
 		{"dead all the while", func(d *driver) { d.mayDie("k"); d.now += 20 }, func(*driver) {}, false},
+		{"absent when others are flushed", func(d *driver) { d.set("other", "1") }, func(d *driver) { d.do(Command{Kind: Flush}) }, false},
+		{"dead, then flushed", func(d *driver) { d.mayDie("k"); d.now += 20 }, func(d *driver) { d.do(Command{Kind: Flush}) }, false},
+		{"made and flushed with thousands", func(*driver) {}, func(d *driver) {
+			for i := range 5000 {
+				d.set(fmt.Sprint(i), "1")
+			}
+			d.set("k", "1")
+			d.do(Command{Kind: Flush})
+		}, true},
 		{"flushed", func(d *driver) { d.set("k", "1") }, func(d *driver) { d.do(Command{Kind: Flush}) }, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -124,10 +124,10 @@ func (m *Machine) Settle() {
 
 // Reset forgets the contents; position and time stay.
 func (m *Machine) Reset() {
+	m.noteReset()
 	m.store.Clear()
 	m.digest = [DigestBuckets]uint64{}
 	m.total = 0
-	m.gone.noteAll()
 }
 
 // put stores an entry whatever was there before. Execute, Apply, fills and
