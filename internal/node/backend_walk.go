@@ -36,32 +36,44 @@ func (b backend) refuseShard(s *session, shard shardmap.ShardID, a shardgroup.Ad
 
 // Walk implements redis.Backend.
 func (b backend) Walk(rs *redis.Session, at redis.Cursor, n int, visit func(key []byte)) (redis.Cursor, error) {
-	s := state(rs)
-	shards := b.n.routes.Load().Layout().Shards
-	place := at.Place()
-	for shard := at.Shard(); int(shard) < shards; shard, place = shard+1, 0 {
-		r, mine := b.serves(shard)
-		if !mine {
+	for shards := b.n.routes.Load().Layout().Shards; int(at.Shard()) < shards; at = redis.CursorAt(at.Shard()+1, 0) {
+		if _, mine := b.serves(at.Shard()); !mine {
 			continue
 		}
-		s.keys.Reset()
-		next, a, err := r.Walk(shard, place, min(n, walkMax), &s.keys, s.clock())
-		if err != nil {
-			if err = b.refuseShard(s, shard, a, err); err != nil {
-				return at, err
-			}
-			continue
+		next, err := b.Step(rs, at, n, visit)
+		if !errors.As(err, new(*redis.MovedError)) {
+			return next, err
 		}
-		s.touch(r, a.Lease)
-		for key := range s.keys.All() {
-			visit(key)
-		}
-		switch {
-		case next != 0:
-			return redis.CursorAt(shard, next), nil
-		case int(shard)+1 < shards:
-			return redis.CursorAt(shard+1, 0), nil
-		}
+	}
+	return 0, nil
+}
+
+// Step implements redis.Backend.
+func (b backend) Step(rs *redis.Session, at redis.Cursor, n int, visit func(key []byte)) (redis.Cursor, error) {
+	s, layout := state(rs), b.n.routes.Load().Layout()
+	shard := at.Shard()
+	if int(shard) >= layout.Shards {
+		return 0, nil
+	}
+	slot, _ := layout.SlotRange(shard)
+	r, _, err := b.replica(slot)
+	if err != nil {
+		return at, err
+	}
+	s.keys.Reset()
+	next, a, err := r.Walk(shard, at.Place(), min(n, walkMax), &s.keys, s.clock())
+	if err != nil {
+		return at, b.refuse(s, slot, a, err)
+	}
+	s.touch(r, a.Lease)
+	for key := range s.keys.All() {
+		visit(key)
+	}
+	switch {
+	case next != 0:
+		return redis.CursorAt(shard, next), nil
+	case int(shard)+1 < layout.Shards:
+		return redis.CursorAt(shard+1, 0), nil
 	}
 	return 0, nil
 }

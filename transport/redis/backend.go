@@ -197,6 +197,9 @@ type Backend interface {
 	// answers the next place; 0 is the begin and the end. Every key that is there all
 	// the while is visited. Keys are valid during visit only.
 	Walk(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error)
+	// Step is Walk in the shard of the place alone; a MovedError when another node holds
+	// it. Places are the same on every node: who holds a shard next goes on there.
+	Step(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error)
 	// RandomKey is any key of these shards.
 	RandomKey(s *Session) (key []byte, found bool, err error)
 	// Commit is called before replies leave: it waits for the acks that writes

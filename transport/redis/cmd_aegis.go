@@ -12,6 +12,7 @@ func aegisCommands() []*command {
 		{name: "aegis.token", arity: 1, flags: "fast", wide: true, rights: rightsConnection, summary: "Names the newest write of this connection in each shard.", run: cmdToken},
 		{name: "aegis.check", arity: 2, flags: "", wide: true, rights: rightsConnection, summary: "Judges a token: durable, pending, lost or unknown, shard by shard.", run: cmdCheck},
 		{name: "aegis.admin", arity: -2, flags: "admin loading stale", wide: true, rights: rightsAdmin, summary: "Runs an operator's command; answers JSON.", run: cmdAdmin},
+		{name: "aegis.scan", arity: -2, flags: "readonly", rights: rightsRead, wide: true, summary: "For gateways: SCAN from a shard that this node holds as far as it holds the next ones.", run: cmdStep},
 		{name: "aegis.map", arity: -1, flags: "loading stale fast", rights: rightsCluster, summary: "Returns the routing map, or null to who has that epoch of it.", run: cmdMap},
 	}
 }

@@ -37,7 +37,7 @@ func cmdScan(c *conn, args [][]byte) {
 	keys := 0
 	for left := s.count; ; {
 		next, seen, ok := c.walk(s.at, int(min(left, 1<<20)), func(key []byte) {
-			if !s.none && (s.match == nil || globs(s.match, key)) {
+			if s.wants(key) {
 				c.out = resp.AppendBulk(c.out, key)
 				keys++
 			}
@@ -50,10 +50,18 @@ func cmdScan(c *conn, args [][]byte) {
 			break
 		}
 	}
+	c.leadScan(&s, keys)
+}
+
+// leadScan completes the reply of SCAN, whose keys are there.
+func (c *conn) leadScan(s *scan, keys int) {
 	head := resp.AppendArray(nil, 2)
 	head = resp.AppendBulk(head, strconv.FormatUint(uint64(s.at), 10))
 	c.lead(resp.AppendArray(head, keys))
 }
+
+// wants reports that a key is among those that are asked for.
+func (s *scan) wants(key []byte) bool { return !s.none && (s.match == nil || globs(s.match, key)) }
 
 // lead puts what was not known before in front of the reply.
 func (c *conn) lead(b []byte) {
@@ -78,11 +86,16 @@ func (c *conn) walk(at Cursor, n int, yield func(key []byte)) (next Cursor, seen
 		c.failWith(err)
 		return 0, seen, false
 	}
-	if len(c.out)-c.replyAt > replyMax && !c.fits(c.rd.Size()) {
-		c.out, c.quit = c.out[:0], true
-		return 0, seen, false
+	return next, seen, c.roomy()
+}
+
+// roomy is false when the reply became too long to be kept, and the client is closed.
+func (c *conn) roomy() bool {
+	if len(c.out)-c.replyAt <= replyMax || c.fits(c.rd.Size()) {
+		return true
 	}
-	return next, seen, true
+	c.out, c.quit = c.out[:0], true
+	return false
 }
 
 // scanOptions reads cursor and options. As in Redis the cursor is what C's strtoul takes.

@@ -136,7 +136,7 @@ func init() {
 		"aegis.token": refuse("ERR the gateway port keeps no versions: take tokens on the client port"),
 		"aegis.check": refuse("ERR the gateway port keeps no versions: check tokens on the client port"),
 		"dbsize":      everywhere(mergeSums), "flushall": everywhere(mergeOK), "flushdb": everywhere(mergeOK),
-		"keys": everywhere(mergeArrays), "randomkey": everywhere(mergeAny), "scan": refuse("ERR SCAN is not available on the gateway port: scan every node's client port, or use KEYS"),
+		"keys": everywhere(mergeArrays), "randomkey": everywhere(mergeAny), "scan": gatewayScan,
 		"exec":         gatewayExec,
 		"client|reply": refuse("ERR CLIENT REPLY is not available on the gateway port: use the client port"),
 		"watch":        refuse("ERR WATCH is not available on the gateway port: use the client port, or SET with NX, XX or IFEQ"),

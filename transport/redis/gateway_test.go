@@ -34,6 +34,14 @@ func (h *half) admit(key []byte) error { return h.admitSlot(shardmap.SlotOf(key)
 
 func (h *half) Begin(_ *Session, slot shardmap.Slot, _ bool) error { return h.admitSlot(slot) }
 
+func (h *half) Step(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error) {
+	slot, _ := h.known.Load().Layout().SlotRange(at.Shard())
+	if err := h.admitSlot(slot); err != nil {
+		return at, err
+	}
+	return h.memory.Step(s, at, n, visit)
+}
+
 func (h *half) admitSlot(slot shardmap.Slot) error {
 	m := h.known.Load()
 	to := m.LeaderOf(slot)

@@ -337,6 +337,30 @@ func (m *memory) Walk(_ *Session, at Cursor, n int, visit func(key []byte)) (Cur
 	return CursorAt(at.Shard(), uint64(i)), nil
 }
 
+// Step goes by the sorted keys of the shard, a place each.
+func (m *memory) Step(_ *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	layout := m.routes.Layout()
+	i := 0
+	for _, key := range slices.Sorted(maps.Keys(m.keys)) {
+		if layout.ShardOf(shardmap.SlotOfString(key)) != at.Shard() {
+			continue
+		}
+		if i++; i <= int(at.Place()) {
+			continue
+		}
+		if n--; n < 0 {
+			return CursorAt(at.Shard(), uint64(i-1)), nil
+		}
+		visit([]byte(key))
+	}
+	if int(at.Shard())+1 >= layout.Shards {
+		return 0, nil
+	}
+	return CursorAt(at.Shard()+1, 0), nil
+}
+
 func (m *memory) RandomKey(s *Session) (key []byte, found bool, err error) {
 	_, err = m.Walk(s, 0, math.MaxInt, func(k []byte) { key, found = k, true })
 	return key, found, err

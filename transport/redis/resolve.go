@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -41,15 +42,20 @@ const (
 // forward leaves a hole for the reply that gather makes of tasks; for the reply of
 // the only task when gather is nil.
 func (c *conn) forward(cmd *command, g *gather, tasks ...task) {
-	level, _ := c.srv.backend.SetLevel(&c.sess, "")
+	c.through(tasks)
 	f := &c.fw
 	h := hole{at: len(c.out), cmd: cmd, from: len(f.tasks), gather: g}
-	for _, t := range tasks {
-		t.via = Via{Proto: c.sess.Proto, Level: level, Lane: c.sess.ID}
-		f.tasks = append(f.tasks, t)
-	}
+	f.tasks = append(f.tasks, tasks...)
 	h.to = len(f.tasks)
 	f.holes = append(f.holes, h)
+}
+
+// through says by which connection tasks go: that of this client's other commands.
+func (c *conn) through(tasks []task) {
+	level, _ := c.srv.backend.SetLevel(&c.sess, "")
+	for i := range tasks {
+		tasks[i].via = Via{Proto: c.sess.Proto, Level: level, Lane: c.sess.ID}
+	}
 }
 
 // full reports that what waits to be forwarded should leave now.
@@ -77,14 +83,33 @@ func (f *forwards) drop() {
 // resolve forwards the tasks and sends all replies, each in its place. It sends those
 // that are there before it waits for others to become possible.
 func (c *conn) resolve() error {
+	defer c.fw.drop()
+	return c.carry(c.deliver)
+}
+
+// ask forwards tasks for the command under way and waits for what they answer. Earlier
+// replies have left: see settle.
+func (c *conn) ask(tasks ...task) (replies [][]byte) {
+	c.through(tasks)
 	f := &c.fw
-	defer f.drop()
+	f.tasks = append(f.tasks, tasks...)
+	_ = c.carry(func() error { return nil })
+	for i := range f.tasks {
+		replies = append(replies, bytes.Clone(f.tasks[i].reply()))
+	}
+	f.drop()
+	return replies
+}
+
+// carry sends the tasks until each is done, and calls after behind every attempt.
+func (c *conn) carry(after func() error) error {
+	f := &c.fw
 	begun := time.Now()
 	c.srv.forwarded.Add(int64(len(f.tasks)))
 	for pause := forwardPause; ; {
 		c.await(c.attempt())
 		retry, soon := f.judge(c.srv.backend.Map(), time.Since(begun))
-		if err := c.deliver(); err != nil || !retry {
+		if err := after(); err != nil || !retry {
 			return err
 		}
 		c.srv.forwardedAgain.Add(1)

@@ -185,9 +185,11 @@ func (c *conn) failWith(err error) {
 
 // transient errors are those that clients answer by trying again.
 func transient(err error) bool {
-	return errors.As(err, new(*MovedError)) || errors.Is(err, ErrAgain) || errors.Is(err, ErrDown) ||
+	return isMoved(err) || errors.Is(err, ErrAgain) || errors.Is(err, ErrDown) ||
 		errors.Is(err, ErrNoReplicas) || errors.Is(err, ErrLoading)
 }
+
+func isMoved(err error) bool { return errors.As(err, new(*MovedError)) }
 
 // retry runs f until it no longer says ErrAgain or the shard has been in
 // transition for too long. Earlier replies of the pipeline leave first.

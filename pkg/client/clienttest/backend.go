@@ -216,6 +216,11 @@ func (b *backend) Walk(_ *redis.Session, at redis.Cursor, n int, visit func(key 
 	return redis.CursorAt(at.Shard(), next), nil
 }
 
+// Step implements redis.Backend.
+func (b *backend) Step(s *redis.Session, at redis.Cursor, n int, visit func(key []byte)) (redis.Cursor, error) {
+	return b.Walk(s, at, n, visit)
+}
+
 // RandomKey implements redis.Backend: the last one of the walk.
 func (b *backend) RandomKey(s *redis.Session) (key []byte, found bool, err error) {
 	_, err = b.Walk(s, 0, math.MaxInt, func(k []byte) { key, found = append(key[:0], k...), true })
