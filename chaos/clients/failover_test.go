@@ -207,7 +207,7 @@ func TestSIGTERMIsNotNoticed(t *testing.T) {
 	var slow []time.Duration
 	for k, disturbances := 0, 0; k < leaves; {
 		r.ready(t, r.addrs[0])
-		victim, other := r.busiest(t, r.addrs[0])
+		victim, other := r.busiest(t)
 		s, disturbed := r.leave(t, victim, r.groupsOf(t, victim, other))
 		victim.start(t)
 		if !disturbed {

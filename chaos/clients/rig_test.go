@@ -92,14 +92,9 @@ func (r *rig) groupsOf(t *testing.T, victim *restartable, asked string) []int {
 }
 
 // busiest is the node that leads most groups, and the address of another one.
-func (r *rig) busiest(t *testing.T, asked string) (victim *restartable, other string) {
+func (r *rig) busiest(t *testing.T) (victim *restartable, other string) {
 	t.Helper()
-	by := holders(asked)
-	for _, n := range r.nodes {
-		if victim == nil || len(by[n.name]) > len(by[victim.name]) {
-			victim = n
-		}
-	}
+	victim, _ = busiest(r.nodes)
 	for _, addr := range r.addrs {
 		if addr != victim.addr {
 			other = addr

@@ -17,6 +17,7 @@ import (
 
 // goClient holds the phases' conversation for a client in Go.
 type goClient struct {
+	name     string
 	number   string
 	set      func(ctx context.Context, key, value string) error
 	get      func(ctx context.Context, key string) (string, error)
@@ -38,6 +39,8 @@ func (g *goClient) say(word string) string {
 		err = g.routing(ctx)
 	case "load":
 		g.load = startLoad(g)
+	case "more":
+		err = g.load.more(ctx)
 	case "mark":
 		g.load.mark()
 	case "stop":
@@ -87,7 +90,7 @@ func startLoad(g *goClient) *goLoad {
 		l.wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				one, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-				err := g.wroteAndReads(one, fmt.Sprintf("load:%d:%d", w, i%100), strconv.Itoa(i))
+				err := g.wroteAndReads(one, fmt.Sprintf("load:%s:%d:%d", g.name, w, i%100), strconv.Itoa(i))
 				cancel()
 				l.count(err)
 			}
@@ -113,6 +116,18 @@ func (l *goLoad) mark() {
 	l.ops, l.failed, l.last = 0, 0, nil
 }
 
+// more waits for so many operations since load or mark; failures count, so that it ends.
+func (l *goLoad) more(ctx context.Context) error {
+	for ; ; wait(ctx, time.Millisecond) {
+		l.mu.Lock()
+		done := l.ops+l.failed >= afterwards
+		l.mu.Unlock()
+		if done || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
 func (l *goLoad) end() string {
 	l.stop()
 	l.wg.Wait()
@@ -121,13 +136,16 @@ func (l *goLoad) end() string {
 
 // TestGoClientsInEveryPhase: clients in Go that no one here wrote, with default options.
 func TestGoClientsInEveryPhase(t *testing.T) {
-	nodes := launch(t, 3, "256MiB --num-groups 256")
-	addrs := addresses(nodes)
+	nodes := phaseCluster(t)
+	clients := map[string]conversation{}
 	for name, open := range map[string]func(*testing.T, []string) *goClient{"rueidis": openRueidis, "go-redis": openGoRedis} {
-		t.Run(name, func(t *testing.T) {
-			c := open(t, addrs)
-			record(t, name, c, inEveryPhase(t, nodes, c))
-		})
+		c := open(t, addresses(nodes))
+		c.name = name
+		clients[name] = c
+	}
+	found := inEveryPhase(t, nodes, clients)
+	for name, c := range clients {
+		record(t, name, c, found)
 	}
 }
 

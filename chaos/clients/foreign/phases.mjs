@@ -1,8 +1,8 @@
 // The conversation with the test that drives these programs, for all Node clients.
 //
-// It writes one word a line: commands, routing, load, mark, stop. Each is answered by one
-// line: "ok", "FAIL <what>", or for stop "load <operations> <errors> <last error>" since
-// load or mark. A client gives { version, get, set, commands }.
+// It writes one word a line: commands, routing, load, more, mark, stop. Each is answered by
+// one line: "ok", "FAIL <what>", or for stop "load <operations> <errors> <last error>" since
+// load or mark. more waits for 200 operations since then. A client gives { version, get, set, commands }.
 import readline from 'node:readline';
 
 const say = (line) => process.stdout.write(line.replaceAll('\n', ' ') + '\n');
@@ -37,7 +37,7 @@ function loadOn(client) {
   l.workers = [0, 1, 2, 3].map(async (w) => {
     const known = new Map();
     for (let i = 0; l.running; i++) {
-      const key = `load:${w}:${i % 100}`;
+      const key = `load:${process.pid}:${w}:${i % 100}`;
       try {
         known.delete(key);
         await client.set(key, `${i}`);
@@ -56,6 +56,11 @@ function loadOn(client) {
   return l;
 }
 
+// more waits for operations; failures count, so that it ends.
+async function more(load) {
+  while (load.ops + load.errors < 200) await new Promise((r) => setTimeout(r, 1));
+}
+
 export async function serve(client) {
   say(`version ${client.version}`);
   let load;
@@ -65,6 +70,7 @@ export async function serve(client) {
         case 'commands': await client.commands(); say('ok'); break;
         case 'routing': await routing(client); say('ok'); break;
         case 'load': load = loadOn(client); say('ok'); break;
+        case 'more': await more(load); say('ok'); break;
         case 'mark': load.ops = load.errors = 0; load.last = ''; say('ok'); break;
         case 'stop':
           load.running = false;

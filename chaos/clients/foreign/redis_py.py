@@ -1,5 +1,6 @@
 """redis-py's RedisCluster; the conversation with the driving test is that of phases.mjs."""
 import logging
+import os
 import sys
 import threading
 import time
@@ -94,11 +95,15 @@ class Load:
         with self.mu:
             self.ops, self.errors, self.last = 0, 0, ""
 
+    def more(self):
+        while self.ops + self.errors < 200:
+            time.sleep(0.001)
+
     def work(self, w):
         i = 0
         while self.running:
             i += 1
-            key = f"load:{w}:{i % 100}"
+            key = f"load:{os.getpid()}:{w}:{i % 100}"
             try:
                 c.set(key, i)
                 check("read after write", c.get(key), str(i))
@@ -133,6 +138,9 @@ def main():
                     say("ok")
                 case "load":
                     load = Load()
+                    say("ok")
+                case "more":
+                    load.more()
                     say("ok")
                 case "mark":
                     load.mark()
