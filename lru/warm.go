@@ -33,6 +33,10 @@ func (s *Store) Warm(hash uint64, step int) {
 	}
 }
 
+// Prefetch brings the cache line of what p points to near: what an owner keeps
+// beside a store, by the same hash.
+func Prefetch(p *uint64) { prefetch(unsafe.Pointer(p)) }
+
 const (
 	cacheLine = 64
 	// warmBytes of a value are asked for: the processor notices by itself when more of

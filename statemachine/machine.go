@@ -101,7 +101,12 @@ func (m *Machine) Usage(key []byte) (lru.Usage, bool) { return m.store.Usage(m.H
 const WarmSteps = lru.WarmSteps
 
 // Warm brings a key near that is about to be asked for; see lru.Store.Warm.
-func (m *Machine) Warm(hash uint64, step int) { m.store.Warm(hash, step) }
+func (m *Machine) Warm(hash uint64, step int) {
+	m.store.Warm(hash, step)
+	if step == 0 {
+		lru.Prefetch(&m.digest[hash>>digestShift])
+	}
+}
 
 // dead says whether a deadline has passed.
 func dead(deadline, now int64) bool { return deadline != 0 && deadline <= now }

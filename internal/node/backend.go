@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ type session struct {
 	last    []uint16           // by group: 1 + the place in leases of what was touched last, 0 = nothing
 	wrote   bool               // a write is among them
 	tickets []ticketWait
-	written map[shardmap.ShardID]writtenShard
+	written writtenShards
 	cmd     statemachine.Command
 	res     statemachine.Result
 	wait    waitReason
@@ -56,12 +55,6 @@ type transaction struct {
 	open    bool
 	replica *shardgroup.Replica
 	shard   shardmap.ShardID
-}
-
-// writtenShard is the newest write of a session in one shard.
-type writtenShard struct {
-	version shardmap.Version
-	lease   shardgroup.Lease
 }
 
 // ticketWait is an ack that Commit waits for.
@@ -349,10 +342,7 @@ func (b backend) ValueBytesMax() int64 { return b.n.valueMax.Load() }
 // note remembers a write for its acks, its token, and WAIT.
 func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID, a shardgroup.Admission) {
 	s.wrote = true
-	if s.written == nil {
-		s.written = make(map[shardmap.ShardID]writtenShard)
-	}
-	s.written[shard] = writtenShard{a.Version, a.Lease}
+	s.written.note(shard, a.Version, a.Lease)
 	if s.level == shardgroup.Async {
 		return
 	}
@@ -470,8 +460,7 @@ func (b backend) Wait(rs *redis.Session, n int, timeout time.Duration) (int, err
 	if timeout > 0 {
 		deadline = now.Mono + timeout
 	}
-	for _, shard := range b.writtenShards(s) {
-		w := s.written[shard]
+	for shard, w := range s.written.all {
 		r := b.n.core.Data().ReplicaOf(shard)
 		if r == nil || w.lease.Closed() {
 			b.collect(s)
@@ -487,8 +476,7 @@ func (b backend) Wait(rs *redis.Session, n int, timeout time.Duration) (int, err
 
 func (b backend) holding(s *session, none int) (int, error) {
 	least, any := none, false
-	for _, shard := range b.writtenShards(s) {
-		w := s.written[shard]
+	for shard, w := range s.written.all {
 		r := b.n.core.Data().ReplicaOf(shard)
 		if r == nil {
 			return 0, redis.ErrUnblocked
@@ -510,15 +498,6 @@ func (b backend) holding(s *session, none int) (int, error) {
 // followers is what WAIT answers a connection that wrote nothing.
 func (b backend) followers() int {
 	return max(0, min(b.n.cfg.ReplicationFactor, len(b.n.routes.Load().Nodes()))-1)
-}
-
-func (b backend) writtenShards(s *session) []shardmap.ShardID {
-	ids := make([]shardmap.ShardID, 0, len(s.written))
-	for id := range s.written {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // wakes lets parked commands wait for their group.

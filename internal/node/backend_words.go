@@ -58,11 +58,10 @@ func (b backend) Token(rs *redis.Session) string {
 	s := state(rs)
 	var t strings.Builder
 	t.WriteString("1:" + hex.EncodeToString(b.n.cluster[:]) + ":")
-	for i, shard := range b.writtenShards(s) {
-		if i > 0 {
-			t.WriteByte(',')
-		}
-		fmt.Fprintf(&t, "%d.%d", shard, s.written[shard].version)
+	comma := ""
+	for shard, w := range s.written.all {
+		fmt.Fprintf(&t, "%s%d.%d", comma, shard, w.version)
+		comma = ","
 	}
 	return t.String()
 }
