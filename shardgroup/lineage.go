@@ -237,6 +237,17 @@ func without(a, b []multiraft.Member) int {
 	return n
 }
 
+// has says whether a copy at a position has a version in its history. Within an epoch
+// positions are in one order; across epochs the rows say what was cut, as far as they
+// are known here.
+func (l *lineage) has(s int, v, position shardmap.Version) bool {
+	if v > position || v == 0 || v.Epoch() == position.Epoch() {
+		return v <= position
+	}
+	_, ok := l.judge(s, v)
+	return ok && position.Epoch() <= l.epoch()
+}
+
 // judge is what anyone can say of a version: lost, unknown, or neither (ok).
 func (l *lineage) judge(s int, v shardmap.Version) (verdict Verdict, ok bool) {
 	if v.Epoch() < l.forgotten || v.Epoch() > l.epoch() || v.Epoch() == 0 {

@@ -17,15 +17,20 @@ var ErrStale = errors.New("shardgroup: the copy may be older than allowed")
 // times, not from clocks: a Tick that lists the shard was written by a leaseholder under
 // its lease, behind all of its records, after it had an ack that this node sent at a
 // known moment. So the copy has all that was written before that moment. A copy that
-// diverges is not listed, nor one that is being filled. The value is appended to dst.
-func (r *Replica) GetStale(id shardmap.ShardID, key, dst []byte, bound time.Duration, now multiraft.Instant) (val statemachine.Value, found bool, err error) {
+// diverges is not listed, nor one that is being filled. least, unless 0, is a version that
+// the copy must have in its history besides. The value is appended to dst.
+func (r *Replica) GetStale(id shardmap.ShardID, key, dst []byte, bound time.Duration, least shardmap.Version, now multiraft.Instant) (val statemachine.Value, found bool, err error) {
 	s := r.shard(id)
 	if s == nil {
 		return val, false, ErrUnavailable
 	}
+	if least != 0 {
+		r.mu.Lock() // no Open comes between the judgement and the look
+		defer r.mu.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.serving() || !s.whole || s.fresh == 0 || now.Mono+now.SuspendOffset-s.fresh > bound {
+	if s.serving() || !s.whole || s.fresh == 0 || now.Mono+now.SuspendOffset-s.fresh > bound || !r.line.has(s.idx, least, s.m.Position()) {
 		return val, false, ErrStale
 	}
 	val, found = s.m.Lookup(key, s.m.Time())

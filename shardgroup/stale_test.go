@@ -5,11 +5,13 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // stale reads a key at a follower.
-func (w *world) stale(m *member, s int, key string, bound time.Duration) (string, error) {
-	v, ok, err := m.rep().GetStale(m.rep().first, []byte(key), nil, bound, w.now)
+func (w *world) stale(m *member, s int, key string, bound time.Duration, least ...shardmap.Version) (string, error) {
+	v, ok, err := m.rep().GetStale(m.rep().first, []byte(key), nil, bound, append(least, 0)[0], w.now)
 	if err != nil || !ok {
 		return "", err
 	}
@@ -84,5 +86,63 @@ func TestACopyOfAnEndedLeaseIsNotFresh(t *testing.T) {
 	w.run(bound + 200*time.Millisecond)
 	if got, err := w.stale(w.nodes[1], 0, "k", bound); !errors.Is(err, ErrStale) {
 		t.Errorf("long after the lease: %q, %v", got, err)
+	}
+}
+
+// TestACopyIsAskedForAVersion: what a session saw is in the copy that answers it, or the
+// copy does not answer; a takeover between is no reason to refuse what survived it.
+func TestACopyIsAskedForAVersion(t *testing.T) {
+	const bound = time.Second
+	w := newWorld(t, 5, bigConfig(), 3, 3)
+	a := w.serve(1)
+	v := w.must(a, 0, "k", "v")
+	w.synced(1, 2, 3)
+	w.run(400 * time.Millisecond)
+	want := func(what string, least shardmap.Version, ok bool) {
+		t.Helper()
+		if got, err := w.stale(w.nodes[2], 0, "k", bound, least); (err == nil) != ok {
+			t.Errorf("%s: asked for %v: %q, %v", what, least, got, err)
+		}
+	}
+	want("a follower", v, true)
+	want("a follower that lacks a write", v+1, false)
+	w.depose(a)
+	b := w.serve(2)
+	w.must(b, 0, "other", "v")
+	w.synced(1, 2, 3)
+	w.run(400 * time.Millisecond)
+	want("in the next epoch", v, true)
+	want("in the next epoch, of a write that did not survive", v+1, false)
+	want("in the next epoch, of one to come", shardmap.MakeVersion(v.Epoch()+2, 1), false)
+}
+
+// TestWhatAPositionHas is has beside all that rows can say.
+func TestWhatAPositionHas(t *testing.T) {
+	l := &lineage{shards: 1}
+	open := func(base shardmap.Version) {
+		t.Helper()
+		if !l.apply(&entry{kind: entryOpen, prevEpoch: l.epoch(), base: []shardmap.Version{base}, lost: make([]uint64, 1), clean: maskOf(1)}) {
+			t.Fatal("refused")
+		}
+	}
+	open(0)
+	open(version(1, 5))
+	for _, c := range []struct {
+		v, position shardmap.Version
+		has         bool
+	}{
+		{0, 0, true},
+		{0, version(1, 3), true},
+		{version(1, 3), version(1, 3), true},
+		{version(1, 4), version(1, 3), false},
+		{version(1, 9), version(1, 9), true}, // cut, and the copy still has it
+		{version(1, 5), version(2, 1), true},
+		{version(1, 6), version(2, 1), false}, // cut
+		{version(2, 1), version(1, 9), false},
+		{version(1, 5), version(3, 1), false}, // the row that may cut it has not come yet
+	} {
+		if got := l.has(0, c.v, c.position); got != c.has {
+			t.Errorf("a copy at %v has %v: %v", c.position, c.v, got)
+		}
 	}
 }

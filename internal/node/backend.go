@@ -202,6 +202,9 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 	if err != nil {
 		return v, false, b.refuse(s, slot, a, err)
 	}
+	if rs.Least > 0 {
+		return v, false, redis.ErrStaleCopy // it was meant for a copy that follows
+	}
 	s.touch(r, a.Lease)
 	rs.Version = versionOf(v, found)
 	return v, found, nil
@@ -211,7 +214,7 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 // otherwise the holder is to be asked. Keys that the session tracks are read at the
 // holder, which hears of their changes.
 func (b backend) lookStale(rs *redis.Session, s *session, slot shardmap.Slot, r *shardgroup.Replica, shard shardmap.ShardID, key, dst []byte, a shardgroup.Admission, away error) (statemachine.Value, bool, error) {
-	v, found, err := r.GetStale(shard, key, dst, rs.Staleness, multiraft.Now())
+	v, found, err := r.GetStale(shard, key, dst, rs.Staleness, rs.Least, multiraft.Now())
 	switch {
 	case err == nil:
 		rs.Version = versionOf(v, found)

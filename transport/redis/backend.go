@@ -240,21 +240,29 @@ type InfoSection struct {
 	Fields [][2]string
 }
 
-// Session is one connection's state. Only its connection uses it.
-type Session struct {
-	ID       int64
-	Name     string
-	LibName  string
-	LibVer   string
-	Proto    int // 2 or 3
+// ReadMode is what READONLY says of the reads that follow it.
+type ReadMode struct {
 	ReadOnly bool
 	// Staleness is how much a read may lack on a READONLY connection, 0 = nothing.
 	Staleness time.Duration
-	Loopback  bool // the peer is on this machine
-	Addr      net.Addr
-	Local     net.Addr
-	Created   time.Time
-	State     any // the Backend's own
+	// Least is a version that a copy which follows must have in its history to be read,
+	// 0 = any. A holder is not asked so: it judges versions in Check.
+	Least shardmap.Version
+}
+
+// Session is one connection's state. Only its connection uses it.
+type Session struct {
+	ID      int64
+	Name    string
+	LibName string
+	LibVer  string
+	Proto   int // 2 or 3
+	ReadMode
+	Loopback bool // the peer is on this machine
+	Addr     net.Addr
+	Local    net.Addr
+	Created  time.Time
+	State    any // the Backend's own
 	// Version is what Get, Stat and Do say of the key: its version, 0 when it is not
 	// there; after a Do that changed nothing 0, after one that deleted the deletion's.
 	Version shardmap.Version

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
@@ -20,7 +21,7 @@ func connectionCommands() []*command {
 		{name: "reset", arity: 1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Resets the connection.", run: cmdReset},
 		{name: "select", arity: 2, flags: "loading stale fast", rights: g, summary: "Changes the selected database; there is one.", run: cmdSelect},
 		{name: "readonly", arity: -1, flags: "loading stale fast", rights: g, summary: "Enables reads from followers for a connection, with what they may lack in milliseconds.", run: cmdReadOnly},
-		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadOnly, c.sess.Staleness = false, 0; c.ok() }},
+		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadMode = ReadMode{}; c.ok() }},
 		{name: "asking", arity: 1, flags: "fast", rights: g, summary: "Accepted and without effect: slots are never half moved.", run: func(c *conn, _ [][]byte) { c.ok() }},
 		clientCommand(),
 	}
@@ -134,20 +135,24 @@ func cmdHello(c *conn, args [][]byte) {
 // stalenessMax is the longest that READONLY takes: an hour.
 const stalenessMax = 3_600_000
 
-// cmdReadOnly is READONLY [milliseconds]: followers answer reads from copies that lack
-// no more than what was written within that time. Without it the node's own setting
-// counts, which may forbid them.
+// cmdReadOnly is READONLY [milliseconds [version]]: followers answer reads from copies
+// that lack no more than what was written within that time. Without it the node's own
+// setting counts, which may forbid them. With a version of the shards read, as sessions
+// keep them, only copies that follow and have it in their history answer.
 func cmdReadOnly(c *conn, args [][]byte) {
-	bound := c.srv.cfg.Staleness
+	bound, least := c.srv.cfg.Staleness, int64(0)
 	if len(args) > 1 {
 		ms, ok := parseInt(args[1])
-		if !ok || ms < 0 || ms > stalenessMax || len(args) > 2 {
+		if len(args) == 3 && ok {
+			least, ok = parseInt(args[2])
+		}
+		if !ok || ms < 0 || ms > stalenessMax || least < 0 || len(args) > 3 {
 			c.fail("ERR wrong number of arguments for 'readonly' command") // as Redis, which takes none
 			return
 		}
 		bound = time.Duration(ms) * time.Millisecond
 	}
-	c.sess.ReadOnly, c.sess.Staleness = true, bound
+	c.sess.ReadMode = ReadMode{true, bound, shardmap.Version(least)}
 	c.ok()
 }
 
@@ -163,7 +168,7 @@ func cmdPing(c *conn, args [][]byte) {
 }
 
 func cmdReset(c *conn, _ [][]byte) {
-	c.sess.Proto, c.sess.Name, c.sess.ReadOnly, c.sess.Staleness = 2, "", false, 0
+	c.sess.Proto, c.sess.Name, c.sess.ReadMode = 2, "", ReadMode{}
 	c.resetPushes()
 	c.multi, c.mute = multi{}, muting{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {

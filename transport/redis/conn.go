@@ -60,17 +60,18 @@ type before struct {
 	proto    int
 	tracking tracking
 	mute     muting
+	reads    ReadMode
 }
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode}
 }
 
 // rewind goes back to mark.
 func (c *conn) rewind() {
 	c.rd.Rewind(c.mark)
-	c.multi, c.sess.Proto = c.before.multi, c.before.proto
+	c.multi, c.sess.Proto, c.sess.ReadMode = c.before.multi, c.before.proto, c.before.reads
 	c.retrack(c.before.tracking)
 	c.mute, c.silent = c.before.mute, false
 	c.quit, c.rerun = false, true

@@ -26,6 +26,7 @@ type memory struct {
 	at       map[string]*shardmap.Version
 	versions shardmap.Version
 	commits  int
+	modes    []ReadMode // of each Get
 	parks    int
 	waits    int
 
@@ -77,6 +78,7 @@ func (m *memory) Get(s *Session, slot shardmap.Slot, key, dst []byte) ([]byte, b
 	if err := m.admit(key); err != nil {
 		return dst, false, err
 	}
+	m.modes = append(m.modes, s.ReadMode)
 	e, ok := m.alive(key)
 	m.saw(s, slot, key)
 	s.Version = m.version(key, ok)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,35 @@ func TestStaleReadsAfterAParkedCommandAreAnsweredOnce(t *testing.T) {
 	p := dial(t, addr)
 	p.send("PING\r\nGET a\r\nGET b\r\nPING x\r\n")
 	p.want("+PONG\r\n$-1\r\n$-1\r\n$1\r\nx\r\n")
+}
+
+// TestReadsAreRunAgainAsTheyWereAllowed: what a later READONLY allows does not reach reads
+// before it that are run again.
+func TestReadsAreRunAgainAsTheyWereAllowed(t *testing.T) {
+	m := newMemory()
+	fail := false
+	m.commit = func() error {
+		defer func() { fail = false }()
+		if fail {
+			return ErrStale
+		}
+		return nil
+	}
+	_, addr := start(t, testConfig(), m)
+	p := dial(t, addr)
+	p.send("READONLY 500 7\r\nGET a\r\n")
+	p.want("+OK\r\n$-1\r\n")
+	m.mu.Lock()
+	fail, m.modes = true, nil
+	m.mu.Unlock()
+	p.send("GET a\r\nREADONLY 900\r\nGET a\r\nREADWRITE\r\n")
+	p.want("$-1\r\n+OK\r\n$-1\r\n+OK\r\n")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first, then := ReadMode{true, 500 * time.Millisecond, 7}, ReadMode{true, 900 * time.Millisecond, 0}
+	if want := []ReadMode{first, then, first, then}; !slices.Equal(m.modes, want) {
+		t.Errorf("read as %v, want %v", m.modes, want)
+	}
 }
 
 func TestAnUnknownOutcomeClosesTheConnection(t *testing.T) {
