@@ -29,7 +29,7 @@ type claim struct {
 	unsure  bool             // a step may have been applied of which we do not know
 }
 
-func (c *Client) newClaim(key string, ttl time.Duration, a acks) *claim {
+func (c *Client) newClaim(key string, ttl time.Duration, a lane) *claim {
 	return &claim{keeper: keeper{c, a}, key: key, owner: []byte(c.cfg.Name + "/" + rand.Text()), ttl: ttl}
 }
 

@@ -45,10 +45,11 @@ type Client struct {
 	budget  budget
 }
 
-// view is the map with the nodes it names: nodes[i] is at table.nodes[i].
+// view is the map with the nodes it names: nodes[i] is at table.nodes[i]. copies are they
+// and the nodes that lead nothing.
 type view struct {
-	table *table
-	nodes []*node
+	table         *table
+	nodes, copies []*node
 }
 
 // New makes a client. It connects when the first call needs it, so it succeeds
@@ -76,7 +77,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	if c.near.keeps(key) {
 		return c.near.read(ctx, key, nil)
 	}
-	return valueOf(c.do(ctx, &command{op: opGet, key: key, hedge: true}))
+	return c.usual().Get(ctx, key)
 }
 
 // GetInto appends the value of a key to dst. Beside the growth of dst it allocates
@@ -85,15 +86,7 @@ func (c *Client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, e
 	if c.near.keeps(key) {
 		return c.near.read(ctx, key, dst)
 	}
-	cmd := command{op: opGet, key: key, into: true, dst: dst, hedge: true}
-	a, err := c.do(ctx, &cmd)
-	switch {
-	case err != nil:
-		return dst, err
-	case a.IsNull():
-		return dst, ErrNotFound
-	}
-	return cmd.dst, nil
+	return c.usual().GetInto(ctx, key, dst)
 }
 
 // Set stores a value without a time to live. An earlier one is dropped.
@@ -281,6 +274,17 @@ func (c *Client) attempt(w *patience, cmd *command, st *callState, slot shardmap
 	if err != nil {
 		return answer{}, err
 	}
+	if cmd.stale > 0 {
+		if f := c.copyFor(slot, n); f != n {
+			if a, done, err := c.fromFollower(w, cmd, slot, f); done {
+				return a, err
+			}
+			st.attempts++
+		}
+		cmd.lane, cmd.stale, cmd.least = laneUsual, 0, 0
+		begun := n.follower.begin(c)
+		defer n.follower.end(c, begun)
+	}
 	var a answer
 	if cmd.hedge && c.cfg.Hedge.After > 0 {
 		a, err = c.hedged(w, cmd, int(slot), n)
@@ -307,7 +311,7 @@ func (n *node) roundTrip(w *patience, cmd *command, slot int) (answer, error) {
 
 // begin sends a command on one of the node's connections. All its errors are unsent.
 func (n *node) begin(w *patience, cmd *command, slot int) (*conn, *call, error) {
-	l := n.line(slot, cmd.acks)
+	l := n.line(slot, cmd.lane)
 	for {
 		c, err := n.conn(w, l)
 		if err != nil {
@@ -420,6 +424,10 @@ func (c *Client) showLocked(t *table) {
 	for _, addr := range t.nodes {
 		v.nodes = append(v.nodes, c.nodeLocked(addr))
 	}
+	v.copies = v.nodes
+	for _, addr := range t.others {
+		v.copies = append(v.copies[:len(v.copies):len(v.copies)], c.nodeLocked(addr))
+	}
 	c.view.Store(v)
 }
 
@@ -454,7 +462,7 @@ func (c *Client) start(run func(ctx context.Context)) bool {
 
 // adopt starts the loops of a new connection of a line, unless the client is closed.
 func (c *Client) adopt(k *conn, n *node, l *line) bool {
-	k.tokens = c.losses != nil
+	k.tokens, k.lane = c.losses != nil && l.lane != laneCopies, l.lane
 	k.life = n.lives.Load()
 	k.ears = ears{push: c.pushed, epoch: c.heardEpoch}
 	if c.near != nil {
@@ -466,7 +474,7 @@ func (c *Client) adopt(k *conn, n *node, l *line) bool {
 	ok := c.start(func(context.Context) { c.read(k, n, l) }) && c.start(func(context.Context) { k.writeLoop() })
 	if !ok {
 		k.fail(ErrClosed)
-	} else if k.tracking {
+	} else if k.tracking && l.lane != laneCopies {
 		c.near.follow(k)
 	}
 	return ok
@@ -548,14 +556,14 @@ func (c *Client) retire() {
 	c.mu.Lock()
 	for k := range c.live {
 		c.live[k]++
-		if slices.Contains(v.table.nodes, k.addr) {
+		if v.table.names(k.addr) {
 			c.live[k] = 0
 		} else if c.live[k] > retireAfter && k.idle() {
 			idle = append(idle, k)
 		}
 	}
 	for addr, n := range c.nodes {
-		if !n.connected() && !slices.Contains(v.table.nodes, addr) {
+		if !n.connected() && !v.table.names(addr) {
 			delete(c.nodes, addr)
 		}
 	}

@@ -23,7 +23,10 @@ type command struct {
 	dst    []byte
 	hedge  bool   // it may travel twice: nobody relies on its place among other commands
 	at     string // the address to ask first, "" = the slot's own
-	acks   acks   // on which of the node's connections it travels
+	lane   lane   // on which of the node's connections it travels
+
+	stale time.Duration    // what a follower's answer may lack, 0 = the leaseholder answers
+	least shardmap.Version // that the follower must have; 0 = any
 }
 
 // setWords are the options behind SET key value, and the expiry behind GETEX key.

@@ -44,6 +44,15 @@ type Config struct {
 	// Retry is what repeated attempts may cost.
 	Retry RetryPolicy
 
+	// MaxStale lets followers answer reads (Get, GetInto, GetItem, MGet, Exists, TTL): what
+	// an answer lacks was written less than MaxStale before the call began. 0, the
+	// default, has leaseholders answer, which lack nothing; Client.Reads is the same for single
+	// calls. A copy that cannot promise the bound, or takes too long, costs the call a way
+	// more, never an error: the leaseholder is asked. The copy that seems to answer soonest
+	// is taken. Half a second is a good bound: below 200 ms followers seldom know
+	// enough. Needs aegis servers; others are asked as without it.
+	MaxStale time.Duration
+
 	// Hedge sends late reads (Get, GetInto) twice. Off unless its After is set.
 	Hedge HedgePolicy
 
@@ -178,6 +187,9 @@ func (c Config) filled() (Config, error) {
 		return c, err
 	}
 	c.Near = near
+	if err := checkStale(c.MaxStale); err != nil {
+		return c, err
+	}
 	c.Seeds = slices.Clone(c.Seeds)
 	return c, c.checkWords()
 }

@@ -34,6 +34,7 @@ type conn struct {
 	ears  ears          // written before the loops start
 
 	life     uint64 // node.lives when it was dialed; written before the loops start
+	lane     lane   // whose commands it carries; written before the loops start
 	tracking bool   // the node tells when what was read changes; written before the loops start
 	due      due    // the reader's own
 
@@ -51,6 +52,7 @@ type conn struct {
 	tokens  bool          // follow writes by AEGIS.TOKEN
 	wrote   bool          // pending holds a write that no AEGIS.TOKEN follows yet
 	token   string        // the newest answer to it
+	mode    readMode      // said last
 }
 
 // limits of one connection, from Config.
@@ -117,6 +119,9 @@ func (c *conn) queueLocked(k *call, cmd *command) {
 	if cmd.near && c.tracking {
 		c.pending = append(c.pending, cachingYes...)
 		k.skip++
+	}
+	if cmd.lane == laneCopies {
+		c.sayModeLocked(k, cmd)
 	}
 	if c.ears.wrote != nil && k.write {
 		k.wrote = cmd.key

@@ -43,6 +43,7 @@
 //
 // # What stands on top
 //
+// With Config.MaxStale, or by Client.Reads, followers answer reads within a bound.
 // Session keeps the versions it wrote and saw: its reads never go back, or say
 // ErrLostWrites. GetOrLoad lets one caller in the cluster load a missing key. Lock gives a
 // lock with a fencing token. Config.Near keeps values in the process until

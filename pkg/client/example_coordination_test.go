@@ -213,3 +213,43 @@ func ExampleNearConfig() {
 	fmt.Println(c.NearStats().Invalidations > 0)
 	// Output: true
 }
+
+// Followers answer reads that may be half a second old. What cannot be read so is read at
+// the leaseholder; who needs the newest value asks for it.
+func ExampleClient_Reads() {
+	srv, _, done := example()
+	defer done()
+	ctx := context.Background()
+	c, err := client.Open("aegis://"+srv.Addr(), client.WithFollowerReads(500*time.Millisecond))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	err = c.Set(ctx, "headline", []byte("news"))
+	old, _ := c.Get(ctx, "headline")
+	older, _ := c.Reads(2*time.Second).Get(ctx, "headline")
+	newest, _ := c.Reads(0).Get(ctx, "headline")
+	fmt.Println(err, len(old) > 0, len(older) > 0, string(newest))
+	// Output: <nil> true true news
+}
+
+// A session has the whole data API; its reads never go back.
+func ExampleSession_SetX() {
+	_, c, done := example()
+	defer done()
+	ctx := context.Background()
+	s := c.Session()
+
+	item, err := s.SetX(ctx, "cart", []byte("apple"), client.TTL(time.Hour))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = s.SetX(ctx, "cart", []byte("pear"), client.IfVersion(item.Version))
+	if err != nil {
+		log.Fatal(err)
+	}
+	now, err := s.GetItem(ctx, "cart")
+	fmt.Println(string(now.Value), now.Version > item.Version, now.ExpiresAt.IsZero(), err)
+	// Output: pear true true <nil>
+}

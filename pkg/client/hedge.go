@@ -72,7 +72,7 @@ func (c *Client) beginAgain(cmd *command, slot int) (*conn, *call) {
 	if at == noNode {
 		return nil, nil
 	}
-	k := v.nodes[at].line(slot+1, cmd.acks).live.Load()
+	k := v.nodes[at].line(slot+1, cmd.lane).live.Load()
 	if k == nil {
 		return nil, nil
 	}

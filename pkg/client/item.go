@@ -26,27 +26,27 @@ type Item struct {
 // by this machine's clock and late by at most the way of the answer. Both commands
 // that this takes travel together; what another caller changed between them is asked for again.
 func (c *Client) GetItem(ctx context.Context, key string) (Item, error) {
+	return c.usual().GetItem(ctx, key)
+}
+
+// itemBy makes an item of the answers to GET and PTTL that ask brings, up to three times.
+func itemBy(key string, ask func() (value, ttl answer, err error)) (Item, error) {
 	const rounds = 3
 	for i := 1; ; i++ {
-		jobs := []job{{cmd: command{op: opGet, key: key}}, {cmd: command{op: opPTTL, key: key}}}
-		c.doAll(ctx, jobs)
-		value, ttl := &jobs[0], &jobs[1]
-		if value.err != nil {
-			return Item{Key: key}, value.err
+		value, ttl, err := ask()
+		if err != nil {
+			return Item{Key: key}, err
 		}
-		if ttl.err != nil {
-			return Item{Key: key}, ttl.err
-		}
-		item := itemOf(key, value.answer)
-		same := value.answer.version == ttl.answer.version && item.Found == (ttl.answer.Int != noSuchKey)
+		item := itemOf(key, value)
+		same := value.version == ttl.version && item.Found == (ttl.Int != noSuchKey)
 		if !same && i < rounds {
 			continue
 		}
 		if !item.Found {
 			return item, ErrNotFound
 		}
-		if ttl.answer.Int >= 0 {
-			item.ExpiresAt = time.Now().Add(time.Duration(ttl.answer.Int) * time.Millisecond)
+		if ttl.Int >= 0 {
+			item.ExpiresAt = time.Now().Add(time.Duration(ttl.Int) * time.Millisecond)
 		}
 		return item, nil
 	}

@@ -36,14 +36,9 @@ func (c *Client) GetDel(ctx context.Context, key string) ([]byte, error) {
 // GetEx gives the value of a key and lets it live for ttl from now on; NoTTL lets it
 // live for ever.
 func (c *Client) GetEx(ctx context.Context, key string, ttl time.Duration) ([]byte, error) {
-	cmd := command{op: opGetEx, key: key}
-	switch {
-	case ttl == NoTTL:
-		cmd.set.expiry = expiryPersist
-	case ttl <= 0:
-		return nil, c.mistake("GETEX", key, badTTL(ttl))
-	default:
-		cmd.set.setExpiry(ttl)
+	cmd, err := getExCommand(key, ttl)
+	if err != nil {
+		return nil, c.mistake("GETEX", key, err)
 	}
 	return valueOf(c.do(ctx, &cmd))
 }
@@ -60,7 +55,8 @@ func (c *Client) Expire(ctx context.Context, key string, ttl time.Duration) erro
 // ExpireAt lets a key live until t, to the millisecond and by the servers' clocks; a time
 // that has passed deletes it. ErrNotFound when there is no such key.
 func (c *Client) ExpireAt(ctx context.Context, key string, t time.Time) error {
-	return foundOf(c.do(ctx, &command{op: opPExpireAt, key: key, args: []string{strconv.FormatInt(t.UnixMilli(), 10)}}))
+	cmd := expireAtCommand(key, t)
+	return foundOf(c.do(ctx, &cmd))
 }
 
 // Persist lets a key live for ever. It is no error when it did already, nor when there
@@ -73,7 +69,7 @@ func (c *Client) Persist(ctx context.Context, key string) error {
 // TTL says how long a key has to live, to the millisecond: NoTTL when for ever, ErrNotFound
 // when there is none.
 func (c *Client) TTL(ctx context.Context, key string) (time.Duration, error) {
-	return ttlOf(c.do(ctx, &command{op: opPTTL, key: key}))
+	return c.usual().TTL(ctx, key)
 }
 
 func incrCommand(key string, delta int64) command {

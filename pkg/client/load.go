@@ -249,7 +249,7 @@ func (l *loading) fly(ctx, closing context.Context, f *flight) {
 // fill gives the key's value once somebody has brought it: another process, or this one
 // when it gets the lease. A refresh does not wait for another.
 func (l *loading) fill(ctx context.Context, missing bool) ([]byte, error) {
-	lease := l.c.newClaim(leaseKey(l.key), leaseTTL, acksUsual)
+	lease := l.c.newClaim(leaseKey(l.key), leaseTTL, laneUsual)
 	for pauses := 0; ; pauses++ {
 		_, err := lease.take(ctx)
 		if err == nil {

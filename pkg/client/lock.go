@@ -89,7 +89,7 @@ func (c *Client) lockClaim(name string, ttl time.Duration) (*claim, error) {
 	if ttl < LockTTLMin {
 		return nil, c.mistake("LOCK", name, fmt.Errorf("client: time to live is %v, a lock needs at least %v", ttl, LockTTLMin))
 	}
-	return c.newClaim(lockKey(name), ttl, acksMajority), nil
+	return c.newClaim(lockKey(name), ttl, laneMajority), nil
 }
 
 func (c *Client) lockOnce(ctx context.Context, k *claim) (*Lock, error) {

@@ -45,25 +45,29 @@ func (e *KeysError) Unwrap() []error {
 // share one of 16384 slots, and its errors are not per key. There is no
 // common moment at which all values stood.
 func (c *Client) MGet(ctx context.Context, keys ...string) ([]Item, error) {
-	jobs := make([]job, len(keys))
-	for i, k := range keys {
-		jobs[i].cmd = command{op: opGet, key: k}
-	}
-	c.doAll(ctx, jobs)
-	items := make([]Item, len(keys))
+	return c.usual().MGet(ctx, keys...)
+}
+
+// itemsOf are the answers to GETs; one that failed is as one that is missing.
+func itemsOf(jobs []job) []Item {
+	items := make([]Item, len(jobs))
 	for i := range jobs {
-		items[i].Key = keys[i]
+		items[i].Key = jobs[i].cmd.key
 		if jobs[i].err == nil {
-			items[i] = itemOf(keys[i], jobs[i].answer)
+			items[i] = itemOf(jobs[i].cmd.key, jobs[i].answer)
 		}
 	}
-	return items, c.keysError(jobs)
+	return items
 }
 
 // MSet stores several values as the options say; without any as Set does. It is not one
 // transaction: a *KeysError names those that were not stored, or perhaps not, among
 // them those whose condition did not hold.
 func (c *Client) MSet(ctx context.Context, pairs []KV, options ...SetOption) error {
+	return c.mset(pairs, options, func(jobs []job) { c.doAll(ctx, jobs) })
+}
+
+func (c *Client) mset(pairs []KV, options []SetOption, run func([]job)) error {
 	jobs := make([]job, len(pairs))
 	for i, p := range pairs {
 		cmd, err := setCommand(p.Key, p.Value, options)
@@ -72,7 +76,7 @@ func (c *Client) MSet(ctx context.Context, pairs []KV, options ...SetOption) err
 		}
 		jobs[i].cmd = cmd
 	}
-	c.doAll(ctx, jobs)
+	run(jobs)
 	for i := range jobs {
 		if j := &jobs[i]; j.err == nil {
 			_, j.err = writtenItem(&j.cmd, j.answer)
@@ -85,33 +89,44 @@ func (c *Client) MSet(ctx context.Context, pairs []KV, options ...SetOption) err
 
 // MDelete removes several keys and says how many of them there were.
 func (c *Client) MDelete(ctx context.Context, keys ...string) (int, error) {
-	return c.countAll(ctx, opDel, keys)
+	return c.countAll(ctx, command{op: opDel}, keys)
 }
 
 // Exists says how many of the keys there are; one that is named twice counts twice.
 func (c *Client) Exists(ctx context.Context, keys ...string) (int, error) {
-	return c.countAll(ctx, opExists, keys)
+	return c.usual().Exists(ctx, keys...)
 }
 
 // Touch makes keys count as just used, and says how many of them there are.
 func (c *Client) Touch(ctx context.Context, keys ...string) (int, error) {
-	return c.countAll(ctx, opTouch, keys)
+	return c.countAll(ctx, command{op: opTouch}, keys)
 }
 
 // countAll adds up what a command that counts answers for each key.
-func (c *Client) countAll(ctx context.Context, op opKind, keys []string) (int, error) {
+func (c *Client) countAll(ctx context.Context, cmd command, keys []string) (int, error) {
+	jobs := jobsOf(cmd, keys)
+	c.doAll(ctx, jobs)
+	return countOf(jobs), c.keysError(jobs)
+}
+
+// jobsOf is one command for each of several keys.
+func jobsOf(cmd command, keys []string) []job {
 	jobs := make([]job, len(keys))
 	for i, k := range keys {
-		jobs[i].cmd = command{op: op, key: k}
+		jobs[i].cmd = cmd
+		jobs[i].cmd.key = k
 	}
-	c.doAll(ctx, jobs)
-	n := 0
+	return jobs
+}
+
+// countOf adds up the numbers that were answered.
+func countOf(jobs []job) (n int) {
 	for i := range jobs {
 		if jobs[i].err == nil {
 			n += int(jobs[i].answer.Int)
 		}
 	}
-	return n, c.keysError(jobs)
+	return n
 }
 
 // keysError gathers what failed; nil when nothing did.

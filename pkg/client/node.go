@@ -9,16 +9,17 @@ import (
 )
 
 // node is one address and its few connections. A slot always takes the same
-// connection, so commands on one key keep their order. Writes that wait for other
-// acks than the client's usual ones have connections of their own: on a shared one the
-// answers behind theirs would wait with them.
+// connection, so commands on one key keep their order. Each other lane has connections of
+// its own.
 type node struct {
 	client *Client
 	addr   string
-	lines  []line                // of the usual acks
-	apart  [acksCount - 1][]line // of the others, by acks-1; dialed when one is used
+	lines  []line                // of the usual lane
+	apart  [laneCount - 1][]line // of the others, by lane-1; dialed when one is used
 
 	foreign atomic.Bool // it does not know AEGIS.MAP
+
+	follower follower
 
 	// down is why the node did not answer last, nil from the next dial that succeeds.
 	down atomic.Pointer[error]
@@ -26,25 +27,29 @@ type node struct {
 	lives atomic.Uint64 // times that the last connection ended: the process may be another since
 }
 
-// acks is how many copies must hold a write before it is answered.
-type acks uint8
+// lane is on which of a node's connections a command travels. Writes that wait for other
+// acks than the client's usual ones have their own: on a shared one the answers behind
+// theirs would wait with them. So have reads that followers may answer: their connections
+// are READONLY, and a node closes those when a copy that was read changes its history.
+type lane uint8
 
 const (
-	acksUsual acks = iota // Config.Durability, or else the server's default
-	acksMajority
-	acksAll
-	acksCount
+	laneUsual lane = iota // acks as Config.Durability says, or else as the server does
+	laneMajority
+	laneAll
+	laneCopies
+	laneCount
 )
 
 // durability is what AEGIS.DURABILITY is told, "" when it is not said.
-func (a acks) durability(cfg *Config) string {
-	return [...]string{cfg.Durability, "majority", "all"}[a]
+func (l lane) durability(cfg *Config) string {
+	return [laneCount]string{cfg.Durability, "majority", "all", ""}[l]
 }
 
 // line is one connection of a node: live, being dialed, or waiting to be.
 type line struct {
 	live atomic.Pointer[conn]
-	acks acks
+	lane lane
 
 	mu       sync.Mutex // guards everything below; never held across I/O
 	dialing  *dialing
@@ -64,15 +69,15 @@ func newNode(c *Client, addr string) *node {
 	for i := range n.apart {
 		n.apart[i] = make([]line, c.cfg.ConnsPerNode)
 		for j := range n.apart[i] {
-			n.apart[i][j].acks = acks(i + 1)
+			n.apart[i][j].lane = lane(i + 1)
 		}
 	}
 	return n
 }
 
 // line is where commands of a slot travel.
-func (n *node) line(slot int, a acks) *line {
-	if a != acksUsual {
+func (n *node) line(slot int, a lane) *line {
+	if a != laneUsual {
 		return &n.apart[a-1][slot%len(n.lines)]
 	}
 	return &n.lines[slot%len(n.lines)]
@@ -124,7 +129,7 @@ func (n *node) startDial(l *line) (*dialing, error) {
 
 // dial is the goroutine of one attempt.
 func (n *node) dial(ctx context.Context, l *line, d *dialing) {
-	c, err := dial(ctx, &n.client.cfg, n.addr, l.acks.durability(&n.client.cfg), &n.client.tick)
+	c, err := dial(ctx, &n.client.cfg, n.addr, l.lane.durability(&n.client.cfg), &n.client.tick)
 	wasDown := n.down.Load() != nil
 	n.settle(l, d, c, err)
 	switch {

@@ -80,6 +80,11 @@ func (c *Client) round(w *patience, jobs []*job) (left []*job) {
 			c.end(w, j)
 			continue
 		}
+		if j.cmd.stale > 0 { // a follower's word; the leaseholder is asked
+			j.cmd.lane, j.cmd.stale, j.cmd.least = laneUsual, 0, 0
+			left = append(left, j)
+			continue
+		}
 		s := c.cfg.Retry.next(&j.st, j.err, j.answer.node, w.left(), c.random(), c.takeRetry)
 		c.learn(s)
 		if s.err != nil {
@@ -117,6 +122,7 @@ func (c *Client) end(w *patience, j *job) {
 func (c *Client) sendRound(w *patience, jobs []*job) {
 	var lines []*line
 	parts := map[*line]*part{}
+	var last placed
 	for _, j := range jobs {
 		j.st.attempts++
 		j.answer, j.err = answer{}, nil
@@ -125,8 +131,11 @@ func (c *Client) sendRound(w *patience, jobs []*job) {
 			j.err = err
 			continue
 		}
+		if j.cmd.stale > 0 {
+			n = c.placeRead(j, n, &last)
+		}
 		j.answer.node = n.addr
-		l := n.line(int(j.slot), j.cmd.acks)
+		l := n.line(int(j.slot), j.cmd.lane)
 		if parts[l] == nil {
 			parts[l] = &part{node: n, line: l}
 			lines = append(lines, l)
@@ -148,6 +157,26 @@ func (c *Client) sendRound(w *patience, jobs []*job) {
 	others.Wait()
 }
 
+// placed is where the last read went that may be stale.
+type placed struct {
+	slot shardmap.Slot
+	node *node
+}
+
+// placeRead is the node for a read that may be stale, the same for neighbours of one slot:
+// what is asked of one key together is answered by one copy.
+func (c *Client) placeRead(j *job, leader *node, last *placed) *node {
+	if last.node == nil || last.slot != j.slot {
+		*last = placed{j.slot, c.copyFor(j.slot, leader)}
+	}
+	if last.node == leader {
+		j.cmd.lane, j.cmd.stale, j.cmd.least = laneUsual, 0, 0
+	} else {
+		j.cmd.lane = laneCopies
+	}
+	return last.node
+}
+
 // part is the jobs of a round that travel on one connection.
 type part struct {
 	node *node
@@ -157,14 +186,29 @@ type part struct {
 
 // exchange sends the jobs of a part and waits for their answers.
 func (p *part) exchange(w *patience) {
+	c := p.node.client
+	if p.line.lane == laneCopies && p.line.live.Load() == nil {
+		refuse(p.jobs, errSlow) // it has ended since; nobody waits for a dial
+		return
+	}
+	begun := p.node.follower.begin(c)
+	defer p.node.follower.end(c, begun)
 	p.node.queue(w, p.line, p.jobs)
 	for _, j := range p.jobs {
 		if j.call == nil {
 			continue
 		}
-		a, err := j.conn.await(w, j.call, &j.cmd)
-		a.node = p.node.addr
-		j.answer, j.err, j.call, j.conn = a, err, nil, nil
+		if p.line.lane == laneCopies && c.tooLate(w, j.call, followerPatience-(c.now()-begun)) {
+			j.call.release()
+			j.answer, j.err, j.call, j.conn = answer{node: p.node.addr}, errSlow, nil, nil
+		} else {
+			a, err := j.conn.await(w, j.call, &j.cmd)
+			a.node = p.node.addr
+			j.answer, j.err, j.call, j.conn = a, err, nil, nil
+		}
+		if p.line.lane == laneCopies {
+			c.judgeFollower(p.node, j.slot, j.cmd.least, orElse(j.err, plain(errorOf(j.answer.Reply))))
+		}
 	}
 }
 

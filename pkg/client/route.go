@@ -2,6 +2,7 @@ package client
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,7 @@ type table struct {
 	stale int                    // maps refused in a row
 
 	layout shardmap.Layout // zero until a node told
+	others []string        // addresses of nodes that lead nothing, as far as they are told
 }
 
 type move struct {
@@ -48,6 +50,7 @@ type fetched struct {
 	from  string // address that answered
 
 	layout shardmap.Layout // zero when not told
+	nodes  []string        // addresses of all nodes, those that lead nothing too
 	moves  int             // len(table.moves) when the question was asked
 }
 
@@ -110,7 +113,17 @@ func (t *table) merge(f fetched) (*table, bool) {
 			n.set(m.slot, m.slot, m.addr)
 		}
 	}
+	for _, addr := range f.nodes {
+		if !slices.Contains(n.nodes, addr) {
+			n.others = append(n.others, addr)
+		}
+	}
 	return n, true
+}
+
+// names says whether the map names a node.
+func (t *table) names(addr string) bool {
+	return slices.Contains(t.nodes, addr) || slices.Contains(t.others, addr)
 }
 
 // set points a run of slots of a table under construction to an address.
@@ -196,6 +209,7 @@ func parseMap(r resp.Reply, asked string) (fetched, bool) {
 				}
 				if addr, ok := address(string(n.Items[1].Text), n.Items[2].Int, asked); ok {
 					addrs[n.Items[0].Int] = addr
+					f.nodes = append(f.nodes, addr)
 				}
 			}
 		case "owners":

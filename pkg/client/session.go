@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -23,7 +22,11 @@ import (
 // map nothing needs to be asked. When either changes, the node is asked whether that version
 // is part of its history (AEGIS.CHECK), before the answer of a read is given to the caller.
 //
-// A session may be used by any number of goroutines; its calls go to leaseholders. That a
+// With Config.MaxStale followers answer reads of a session too, those whose copies have all
+// that the session wrote and saw in the shard; a write of the session costs its next
+// reads no more than a way to the leaseholder.
+//
+// A session may be used by any number of goroutines. That a
 // key was missing has no version: when a failover brings back what another client
 // deleted, the session does not notice.
 type Session struct {
@@ -109,58 +112,70 @@ func parseToken(token string) (cluster string, marks []mark, ok bool) {
 	return parts[1], marks, true
 }
 
-// Get is Client.Get in the session.
-func (s *Session) Get(ctx context.Context, key string) ([]byte, error) {
-	a, err := s.do(ctx, &command{op: opGet, key: key})
-	switch {
-	case err != nil:
-		return nil, err
-	case a.IsNull():
-		return nil, ErrNotFound
-	}
-	return a.Text, nil
-}
-
-// Set is Client.Set in the session.
-func (s *Session) Set(ctx context.Context, key string, value []byte) error {
-	_, err := s.do(ctx, &command{op: opSet, key: key, value: value})
-	return err
-}
-
-// SetWithTTL is Client.SetWithTTL in the session; ttl is in milliseconds.
-func (s *Session) SetWithTTL(ctx context.Context, key string, value []byte, ttl int64) error {
-	if ttl <= 0 {
-		return s.c.mistake("SET", key, badTTL(time.Duration(ttl)*time.Millisecond))
-	}
-	cmd := command{op: opSet, key: key, value: value}
-	cmd.set.expiry, cmd.set.at = expiryPX, ttl
-	_, err := s.do(ctx, &cmd)
-	return err
-}
-
-// Delete is Client.Delete in the session.
-func (s *Session) Delete(ctx context.Context, key string) error {
-	_, err := s.do(ctx, &command{op: opDel, key: key})
-	return err
-}
-
 // do runs a command and takes note of its answer. A loss that a read finds is its
 // answer; what a write finds waits for the shard's next call, as the write itself has been
 // applied.
-func (s *Session) do(ctx context.Context, cmd *command) (answer, error) {
-	shard, err := s.shardOf(ctx, cmd.key)
-	if err != nil {
-		return answer{}, err
+func (s *Session) do(ctx context.Context, cmd command) (answer, error) {
+	jobs := [1]job{{cmd: cmd}}
+	s.doAll(ctx, jobs[:])
+	return jobs[0].answer, jobs[0].err
+}
+
+// doAll is do for several commands that travel together.
+func (s *Session) doAll(ctx context.Context, jobs []job) {
+	shards := make([]shardmap.ShardID, len(jobs))
+	good := make([]job, 0, len(jobs))
+	at := make([]int, 0, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		if shards[i], j.err = s.shardOf(ctx, j.cmd.key); j.err != nil {
+			continue
+		}
+		if lost := s.tell(shards[i]); lost != nil {
+			j.err = s.opError(&j.cmd, "", lost)
+			continue
+		}
+		s.allow(shards[i], &j.cmd)
+		good, at = append(good, *j), append(at, i)
 	}
-	if lost := s.tell(shard); lost != nil {
-		return answer{}, s.opError(cmd, "", lost)
+	s.c.doAll(ctx, good)
+	for g, i := range at {
+		jobs[i] = good[g]
+		jobs[i].answer, jobs[i].err = s.believe(ctx, shards[i], &jobs[i].cmd, good[g].answer, good[g].err)
 	}
-	a, err := s.c.do(ctx, cmd)
+}
+
+// allow lets a follower answer a read that has in its copy what the session saw, where the
+// client's configuration wants followers to.
+func (s *Session) allow(shard shardmap.ShardID, cmd *command) {
+	if cmd.writes() || s.c.cfg.MaxStale == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if least, ok := s.markLocked(shard).follow(s.c.now()); ok {
+		cmd.stale, cmd.least = s.c.cfg.MaxStale, least
+	}
+}
+
+// believe is what the caller gets of an answer.
+func (s *Session) believe(ctx context.Context, shard shardmap.ShardID, cmd *command, a answer, err error) (answer, error) {
+	if s.c.cfg.MaxStale > 0 && (err != nil || a.version == 0) {
+		s.mu.Lock()
+		s.markLocked(shard).blind(s.c.now() + s.c.cfg.MaxStale)
+		s.mu.Unlock()
+	}
 	if err != nil {
 		return answer{}, err
 	}
 	if a.epoch == 0 {
 		return answer{}, s.opError(cmd, a.node, errNoVersions)
+	}
+	if a.conn.lane == laneCopies {
+		s.mu.Lock()
+		s.markLocked(shard).followed(a.version)
+		s.mu.Unlock()
+		return a, nil
 	}
 	final, err := s.prove(ctx, shard, a)
 	if cmd.writes() {
@@ -186,10 +201,13 @@ func (s *Session) opError(cmd *command, node string, err error) error {
 func (s *Session) tell(shard shardmap.ShardID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if lost := s.markLocked(shard).tell(); lost != nil {
-		return lost
+	m := s.markLocked(shard)
+	lost := m.tell()
+	if lost == nil {
+		return nil
 	}
-	return nil
+	m.blind(s.c.now() + s.c.cfg.MaxStale) // with what was lost older versions were forgotten, which survive
+	return lost
 }
 
 // prove asks what became of the versions that an answer puts in doubt, a write once and

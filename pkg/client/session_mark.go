@@ -2,6 +2,7 @@ package client
 
 import (
 	"slices"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -22,7 +23,40 @@ type sessionMark struct {
 	high  shardmap.Version // highest version written or seen
 	open  []shardmap.Version
 	lost  []*LostWritesError // not told yet
+
+	// clear is when followers may be asked again, on the client's clock: something was seen
+	// before that has no version, and what a copy may lack is older by then.
+	clear time.Duration
 }
+
+// follow says whether a follower may be asked, and which version it must have: one
+// that it has in its history, with all before it, is all that the session saw. Versions
+// of several epochs are not proved by one, as the older may have been cut.
+func (m *sessionMark) follow(now time.Duration) (least shardmap.Version, ok bool) {
+	all := m.versions()
+	if now < m.clear || len(m.lost) > 0 || len(all) > 1 {
+		return 0, false
+	}
+	if len(all) == 1 {
+		least = all[0]
+	}
+	return least, true
+}
+
+// followed takes the version of a follower's answer. What the session had not seen yet is
+// nothing that a leaseholder vouched for.
+func (m *sessionMark) followed(v shardmap.Version) {
+	if v <= m.high {
+		return
+	}
+	m.doubt(m.high)
+	m.place, m.high = place{}, 0
+	m.doubt(v)
+}
+
+// blind keeps followers from being asked until a time: a miss, or an error, told the session
+// something that has no version.
+func (m *sessionMark) blind(until time.Duration) { m.clear = max(m.clear, until) }
 
 // sees takes the version and place of an answer and gives the versions that the node must
 // be asked for before the answer is believed.

@@ -175,7 +175,25 @@ func TestSessionsNeedAnAegisServer(t *testing.T) {
 	}
 }
 
-// TestSessionMarksAgainstALineage runs random histories of one shard with two nodes: a
+// TestFollowersWaitForWhatHasNoVersion: after a miss and after an error, a follower may
+// know less than the session does until the bound has passed.
+func TestFollowersWaitForWhatHasNoVersion(t *testing.T) {
+	var m sessionMark
+	if least, ok := m.follow(0); !ok || least != 0 {
+		t.Error("a new session needs nothing", least, ok)
+	}
+	m.blind(5)
+	m.blind(3)
+	if _, ok := m.follow(4); ok {
+		t.Error("asked too soon")
+	}
+	if _, ok := m.follow(5); !ok {
+		t.Error("never asked again")
+	}
+}
+
+// TestSessionMarksAgainstALineage runs random histories of one shard with two nodes and a
+// copy that follows: a
 // session whose every answer was judged never goes back without a loss being told, and
 // is told of no loss that is none.
 func TestSessionMarksAgainstALineage(t *testing.T) {
@@ -185,11 +203,15 @@ func TestSessionMarksAgainstALineage(t *testing.T) {
 		var m sessionMark
 		var past []shardmap.Version // seen by the session and not told lost
 		for range 40 {
-			switch rnd.IntN(5) {
+			switch rnd.IntN(8) {
 			case 0:
 				h.failover(rnd)
 			case 1:
 				h.head++ // somebody else writes
+			case 2:
+				h.copy = shardmap.MakeVersion(uint32(len(h.epochs)), rnd.Uint64N(h.head+1))
+			case 3, 4:
+				h.follower(t, rnd, &m, &past)
 			default:
 				h.answer(t, rnd, &m, &past)
 			}
@@ -206,6 +228,36 @@ type lineage struct {
 	head   uint64             // seq in the present one
 	holder int
 	maps   []uint64 // map epoch of each node
+
+	copy shardmap.Version // position of a copy that follows, perhaps of an epoch that has ended
+}
+
+// has says whether the copy has a version in its history.
+func (h *lineage) has(v shardmap.Version) bool {
+	for e := int(v.Epoch()); e < int(h.copy.Epoch()); e++ {
+		if v > h.epochs[e] {
+			return false
+		}
+	}
+	return v <= h.copy
+}
+
+// follower is a read that the copy answers, if the session lets it and it has what is asked
+// for: then it has all that the session saw.
+func (h *lineage) follower(t *testing.T, rnd *rand.Rand, m *sessionMark, past *[]shardmap.Version) {
+	t.Helper()
+	least, ok := m.follow(0)
+	if !ok || !h.has(least) || h.copy.Seq() == 0 {
+		return
+	}
+	for _, s := range *past {
+		if !h.has(s) {
+			t.Errorf("%v was seen, and a copy at %v is read that has it not; mark %+v", s, h.copy, *m)
+		}
+	}
+	v := h.copy - shardmap.Version(rnd.Uint64N(h.copy.Seq()))
+	m.followed(v)
+	*past = append(*past, v)
 }
 
 func (h *lineage) version() shardmap.Version {
@@ -270,6 +322,7 @@ func (h *lineage) answer(t *testing.T, rnd *rand.Rand, m *sessionMark, past *[]s
 			t.Errorf("%v was told lost and is not", lost.Last)
 		}
 		told[lost.Last.Epoch()] = max(told[lost.Last.Epoch()], lost.Last)
+		h.copy = h.version() // followers are not asked until they know what the holder knew (Session.tell)
 	}
 	*past = slices.DeleteFunc(*past, func(s shardmap.Version) bool { return s <= told[s.Epoch()] })
 	if len(m.open) > 0 {

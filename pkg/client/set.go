@@ -51,10 +51,10 @@ func ReturnOld() SetOption { return SetOption{kind: setReturnOld} }
 // Majority waits until most copies hold the write: it then survives every failover.
 // Needs an aegis server. Such writes travel on connections of their own, so they have
 // no order with other calls that are still under way.
-func Majority() SetOption { return SetOption{setAcks, int64(acksMajority)} }
+func Majority() SetOption { return SetOption{setAcks, int64(laneMajority)} }
 
 // AllCopies waits until every live copy holds the write. See Majority.
-func AllCopies() SetOption { return SetOption{setAcks, int64(acksAll)} }
+func AllCopies() SetOption { return SetOption{setAcks, int64(laneAll)} }
 
 // SetX stores a value as the options say; without any it is Set. The Item has the new
 // Version, when the server tells it. With ReturnOld its Value and Found are the key's
@@ -105,7 +105,7 @@ func setCommand(key string, value []byte, options []SetOption) (command, error) 
 		case setReturnOld:
 			s.old = true
 		case setAcks:
-			cmd.acks = acks(o.n)
+			cmd.lane = lane(o.n)
 		}
 	}
 	switch {
@@ -160,7 +160,8 @@ func unknownOption(cmd *command, err error) error {
 // DeleteIf removes a key that has this version; else it ends with ErrVersionMismatch.
 // Needs an aegis server.
 func (c *Client) DeleteIf(ctx context.Context, key string, v Version) error {
-	_, err := c.do(ctx, &command{op: opDelIfVer, key: key, args: []string{fmt.Sprint(uint64(v))}})
+	cmd := deleteIfCommand(key, v)
+	_, err := c.do(ctx, &cmd)
 	return err
 }
 

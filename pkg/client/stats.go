@@ -19,6 +19,8 @@ type Stats struct {
 	Maps      uint64 // maps that changed something
 	Hedged    uint64 // reads sent twice
 	HedgeWins uint64 // of them, those that the second answered
+	Followed  uint64 // reads that followers answered
+	Refused   uint64 // reads that a follower was asked for and the leaseholder answered
 	Epoch     uint64 // of the map
 	Nodes     []NodeStats
 }
@@ -34,7 +36,7 @@ type NodeStats struct {
 
 // counts are the counters behind Stats.
 type counts struct {
-	retries, redirects, pauses, maps, hedged, hedgeWins atomic.Uint64
+	retries, redirects, pauses, maps, hedged, hedgeWins, followed, unfollowed atomic.Uint64
 }
 
 // Stats gives a snapshot.
@@ -42,6 +44,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		Retries: c.counts.retries.Load(), Redirects: c.counts.redirects.Load(), Pauses: c.counts.pauses.Load(),
 		Maps: c.counts.maps.Load(), Hedged: c.counts.hedged.Load(), HedgeWins: c.counts.hedgeWins.Load(),
+		Followed: c.counts.followed.Load(), Refused: c.counts.unfollowed.Load(),
 	}
 	ended := c.ended.Load() // before Calls: the difference is never negative
 	s.Calls = c.calls.Load()

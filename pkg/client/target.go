@@ -27,6 +27,12 @@ func WithConns(n int) Option { return func(c *Config) { c.ConnsPerNode = n } }
 // WithDurability is how many copies a write waits for: Config.Durability.
 func WithDurability(level string) Option { return func(c *Config) { c.Durability = level } }
 
+// WithFollowerReads lets followers answer reads with what they had maxStale before:
+// Config.MaxStale.
+func WithFollowerReads(maxStale time.Duration) Option {
+	return func(c *Config) { c.MaxStale = maxStale }
+}
+
 // WithLosses makes the client report lost writes, to f too when it is not nil:
 // Config.Losses and Config.OnLost.
 func WithLosses(f func(*LostWritesError)) Option {
@@ -46,7 +52,7 @@ func WithLogger(l *slog.Logger) Option { return func(c *Config) { c.Logger = l }
 //	aegis://user:password@host1:7000,host2:7000?timeout=500ms&conns=4
 //
 // Without a port a host means port 7000. The settings behind "?" are timeout, dial,
-// stall, refresh (durations), conns, inflight (numbers), name, durability and losses (true,
+// stall, refresh, stale (durations; the last is MaxStale), conns, inflight (numbers), name, durability and losses (true,
 // false), as the fields of Config; options come after them and may change
 // anything. Like New it never returns nil.
 func Open(target string, options ...Option) (*Client, error) {
@@ -110,6 +116,8 @@ func (c *Config) setWord(name, word string) (err error) {
 		c.StallTimeout, err = time.ParseDuration(word)
 	case "refresh":
 		c.RefreshEvery, err = time.ParseDuration(word)
+	case "stale":
+		c.MaxStale, err = time.ParseDuration(word)
 	case "conns":
 		c.ConnsPerNode, err = strconv.Atoi(word)
 	case "inflight":
@@ -121,7 +129,7 @@ func (c *Config) setWord(name, word string) (err error) {
 	case "durability":
 		c.Durability = word
 	default:
-		err = fmt.Errorf("no such setting; there are timeout, dial, stall, refresh, conns, inflight, losses, name, durability")
+		err = fmt.Errorf("no such setting; there are timeout, dial, stall, refresh, stale, conns, inflight, losses, name, durability")
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -13,7 +12,7 @@ import (
 // connection, the reads too: what is read behind a step has seen it.
 type keeper struct {
 	c    *Client
-	acks acks
+	lane lane
 }
 
 // versioned is a value with its version, as the leaseholder gave both.
@@ -27,7 +26,7 @@ var errNoVersions = because(ErrUnsupported, errors.New("the server gives no vers
 
 // look reads a key with its version; no key is no error.
 func (k keeper) look(ctx context.Context, key string) (versioned, error) {
-	a, err := k.c.do(ctx, &command{op: opGet, key: key, acks: k.acks})
+	a, err := k.c.do(ctx, &command{op: opGet, key: key, lane: k.lane})
 	if err != nil {
 		return versioned{}, err
 	}
@@ -47,7 +46,7 @@ func versionedOf(key string, a answer) (versioned, error) {
 // swap writes a key that has version is, 0 when there must be none, and gives the new
 // version.
 func (k keeper) swap(ctx context.Context, key string, value []byte, ttl time.Duration, is shardmap.Version) (shardmap.Version, error) {
-	cmd := command{op: opSet, key: key, value: value, acks: k.acks}
+	cmd := command{op: opSet, key: key, value: value, lane: k.lane}
 	cmd.set.only, cmd.set.version = 'V', is
 	cmd.set.setExpiry(ttl)
 	a, err := k.c.do(ctx, &cmd)
@@ -56,6 +55,8 @@ func (k keeper) swap(ctx context.Context, key string, value []byte, ttl time.Dur
 
 // drop deletes a key that has version is.
 func (k keeper) drop(ctx context.Context, key string, is shardmap.Version) error {
-	_, err := k.c.do(ctx, &command{op: opDelIfVer, key: key, args: []string{strconv.FormatUint(uint64(is), 10)}, acks: k.acks})
+	cmd := deleteIfCommand(key, is)
+	cmd.lane = k.lane
+	_, err := k.c.do(ctx, &cmd)
 	return err
 }
