@@ -113,29 +113,46 @@ func cmdUnwatch(c *conn, _ [][]byte) {
 	c.ok()
 }
 
-// cmdWatch notes what the keys are now. A transaction happens in one slot, and what
-// it depends on must lie there too: two shards cannot be looked at as one.
+// cmdWatch notes what the keys are now.
 func cmdWatch(c *conn, args [][]byte) {
-	if c.multi.on {
-		c.fail("ERR WATCH inside MULTI is not allowed")
+	if !c.mayWatch(args) {
 		return
 	}
-	if !c.oneSlot(args, 1, 1) {
-		return
-	}
-	if !c.multi.slot.meet(shardmap.SlotOf(args[1])) {
-		c.fail("CROSSSLOT Keys that are watched don't hash to the same slot; UNWATCH the others first")
-		return
-	}
-	for _, key := range args[1:] {
-		seen, err := c.look(key)
-		if err != nil {
+	seen := make([]Glance, len(args)-1)
+	for i, key := range args[1:] {
+		var err error
+		if seen[i], err = c.look(key); err != nil {
 			c.failWith(err)
 			return
 		}
-		c.multi.watched = append(c.multi.watched, watched{c.multi.keep(key), seen})
 	}
+	c.watch(args[1:], seen)
 	c.ok()
+}
+
+// mayWatch refuses what cannot be watched. A transaction happens in one slot, and what
+// it depends on must lie there too: two shards cannot be looked at as one.
+func (c *conn) mayWatch(args [][]byte) bool {
+	if c.multi.on {
+		c.fail("ERR WATCH inside MULTI is not allowed")
+		return false
+	}
+	if !c.oneSlot(args, 1, 1) {
+		return false
+	}
+	if m := &c.multi; m.slot.known && m.slot.slot != shardmap.SlotOf(args[1]) {
+		c.fail("CROSSSLOT Keys that are watched don't hash to the same slot; UNWATCH the others first")
+		return false
+	}
+	return true
+}
+
+// watch makes the next transaction depend on keys of one slot.
+func (c *conn) watch(keys [][]byte, seen []Glance) {
+	c.multi.slot.meet(shardmap.SlotOf(keys[0]))
+	for i, key := range keys {
+		c.multi.watched = append(c.multi.watched, watched{c.multi.keep(key), seen[i]})
+	}
 }
 
 func (c *conn) look(key []byte) (seen Glance, err error) {

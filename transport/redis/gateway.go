@@ -139,7 +139,8 @@ func init() {
 		"keys": everywhere(mergeArrays), "randomkey": everywhere(mergeAny), "scan": gatewayScan,
 		"exec":         gatewayExec,
 		"client|reply": refuse("ERR CLIENT REPLY is not available on the gateway port: use the client port"),
-		"watch":        refuse("ERR WATCH is not available on the gateway port: use the client port, or SET with NX, XX or IFEQ"),
+		"watch":        gatewayWatch,
+		"aegis.if":     func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
 	}
 	for _, name := range []string{"client|tracking", "client|caching", "client|maint_notifications"} {
 		gatewayWords[name] = refuse("ERR pushes are not sent on the gateway port: use the client port")

@@ -90,37 +90,3 @@ func mergeAny(b []byte, _ *gather, parts [][]byte) []byte {
 	}
 	return append(b, parts[0]...)
 }
-
-// relayed are the commands without keys that may stand in a transaction: they mean the
-// same on any node, and leave nothing behind on the connection that carries them.
-var relayed = map[string]bool{"ping": true, "echo": true, "time": true}
-
-// gatewayExec runs a transaction where its slot is held: MULTI, its commands and EXEC
-// travel as one piece.
-func gatewayExec(c *conn, cmd *command, args [][]byte) {
-	m := c.multi
-	if !m.on || m.spoiled || m.crossed || !m.slot.known {
-		cmd.run(c, args)
-		return
-	}
-	here, hint := c.here(m.slot.slot)
-	if here {
-		cmd.run(c, args)
-		if hint = c.takeMoved(); hint == 0 {
-			return
-		}
-	}
-	c.multi = multi{}
-	c.forward(cmd, nil, task{command: m.encode(), skip: len(m.queue) + 1, slot: m.slot.slot, write: m.write, hint: hint})
-}
-
-// encode is the transaction as a client sends it.
-func (m *multi) encode() []byte {
-	b := resp.AppendCommand(nil, "MULTI")
-	words := m.words
-	for _, q := range m.queue {
-		b = append(b, encode(words[:q.words]...)...)
-		words = words[q.words:]
-	}
-	return resp.AppendCommand(b, "EXEC")
-}
