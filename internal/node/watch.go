@@ -68,7 +68,6 @@ func (n *Node) watchLeases(quit, done chan struct{}) {
 
 // lookForLapses takes back, all at once, what was read under leases that have lapsed.
 func (n *Node) lookForLapses(mono, offset time.Duration) {
-	n.watch.looked.Store(int64(mono + offset))
 	l := n.routes.Load().Layout()
 	var shards []shardmap.ShardID
 	Lapsed(n.core.Data(), l.Groups, multiraft.Instant{Mono: mono, SuspendOffset: offset}, func(g shardmap.GroupID) {
@@ -77,6 +76,7 @@ func (n *Node) lookForLapses(mono, offset time.Duration) {
 	if len(shards) > 0 {
 		n.untrack(shards)
 	}
+	n.watch.looked.Store(int64(mono + offset)) // only now: another connection must not be answered meanwhile
 }
 
 // awoke looks for lapses before a client that tracks is answered, when it was not done
