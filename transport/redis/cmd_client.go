@@ -299,7 +299,7 @@ func (c *conn) waitPause(cmd *command) bool {
 		if !c.settle() {
 			return false
 		}
-		c.srv.blocked.Add(1)
+		c.waits()
 		t := time.NewTimer(min(waitSlice, time.Until(p.until)))
 		select {
 		case <-p.over:

@@ -247,7 +247,7 @@ const (
 // wait asks the Backend in slices, so that neither a client that left nor a
 // shutdown is waited for. No timeout means until the lease goes.
 func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
-	c.srv.blocked.Add(1)
+	c.waits()
 	defer c.waited()
 	for begin := time.Now(); ; {
 		slice := waitSlice

@@ -201,18 +201,33 @@ func (c *conn) retry(f func() error) error {
 	if !c.settle() {
 		return errAborted
 	}
-	c.srv.blocked.Add(1)
-	defer c.waited()
 	for first := time.Now(); errors.Is(err, ErrAgain); err = f() {
-		if late := c.srv.backend.Park(&c.sess, first); late != nil {
+		c.waits()
+		late := c.srv.backend.Park(&c.sess, first)
+		c.waited()
+		if late != nil {
 			return late
 		}
 	}
 	return err
 }
 
+// waits begins a wait, which earlier replies have left before. What is pushed meanwhile
+// leaves at once: some waits have no end, and whoever caches would answer with what is
+// long gone. A command that has read something may not wait so: what is told of
+// that must follow its reply.
+func (c *conn) waits() {
+	c.srv.blocked.Add(1)
+	if p := c.pushes; p != nil && !c.executing && len(p.cuts) == 0 {
+		p.release()
+	}
+}
+
 // waited ends a wait, which is no work of this node.
 func (c *conn) waited() {
+	if c.pushes != nil {
+		c.pushes.hold()
+	}
 	c.srv.blocked.Add(-1)
 	c.began = c.srv.since()
 }

@@ -395,3 +395,53 @@ func TestTrackingIsTakenBackWithThePipeline(t *testing.T) {
 	p.send(on + "SET a 1\r\n")
 	p.want("+OK\r\n_\r\n+OK\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n")
 }
+
+// TestAConnectionThatWaitsIsTold: a command that waits, perhaps for ever, holds no
+// invalidation back; and one that reads when its wait is over is told of later changes
+// behind its reply.
+func TestAConnectionThatWaitsIsTold(t *testing.T) {
+	const taken = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\n{a}1\r\n"
+	m := newMemory()
+	s, addr := start(t, testConfig(), m)
+	shard := m.routes.Layout().ShardOf(shardmap.SlotOf([]byte("{a}")))
+	parked, release, blocked := make(chan struct{}), make(chan struct{}), true
+	m.again = func(key []byte) error {
+		if blocked && string(key) == "{a}2" {
+			return ErrAgain
+		}
+		return nil
+	}
+	m.park = func() { close(parked); <-release; blocked = false }
+	for name, c := range map[string]struct {
+		says  string
+		under func() // waits until the command waits
+		end   func(p *peer)
+		want  string
+	}{
+		"WAIT": {
+			"WAIT 1 0\r\n", func() { eventually(t, func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.waits > 0 }) },
+			func(*peer) { m.mu.Lock(); m.holders = 1; m.mu.Unlock() }, ":1\r\n",
+		},
+		"a parked read": {"GET {a}2\r\n", func() { <-parked }, func(*peer) { close(release) }, "_\r\n"},
+		"CLIENT PAUSE": {
+			"CLIENT PAUSE 60000\r\nGET {a}3\r\n", func() { eventually(t, func() bool { return s.blocked.Load() > 0 }) },
+			func(*peer) { dial(t, addr).do("CLIENT", "UNPAUSE") }, "_\r\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := dial(t, addr)
+			p.do("HELLO", "3")
+			p.do("CLIENT", "TRACKING", "ON")
+			p.do("GET", "{a}1")
+			p.send(c.says)
+			if name == "CLIENT PAUSE" {
+				p.want("+OK\r\n")
+			}
+			c.under()
+			s.Changed(shard, []byte("{a}1"), 0)
+			p.want(taken)
+			c.end(p)
+			p.want(c.want)
+		})
+	}
+}
