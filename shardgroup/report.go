@@ -179,6 +179,7 @@ func (r *Replica) Unpark(now multiraft.Instant) {
 	defer r.mu.Unlock()
 	if r.lead != nil && !r.renew.Load() {
 		r.park(false)
+		r.n.out.Event(Event{Kind: EventUnparked, Group: r.g, Epoch: r.lead.epoch, Node: r.n.cfg.Self.Node})
 	}
 }
 

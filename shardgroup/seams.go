@@ -62,6 +62,7 @@ const (
 	EventTakeover                         // this node began to collect what survived
 	EventAdmitted                         // a replica's word counts again
 	EventParked                           // this node is about to hand the group's lease over
+	EventUnparked                         // it does not after all
 )
 
 // Event is one change of a group or shard.

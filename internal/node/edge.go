@@ -197,6 +197,10 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		if face := e.n.face.Load(); face != nil {
 			face.Moving(slotsOf(e.n.routes.Load().Layout(), ev.Group))
 		}
+	case shardgroup.EventUnparked:
+		if face := e.n.face.Load(); face != nil {
+			face.Staying(slotsOf(e.n.routes.Load().Layout(), ev.Group))
+		}
 	case shardgroup.EventTakeover:
 		e.n.log.Info("takeover", f...)
 	default:

@@ -184,6 +184,37 @@ func (c *tracked) hearsOfMoves(from string, slot int) {
 	}
 }
 
+// TestAMoveThatDoesNotHappenIsClosed: clients wait longer for answers from SMIGRATING on,
+// until a push closes it.
+func TestAMoveThatDoesNotHappenIsClosed(t *testing.T) {
+	n := startNodes(t, 1, 64<<20)[0]
+	c := dialTracked(t, n.cfg.ClientAddr)
+	if v := c.do("CLIENT", "MAINT_NOTIFICATIONS", "ON"); v.IsError() {
+		t.Fatalf("%s", v.Text)
+	}
+	for parked := false; !parked; { // until the group is served
+		if err := n.host.Do(context.Background(), func(now multiraft.Instant) {
+			r := n.core.Data().Replica(1)
+			if parked = r.Park(now); parked {
+				r.Unpark(now)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var slots []string
+	for _, want := range []string{"SMIGRATING", "MIGRATED"} {
+		v := c.read()
+		if v.Kind != '>' || len(v.Items) != 3 || string(v.Items[0].Text) != want {
+			t.Fatalf("%+v, not %s", v, want)
+		}
+		slots = append(slots, string(v.Items[2].Text))
+	}
+	if slots[0] != slots[1] {
+		t.Errorf("%s leave, %s stay", slots[0], slots[1])
+	}
+}
+
 // TestWritesByVersionExcludeEachOther: many clients add one to a number that they read,
 // if its version is still the one they read; none of the additions may be lost.
 func TestWritesByVersionExcludeEachOther(t *testing.T) {

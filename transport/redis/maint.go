@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,11 +14,26 @@ import (
 //
 //	>3 SMIGRATING <sequence> <slots>
 //	>3 SMIGRATED <sequence> [[<source host:port> <destination host:port> <slots>] ...]
+//	>3 MIGRATED <sequence> <slots>
 //
-// Sequence numbers rise and differ between nodes: clients act once on each.
+// Sequence numbers of SMIGRATED rise and differ between nodes: clients act once on each.
+//
+// Clients wait longer for answers between SMIGRATING and what closes it, and they count:
+// each SMIGRATING must be closed by one push. SMIGRATED closes one, and tells of all
+// slots that have gone meanwhile; MIGRATED closes the others, and those whose slots stay
+// after all. It is the word for nodes that move as a whole, by which no client
+// asks for the map. An SMIGRATED from this node to itself would make them ask, and one
+// without slots is not read by go-redis.
 type moves struct {
 	audience
-	told *shardmap.Map // the map whose holders the audience knows; guarded by audience.mu
+	told      *shardmap.Map // the map whose holders the audience knows; guarded by audience.mu
+	announced map[shardmap.Slot]announcement
+}
+
+// announcement is an SMIGRATING that is not closed yet, by its first slot.
+type announcement struct {
+	last  shardmap.Slot
+	epoch uint32 // of the group
 }
 
 // join lets a connection hear of moves from here on.
@@ -25,6 +41,7 @@ func (v *moves) join(c *conn) {
 	v.mu.Lock()
 	if len(v.conns) == 0 {
 		v.told = c.srv.backend.Map()
+		v.announced = nil
 	}
 	v.mu.Unlock()
 	v.audience.join(c)
@@ -41,14 +58,46 @@ func (v *moves) changed(m *shardmap.Map, self shardmap.NodeID) {
 	v.mu.Lock()
 	was := v.told
 	v.told = m
+	closed := v.decided(m)
 	v.mu.Unlock()
 	if was == nil || v.n.Load() == 0 {
 		return
 	}
-	given := givenAway(was, m, self)
-	if len(given) == 0 {
-		return
+	if given := givenAway(was, m, self); len(given) > 0 {
+		v.tell(appendGone(given, m, self))
+		closed = closed[min(1, len(closed)):]
 	}
+	for _, slots := range closed {
+		v.tell(appendMaint("MIGRATED", m, self, slots))
+	}
+}
+
+// decided takes out the announcements of groups that were opened since, by whomever.
+// The caller holds mu.
+func (v *moves) decided(m *shardmap.Map) (slots []string) {
+	for first, a := range v.announced {
+		if epochAt(m, first) != a.epoch {
+			delete(v.announced, first)
+			slots = append(slots, slotRange(first, a.last))
+		}
+	}
+	slices.Sort(slots)
+	return slots
+}
+
+func epochAt(m *shardmap.Map, slot shardmap.Slot) uint32 {
+	l := m.Layout()
+	return m.Route(l.GroupOf(l.ShardOf(slot))).Epoch
+}
+
+// appendMaint is a push about slots of this node.
+func appendMaint(word string, m *shardmap.Map, self shardmap.NodeID, slots string) []byte {
+	b := resp.AppendInt(resp.AppendBulk(resp.AppendPush(nil, 3), word), sequence(m, self))
+	return resp.AppendBulk(b, slots)
+}
+
+// appendGone is SMIGRATED.
+func appendGone(given []gift, m *shardmap.Map, self shardmap.NodeID) []byte {
 	b := resp.AppendInt(resp.AppendBulk(resp.AppendPush(nil, 3), "SMIGRATED"), sequence(m, self))
 	b = resp.AppendArray(b, len(given))
 	from, _ := m.Node(self)
@@ -57,7 +106,7 @@ func (v *moves) changed(m *shardmap.Map, self shardmap.NodeID) {
 		b = resp.AppendBulk(resp.AppendArray(b, 3), hostPort(from))
 		b = resp.AppendBulk(resp.AppendBulk(b, hostPort(to)), g.slots.String())
 	}
-	v.tell(b)
+	return b
 }
 
 // gift is the slots that went to one node, "a-b,c-d".
@@ -99,13 +148,36 @@ func slotRange(first, last shardmap.Slot) string {
 // hostPort is how clients know a node: as CLUSTER SLOTS names it.
 func hostPort(n shardmap.NodeInfo) string { return n.Host + ":" + strconv.Itoa(n.Port) }
 
-// Moving says that the lease of slots is about to go to another node. It does not wait.
+// Moving says that the lease of a group's slots is about to go to another node. It does
+// not wait.
 func (s *Server) Moving(first, last shardmap.Slot) {
-	if s.moves.n.Load() == 0 {
+	v := &s.moves
+	if v.n.Load() == 0 {
 		return
 	}
-	b := resp.AppendInt(resp.AppendBulk(resp.AppendPush(nil, 3), "SMIGRATING"), sequence(s.backend.Map(), s.backend.Self()))
-	s.moves.tell(resp.AppendBulk(b, slotRange(first, last)))
+	m := s.backend.Map()
+	v.mu.Lock()
+	_, known := v.announced[first]
+	if v.announced == nil {
+		v.announced = make(map[shardmap.Slot]announcement)
+	}
+	v.announced[first] = announcement{last, epochAt(m, first)}
+	v.mu.Unlock()
+	if !known {
+		v.tell(appendMaint("SMIGRATING", m, s.backend.Self(), slotRange(first, last)))
+	}
+}
+
+// Staying says that it does not go after all. It does not wait.
+func (s *Server) Staying(first, last shardmap.Slot) {
+	v := &s.moves
+	v.mu.Lock()
+	_, known := v.announced[first]
+	delete(v.announced, first)
+	v.mu.Unlock()
+	if known {
+		v.tell(appendMaint("MIGRATED", s.backend.Map(), s.backend.Self(), slotRange(first, last)))
+	}
 }
 
 // endpointTypes are what a client may say about the addresses it wants; there is one

@@ -47,6 +47,20 @@ func TestMovesAreToldToWhoAskedForThem(t *testing.T) {
 	p.want(">3\r\n$9\r\nSMIGRATED\r\n:" + seq() + "\r\n*2\r\n" +
 		"*3\r\n$14\r\n127.0.0.1:7000\r\n$8\r\n::1:7010\r\n$15\r\n0-511,1024-1279\r\n" +
 		"*3\r\n$14\r\n127.0.0.1:7000\r\n$6\r\nc:7020\r\n$9\r\n2048-2303\r\n")
+	for _, first := range []int{512, 768, 1280} { // two go together, one of them comes back; one stays
+		s.Moving(shardmap.Slot(first), shardmap.Slot(first+255))
+		s.Moving(shardmap.Slot(first), shardmap.Slot(first+255)) // known
+		p.want(fmt.Sprintf(">3\r\n$10\r\nSMIGRATING\r\n:%s\r\n$%d\r\n%d-%d\r\n", seq(), len(fmt.Sprint(first, first+255)), first, first+255))
+	}
+	s.Staying(1280, 1535)
+	p.want(">3\r\n$8\r\nMIGRATED\r\n:" + seq() + "\r\n$9\r\n1280-1535\r\n")
+	s.Staying(1280, 1535) // closed once
+	move(3, 2)
+	move(4, 1) // nobody else had it
+	s.MapChanged()
+	p.want(">3\r\n$9\r\nSMIGRATED\r\n:" + seq() + "\r\n*1\r\n*3\r\n$14\r\n127.0.0.1:7000\r\n$8\r\n::1:7010\r\n$7\r\n512-767\r\n")
+	p.want(">3\r\n$8\r\nMIGRATED\r\n:" + seq() + "\r\n$8\r\n768-1023\r\n")
+	eventually(t, func() bool { return !s.mapPending.Load() })
 	move(1, 3) // between others
 	move(5, 1) // to this node
 	s.MapChanged()
