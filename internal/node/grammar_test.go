@@ -77,7 +77,7 @@ var elsewhere = map[string]string{}
 
 func init() {
 	for reason, names := range map[string]string{
-		"of the connection, not of keys: the fixed list of transport/redis":            "asking auth client command config echo hello ping quit readonly readwrite reset role select time wait cluster info",
+		"of the connection, not of keys: the fixed list of transport/redis":            "asking auth client command config echo hello ping quit readonly readwrite reset role select subscribe time unsubscribe wait cluster info",
 		"of the whole node, on which other sequences' keys are: the fixed list":        "dbsize flushall flushdb keys randomkey scan",
 		"not in redis-server 7.0: tables made from their documents in transport/redis": "delifeq",
 		"AegisKV's own": "aegis.admin aegis.check aegis.durability aegis.if aegis.look aegis.map aegis.scan aegis.token delifver",

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"strings"
@@ -46,7 +47,7 @@ func clientCommand() *command {
 				c.help("CLIENT", "ID -- the id of this connection", "SETNAME name -- name this connection", "GETNAME -- its name", "SETINFO LIB-NAME|LIB-VER value -- name the client library", "INFO -- this connection's properties",
 					"MAINT_NOTIFICATIONS ON|OFF -- be told when slots leave this node (RESP3)",
 					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
-					"TRACKING ON|OFF [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- always 0 while tracking, else -1",
+					"TRACKING ON|OFF [REDIRECT id] [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- who is told instead: 0 = nobody, -1 = tracking is off",
 					"LIST [TYPE type] [ID id ...] -- all connections", "KILL address -- end a connection", "KILL [ID id] [TYPE type] [ADDR address] [LADDR address] [USER name] [SKIPME yes|no] -- end those that fit all of it",
 					"PAUSE milliseconds [WRITE|ALL] -- hold commands back on this node", "UNPAUSE -- let them go on", "REPLY ON|OFF|SKIP -- which replies are sent", "NO-EVICT ON|OFF -- accepted, without effect", "NO-TOUCH ON|OFF -- accepted, without effect")
 			}),
@@ -118,6 +119,9 @@ func cmdHello(c *conn, args [][]byte) {
 		}
 	}
 	c.sess.Proto, c.sess.Name = proto, name
+	if proto >= 3 && c.awaited.Load() {
+		c.pushing()
+	}
 	if c.pushes != nil {
 		c.pushes.speak(proto)
 	}
@@ -157,6 +161,10 @@ func cmdReadOnly(c *conn, args [][]byte) {
 }
 
 func cmdPing(c *conn, args [][]byte) {
+	if c.subscribed && c.sess.Proto < 3 && len(args) < 3 { // as a message, the only thing that may come now
+		c.out = resp.AppendBulk(resp.AppendBulk(resp.AppendArray(c.out, 2), "pong"), string(bytes.Join(args[1:], nil)))
+		return
+	}
 	switch len(args) {
 	case 1:
 		c.out = append(c.out, "+PONG\r\n"...)

@@ -13,6 +13,7 @@ import (
 type tracking struct {
 	on, bcast, optIn, optOut, noLoop bool
 
+	redirect *redirect // who hears it instead; nil = the connection itself
 	prefixes []string
 	turn     int  // how often it was turned on or off
 	caching  bool // CLIENT CACHING was said: yes with optIn, no with optOut
@@ -28,18 +29,14 @@ func trackingCommands() map[string]*command {
 		"CACHING":      sub("caching", 3, cmdCaching),
 		"TRACKINGINFO": sub("trackinginfo", 2, cmdTrackingInfo),
 		"GETREDIR": sub("getredir", 2, func(c *conn, _ [][]byte) {
-			if c.tracking.on {
-				c.int(0)
-			} else {
-				c.int(-1)
-			}
+			c.int(c.tracking.redirectID())
 		}),
 	}
 }
 
 // begin decides before a command whether the keys it reads are remembered.
 func (t *tracking) begin(c *conn, cmd *command) {
-	t.reading = t.on && !t.bcast && cmd.reads && c.sess.Proto >= 3 &&
+	t.reading = t.on && !t.bcast && cmd.reads && (c.sess.Proto >= 3 || t.redirect != nil) &&
 		(!t.optIn || t.caching) && (!t.optOut || !t.caching)
 }
 
@@ -60,7 +57,6 @@ func (t *tracking) end(c *conn, cmd *command) {
 
 const (
 	errTrackingMode = "ERR You can't switch %s mode %sbefore disabling tracking for this client, and then re-enabling it with a different mode."
-	errRedirect     = "ERR REDIRECT is not supported: invalidations come on the connection itself, in RESP3 (HELLO 3)"
 )
 
 // cmdTracking is CLIENT TRACKING, with the checks of Redis in its order.
@@ -91,8 +87,14 @@ func (c *conn) trackingOptions(want *tracking, opts [][]byte) bool {
 	for ; len(opts) > 0; opts = opts[1:] {
 		switch o := opts[0]; {
 		case is(o, "REDIRECT") && len(opts) > 1:
-			c.fail(errRedirect)
-			return false
+			if want.redirect != nil {
+				c.fail("ERR A client can only redirect to a single other client")
+				return false
+			}
+			if want.redirect = c.redirectTo(opts[1]); want.redirect == nil {
+				return false
+			}
+			opts = opts[1:]
 		case is(o, "BCAST"):
 			want.bcast = true
 		case is(o, "OPTIN"):
@@ -158,6 +160,8 @@ func (c *conn) track(want tracking) error {
 		want.prefixes = []string{""}
 	}
 	c.pushing()
+	c.sendTo(want.redirect)
+	c.bcast.Store(want.bcast)
 	if err := c.srv.tracker.join(c, want.prefixes); err != nil {
 		return err
 	}
@@ -174,6 +178,7 @@ func (c *conn) untrack() {
 		c.srv.tracker.leave(c)
 	}
 	c.tracking = tracking{turn: c.tracking.turn + 1}
+	c.sendTo(nil)
 	c.sess.Seen = nil
 }
 
@@ -185,6 +190,8 @@ func (c *conn) retrack(was tracking) {
 	}
 	c.untrack()
 	if was.on && c.srv.tracker.join(c, was.prefixes) == nil {
+		c.sendTo(was.redirect)
+		c.bcast.Store(was.bcast)
 		c.tracking, c.sess.Seen = was, c.seen
 	}
 }
@@ -220,21 +227,29 @@ func cmdCaching(c *conn, args [][]byte) {
 }
 
 func cmdTrackingInfo(c *conn, _ [][]byte) {
-	flags, redirect := c.tracking.flags(), int64(-1)
-	if c.tracking.on {
-		redirect = 0
-	}
+	flags := c.tracking.flags()
 	b := resp.AppendMap(c.out, c.sess.Proto, 3)
 	b = resp.AppendSet(resp.AppendBulk(b, "flags"), c.sess.Proto, len(flags))
 	for _, f := range flags {
 		b = resp.AppendBulk(b, f)
 	}
-	b = resp.AppendInt(resp.AppendBulk(b, "redirect"), redirect)
+	b = resp.AppendInt(resp.AppendBulk(b, "redirect"), c.tracking.redirectID())
 	b = resp.AppendArray(resp.AppendBulk(b, "prefixes"), len(c.tracking.prefixes))
 	for _, p := range c.tracking.prefixes {
 		b = resp.AppendBulk(b, p)
 	}
 	c.out = b
+}
+
+// redirectID is as Redis tells it: 0 for the connection itself, -1 without tracking.
+func (t *tracking) redirectID() int64 {
+	switch {
+	case !t.on:
+		return -1
+	case t.redirect == nil:
+		return 0
+	}
+	return t.redirect.to.sess.ID
 }
 
 func (t *tracking) flags() []string {
@@ -252,6 +267,7 @@ func (t *tracking) flags() []string {
 		{t.optOut, "optout"},
 		{t.optOut && t.caching, "caching-no"},
 		{t.noLoop, "noloop"},
+		{t.redirect != nil && t.redirect.broken.Load(), "broken_redirect"},
 	} {
 		if f.on {
 			flags = append(flags, f.name)

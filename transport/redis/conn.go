@@ -20,37 +20,42 @@ type conn struct {
 	rd   *resp.Reader
 	sess Session
 
-	*work                  // held while commands are run, nil while idle
-	multi     multi        // the transaction being collected
-	mark      int          // reader position of the first command whose reply has not left
-	before    before       // what was said before it
-	start     int          // reader position of the command under way
-	replyAt   int          // where its reply begins in out
-	applied   int          // changes that it made
-	counted   int64        // bytes of buffers, as counted last
-	charged   atomic.Int64 // the same, what waits to be pushed, and replies on their way from other nodes
-	doomed    atomic.Bool  // closed because of them: they count no more
-	split     bool         // a part of the command under way was committed before its end
-	rerun     bool         // the reader is back at mark: run from there again
-	executing bool         // EXEC runs its commands, which must not wait
-	execAt    int          // where EXEC's reply begins in out
-	mute      muting       // CLIENT REPLY
-	silent    bool         // a reply was dropped: there is something to commit
-	restless  bool         // a command about the connection was run: its card may be old
-	card      atomic.Pointer[card]
-	lastRun   atomic.Pointer[command]
-	began     time.Duration // the pipeline, since the server's start; later when it had to wait
-	timed     uint64        // commands that the slow log has looked at
-	lastAt    atomic.Int64  // begin of the last pipeline, for others
-	stopping  atomic.Bool
-	batches   atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
-	quit      bool
-	pushes    *pushes // nil until the client asks for any
-	tracking  tracking
-	capable   capable
-	forwarder Forwarder     // of the gateway port; nil on the client port
-	window    int           // commands that are forwarded together
-	span      atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
+	*work                   // held while commands are run, nil while idle
+	multi      multi        // the transaction being collected
+	mark       int          // reader position of the first command whose reply has not left
+	before     before       // what was said before it
+	start      int          // reader position of the command under way
+	replyAt    int          // where its reply begins in out
+	applied    int          // changes that it made
+	counted    int64        // bytes of buffers, as counted last
+	charged    atomic.Int64 // the same, what waits to be pushed, and replies on their way from other nodes
+	doomed     atomic.Bool  // closed because of them: they count no more
+	split      bool         // a part of the command under way was committed before its end
+	rerun      bool         // the reader is back at mark: run from there again
+	executing  bool         // EXEC runs its commands, which must not wait
+	execAt     int          // where EXEC's reply begins in out
+	mute       muting       // CLIENT REPLY
+	silent     bool         // a reply was dropped: there is something to commit
+	restless   bool         // a command about the connection was run: its card may be old
+	card       atomic.Pointer[card]
+	lastRun    atomic.Pointer[command]
+	began      time.Duration // the pipeline, since the server's start; later when it had to wait
+	timed      uint64        // commands that the slow log has looked at
+	lastAt     atomic.Int64  // begin of the last pipeline, for others
+	stopping   atomic.Bool
+	batches    atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
+	quit       bool
+	pushes     *pushes                // nil until the client asks for any
+	mailbox    atomic.Pointer[pushes] // the same, for those who redirect to it
+	awaited    atomic.Bool            // somebody does
+	tracking   tracking
+	redirect   atomic.Pointer[redirect] // of its tracking; nil = to itself
+	bcast      atomic.Bool              // of its tracking: no single keys are remembered for it
+	capable    capable
+	subscribed bool          // to invalidateChannel
+	forwarder  Forwarder     // of the gateway port; nil on the client port
+	window     int           // commands that are forwarded together
+	span       atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
 
 // before is the state that commands after mark may have changed, and that a rerun
@@ -61,11 +66,13 @@ type before struct {
 	tracking tracking
 	mute     muting
 	reads    ReadMode
+
+	subscribed bool
 }
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode, c.subscribed}
 }
 
 // rewind goes back to mark.
@@ -76,6 +83,8 @@ func (c *conn) rewind() {
 	c.mute, c.silent = c.before.mute, false
 	c.quit, c.rerun = false, true
 	if c.pushes != nil {
+		c.subscribed = c.before.subscribed
+		c.pushes.listen(c.subscribed)
 		c.pushes.speak(c.sess.Proto)
 		c.pushes.cuts = c.pushes.cuts[:0]
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
@@ -20,13 +21,15 @@ type pushes struct {
 	c *conn
 
 	sending sync.Mutex // held by who writes to the socket
-	mu      sync.Mutex // guards the next six
+	mu      sync.Mutex // guards the next seven
 	buf     []byte     // whole frames
 	last    int        // where the last frame begins
 	held    bool       // the connection runs commands
 	writing bool       // a goroutine sends
 	resp3   bool       // the client understands them
 	gone    bool       // nothing is queued any more
+
+	subscribed bool // in RESP2 it hears invalidations of others as messages
 
 	cuts []place // the connection's own, as is
 	own  []byte  // frames about its own command, which follow its reply
@@ -40,6 +43,7 @@ type place struct{ at, n int }
 func (c *conn) pushing() *pushes {
 	if c.pushes == nil {
 		c.pushes = &pushes{c: c, held: true, resp3: c.sess.Proto >= 3}
+		c.mailbox.Store(c.pushes)
 	}
 	return c.pushes
 }
@@ -48,7 +52,19 @@ func (c *conn) pushing() *pushes {
 func (p *pushes) queue(frame []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.resp3 || p.gone {
+	if p.resp3 {
+		p.add(frame)
+	}
+}
+
+// waitsLast says whether a frame is the last of those that wait. The caller holds mu.
+func (p *pushes) waitsLast(frame []byte) bool {
+	return len(p.buf) > 0 && bytes.Equal(p.buf[p.last:], frame)
+}
+
+// add is queue of whatever the client understands. The caller holds mu.
+func (p *pushes) add(frame []byte) {
+	if p.gone {
 		return
 	}
 	if len(p.buf)+len(frame) > pushMax {
@@ -68,12 +84,11 @@ func (p *pushes) queue(frame []byte) {
 }
 
 // queueOnce is queue, unless the same frame is the last that waits.
-func (p *pushes) queueOnce(frame string) {
+func (p *pushes) queueOnce(frame []byte) {
 	p.mu.Lock()
-	same := len(p.buf) > 0 && string(p.buf[p.last:]) == frame
-	p.mu.Unlock()
-	if !same {
-		p.queue([]byte(frame))
+	defer p.mu.Unlock()
+	if p.resp3 && !p.waitsLast(frame) {
+		p.add(frame)
 	}
 }
 
@@ -206,13 +221,23 @@ func (p *pushes) answered() {
 // invalidateAll is the push that takes every key back.
 const invalidateAll = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
 
-// appendInvalidate writes the push that takes n keys back; the keys follow.
-func appendInvalidate(b []byte, n int) []byte {
-	return resp.AppendArray(resp.AppendBulk(resp.AppendPush(b, 2), "invalidate"), n)
+// appendInvalidateHead begins a push that takes keys back; their array follows.
+func appendInvalidateHead(b []byte) []byte {
+	return resp.AppendBulk(resp.AppendPush(b, 2), "invalidate")
+}
+
+// invalidation is the push that takes keys back.
+func invalidation[K string | []byte](keys ...K) []byte {
+	b := resp.AppendArray(appendInvalidateHead(nil), len(keys))
+	for _, k := range keys {
+		b = resp.AppendBulk(b, k)
+	}
+	return b
 }
 
 // endPushes forgets the pushes of a connection that is over.
 func (c *conn) endPushes() {
+	c.mailbox.CompareAndSwap(nil, overPushes)
 	if c.pushes != nil {
 		c.untrack()
 		c.srv.capable.leave(c)
@@ -228,6 +253,7 @@ func (c *conn) resetPushes() {
 		c.srv.capable.leave(c)
 		c.srv.moves.leave(c)
 		c.capable.on = false
+		c.unsubscribe()
 		c.pushes.speak(c.sess.Proto)
 	}
 }

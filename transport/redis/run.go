@@ -20,6 +20,7 @@ func (c *conn) run(args [][]byte) {
 	case cmd == nil:
 		c.multi.spoiled = c.multi.on
 	case c.srv.pause.Load() != nil && !c.waitPause(cmd):
+	case c.subscribed && c.listens(cmd):
 	case c.multi.on && !cmd.atOnce:
 		c.enqueue(cmd, args)
 	default:
@@ -74,6 +75,9 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	}
 	if c.tracking.on {
 		c.tracking.end(c, cmd)
+	}
+	if c.srv.tracker.debts.any.Load() && !c.executing {
+		c.srv.tracker.debts.pay(c.sess.ID)
 	}
 	if c.capable.on && !c.executing {
 		c.annotate(cmd, args)

@@ -51,7 +51,7 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), operatorCommands(), transactionCommands(), aegisCommands()} {
+	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), operatorCommands(), transactionCommands(), subscriptionCommands(), aegisCommands()} {
 		for _, c := range rows {
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
@@ -165,7 +165,7 @@ func init() {
 		"data lives in one database":                                   "SWAPDB MOVE",
 		"replication is automatic; see `aegis status`":                 "REPLICAOF SLAVEOF PSYNC SYNC REPLCONF FAILOVER",
 		"membership is automatic; see `aegis status`":                  "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH",
-		"messages are not passed between clients":                      "SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
+		"messages are not passed between clients":                      "PSUBSCRIBE SSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
 		"scripts, functions and modules are not run inside the cache":  "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
 		"slots are moved by the cluster itself":                        "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",
 		"commands are not streamed; see SLOWLOG and INFO commandstats": "MONITOR",

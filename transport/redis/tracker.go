@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
-	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 // tracker knows which connection may have cached which key. What is noted of a read,
@@ -20,6 +19,7 @@ type tracker struct {
 	tables   []trackTable // by shard
 	keys     atomic.Int64
 	bytes    atomic.Int64
+	debts    debts
 
 	turn    sync.Mutex   // one join or leave at a time, with what follows from it
 	mu      sync.RWMutex // guards the next two
@@ -221,8 +221,12 @@ func (t *tracker) changed(shard shardmap.ShardID, key []byte, origin int64) {
 	listeners := t.bcast
 	t.mu.RUnlock()
 	for _, b := range listeners { // prefixes of one connection do not overlap: it is told once
-		if bytes.HasPrefix(key, b.prefix) {
+		switch {
+		case !bytes.HasPrefix(key, b.prefix):
+		case b.c.redirect.Load() == nil || origin == 0:
 			b.c.invalidate(key, origin)
+		case b.c.sess.ID != origin || !b.c.tracking.noLoop:
+			t.debts.owe(b, key, origin)
 		}
 	}
 }
@@ -230,7 +234,7 @@ func (t *tracker) changed(shard shardmap.ShardID, key []byte, origin int64) {
 // tell pushes one key to connections.
 func (t *tracker) tell(to *idSet, key []byte, origin int64) {
 	to.each(func(id int64) {
-		if c := t.client(id); c != nil {
+		if c := t.client(id); c != nil && !c.bcast.Load() { // else its prefixes are what it wants to hear of
 			c.invalidate(key, origin)
 		}
 	})
@@ -241,9 +245,12 @@ func (t *tracker) tell(to *idSet, key []byte, origin int64) {
 func (c *conn) invalidate(key []byte, origin int64) {
 	switch {
 	case c.sess.ID != origin:
-		c.pushes.queue(resp.AppendBulk(appendInvalidate(nil, 1), key))
-	case !c.tracking.noLoop: // the goroutine that runs here is the connection's
-		c.pushes.own = resp.AppendBulk(appendInvalidate(c.pushes.own, 1), key)
+		c.forget(invalidation(key), false)
+	case c.tracking.noLoop: // the goroutine that runs here is the connection's
+	case c.redirect.Load() != nil:
+		c.forget(invalidation(key), false)
+	default:
+		c.pushes.own = append(c.pushes.own, invalidation(key)...)
 	}
 }
 
@@ -259,8 +266,8 @@ func (t *tracker) takeAllBack(origin int64) {
 	defer t.mu.RUnlock()
 	for id, c := range t.clients {
 		switch {
-		case id != origin:
-			c.pushes.queueOnce(invalidateAll)
+		case id != origin || c.redirect.Load() != nil:
+			c.forget([]byte(invalidateAll), true)
 		case !bytes.HasSuffix(c.pushes.own, []byte(invalidateAll)):
 			c.pushes.own = append(c.pushes.own, invalidateAll...)
 		}
@@ -304,17 +311,13 @@ func (t *tracker) lost(shards []shardmap.ShardID) {
 	}
 	for id, keys := range of {
 		if c := t.client(id); c != nil {
-			frame := appendInvalidate(nil, len(keys))
-			for _, k := range keys {
-				frame = resp.AppendBulk(frame, k)
-			}
-			c.pushes.queue(frame)
+			c.forget(invalidation(keys...), false)
 		}
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, b := range t.bcast { // nobody knows what they read
-		b.c.pushes.queueOnce(invalidateAll)
+		b.c.forget([]byte(invalidateAll), true)
 	}
 }
 

@@ -192,14 +192,6 @@ func sayTracked(p map[byte]*peer, line string) (received string) {
 	}
 }
 
-func TestRedirectIsRefusedWithAReason(t *testing.T) {
-	_, addr := start(t, testConfig(), newMemory())
-	p := dial(t, addr)
-	if v := p.do("CLIENT", "TRACKING", "ON", "REDIRECT", "1"); string(v.Text) != errRedirect {
-		t.Errorf("REDIRECT: %q", v.Text)
-	}
-}
-
 func TestAnIdleConnectionIsPushedTo(t *testing.T) {
 	_, addr := start(t, testConfig(), newMemory())
 	reader, writer := dial(t, addr), dial(t, addr)
