@@ -119,7 +119,7 @@ func cmdHello(c *conn, args [][]byte) {
 		}
 	}
 	c.sess.Proto, c.sess.Name = proto, name
-	if proto >= 3 && c.awaited.Load() {
+	if proto >= 3 { // others may redirect to it from now on
 		c.pushing()
 	}
 	if c.pushes != nil {

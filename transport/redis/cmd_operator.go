@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -25,7 +26,7 @@ func operatorCommands() []*command {
 				"SET":       sub("config", "set", -4, cmdConfigSet),
 				"RESETSTAT": sub("config", "resetstat", 2, cmdResetStat),
 				"HELP": sub("config", "help", 2, func(c *conn, _ [][]byte) {
-					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values", "SET name value [name value ...] -- "+slowThreshold+" and "+slowLength+" can be changed while the node runs", "RESETSTAT -- begin to count anew")
+					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values", "SET name value [name value ...] -- "+slowThreshold+", "+slowLength+" and "+trackedMost+" can be changed while the node runs", "RESETSTAT -- begin to count anew")
 				}),
 			},
 		},
@@ -62,12 +63,40 @@ func operatorCommands() []*command {
 	}
 }
 
-// ownSettings are those of the face, which it also changes.
-func (s *Server) ownSettings() [][2]string {
-	return [][2]string{
-		{slowLength, strconv.FormatInt(s.slow.max.Load(), 10)},
-		{slowThreshold, strconv.FormatInt(s.slow.threshold.Load(), 10)},
+// setting is a number of the face that can be changed while the node runs.
+type setting struct {
+	name      string
+	low, high int64
+	value     *atomic.Int64
+}
+
+// trackedMost is how many keys are tracked at most; 1 is the least, where Redis takes 0
+// for no limit: memory is bounded here.
+const trackedMost = "tracking-table-max-keys"
+
+func (s *Server) settings() []setting {
+	return []setting{
+		{slowLength, 0, slowMaxMost, &s.slow.max},
+		{slowThreshold, -1, math.MaxInt64, &s.slow.threshold},
+		{trackedMost, 1, math.MaxInt64, &s.tracker.keysMax},
 	}
+}
+
+func (s *Server) ownSetting(name string) (setting, bool) {
+	for _, o := range s.settings() {
+		if o.name == name {
+			return o, true
+		}
+	}
+	return setting{}, false
+}
+
+// ownSettings are those of the face, which it also changes.
+func (s *Server) ownSettings() (all [][2]string) {
+	for _, o := range s.settings() {
+		all = append(all, [2]string{o.name, strconv.FormatInt(o.value.Load(), 10)})
+	}
+	return all
 }
 
 // cmdConfigSet changes all of the settings named or none.
@@ -80,7 +109,7 @@ func cmdConfigSet(c *conn, args [][]byte) {
 	seen := map[string]bool{}
 	for i := 2; i < len(args); i += 2 {
 		name := strings.ToLower(string(args[i]))
-		known := name == slowThreshold || name == slowLength
+		s, known := c.srv.ownSetting(name)
 		switch {
 		case !known && c.settingExists(name):
 			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - can't set immutable config", args[i]))
@@ -93,23 +122,22 @@ func cmdConfigSet(c *conn, args [][]byte) {
 			return
 		}
 		seen[name] = true
-		low, high, into := int64(-1), int64(math.MaxInt64), &c.srv.slow.threshold
-		if name == slowLength {
-			low, high, into = 0, slowMaxMost, &c.srv.slow.max
-		}
 		n, ok := parseInt(args[i+1])
 		switch {
 		case !ok:
 			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - argument couldn't be parsed into an integer", args[i]))
 			return
-		case n < low || n > high:
-			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - argument must be between %d and %d inclusive", args[i], low, high))
+		case n < s.low || n > s.high:
+			c.fail(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%.128s') - argument must be between %d and %d inclusive", args[i], s.low, s.high))
 			return
 		}
-		apply = append(apply, func() { into.Store(n) })
+		apply = append(apply, func() { s.value.Store(n) })
 	}
 	for _, f := range apply {
 		f()
+	}
+	if seen[trackedMost] {
+		c.srv.tracker.shrink()
 	}
 	c.ok()
 }

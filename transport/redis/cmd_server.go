@@ -151,6 +151,8 @@ func (c *conn) infoSections() []InfoSection {
 			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
 			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
 			{"tracking_total_keys", strconv.FormatInt(s.Tracked(), 10)},
+			{"tracking_total_items", strconv.FormatInt(s.tracker.items(), 10)},
+			{"tracking_total_prefixes", strconv.Itoa(s.tracker.prefixes())},
 			{"aegis_forwarded_commands", strconv.FormatInt(s.forwarded.Load(), 10)},
 			{"aegis_forwarded_again", strconv.FormatInt(s.forwardedAgain.Load(), 10)},
 			{"aegis_forwarded_lost", strconv.FormatInt(s.forwardedLost.Load(), 10)},

@@ -47,7 +47,6 @@ type conn struct {
 	quit       bool
 	pushes     *pushes                // nil until the client asks for any
 	mailbox    atomic.Pointer[pushes] // the same, for those who redirect to it
-	awaited    atomic.Bool            // somebody does
 	tracking   tracking
 	redirect   atomic.Pointer[redirect] // of its tracking; nil = to itself
 	bcast      atomic.Bool              // of its tracking: no single keys are remembered for it

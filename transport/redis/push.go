@@ -15,8 +15,8 @@ const pushMax = 1 << 20
 // pushes are the out-of-band messages to one connection. Anybody may queue one, with
 // any lock held: queueing does not block. While the connection runs commands it sends
 // them itself, each behind the replies that were made before it and before those that
-// were made after; while it is idle a goroutine of the moment does. Connections that
-// never asked for pushes have none of this.
+// were made after; while it is idle a goroutine of the moment does. Connections of
+// RESP2 that never asked for any have none of this.
 type pushes struct {
 	c *conn
 

@@ -38,19 +38,10 @@ func (c *conn) forget(frame []byte, once bool) {
 // overPushes are those of every connection that is over without having had any.
 var overPushes = &pushes{gone: true}
 
-// reaches hands a frame over; false when the other connection does not hear it any more,
-// or would, and has turned to RESP3 in a moment in which it did not know of it.
+// reaches hands a frame over; false when the other connection is over.
 func (r *redirect) reaches(frame []byte, once bool) bool {
-	if p := r.to.mailbox.Load(); p != nil {
-		return p.redirected(frame, once)
-	}
-	return !r.to.speaksRESP3()
-}
-
-// speaksRESP3 is as others see the connection, at the end of its last pipeline.
-func (c *conn) speaksRESP3() bool {
-	k := c.card.Load()
-	return k != nil && k.proto >= 3
+	p := r.to.mailbox.Load()
+	return p == nil || p.redirected(frame, once) // nil: it speaks RESP2 and listens to nothing
 }
 
 // redirected queues what another connection must forget; false when this one is over.
@@ -90,17 +81,9 @@ func (c *conn) redirectTo(word []byte) *redirect {
 		return nil
 	}
 	for _, o := range c.srv.everyConn() {
-		if o.sess.ID != id {
-			continue
+		if o.sess.ID == id {
+			return &redirect{to: o}
 		}
-		if o == c {
-			c.pushing()
-		}
-		if o.awaited.Store(true); o.speaksRESP3() && o.mailbox.Load() == nil {
-			c.fail("ERR The client you want redirect to must SUBSCRIBE to " + invalidateChannel + " first")
-			return nil
-		}
-		return &redirect{to: o}
 	}
 	c.fail("ERR The client ID you want redirect to does not exist")
 	return nil

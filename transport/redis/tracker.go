@@ -13,7 +13,7 @@ import (
 // and what is heard of a change, come in the order in which they happened to the
 // shard: the Backend calls both in the same hold of its mutex.
 type tracker struct {
-	keysMax  int64
+	keysMax  atomic.Int64
 	bytesMax int64
 	srv      *Server
 	tables   []trackTable // by shard
@@ -29,9 +29,10 @@ type tracker struct {
 
 // trackTable is what was read of one shard.
 type trackTable struct {
-	mu    sync.Mutex
-	keys  map[string]idSet
-	bytes int64
+	mu      sync.Mutex
+	keys    map[string]idSet
+	bytes   int64
+	readers int64 // of all its keys
 }
 
 // broadcast is a connection that wants to hear of every key with a prefix.
@@ -49,10 +50,12 @@ const (
 )
 
 func newTracker(s *Server) *tracker {
-	return &tracker{
-		srv: s, keysMax: s.cfg.TrackedMax, bytesMax: s.cfg.BuffersMax / 4,
+	t := &tracker{
+		srv: s, bytesMax: s.cfg.BuffersMax / 4,
 		tables: make([]trackTable, s.backend.Map().Layout().Shards), clients: make(map[int64]*conn),
 	}
+	t.keysMax.Store(s.cfg.TrackedMax)
+	return t
 }
 
 // idSet is a set of connection ids: few as a rule.
@@ -146,6 +149,28 @@ func (t *tracker) trackers() int {
 	return len(t.clients)
 }
 
+// items is how many readers all tracked keys have together.
+func (t *tracker) items() (n int64) {
+	for i := range t.tables {
+		tb := &t.tables[i]
+		tb.mu.Lock()
+		n += tb.readers
+		tb.mu.Unlock()
+	}
+	return n
+}
+
+// prefixes is how many different prefixes connections want to hear of.
+func (t *tracker) prefixes() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	different := make(map[string]struct{})
+	for _, b := range t.bcast {
+		different[string(b.prefix)] = struct{}{}
+	}
+	return len(different)
+}
+
 func (t *tracker) client(id int64) *conn {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -170,6 +195,7 @@ func (t *tracker) remember(shard shardmap.ShardID, key []byte, id int64) {
 		tb.keys = make(map[string]idSet)
 	}
 	tb.keys[string(key)] = set
+	tb.readers++
 	if !known {
 		t.keys.Add(1)
 	}
@@ -185,15 +211,15 @@ func (t *tracker) charge(tb *trackTable, n int64) {
 	t.srv.buffered.Add(n)
 }
 
-// overfull takes some key but keep out of a table when all tables together hold too
+// overfull takes some key but keep, nil = any, out of a table when all tables together hold too
 // much. A table with nothing else is let be: so many keys more than the limit there
 // may be as there are shards.
 func (t *tracker) overfull(tb *trackTable, keep []byte) (victim string, readers idSet) {
-	if t.keys.Load() <= t.keysMax && t.bytes.Load() <= t.bytesMax {
+	if t.keys.Load() <= t.keysMax.Load() && t.bytes.Load() <= t.bytesMax {
 		return "", idSet{}
 	}
 	for k, set := range tb.keys {
-		if k != string(keep) {
+		if keep == nil || k != string(keep) {
 			t.drop(tb, k, &set)
 			return k, set
 		}
@@ -201,8 +227,23 @@ func (t *tracker) overfull(tb *trackTable, keep []byte) (victim string, readers 
 	return "", idSet{}
 }
 
+// shrink takes keys back until there are no more than the limit, which was lowered.
+func (t *tracker) shrink() {
+	for i := range t.tables {
+		tb := &t.tables[i]
+		for over := true; over && t.keys.Load() > t.keysMax.Load(); {
+			tb.mu.Lock()
+			victim, readers := t.overfull(tb, nil)
+			over = readers.len() > 0
+			tb.mu.Unlock()
+			t.tell(&readers, []byte(victim), 0)
+		}
+	}
+}
+
 func (t *tracker) drop(tb *trackTable, key string, set *idSet) {
 	delete(tb.keys, key)
+	tb.readers -= int64(set.len())
 	t.keys.Add(-1)
 	t.charge(tb, -set.cost(len(key)))
 }
@@ -280,7 +321,7 @@ func (t *tracker) clear(shard shardmap.ShardID) map[string]idSet {
 	tb.mu.Lock()
 	defer tb.mu.Unlock()
 	keys := tb.keys
-	tb.keys = nil
+	tb.keys, tb.readers = nil, 0
 	t.keys.Add(-int64(len(keys)))
 	t.charge(tb, -tb.bytes)
 	return keys
