@@ -24,7 +24,7 @@ func spinnerMain() {
 func TestABusyMachine(t *testing.T) {
 	for _, profile := range []string{"noisy", "default"} {
 		t.Run(profile, func(t *testing.T) {
-			opened := busy(t, profile, duration(t, "AEGIS_TEST_BUSY", 15*time.Second))
+			opened := busy(t, profile, duration(t, "AEGIS_TEST_BUSY", 4*time.Second))
 			if profile == "noisy" && opened > 0 {
 				t.Errorf("%d leases changed", opened)
 			}
@@ -52,7 +52,7 @@ func busy(t *testing.T, profile string, d time.Duration) (opened uint64) {
 		t.Error("that is no busy machine")
 	}
 	r.stop()
-	until(t, 10*time.Second, "three copies of everything", func() bool { return statusOf(r.addrs[0]).lacking() == "" })
+	until(t, time.Minute, "three copies of everything", func() bool { return statusOf(r.addrs[0]).lacking() == "" })
 	r.majority.verify(t, r.client, 100)
 	return opened
 }

@@ -55,6 +55,7 @@ var clientSteps = []struct {
 // TestClienttestIsAsANode runs one list of commands, and one of calls, against
 // the server of package clienttest and against a node.
 func TestClienttestIsAsANode(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	node := launch(t, 1, "256MiB")[0]

@@ -71,9 +71,13 @@ func runExample(t *testing.T, addr string) {
 	}
 }
 
-func TestExampleAgainstOneNode(t *testing.T) { runExample(t, launch(t, 1, "256MiB")[0].addr) }
+func TestExampleAgainstOneNode(t *testing.T) {
+	t.Parallel()
+	runExample(t, launch(t, 1, "256MiB")[0].addr)
+}
 
 func TestExampleAgainstRedis(t *testing.T) {
+	t.Parallel()
 	if needs(t, "redis-server", "redis-server") {
 		runExample(t, startRedis(t))
 	}

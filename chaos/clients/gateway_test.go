@@ -38,7 +38,7 @@ func startStandalone(t *testing.T) string {
 	port := strconv.Itoa(freeBlock(t, 1))
 	run(t, t.TempDir(), "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	addr := net.JoinHostPort("127.0.0.1", port)
-	until(t, 10*time.Second, "redis-server answers", func() bool { return ask(addr, "ping") == "PONG" })
+	until(t, time.Minute, "redis-server answers", func() bool { return ask(addr, "ping") == "PONG" })
 	return addr
 }
 
@@ -334,10 +334,10 @@ func TestGatewayThroughFailures(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	l := startGatewayLoad(ctx, t, gatewayOf(nodes[0].addr))
-	until(t, 10*time.Second, "every worker works", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.acked) == 32 })
+	until(t, time.Minute, "every worker works", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.acked) == 32 })
 	again := func(n *restartable) {
 		n.start(t)
-		until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+		until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	}
 	l.reset()
 	nodes[2].signal(syscall.SIGTERM)

@@ -249,7 +249,7 @@ func checkToken(ctx context.Context, t *testing.T, c *redis.ClusterClient) {
 	if err != nil || token == "" {
 		t.Fatalf("AEGIS.TOKEN: %q %v", token, err)
 	}
-	until(t, 5*time.Second, "the write is durable", func() bool {
+	until(t, time.Minute, "the write is durable", func() bool {
 		rows, err := conn.Do(ctx, "AEGIS.CHECK", token).Slice()
 		if err != nil || len(rows) != 1 {
 			t.Fatalf("AEGIS.CHECK: %v %v", rows, err)

@@ -48,9 +48,10 @@ func gossipSays(t *testing.T, asked, about *restartable, least int, words string
 // given up within ten seconds, alive again when it is back, and has left when it was
 // asked to.
 func TestGossipShowsWhoLives(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "128MiB")
 	for _, n := range nodes {
-		until(t, 10*time.Second, n.name+" is alive for the others", func() bool { return gossipSays(t, nodes[0], n, 2, "alive") })
+		until(t, time.Minute, n.name+" is alive for the others", func() bool { return gossipSays(t, nodes[0], n, 2, "alive") })
 	}
 	victim := nodes[2]
 	victim.kill()
@@ -63,16 +64,16 @@ func TestGossipShowsWhoLives(t *testing.T) {
 	}
 	victim.start(t)
 	back := time.Now()
-	until(t, 20*time.Second, "the killed node is alive again", func() bool { return gossipSays(t, nodes[0], victim, 2, "alive") })
+	until(t, time.Minute, "the killed node is alive again", func() bool { return gossipSays(t, nodes[0], victim, 2, "alive") })
 	t.Logf("alive %v after its start", time.Since(back).Round(100*time.Millisecond))
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	victim.signal(syscall.SIGTERM)
 	if err := victim.cmd.Wait(); err != nil {
 		t.Errorf("SIGTERM ended the node with %v", err)
 	}
 	until(t, 3*time.Second, "the node has left", func() bool { return gossipSays(t, nodes[0], victim, 2, "left") })
 	victim.start(t)
-	until(t, 20*time.Second, "the node that left is alive again", func() bool { return gossipSays(t, nodes[0], victim, 2, "alive") })
+	until(t, time.Minute, "the node that left is alive again", func() bool { return gossipSays(t, nodes[0], victim, 2, "alive") })
 }
 
 // wipe kills a node and takes its disk.
@@ -145,6 +146,7 @@ func noticed(t *testing.T, asked *restartable, by string, words ...string) bool 
 // under the old address: it ends with a sentence, as often as it is tried. With
 // seeds it is taken in as a new node.
 func TestAWipedFirstNodeOpensNoSecondCluster(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "128MiB")
 	first := nodes[0]
 	cluster := statusOf(nodes[1].addr).Cluster
@@ -152,19 +154,20 @@ func TestAWipedFirstNodeOpensNoSecondCluster(t *testing.T) {
 	for range 2 {
 		refuses(t, first, cluster[:8], "second, empty cluster", filepath.Join("data", first.name), "--seeds")
 	}
-	until(t, 10*time.Second, "the others say so too", func() bool {
+	until(t, time.Minute, "the others say so too", func() bool {
 		return noticed(t, nodes[1], nodes[1].name, "registered as the address of "+first.name) ||
 			noticed(t, nodes[1], nodes[2].name, "registered as the address of "+first.name)
 	})
 	first.empty(t)
-	first.line += " --seeds localhost" + flag(nodes[1].line, "gossip-addr")
+	first.line += " --seeds localhost" + flagOf(nodes[1].line, "gossip-addr")
 	first.start(t)
-	until(t, 30*time.Second, "the node is taken in", func() bool { return statusOf(first.addr).Cluster == cluster })
+	until(t, time.Minute, "the node is taken in", func() bool { return statusOf(first.addr).Cluster == cluster })
 }
 
 // TestASecondClusterWithWritesGoesOn: when nobody of the old cluster could object in
 // time, what was acknowledged stands, and both sides say what is wrong.
 func TestASecondClusterWithWritesGoesOn(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "128MiB")
 	first, others := nodes[0], nodes[1:]
 	cluster := statusOf(others[0].addr).Cluster
@@ -173,11 +176,11 @@ func TestASecondClusterWithWritesGoesOn(t *testing.T) {
 		n.signal(syscall.SIGSTOP)
 	}
 	first.start(t)
-	until(t, 10*time.Second, "the new cluster takes a write", func() bool { return ask(first.addr, "set", "key", "value") == "OK" })
+	until(t, time.Minute, "the new cluster takes a write", func() bool { return ask(first.addr, "set", "key", "value") == "OK" })
 	for _, n := range others {
 		n.signal(syscall.SIGCONT)
 	}
-	until(t, 15*time.Second, "both sides say what is wrong", func() bool {
+	until(t, time.Minute, "both sides say what is wrong", func() bool {
 		old := noticed(t, others[0], others[0].name, "registered as the address of "+first.name) ||
 			noticed(t, others[0], others[1].name, "registered as the address of "+first.name)
 		return old && noticed(t, first, first.name, cluster[:8], "has taken writes and goes on")
@@ -190,7 +193,7 @@ func TestASecondClusterWithWritesGoesOn(t *testing.T) {
 	}
 	first.kill()
 	first.start(t) // its memory is gone, but it knows that it was in use
-	until(t, 15*time.Second, "it goes on after a restart", func() bool {
+	until(t, time.Minute, "it goes on after a restart", func() bool {
 		return noticed(t, first, first.name, cluster[:8], "has taken writes and goes on")
 	})
 	if fmt.Sprint(first.cmd.ProcessState) != "<nil>" {
@@ -202,16 +205,17 @@ func TestASecondClusterWithWritesGoesOn(t *testing.T) {
 // majority that has met, and what it says is where nobody is any more. Gossip, which
 // starts from one seed, says where the nodes are.
 func TestAllNodesComeBackAtNewAddresses(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "128MiB")
 	cluster := statusOf(nodes[0].addr).Cluster
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	base := freeBlock(t, portsEach*3) // while they have theirs
 	for _, n := range nodes {
 		n.kill()
 	}
 	for i, n := range nodes {
 		n.line = onPorts(contract[i], base) + " --max-memory-bytes 128MiB"
-		n.addr = net.JoinHostPort("127.0.0.1", strings.TrimPrefix(flag(n.line, "client-addr"), ":"))
+		n.addr = net.JoinHostPort("127.0.0.1", strings.TrimPrefix(flagOf(n.line, "client-addr"), ":"))
 		n.start(t)
 	}
 	begun := time.Now()

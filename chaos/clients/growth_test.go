@@ -205,7 +205,7 @@ func digests(t *testing.T, addr string) (copies []shardCopy) {
 func sameCopies(t *testing.T, addrs []string) (keys int) {
 	t.Helper()
 	var first []shardCopy
-	until(t, 5*time.Second, "the copies of all nodes are equal by digest", func() bool {
+	until(t, time.Minute, "the copies of all nodes are equal by digest", func() bool {
 		first = digests(t, addrs[0])
 		return !slices.ContainsFunc(addrs[1:], func(a string) bool { return !slices.Equal(digests(t, a), first) })
 	})

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -74,9 +73,8 @@ type lockBook struct {
 }
 
 func (b *lockBook) listen(t *testing.T, seeds []string) *exec.Cmd {
-	t.Setenv(seedsVariable, strings.Join(seeds, ","))
 	r, out := io.Pipe()
-	cmd := startRole(t, "locker", out)
+	cmd := startRoleAt(t, "locker", seeds, nil, out)
 	t.Cleanup(func() { _ = out.Close() })
 	go func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -152,13 +150,14 @@ func (b *lockBook) judge(t *testing.T) {
 func (b *lockBook) more(t *testing.T, n int) {
 	t.Helper()
 	from := b.count()
-	until(t, 30*time.Second, "the lock changes hands", func() bool { return b.count() >= from+n })
+	until(t, time.Minute, "the lock changes hands", func() bool { return b.count() >= from+n })
 }
 
 // TestLocksUnderKillsAndPauses: processes fight for one lock while its leaseholder is killed and
 // stopped, and while its holder is. Fencing tokens never repeat and never go back, and
 // no two holders see theirs as current. AEGIS_TEST_LOCKS says how often.
 func TestLocksUnderKillsAndPauses(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "256MiB")
 	addrs := addresses(nodes)
 	b := &lockBook{tenures: map[uint64]*tenure{}}
@@ -171,15 +170,15 @@ func TestLocksUnderKillsAndPauses(t *testing.T) {
 		victim.kill()
 		b.more(t, 5)
 		victim.start(t)
-		until(t, 30*time.Second, "three healthy nodes", func() bool { return healthyAny(addrs) })
+		until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
 
 		victim = leaseholderOf(t, nodes, "lock:"+lockName)
 		victim.signal(syscall.SIGSTOP)
-		until(t, time.Second, "the node stands still", victim.stopped)
+		until(t, time.Minute, "the node stands still", victim.stopped)
 		b.more(t, 5)
 		victim.signal(syscall.SIGCONT)
 		b.more(t, 5)
-		until(t, 30*time.Second, "three healthy nodes", func() bool { return healthyAny(addrs) })
+		until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
 
 		holder := b.holder() // stopped for longer than its lock lives without it
 		_ = holder.Process.Signal(syscall.SIGSTOP)
@@ -199,7 +198,7 @@ func leaseholderOf(t *testing.T, nodes []*restartable, key string) *restartable 
 	t.Helper()
 	group := int(shardmap.DefaultLayout.GroupOf(shardOf(key))) - 1
 	var holder *restartable
-	until(t, 10*time.Second, "somebody serves "+key, func() bool {
+	until(t, time.Minute, "somebody serves "+key, func() bool {
 		for _, asked := range nodes {
 			by := holders(asked.addr)
 			for _, n := range nodes {

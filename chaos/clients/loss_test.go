@@ -16,9 +16,10 @@ import (
 // killed. What is gone afterwards must be reported lost, write by write, and what
 // is there must not be.
 func TestLostWritesAreReported(t *testing.T) {
-	nodes := launch(t, 3, "1GiB")
+	t.Parallel()
+	nodes := launch(t, 3, "1GiB --lease-profile noisy")
 	holder, others := nodes[0], nodes[1:]
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(holder.addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(holder.addr) })
 	led := holders(holder.addr)[holder.name]
 	if len(led) == 0 {
 		t.Fatal("the node leads nothing")
@@ -31,7 +32,7 @@ func TestLostWritesAreReported(t *testing.T) {
 		n.signal(syscall.SIGSTOP)
 	}
 	from := time.Now()
-	for i := 0; time.Since(from) < leaseLength/2; i++ {
+	for i := 0; time.Since(from) < noisyLease/2; i++ {
 		key := fmt.Sprint("loss:", i)
 		group := int(shardmap.DefaultLayout.GroupOf(shardOf(key))) - 1
 		if slices.Contains(led, group) {
@@ -43,7 +44,7 @@ func TestLostWritesAreReported(t *testing.T) {
 		n.signal(syscall.SIGCONT)
 	}
 	holder.start(t)
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(others[0].addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(others[0].addr) })
 	c := newClient(t, a.addrs)
 	judged, lost := a.judge(t, c)
 	t.Logf("%d writes of 128 KiB acknowledged in %v, %d lost, every one reported", judged, time.Since(from), lost)

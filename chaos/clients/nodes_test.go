@@ -64,7 +64,7 @@ func prepare(t *testing.T, lines ...string) []*restartable {
 	}
 	var nodes []*restartable
 	for i, line := range lines {
-		host, port, err := net.SplitHostPort(flag(line, "client-addr"))
+		host, port, err := net.SplitHostPort(flagOf(line, "client-addr"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,8 +84,8 @@ func prepare(t *testing.T, lines ...string) []*restartable {
 	return nodes
 }
 
-// flag is the value of a flag in a command line.
-func flag(line, name string) string {
+// flagOf is the value of a flag in a command line.
+func flagOf(line, name string) string {
 	_, after, _ := strings.Cut(line, "--"+name+" ")
 	value, _, _ := strings.Cut(after, " ")
 	return value
@@ -138,7 +138,7 @@ func (n *restartable) kill() {
 // answers waits until the node serves its client port.
 func (n *restartable) answers(t *testing.T) {
 	t.Helper()
-	until(t, 10*time.Second, n.name+" answers", func() bool { return ask(n.addr, "ping") == "PONG" })
+	until(t, time.Minute, n.name+" answers", func() bool { return ask(n.addr, "ping") == "PONG" })
 }
 
 // addresses are the client addresses of nodes.

@@ -3,6 +3,7 @@ package clients
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -82,6 +83,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	redis.SetLogger(silent{}) // nodes that are down are what these tests are about
+	_ = flag.Set("test.parallel", "4") // these mostly wait; who measures time is not among them
 	code := m.Run()
 	if p := aegisBinary.path; p != "" {
 		_ = os.RemoveAll(filepath.Dir(p))
@@ -89,11 +91,27 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// freeBlock is the first of n ports in a row that nobody listens on, below the
-// range from which the kernel takes outgoing ports.
+// The ports of these tests lie below the range from which the kernel takes outgoing
+// ones, and each is given out once: tests run at the same time, and a node that is
+// down still has its own.
+const firstPort, lastPort = 20000, 32000
+
+var nextPort = struct {
+	sync.Mutex
+	at int
+}{at: firstPort + os.Getpid()%500*16}
+
+// freeBlock is the first of n ports in a row that nobody listens on.
 func freeBlock(t *testing.T, n int) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%500*16; base < 32000; base += n {
+	nextPort.Lock()
+	defer nextPort.Unlock()
+	for range (lastPort - firstPort) / n {
+		if nextPort.at+n > lastPort {
+			nextPort.at = firstPort
+		}
+		base := nextPort.at
+		nextPort.at += n
 		if blockIsFree(base, n) {
 			return base
 		}
@@ -150,9 +168,9 @@ func startRedis(t *testing.T) string {
 	run(t, t.TempDir(), "redis-server", "--port", p, "--bind", "127.0.0.1", "--save", "",
 		"--cluster-enabled", "yes", "--dir", t.TempDir())
 	addr := net.JoinHostPort("127.0.0.1", p)
-	until(t, 10*time.Second, "redis-server answers", func() bool { return ask(addr, "ping") == "PONG" })
+	until(t, time.Minute, "redis-server answers", func() bool { return ask(addr, "ping") == "PONG" })
 	ask(addr, "cluster", "addslotsrange", "0", "16383")
-	until(t, 10*time.Second, "redis-server serves all slots", func() bool {
+	until(t, time.Minute, "redis-server serves all slots", func() bool {
 		return strings.Contains(ask(addr, "cluster", "info"), "cluster_state:ok")
 	})
 	return addr

@@ -67,7 +67,7 @@ func newClient(t *testing.T, addrs []string) *client.Client {
 // servedSince waits until every probe has succeeded after a time.
 func (r *rig) servedSince(t *testing.T, at time.Time) {
 	t.Helper()
-	until(t, 5*time.Second, "every group is served", func() bool {
+	until(t, time.Minute, "every group is served", func() bool {
 		return !slices.ContainsFunc(r.probes, func(p *probe) bool { return time.Unix(0, p.last.Load()).Before(at) })
 	})
 }
@@ -75,7 +75,7 @@ func (r *rig) servedSince(t *testing.T, at time.Time) {
 // ready waits until a node says that all is well, and starts the probes anew.
 func (r *rig) ready(t *testing.T, addr string) {
 	t.Helper()
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(addr) })
 	for _, p := range r.probes {
 		p.reset()
 	}

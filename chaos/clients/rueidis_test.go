@@ -136,6 +136,7 @@ func (l *goLoad) end() string {
 
 // TestGoClientsInEveryPhase: clients in Go that no one here wrote, with default options.
 func TestGoClientsInEveryPhase(t *testing.T) {
+	t.Parallel()
 	nodes := phaseCluster(t)
 	clients := map[string]conversation{}
 	for name, open := range map[string]func(*testing.T, []string) *goClient{"rueidis": openRueidis, "go-redis": openGoRedis} {

@@ -17,9 +17,10 @@ import (
 // does. The session that wrote, and one that goes on with its token, read
 // every key again: the value, or a loss told for its shard.
 func TestASessionReadsWhatItWroteOrIsTold(t *testing.T) {
-	nodes := launch(t, 3, "1GiB")
+	t.Parallel()
+	nodes := launch(t, 3, "1GiB --lease-profile noisy")
 	holder, others := nodes[0], nodes[1:]
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(holder.addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(holder.addr) })
 	led := holders(holder.addr)[holder.name]
 	addrs := addresses(nodes)
 	s := newClient(t, addrs).Session()
@@ -33,13 +34,13 @@ func TestASessionReadsWhatItWroteOrIsTold(t *testing.T) {
 	}
 	acked := 0
 	from := time.Now()
-	for i := 0; time.Since(from) < leaseLength/2; i++ {
+	for i := 0; time.Since(from) < noisyLease/2; i++ {
 		key := fmt.Sprint("session:", i)
 		shard := shardOf(key)
 		if !slices.Contains(led, int(shardmap.DefaultLayout.GroupOf(shard))-1) {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), leaseLength/2-time.Since(from))
+		ctx, cancel := context.WithTimeout(t.Context(), noisyLease/2-time.Since(from))
 		if s.Set(ctx, key, value) == nil {
 			written[shard] = append(written[shard], key)
 			acked++
@@ -52,7 +53,7 @@ func TestASessionReadsWhatItWroteOrIsTold(t *testing.T) {
 		n.signal(syscall.SIGCONT)
 	}
 	holder.start(t)
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(others[0].addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(others[0].addr) })
 	resumed, err := newClient(t, addrs).ResumeSession(token)
 	if err != nil {
 		t.Fatal(err)

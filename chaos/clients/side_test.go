@@ -20,7 +20,7 @@ const (
 	sideKeys    = 10_000
 	sideBytes   = 100
 	sideRounds  = 5
-	sideTime    = 500 * time.Millisecond
+	sideTime    = 250 * time.Millisecond
 )
 
 // call is one operation of one client.

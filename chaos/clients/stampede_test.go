@@ -66,10 +66,9 @@ type roleProcess struct {
 
 func startSpoken(t *testing.T, role string, addrs []string) *roleProcess {
 	t.Helper()
-	t.Setenv(seedsVariable, strings.Join(addrs, ","))
 	answers, out := io.Pipe()
 	in, questions := io.Pipe()
-	startRoleWith(t, role, in, out)
+	startRoleAt(t, role, addrs, in, out)
 	t.Cleanup(func() { _ = out.Close(); _ = questions.Close() }) // before the process is waited for
 	return &roleProcess{questions, bufio.NewScanner(answers)}
 }
@@ -77,6 +76,7 @@ func startSpoken(t *testing.T, role string, addrs []string) *roleProcess {
 // TestStampede: 1,000 callers in four processes miss a key at the same time, and its
 // loader runs once.
 func TestStampede(t *testing.T) {
+	t.Parallel()
 	addrs := addresses(launch(t, 3, "256MiB"))
 	var fillers []*roleProcess
 	for range fillerProcesses {

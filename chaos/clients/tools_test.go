@@ -14,6 +14,7 @@ import (
 
 // TestThreeNodes runs all clients, one after the other, against one cluster.
 func TestThreeNodes(t *testing.T) {
+	t.Parallel()
 	nodes := addresses(launch(t, 3, "256MiB"))
 	for _, client := range []struct {
 		name string
@@ -139,7 +140,7 @@ func testGoClient(t *testing.T, nodes []string) {
 	if err := c.SetWithTTL(ctx, "short", []byte("v"), 50); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 5*time.Second, "the time to live ends", func() bool {
+	until(t, time.Minute, "the time to live ends", func() bool {
 		_, err := c.Get(ctx, "short")
 		return err == client.ErrNotFound
 	})

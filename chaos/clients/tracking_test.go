@@ -103,9 +103,9 @@ func keysOf(t *testing.T, n *restartable) (keys []string) {
 func TestALeaseThatCannotBeRenewedTakesItsKeysBack(t *testing.T) {
 	nodes, w := launch(t, 3, "256MiB"), startWitness(t)
 	for try := 1; ; try++ {
-		until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+		until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 		var c *tracker
-		until(t, 30*time.Second, "the node leads something", func() bool {
+		until(t, time.Minute, "the node leads something", func() bool {
 			c = newTracker(t, nodes[0].addr, keysOf(t, nodes[0]))
 			return len(c.cache) > 0
 		})
@@ -134,8 +134,9 @@ func TestALeaseThatCannotBeRenewedTakesItsKeysBack(t *testing.T) {
 
 // TestADrainedNodeTakesItsKeysBack: leases that move by plan.
 func TestADrainedNodeTakesItsKeysBack(t *testing.T) {
+	t.Parallel()
 	nodes := launch(t, 3, "256MiB")
-	until(t, 30*time.Second, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
 	keys := keysOf(t, nodes[0])
 	c := newTracker(t, nodes[0].addr, keys)
 	nodes[0].signal(syscall.SIGTERM)

@@ -13,6 +13,7 @@ import (
 // TestVersionsOnThreeNodes compares and sets by version over the wire: no change of many
 // callers on few keys is lost, and what does not fit is refused with the current version.
 func TestVersionsOnThreeNodes(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, addresses(launch(t, 3, fmt.Sprint(rigMemory))))
 	ctx := t.Context()
 	numbers := client.Typed(c, client.Text())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,17 +22,18 @@ const roleVariable = "AEGIS_TEST_ROLE"
 // startRole starts this binary in a role; it ends with the test.
 func startRole(t *testing.T, role string, out io.Writer) *exec.Cmd {
 	t.Helper()
-	return startRoleWith(t, role, nil, out)
+	return startRoleAt(t, role, nil, nil, out)
 }
 
-func startRoleWith(t *testing.T, role string, in io.Reader, out io.Writer) *exec.Cmd {
+// startRoleAt starts a role that is told the addresses of nodes.
+func startRoleAt(t *testing.T, role string, seeds []string, in io.Reader, out io.Writer) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, seedsVariable+"="+strings.Join(seeds, ","))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
