@@ -82,7 +82,7 @@ func TestMain(m *testing.M) {
 		role()
 		return
 	}
-	redis.SetLogger(silent{}) // nodes that are down are what these tests are about
+	redis.SetLogger(silent{})          // nodes that are down are what these tests are about
 	_ = flag.Set("test.parallel", "4") // these mostly wait; who measures time is not among them
 	code := m.Run()
 	if p := aegisBinary.path; p != "" {
