@@ -213,6 +213,12 @@ type Backend interface {
 	// never zero: the face asks in slices, to notice clients that left. An answer
 	// below n that comes before half the timeout is final.
 	Wait(s *Session, n int, timeout time.Duration) (int, error)
+	// Held says how many followers hold a shard up to a version, 0 = all it has now, which
+	// is answered: ErrUnblocked when the shard is not served under the lease of that epoch
+	// any more, a MovedError when another node holds it.
+	Held(s *Session, shard shardmap.ShardID, epoch uint32, v shardmap.Version) (upTo shardmap.Version, followers int, err error)
+	// Followers is how many there are of a shard: what WAIT answers who wrote nothing.
+	Followers() int
 	// SetLevel changes the session's ack level ("" asks); it answers the level.
 	SetLevel(s *Session, level string) (string, error)
 	// Token names the newest write of the session in each shard it wrote.

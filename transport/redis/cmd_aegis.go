@@ -15,6 +15,7 @@ func aegisCommands() []*command {
 		{name: "aegis.scan", arity: -2, flags: "readonly", rights: rightsRead, wide: true, summary: "For gateways: SCAN from a shard that this node holds as far as it holds the next ones.", run: cmdStep},
 		{name: "aegis.look", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: rightsRead, summary: "For gateways: says what keys of one slot are, in numbers for AEGIS.IF.", run: cmdLook},
 		{name: "aegis.if", arity: -5, flags: "fast", first: 1, last: -1, step: 4, rights: rightsConnection, atOnce: true, summary: "For gateways: within MULTI, lets EXEC run only if keys are what AEGIS.LOOK said.", run: cmdIf},
+		{name: "aegis.held", arity: 4, flags: "fast", rights: rightsConnection, wide: true, summary: "For gateways: says how many followers hold a shard, under the lease of an epoch, up to a version.", run: cmdHeld},
 		{name: "aegis.map", arity: -1, flags: "loading stale fast", rights: rightsCluster, summary: "Returns the routing map, or null to who has that epoch of it.", run: cmdMap},
 	}
 }

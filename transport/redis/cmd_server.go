@@ -184,7 +184,7 @@ func mergeSections(a, b []InfoSection) []InfoSection {
 
 func cmdConfigGet(c *conn, args [][]byte) {
 	var hits [][2]string
-	for _, kv := range append(c.srv.backend.Settings(), c.srv.ownSettings()...) {
+	for _, kv := range c.settings() {
 		for _, p := range args[2:] {
 			if globs([]byte(strings.ToLower(string(p))), []byte(kv[0])) {
 				hits = append(hits, kv)
@@ -196,6 +196,21 @@ func cmdConfigGet(c *conn, args [][]byte) {
 	for _, kv := range hits {
 		c.out = resp.AppendBulk(resp.AppendBulk(c.out, kv[0]), kv[1])
 	}
+}
+
+// settings are what CONFIG GET knows, of the port that is asked.
+func (c *conn) settings() [][2]string {
+	all := append(c.srv.backend.Settings(), c.srv.ownSettings()...)
+	for i := range all {
+		switch kv := &all[i]; {
+		case !c.gateway():
+		case kv[0] == "cluster-enabled":
+			kv[1] = "no"
+		case kv[0] == "port":
+			kv[1] = c.localPort()
+		}
+	}
+	return all
 }
 
 func cmdTime(c *conn, _ [][]byte) {
@@ -213,32 +228,38 @@ func cmdRole(c *conn, _ [][]byte) {
 }
 
 func cmdWait(c *conn, args [][]byte) {
-	n, ok := parseInt(args[1])
-	if !ok {
-		c.fail(errInteger)
+	n, timeout, ok := c.waitArgs(args)
+	if !ok || !c.settle() {
 		return
 	}
-	ms, ok := parseInt(args[2])
-	switch {
-	case !ok:
-		c.fail("ERR timeout is not an integer or out of range")
-		return
-	case ms < 0:
-		c.fail("ERR timeout is negative")
-		return
-	}
-	if c.executing {
-		ms = 1 // as Redis: what is held by now
-	}
-	if !c.settle() {
-		return
-	}
-	held, err := c.wait(int(min(max(n, 0), math.MaxInt32)), time.Duration(min(ms, int64(waitMax/time.Millisecond)))*time.Millisecond)
+	held, err := c.wait(n, timeout)
 	if err != nil {
 		c.failWith(err)
 		return
 	}
 	c.int(int64(held))
+}
+
+// waitArgs reads the arguments of WAIT.
+func (c *conn) waitArgs(args [][]byte) (n int, timeout time.Duration, ok bool) {
+	count, ok := parseInt(args[1])
+	if !ok {
+		c.fail(errInteger)
+		return 0, 0, false
+	}
+	ms, ok := parseInt(args[2])
+	switch {
+	case !ok:
+		c.fail("ERR timeout is not an integer or out of range")
+		return 0, 0, false
+	case ms < 0:
+		c.fail("ERR timeout is negative")
+		return 0, 0, false
+	}
+	if c.executing {
+		ms = 1 // as Redis: what is held by now
+	}
+	return int(min(max(count, 0), math.MaxInt32)), time.Duration(min(ms, int64(waitMax/time.Millisecond))) * time.Millisecond, true
 }
 
 const (

@@ -54,6 +54,7 @@ type conn struct {
 	subscribed bool          // to invalidateChannel
 	forwarder  Forwarder     // of the gateway port; nil on the client port
 	window     int           // commands that are forwarded together
+	wrote      []uint32      // by shard, on the gateway port: see noteWrite
 	span       atomic.Uint64 // slots read in READONLY mode: first+1 <<32 | last; 0 = none
 }
 

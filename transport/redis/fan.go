@@ -61,6 +61,9 @@ func (c *conn) fanOut(cmd *command, args [][]byte) {
 	var tasks []task
 	for p, slot := range s.slots {
 		here, hint := c.here(slot)
+		if g.write {
+			c.noteWrite(slot)
+		}
 		if here {
 			cmd.run(c, s.args[p])
 			if c.quit || c.rerun {

@@ -41,6 +41,9 @@ func (c *conn) runAnywhere(cmd *command, args [][]byte) {
 // although it thought so is forwarded after all: a refusal has changed nothing.
 func (c *conn) runKeyed(cmd *command, args [][]byte, slot shardmap.Slot) {
 	here, hint := c.here(slot)
+	if !cmd.reads {
+		c.noteWrite(slot)
+	}
 	if here {
 		cmd.run(c, args)
 		if hint = c.takeMoved(); hint == 0 {
@@ -132,7 +135,7 @@ func init() {
 		"readonly": off, "readwrite": off, "asking": off,
 		"select":      gatewaySelect,
 		"client|capa": func(c *conn, _ *command, _ [][]byte) { c.ok() }, // unknown words are ignored, and here all are
-		"wait":        refuse("ERR WAIT does not follow writes through the gateway port: set AEGIS.DURABILITY majority or all, or write on the client port"),
+		"wait":        gatewayWait,
 		"aegis.token": refuse("ERR the gateway port keeps no versions: take tokens on the client port"),
 		"aegis.check": refuse("ERR the gateway port keeps no versions: check tokens on the client port"),
 		"dbsize":      everywhere(mergeSums), "flushall": everywhere(mergeOK), "flushdb": everywhere(mergeOK),

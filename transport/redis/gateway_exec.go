@@ -58,6 +58,9 @@ func gatewayExec(c *conn, cmd *command, args [][]byte) {
 		return
 	}
 	here, hint := c.here(m.slot.slot)
+	if m.write {
+		c.noteWrite(m.slot.slot)
+	}
 	if here {
 		cmd.run(c, args)
 		if hint = c.takeMoved(); hint == 0 {

@@ -42,6 +42,14 @@ func (h *half) Step(s *Session, at Cursor, n int, visit func(key []byte)) (Curso
 	return h.memory.Step(s, at, n, visit)
 }
 
+func (h *half) Held(s *Session, shard shardmap.ShardID, epoch uint32, v shardmap.Version) (shardmap.Version, int, error) {
+	slot, _ := h.known.Load().Layout().SlotRange(shard)
+	if err := h.admitSlot(slot); err != nil {
+		return 0, 0, err
+	}
+	return h.memory.Held(s, shard, epoch, v)
+}
+
 func (h *half) admitSlot(slot shardmap.Slot) error {
 	m := h.known.Load()
 	to := m.LeaderOf(slot)
@@ -214,7 +222,8 @@ func TestGatewayTranscripts(t *testing.T) {
 		{"keys of one node only", "MSET H0 1 H1 2\r\nMGET H1 H0\r\nDEL H0 H1\r\nMSET F0 1 F1 2\r\nMGET F1 F0\r\n", "+OK\r\n*2\r\n$1\r\n2\r\n$1\r\n1\r\n:2\r\n+OK\r\n*2\r\n$1\r\n2\r\n$1\r\n1\r\n"},
 		{"uneven words", "MSET H0 1 F0\r\nMGET\r\nSET F0\r\n", "-ERR wrong number of arguments for 'mset' command\r\n-ERR wrong number of arguments for 'mget' command\r\n-ERR wrong number of arguments for 'set' command\r\n"},
 		{"no cluster here", "CLUSTER SLOTS\r\nCLUSTER\r\nREADONLY\r\nASKING\r\nSELECT 0\r\nSELECT 1\r\n", "-ERR This instance has cluster support disabled\r\n-ERR wrong number of arguments for 'cluster' command\r\n-ERR This instance has cluster support disabled\r\n-ERR This instance has cluster support disabled\r\n+OK\r\n-ERR DB index is out of range\r\n"},
-		{"what is not followed is refused", "WAIT 1 1\r\nAEGIS.TOKEN\r\n", "-ERR WAIT does not follow writes through the gateway port: set AEGIS.DURABILITY majority or all, or write on the client port\r\n-ERR the gateway port keeps no versions: take tokens on the client port\r\n"},
+		{"what is not followed is refused", "AEGIS.TOKEN\r\n", "-ERR the gateway port keeps no versions: take tokens on the client port\r\n"},
+		{"its settings", "CONFIG GET CLUSTER-*\r\nHELLO\r\n", "*2\r\n$15\r\ncluster-enabled\r\n$2\r\nno\r\n" + strings.Replace(helloReply, "{mode}", "$10\r\nstandalone", 1)},
 		{"transactions", "MULTI\r\nSET F0 1\r\nINCR F0\r\nPING\r\nEXEC\r\nGET F0\r\nMULTI\r\nSET H0 1\r\nEXEC\r\nMULTI\r\nSET H0 1\r\nSET F0 1\r\nEXEC\r\nMULTI\r\nCLIENT ID\r\nEXEC\r\nMULTI\r\nPING\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n:2\r\n+PONG\r\n$1\r\n2\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n-CROSSSLOT Keys in request don't hash to the same slot\r\n+OK\r\n-ERR 'client|id' cannot be in a transaction on the gateway port\r\n-EXECABORT Transaction discarded because of previous errors.\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n"},
 		{"all keys", "MSET H0 1 H1 1 F0 1\r\nDBSIZE\r\nFLUSHALL NOW\r\nFLUSHALL\r\nGET H0\r\nDBSIZE\r\n", "+OK\r\n:3\r\n-ERR syntax error\r\n+OK\r\n$-1\r\n:0\r\n"},
 		{"inline and empty lines", "\r\n\r\nSET F0 'a b'\r\n*2\r\n$3\r\nGET\r\n$F\r\n", "+OK\r\n$3\r\na b\r\n"},

@@ -26,6 +26,9 @@ func everywhere(join func(b []byte, g *gather, parts [][]byte) []byte) gatewayWo
 			c.failWith(ErrDown)
 			return
 		}
+		if !cmd.reads {
+			c.noteWrites(m)
+		}
 		g := &gather{join: join, write: !cmd.reads, parts: make([][]byte, len(nodes))}
 		tasks := make([]task, len(nodes))
 		for i, n := range nodes {

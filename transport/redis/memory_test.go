@@ -402,6 +402,17 @@ func (m *memory) Wait(_ *Session, n int, timeout time.Duration) (int, error) {
 	return held, nil
 }
 
+func (m *memory) Held(_ *Session, _ shardmap.ShardID, epoch uint32, v shardmap.Version) (shardmap.Version, int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.waits++; epoch != m.epoch {
+		return 0, 0, ErrUnblocked
+	}
+	return max(v, shardmap.MakeVersion(epoch, 1)), m.holders, nil
+}
+
+func (m *memory) Followers() int { return 2 }
+
 func (m *memory) SetLevel(_ *Session, level string) (string, error) {
 	switch level {
 	case "", "async", "default":
@@ -435,6 +446,6 @@ func (m *memory) Info() []InfoSection {
 
 func (m *memory) ResetStats() {}
 
-func (m *memory) Settings() [][2]string { return [][2]string{{"save", ""}, {"appendonly", "no"}} }
+func (m *memory) Settings() [][2]string { return [][2]string{{"save", ""}, {"appendonly", "no"}, {"cluster-enabled", "yes"}} }
 
 func (m *memory) TooLargeText() string { return ": the longest is 1 byte" }

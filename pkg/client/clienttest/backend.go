@@ -247,6 +247,14 @@ func (b *backend) Park(rs *redis.Session, _ time.Time) error {
 // Wait implements redis.Backend. Nothing is replicated.
 func (b *backend) Wait(*redis.Session, int, time.Duration) (int, error) { return 0, nil }
 
+// Held implements redis.Backend.
+func (b *backend) Held(_ *redis.Session, _ shardmap.ShardID, _ uint32, v shardmap.Version) (shardmap.Version, int, error) {
+	return v, 0, nil
+}
+
+// Followers implements redis.Backend.
+func (b *backend) Followers() int { return 0 }
+
 // SetLevel implements redis.Backend. Every level is met by one node.
 func (b *backend) SetLevel(rs *redis.Session, level string) (string, error) {
 	s := of(rs)
