@@ -157,6 +157,7 @@ func testGateway(t *testing.T, nodes []string) {
 			}
 		}
 	})
+	gatewayWords(ctx, t, nodes)
 	if n := figure(nodes[0], "aegis_forwarded_lost"); n != 0 {
 		t.Errorf("%d connections were closed for want of an outcome", n)
 	}
@@ -336,6 +337,7 @@ func TestGatewayThroughFailures(t *testing.T) {
 	defer cancel()
 	l := startGatewayLoad(ctx, t, gatewayOf(nodes[0].addr))
 	until(t, time.Minute, "every worker works", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.acked) == 32 })
+	scan := startScanning(ctx, t, gatewayOf(nodes[0].addr), 500)
 	again := func(n *restartable) {
 		n.start(t)
 		until(t, time.Minute, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
@@ -348,7 +350,11 @@ func TestGatewayThroughFailures(t *testing.T) {
 	if len(errs) > 0 {
 		t.Errorf("a planned move was noticed: %v", errs)
 	}
+	if n := scan.failed.Load(); n > 0 {
+		t.Errorf("%d scans noticed a planned move", n)
+	}
 	again(nodes[2])
+	scan.again(t)
 	l.reset()
 	nodes[1].kill()
 	killed := time.Now()
@@ -373,6 +379,9 @@ func TestGatewayThroughFailures(t *testing.T) {
 		}
 	}
 	again(nodes[1])
+	scan.again(t)
+	t.Logf("%d scans found every key, %d failed", scan.whole.Load(), scan.failed.Load())
+	scan.stop()
 	l.stop()
 	c := plain(t, gatewayOf(nodes[1].addr), 3)
 	for key, n := range l.acked {

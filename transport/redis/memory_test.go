@@ -446,6 +446,8 @@ func (m *memory) Info() []InfoSection {
 
 func (m *memory) ResetStats() {}
 
-func (m *memory) Settings() [][2]string { return [][2]string{{"save", ""}, {"appendonly", "no"}, {"cluster-enabled", "yes"}} }
+func (m *memory) Settings() [][2]string {
+	return [][2]string{{"save", ""}, {"appendonly", "no"}, {"cluster-enabled", "yes"}}
+}
 
 func (m *memory) TooLargeText() string { return ": the longest is 1 byte" }
