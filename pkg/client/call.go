@@ -16,6 +16,7 @@ type call struct {
 	skip  int    // answers to pass over before the command's own (ASKING)
 	write bool   // changes data
 	token bool   // the connection's own AEGIS.TOKEN; nobody waits
+	clock bool   // the connection's own CLIENT DEADLINE; nobody waits
 	wrote string // the key of a write that the connection's ears want to hear of
 	into  bool   // the text of the answer goes into buf, and the caller copies it
 	buf   []byte // the reader's until done; memory that stays with the call
@@ -29,7 +30,7 @@ var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1
 func newCall(cmd *command) *call {
 	k := calls.Get().(*call)
 	k.refs.Store(2)
-	k.write, k.token, k.into = cmd.writes(), false, cmd.into
+	k.write, k.token, k.clock, k.into = cmd.writes(), false, false, cmd.into
 	k.skip, k.wrote = 0, ""
 	if cmd.asking {
 		k.skip = 1

@@ -311,6 +311,7 @@ func (n *node) roundTrip(w *patience, cmd *command, slot int) (answer, error) {
 
 // begin sends a command on one of the node's connections. All its errors are unsent.
 func (n *node) begin(w *patience, cmd *command, slot int) (*conn, *call, error) {
+	cmd.begun, cmd.until = w.begun, w.until
 	l := n.line(slot, cmd.lane)
 	for {
 		c, err := n.conn(w, l)

@@ -25,6 +25,8 @@ type command struct {
 	at     string // the address to ask first, "" = the slot's own
 	lane   lane   // on which of the node's connections it travels
 
+	begun, until time.Time // of the call; until is told to the node, zero = nobody waits
+
 	stale time.Duration    // what a follower's answer may lack, 0 = the leaseholder answers
 	least shardmap.Version // that the follower must have; 0 = any
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -53,6 +54,8 @@ type conn struct {
 	wrote   bool          // pending holds a write that no AEGIS.TOKEN follows yet
 	token   string        // the newest answer to it
 	mode    readMode      // said last
+
+	deadlines deadlines // rules
 }
 
 // limits of one connection, from Config.
@@ -115,7 +118,13 @@ func (c *conn) roomLocked(cmd *command) <-chan struct{} {
 
 // queueLocked encodes a command and lets its call wait for the answer.
 func (c *conn) queueLocked(k *call, cmd *command) {
+	if cmd.op != opControl && !cmd.until.IsZero() && !c.deadlines.base.IsZero() && c.deadlines.wantsClock(cmd.begun) {
+		c.askClockLocked()
+	}
 	before := len(c.pending)
+	if cmd.op != opControl && !cmd.until.IsZero() && !c.deadlines.base.IsZero() {
+		c.sayDeadlineLocked(k, cmd)
+	}
 	if cmd.near && c.tracking {
 		c.pending = append(c.pending, cachingYes...)
 		k.skip++
@@ -204,6 +213,38 @@ func (c *conn) askTokenLocked() {
 	k.token = true
 	k.refs.Store(1) // nobody waits
 	c.queueLocked(k, &tokenCommand)
+}
+
+// clockCommand asks for the node's clock.
+var clockCommand = command{op: opControl, words: []string{"CLIENT", "DEADLINE"}}
+
+// askClockLocked asks for the node's clock beside what others ask.
+func (c *conn) askClockLocked() {
+	k := newCall(&clockCommand)
+	k.clock = true
+	k.refs.Store(1) // nobody waits
+	c.queueLocked(k, &clockCommand)
+}
+
+// sayDeadlineLocked lets the deadline of a command go before it, unless the one that was
+// said last will do.
+func (c *conn) sayDeadlineLocked(k *call, cmd *command) {
+	end, ok := c.deadlines.say(cmd.begun, cmd.until)
+	if !ok {
+		return
+	}
+	c.pending = append(c.pending, "*3\r\n$6\r\nCLIENT\r\n$8\r\nDEADLINE\r\n"...)
+	c.pending = appendBulkInt(c.pending, end.Microseconds())
+	k.skip++
+}
+
+// hearClock takes the answer to clockCommand.
+func (c *conn) hearClock(r resp.Reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Kind == ':' {
+		c.deadlines.heard(time.Duration(r.Int)*time.Microsecond, time.Now())
+	}
 }
 
 // setToken keeps the answer to an AEGIS.TOKEN; a server that does not know it is not

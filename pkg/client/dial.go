@@ -63,9 +63,14 @@ func (c *conn) handshake(cfg *Config, durability string) error {
 	answers, err := c.ask(append(hello, "SETNAME", cfg.Name),
 		[]string{"CLIENT", "CAPA", "aegis"}, // epoch and version beside each answer
 		[]string{"CLIENT", "SETINFO", "LIB-NAME", "aegiskv-go"},
-		[]string{"CLIENT", "SETINFO", "LIB-VER", libVersion})
+		[]string{"CLIENT", "SETINFO", "LIB-VER", libVersion},
+		clockCommand.words)
 	if err != nil {
 		return err
+	}
+	if clock := answers[4]; clock.Kind == ':' {
+		c.deadlines.base = time.Now()
+		c.deadlines.heard(time.Duration(clock.Int)*time.Microsecond, c.deadlines.base)
 	}
 	if e := errorOf(answers[0]); e != nil {
 		if !oldServer(e) {

@@ -36,7 +36,8 @@
 //
 // A write whose connection broke, or whose deadline passed, after its bytes may
 // have reached a node has an unknown outcome: ErrAmbiguous. It is not sent again
-// by the client, not even a plain SET: see the head of retry.go. With the
+// by the client, not even a plain SET: see the head of retry.go. The deadline travels
+// to the node (CLIENT DEADLINE): what comes up there later is refused, not applied. With the
 // server's default acknowledgements a write that was answered can be lost in a
 // failover; with Config.Losses the client asks for the verdict after every change
 // of leaseholder and reports losses with their bounds (ErrLostWrites).

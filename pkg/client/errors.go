@@ -21,7 +21,8 @@ var (
 	// ErrVersionMismatch: the key does not have the version that IfVersion or DeleteIf
 	// named. Nothing was applied. errors.As with *VersionError gives the one it has.
 	ErrVersionMismatch = errors.New("client: key has another version")
-	// ErrAmbiguous: the write may have been applied, may be applied yet, or neither.
+	// ErrAmbiguous: the write may have been applied, may be applied yet, or neither. An aegis
+	// server does not apply it any more when the call's deadline has passed.
 	ErrAmbiguous = errors.New("client: outcome of the write is unknown")
 	// ErrLostWrites: writes that were answered with success were lost in a failover.
 	// errors.As with *LostWritesError gives the bounds.

@@ -91,6 +91,9 @@ func (c *conn) readOne() error {
 	if c.full.Load() {
 		c.freeRoom()
 	}
+	if k.clock {
+		c.hearClock(a.Reply)
+	}
 	if k.token {
 		c.setToken(a.Reply)
 	}

@@ -16,7 +16,7 @@ import (
 //   - it never left this process whole: the dial failed, or the connection broke
 //     before its last byte was handed to the kernel (a node runs no half command);
 //   - the node refused it before applying: MOVED, ASK, CLUSTERDOWN, NOREPLICAS,
-//     LOADING, MASTERDOWN, TRYAGAIN, READONLY;
+//     LOADING, MASTERDOWN, TRYAGAIN, READONLY, DEADLINE;
 //   - it only reads (kind.go).
 //
 // A SET or DEL of unknown outcome is never repeated, although both look idempotent;
@@ -119,7 +119,7 @@ func (p RetryPolicy) refused(st *callState, e *ServerError, asked string, left t
 	}
 	st.redirects = 0
 	s := p.pause(st, e, left, rnd, take)
-	s.refresh = e.Code != "NOREPLICAS" // that one comes from the right node
+	s.refresh = e.Code != "NOREPLICAS" && e.Code != "DEADLINE" // those come from the right node
 	s.elsewhere = e.Code == "CLUSTERDOWN" || e.Code == "MASTERDOWN" || e.Code == "READONLY"
 	return s
 }
@@ -127,7 +127,7 @@ func (p RetryPolicy) refused(st *callState, e *ServerError, asked string, left t
 // refusedUnapplied lists the answers that say "not applied, and it may pass".
 func refusedUnapplied(code string) bool {
 	switch code {
-	case "CLUSTERDOWN", "NOREPLICAS", "LOADING", "MASTERDOWN", "TRYAGAIN", "READONLY":
+	case "CLUSTERDOWN", "NOREPLICAS", "LOADING", "MASTERDOWN", "TRYAGAIN", "READONLY", "DEADLINE":
 		return true
 	}
 	return false

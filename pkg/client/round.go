@@ -193,6 +193,9 @@ func (p *part) exchange(w *patience) {
 	}
 	begun := p.node.follower.begin(c)
 	defer p.node.follower.end(c, begun)
+	for _, j := range p.jobs {
+		j.cmd.begun, j.cmd.until = w.begun, w.until
+	}
 	p.node.queue(w, p.line, p.jobs)
 	for _, j := range p.jobs {
 		if j.call == nil {

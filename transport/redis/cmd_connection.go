@@ -55,6 +55,7 @@ func clientCommand() *command {
 	}
 	maps.Copy(client.subs, trackingCommands())
 	maps.Copy(client.subs, clientWords())
+	maps.Copy(client.subs, deadlineCommands())
 	return client
 }
 
@@ -176,7 +177,7 @@ func cmdPing(c *conn, args [][]byte) {
 }
 
 func cmdReset(c *conn, _ [][]byte) {
-	c.sess.Proto, c.sess.Name, c.sess.ReadMode = 2, "", ReadMode{}
+	c.sess.Proto, c.sess.Name, c.sess.ReadMode, c.until = 2, "", ReadMode{}, 0
 	c.resetPushes()
 	c.multi, c.mute = multi{}, muting{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {

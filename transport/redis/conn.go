@@ -51,6 +51,7 @@ type conn struct {
 	redirect   atomic.Pointer[redirect] // of its tracking; nil = to itself
 	bcast      atomic.Bool              // of its tracking: no single keys are remembered for it
 	capable    capable
+	until      time.Duration // CLIENT DEADLINE, since the server's start; 0 = none
 	subscribed bool          // to invalidateChannel
 	forwarder  Forwarder     // of the gateway port; nil on the client port
 	window     int           // commands that are forwarded together
@@ -68,11 +69,12 @@ type before struct {
 	reads    ReadMode
 
 	subscribed bool
+	deadline   time.Duration
 }
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode, c.subscribed}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode, c.subscribed, c.until}
 }
 
 // rewind goes back to mark.
@@ -80,7 +82,7 @@ func (c *conn) rewind() {
 	c.rd.Rewind(c.mark)
 	c.multi, c.sess.Proto, c.sess.ReadMode = c.before.multi, c.before.proto, c.before.reads
 	c.retrack(c.before.tracking)
-	c.mute, c.silent = c.before.mute, false
+	c.mute, c.silent, c.until = c.before.mute, false, c.before.deadline
 	c.quit, c.rerun = false, true
 	if c.pushes != nil {
 		c.subscribed = c.before.subscribed

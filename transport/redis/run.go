@@ -64,9 +64,12 @@ func (c *conn) call(cmd *command, args [][]byte) {
 		c.tracking.begin(c, cmd)
 	}
 	c.capable.versions = c.capable.versions[:0]
-	if c.gateway() && !c.executing {
+	switch {
+	case cmd.first > 0 && c.late():
+		c.failWith(errLate)
+	case c.gateway() && !c.executing:
 		c.runAnywhere(cmd, args)
-	} else {
+	default:
 		cmd.run(c, args)
 	}
 	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
@@ -177,6 +180,8 @@ func (c *conn) failWith(err error) {
 		c.fail("LOADING AegisKV is loading the dataset in memory")
 	case errors.Is(err, ErrStaleCopy):
 		c.fail("MASTERDOWN this copy is older than the reads of this connection may be, and no leaseholder is known")
+	case errors.Is(err, errLate):
+		c.fail("DEADLINE the deadline of this command passed before it was run")
 	case errors.Is(err, ErrUnblocked):
 		c.fail("UNBLOCKED the lease of a shard written on this connection was lost; what was written may be lost, see AEGIS.CHECK")
 	case errors.Is(err, ErrUnknown):
@@ -190,7 +195,7 @@ func (c *conn) failWith(err error) {
 // transient errors are those that clients answer by trying again.
 func transient(err error) bool {
 	return isMoved(err) || errors.Is(err, ErrAgain) || errors.Is(err, ErrDown) ||
-		errors.Is(err, ErrNoReplicas) || errors.Is(err, ErrLoading)
+		errors.Is(err, ErrNoReplicas) || errors.Is(err, ErrLoading) || errors.Is(err, errLate)
 }
 
 func isMoved(err error) bool { return errors.As(err, new(*MovedError)) }
@@ -211,6 +216,9 @@ func (c *conn) retry(f func() error) error {
 		c.waited()
 		if late != nil {
 			return late
+		}
+		if c.late() {
+			return errLate
 		}
 	}
 	return err
