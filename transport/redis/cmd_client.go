@@ -21,6 +21,7 @@ func clientWords() map[string]*command {
 		"LIST":     admin("list", -2, cmdClientList),
 		"KILL":     admin("kill", -3, cmdClientKill),
 		"PAUSE":    admin("pause", -3, cmdClientPause),
+		"UNBLOCK":  admin("unblock", -3, cmdClientUnblock),
 		"UNPAUSE":  admin("unpause", 2, cmdClientUnpause),
 		"NO-EVICT": admin("no-evict", 3, cmdClientSwitch), // who buffers most is closed, whoever it is
 		"NO-TOUCH": sub("no-touch", 3, cmdClientSwitch),   // reads count as hits all the same
@@ -88,6 +89,18 @@ func (s *Server) everyConn() []*conn {
 	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b *conn) int { return int(a.sess.ID - b.sess.ID) })
 	return all
+}
+
+// connOf finds a connection; nil when there is none with that id.
+func (s *Server) connOf(id int64) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.sess.ID == id {
+			return c
+		}
+	}
+	return nil
 }
 
 // clientTypes are what Redis knows; all of ours are normal.
@@ -225,6 +238,34 @@ func cmdClientSwitch(c *conn, args [][]byte) {
 		return
 	}
 	c.ok()
+}
+
+// What CLIENT UNBLOCK has asked of a connection that is in WAIT.
+const (
+	waitNone = iota // it is in none
+	waitOn
+	waitTimeout
+	waitError
+)
+
+// cmdClientUnblock ends a WAIT as if its time had passed, or with an error. The other
+// connection looks every waitSlice.
+func cmdClientUnblock(c *conn, args [][]byte) {
+	how := int32(waitTimeout)
+	if len(args) > 4 || len(args) == 4 && !is(args[3], "TIMEOUT") && !is(args[3], "ERROR") {
+		c.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+		return
+	}
+	if len(args) == 4 && is(args[3], "ERROR") {
+		how = waitError
+	}
+	id, ok := parseInt(args[2])
+	if !ok {
+		c.fail(errInteger)
+		return
+	}
+	o := c.srv.connOf(id)
+	c.bit(o != nil && o.waiting.CompareAndSwap(waitOn, how))
 }
 
 // pause holds commands back until a time.

@@ -272,6 +272,8 @@ const (
 func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
 	c.waits()
 	defer c.waited()
+	c.waiting.Store(waitOn)
+	defer c.waiting.Store(waitNone)
 	for begin := time.Now(); ; {
 		slice := waitSlice
 		if timeout > 0 {
@@ -284,6 +286,12 @@ func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
 		}
 		if timeout > 0 && time.Since(begin) >= timeout {
 			return held, nil
+		}
+		switch c.waiting.Load() {
+		case waitTimeout:
+			return held, nil
+		case waitError:
+			return held, ReplyError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 		}
 		if c.stopping.Load() || c.left() {
 			c.quit = true

@@ -43,6 +43,7 @@ type conn struct {
 	timed      uint64        // commands that the slow log has looked at
 	lastAt     atomic.Int64  // begin of the last pipeline, for others
 	stopping   atomic.Bool
+	waiting    atomic.Int32  // whether it is in WAIT, and what CLIENT UNBLOCK wants
 	batches    atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit       bool
 	pushes     *pushes                // nil until the client asks for any

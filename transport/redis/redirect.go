@@ -80,10 +80,8 @@ func (c *conn) redirectTo(word []byte) *redirect {
 		c.fail(errInteger)
 		return nil
 	}
-	for _, o := range c.srv.everyConn() {
-		if o.sess.ID == id {
-			return &redirect{to: o}
-		}
+	if o := c.srv.connOf(id); o != nil {
+		return &redirect{to: o}
 	}
 	c.fail("ERR The client ID you want redirect to does not exist")
 	return nil

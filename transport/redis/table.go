@@ -169,7 +169,6 @@ func init() {
 		"scripts, functions and modules are not run inside the cache":  "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
 		"slots are moved by the cluster itself":                        "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",
 		"commands are not streamed; see SLOWLOG and INFO commandstats": "MONITOR",
-		"commands wait no longer than they asked to":                   "CLIENT|UNBLOCK",
 		"there is no append-only file; see WAIT":                       "WAITAOF",
 		"there is one user":                                            "ACL|SETUSER ACL|GETUSER ACL|DELUSER ACL|LOAD ACL|SAVE ACL|LOG ACL|GENPASS ACL|CAT ACL|DRYRUN",
 		"a node is stopped by a signal, and hands over by itself":      "SHUTDOWN",

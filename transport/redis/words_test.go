@@ -290,7 +290,7 @@ func TestCommandsDescribeThemselves(t *testing.T) {
 			t.Errorf("%s: %s", line, v.Text)
 		}
 	}
-	for line, why := range map[string]string{"WAITAOF 0 0 0": "append-only", "PUBLISH a b": "not passed", "DEBUG SLEEP 0": "no interface", "MONITOR": "SLOWLOG", "ACL SETUSER x": "one user", "CLIENT UNBLOCK 1": "wait no longer"} {
+	for line, why := range map[string]string{"WAITAOF 0 0 0": "append-only", "PUBLISH a b": "not passed", "DEBUG SLEEP 0": "no interface", "MONITOR": "SLOWLOG", "ACL SETUSER x": "one user"} {
 		if v := p.do(strings.Fields(line)...); !v.IsError() || !strings.Contains(string(v.Text), why) {
 			t.Errorf("%s: %q, want a word about %q", line, v.Text, why)
 		}
@@ -302,4 +302,30 @@ func texts(v resp.Reply) (all []string) {
 		all = append(all, string(i.Text))
 	}
 	return all
+}
+
+// TestAWaitIsEndedByAnotherConnection: WAIT without a timeout ends when an operator
+// says so, as if its time had passed or with an error; who waits for nothing is let be.
+func TestAWaitIsEndedByAnotherConnection(t *testing.T) {
+	m := newMemory()
+	_, addr := start(t, testConfig(), m)
+	p, other := dial(t, addr), dial(t, addr)
+	id := p.do("CLIENT", "ID").Int
+	for _, x := range []struct{ words, want string }{
+		{"", ":0\r\n"}, {" TIMEOUT", ":0\r\n"}, {" error", "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"},
+	} {
+		p.send("WAIT 3 0\r\n")
+		for fuse := time.Now(); ; {
+			other.send(fmt.Sprintf("CLIENT UNBLOCK %d%s\r\n", id, x.words))
+			if other.raw() == ":1\r\n" {
+				break
+			}
+			if time.Since(fuse) > time.Minute {
+				t.Fatal("it does not wait")
+			}
+		}
+		p.want(x.want)
+	}
+	other.send(fmt.Sprintf("CLIENT UNBLOCK %d\r\nCLIENT UNBLOCK 999999\r\nCLIENT UNBLOCK x\r\nCLIENT UNBLOCK 1 NOW\r\nCLIENT UNBLOCK\r\n", id))
+	other.want(":0\r\n:0\r\n-ERR value is not an integer or out of range\r\n-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n-ERR wrong number of arguments for 'client|unblock' command\r\n")
 }
