@@ -23,7 +23,7 @@ func operatorCommands() []*command {
 			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
 			subs: map[string]*command{
 				"GET":       {name: "config|get", arity: -3, flags: "admin noscript loading stale", rights: a, run: cmdConfigGet},
-				"SET":       sub("config", "set", -4, cmdConfigSet),
+				"SET":       {name: "config|set", arity: -4, flags: "admin noscript loading stale", rights: a, run: cmdConfigSet},
 				"RESETSTAT": sub("config", "resetstat", 2, cmdResetStat),
 				"HELP": sub("config", "help", 2, func(c *conn, _ [][]byte) {
 					c.help("CONFIG", "GET pattern [pattern ...] -- settings and their values", "SET name value [name value ...] -- "+slowThreshold+", "+slowLength+" and "+trackedMost+" can be changed while the node runs", "RESETSTAT -- begin to count anew")

@@ -23,7 +23,7 @@ sed -i 's/^    r function flush$/    catch {r function flush}/
 	s/^        dict set saved_config \$param .*$/        catch {&}/
 	s/^        r config set \$param \$val$/        catch {&}/' "$work/tests/support/server.tcl"
 sed -i 's/^    if {\[catch {set retval \[uplevel 1 \$code\]} error\]} {/&\n        if {[string match {*multi*} $::curfile] || [string match {*introspection*} $::curfile]} { catch {r discard} }/' "$work/tests/support/test.tcl"
-sed -i 's/^ *r config set [a-z-]* [^ ]*$/catch {&}/' "$work/tests/unit/keyspace.tcl" "$work/tests/unit/querybuf.tcl"
+sed -i 's/^ *r config set [a-z-]* .*$/catch {&}/' "$work/tests/unit/keyspace.tcl" "$work/tests/unit/querybuf.tcl"
 
 (cd "$here/../../.." && CGO_ENABLED=0 go build -o "$work/aegis" ./cmd/aegis) || exit
 "$work/aegis" --id suite --data-dir "$work/data" --client-addr "127.0.0.1:$port" --gossip-addr "127.0.0.1:$((port + 2))" 2>"$work/node.log" &
