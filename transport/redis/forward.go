@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -54,6 +55,15 @@ const (
 )
 
 var callPool = sync.Pool{New: func() any { return new(Call) }}
+
+// NewLone is a call that belongs to no client, so that a Forwarder can be tried by itself.
+// Replies up to repliesMax bytes have room. wait waits for Done and says what it said.
+func NewLone(command []byte, skip int, repliesMax int64) (k *Call, wait func() error) {
+	near, _ := net.Pipe()
+	c := &conn{srv: &Server{cfg: Config{BuffersMax: repliesMax}}, nc: near}
+	k = &Call{Command: command, Skip: skip, conn: c, round: newRound(1)}
+	return k, func() error { <-k.round.ready; return k.err }
+}
 
 // Room asks whether Reply may grow by n bytes. When it may not, the client is being
 // closed and the reply is worth nothing.
