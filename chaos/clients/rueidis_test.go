@@ -154,16 +154,10 @@ func openGoRedis(t *testing.T, addrs []string) *goClient {
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
 	t.Cleanup(func() { _ = c.Close() })
 	return &goClient{
-		number: moduleVersion("github.com/redis/go-redis/v9"),
-		set:    func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
-		get:    func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
-		commands: func(ctx context.Context) error { // each command with all options: compareGoRedis
-			tx, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error { p.Set(ctx, "{m}", 5, 0); p.Incr(ctx, "{m}"); return nil })
-			if err != nil || tx[1].(*redis.IntCmd).Val() != 6 {
-				return fmt.Errorf("a transaction: %v", err)
-			}
-			return nil
-		},
+		number:   moduleVersion("github.com/redis/go-redis/v9"),
+		set:      func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
+		get:      func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
+		commands: func(ctx context.Context) error { return goRedisCommands(ctx, c) },
 	}
 }
 
@@ -224,6 +218,14 @@ func rueidisCommands(ctx context.Context, c rueidis.Client) error {
 		{b.Copy().Source("{t}d").Destination("{t}e").Build(), int64(1)},
 		{b.Expire().Key("{t}d").Seconds(100).Build(), int64(1)},
 		{b.Pexpire().Key("{t}d").Milliseconds(100000).Build(), int64(1)},
+		{b.Expire().Key("{t}d").Seconds(10).Gt().Build(), int64(0)},
+		{b.Expireat().Key("{t}d").Timestamp(4e9).Build(), int64(1)},
+		{b.Expiretime().Key("{t}d").Build(), int64(4e9)},
+		{b.Pexpireat().Key("{t}d").MillisecondsTimestamp(4e12).Build(), int64(1)},
+		{b.Pexpiretime().Key("{t}d").Build(), int64(4e12)},
+		{b.Pttl().Key("{t}none").Build(), int64(-2)},
+		{b.ObjectEncoding().Key("{t}b").Build(), "int"},
+		{b.ObjectRefcount().Key("{t}b").Build(), int64(1)},
 		{b.Del().Key("{t}d", "{t}e").Build(), int64(2)},
 		{b.Unlink().Key("{t}b").Build(), int64(1)},
 	} {
