@@ -105,11 +105,15 @@ func (s *served) push(f frame) {
 	}
 }
 
-// ask takes a question.
+// ask takes a question, and looks for lapses first when that was not done for long, as
+// the client port does: the process may have been stopped.
 func (s *served) ask(q question) {
 	if s.busy {
 		s.queue = append(s.queue, q)
 		return
+	}
+	if s.p.w.now-s.looked > 2*cacheTick {
+		s.look()
 	}
 	s.busy = true
 	if q.ping {
@@ -145,9 +149,8 @@ func (s *served) ask(q question) {
 	w.after(d, func() { s.p.when(s.life, func() { s.reply(f, adm.Lease) }) })
 }
 
-// reply checks the lease of a reading afresh, as the client port does before its flush,
-// and looks for lapses when that was not done for long: the process may have been
-// stopped. Then what has waited leaves, and the next command begins.
+// reply checks the lease of a reading afresh, as the client port does before its flush.
+// Then what has waited leaves, and the next command begins.
 func (s *served) reply(f frame, lease shardgroup.Lease) {
 	if s.p.served != s {
 		return
@@ -155,9 +158,6 @@ func (s *served) reply(f frame, lease shardgroup.Lease) {
 	now := s.p.clock()
 	if lease != nil && !lease.Check(now.Mono, now.SuspendOffset) {
 		f.refused = true
-	}
-	if s.p.w.now-s.looked > 2*cacheTick {
-		s.look()
 	}
 	s.line.carry(s, f)
 	for _, waited := range s.out {

@@ -382,13 +382,10 @@ func (b backend) Commit(rs *redis.Session) error {
 		outcome = b.collect(s)
 	}
 	ok := outcome == shardgroup.Acked
-	if rs.Seen != nil || len(s.leases) > 0 && ok {
+	if len(s.leases) > 0 && ok {
 		mono, offset := multiraft.CheckClock()
 		for _, l := range s.leases {
 			ok = ok && l.Check(mono, offset)
-		}
-		if rs.Seen != nil {
-			b.n.awoke(mono, offset)
 		}
 	}
 	clear(s.leases)

@@ -79,13 +79,14 @@ func (n *Node) lookForLapses(mono, offset time.Duration) {
 	n.watch.looked.Store(int64(mono + offset)) // only now: another connection must not be answered meanwhile
 }
 
-// awoke looks for lapses before a client that tracks is answered, when it was not done
-// for longer than usual: a process that was stopped may get to its connections before
-// it gets to its clocks, and whoever takes an answer, be it a PONG, for a sign that what
-// was read still holds must not be told so.
-func (n *Node) awoke(mono, offset time.Duration) {
-	if time.Duration(int64(mono+offset)-n.watch.looked.Load()) > 2*n.lapseTick() {
-		n.lookForLapses(mono, offset)
+// Awake implements redis.Backend: it looks for lapses when that was not done for longer
+// than usual. A process that was stopped may get to its connections before it gets to its
+// clocks, and whoever takes an answer, be it a PONG, for a sign that what was read still
+// holds must not be told so.
+func (b backend) Awake() {
+	mono, offset := multiraft.CheckClock()
+	if time.Duration(int64(mono+offset)-b.n.watch.looked.Load()) > 2*b.n.lapseTick() {
+		b.n.lookForLapses(mono, offset)
 	}
 }
 

@@ -186,6 +186,9 @@ type Backend interface {
 	// Watch(true) asks for calls of Server.Changed, Flushed and Untrack from here on,
 	// until Watch(false). An error says why there can be none.
 	Watch(on bool) error
+	// Awake is called before commands of a connection that tracks are run: what it has
+	// read and does not hold any more is to be taken back by then.
+	Awake()
 	// ValueBytesMax is the longest value that is taken.
 	ValueBytesMax() int64
 	// FlushAll empties every shard this node holds and says how many it has emptied,

@@ -260,7 +260,7 @@ func (c *conn) runBuffered() error {
 	c.began = c.srv.since()
 	c.lastAt.Store(int64(c.began))
 	if c.pushes != nil {
-		c.pushes.hold()
+		c.holdPushes()
 	}
 	err := c.runAll()
 	if c.pushes != nil {

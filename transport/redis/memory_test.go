@@ -32,6 +32,7 @@ type memory struct {
 
 	again    func(key []byte) error // asked before each keyed command
 	commit   func() error           // asked at each Commit
+	awake    func()                 // called before commands of connections that track
 	park     func()                 // called by Park
 	holders  int                    // what Wait finds
 	final    bool                   // Wait answers at once
@@ -448,6 +449,15 @@ func (m *memory) ResetStats() {}
 
 func (m *memory) Settings() [][2]string {
 	return [][2]string{{"save", ""}, {"appendonly", "no"}, {"cluster-enabled", "yes"}}
+}
+
+func (m *memory) Awake() {
+	m.mu.Lock()
+	awake := m.awake
+	m.mu.Unlock()
+	if awake != nil {
+		awake()
+	}
 }
 
 func (m *memory) TooLargeText() string { return ": the longest is 1 byte" }

@@ -147,6 +147,15 @@ func (p *pushes) hold() {
 	p.mu.Unlock()
 }
 
+// holdPushes begins to run commands. What is not held any more is taken back before
+// their replies: the process may have been stopped since the last ones.
+func (c *conn) holdPushes() {
+	c.pushes.hold()
+	if c.tracking.on {
+		c.srv.backend.Awake()
+	}
+}
+
 // release says that it is idle again.
 func (p *pushes) release() {
 	p.cuts = p.cuts[:0]

@@ -238,7 +238,7 @@ func (c *conn) waits() {
 // waited ends a wait, which is no work of this node.
 func (c *conn) waited() {
 	if c.pushes != nil {
-		c.pushes.hold()
+		c.holdPushes()
 	}
 	c.srv.blocked.Add(-1)
 	c.began = c.srv.since()

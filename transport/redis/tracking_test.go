@@ -437,3 +437,21 @@ func TestAConnectionThatWaitsIsTold(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsLostIsTakenBackBeforeAnyReply: a process that was stopped finds its
+// connections' commands before it has looked at its leases. A PONG must not come before
+// what it then takes back.
+func TestWhatIsLostIsTakenBackBeforeAnyReply(t *testing.T) {
+	m := newMemory()
+	s, addr := start(t, testConfig(), m)
+	shard := m.routes.Layout().ShardOf(shardmap.SlotOf([]byte("k")))
+	p := dial(t, addr)
+	p.do("HELLO", "3")
+	p.do("CLIENT", "TRACKING", "ON")
+	p.do("GET", "k")
+	m.mu.Lock()
+	m.awake = func() { s.Untrack([]shardmap.ShardID{shard}) }
+	m.mu.Unlock()
+	p.send("PING\r\n")
+	p.want(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n+PONG\r\n")
+}

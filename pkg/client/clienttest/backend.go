@@ -323,6 +323,8 @@ func (b *backend) Info() []redis.InfoSection {
 func (b *backend) Settings() [][2]string { return [][2]string{{"numShards", "1"}} }
 
 // TooLargeText implements redis.Backend.
+func (b *backend) Awake() {}
+
 func (b *backend) TooLargeText() string {
 	return fmt.Sprintf(": the longest is %d bytes", b.ValueBytesMax())
 }
