@@ -35,6 +35,7 @@ func (c *Client) hedged(w *patience, cmd *command, slot int, n *node) (answer, e
 	}
 	second, k2 := c.beginAgain(cmd, slot)
 	if k2 == nil {
+		c.counts.hedged.Add(^uint64(0)) // nothing was sent
 		return first.await(w, k, cmd)
 	}
 	won, err := w.either(k.done, k2.done)
