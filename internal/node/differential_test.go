@@ -110,8 +110,15 @@ type sequence [][]string
 func drawSequence(number uint64) sequence {
 	d := &drawer{Rand: rand.New(rand.NewPCG(number, 3)), tag: strconv.FormatUint(number, 36)}
 	var s sequence
+	together := d.IntN(3) == 0
+	if together {
+		s = append(s, []string{"MULTI"})
+	}
 	for range 1 + d.IntN(20) {
 		s = append(s, d.command())
+	}
+	if together {
+		s = append(s, []string{"EXEC"})
 	}
 	for _, k := range d.keys() {
 		s = append(s, []string{"GET", k}, []string{"PTTL", k}, []string{"DEL", k})
@@ -122,7 +129,7 @@ func drawSequence(number uint64) sequence {
 // compare names the first reply that differs, with the commands before it.
 func (s sequence) compare(got, want []string) string {
 	for i, words := range s {
-		if got[i] == want[i] || tolerated(words, got[i], want[i]) {
+		if got[i] == want[i] || tolerated(words, got[i], want[i]) || words[0] == "EXEC" && s[:i].toleratedAll(got, want, i) {
 			continue
 		}
 		var b strings.Builder
@@ -132,6 +139,38 @@ func (s sequence) compare(got, want []string) string {
 		return fmt.Sprintf("%.300q: %.300q, redis says %.300q, after%s", words, got[i], want[i], b.String())
 	}
 	return ""
+}
+
+// toleratedAll compares the replies to the commands of a transaction one by one.
+func (s sequence) toleratedAll(got, want []string, exec int) bool {
+	ours, theirs := elements(got[exec]), elements(want[exec])
+	if len(ours) != len(theirs) || len(ours) == 0 {
+		return false
+	}
+	for i, words := range s {
+		if got[i] != "+QUEUED\r\n" {
+			continue
+		}
+		if ours[0] != theirs[0] && !tolerated(words, ours[0], theirs[0]) {
+			return false
+		}
+		ours, theirs = ours[1:], theirs[1:]
+	}
+	return len(ours) == 0
+}
+
+// elements are the replies in an array; none when it is something else.
+func elements(raw string) (all []string) {
+	_, rest, _ := strings.Cut(raw, "\r\n")
+	r := bufio.NewReader(strings.NewReader(rest))
+	for raw[0] == '*' {
+		e, err := judge.ReadRaw(r)
+		if err != nil {
+			break
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // everyCommandIsDrawn holds the node's own command table against the grammar: what is

@@ -202,7 +202,7 @@ func (c *conn) enqueueKeys(cmd *command, args [][]byte, first int) bool {
 		return false
 	}
 	if m.slot.known {
-		m.crossed = m.crossed || !m.slot.meet(slot)
+		m.crossed = m.crossed || !m.slot.meet(slot) && !m.spoiled // what follows a refusal is not queued in Redis
 		return true
 	}
 	if c.gateway() { // EXEC goes where the slot is by then

@@ -93,6 +93,11 @@ A CONFIG SET slowlog-max-len 100
 A CONFIG SET slowlog-max-len many
 A EXEC
 A MULTI
+A SET {t}a 1
+A MGET {t}a other
+A GET other
+A EXEC
+A MULTI
 A FLUSHALL
 A DBSIZE
 A WAIT 0 0
