@@ -124,9 +124,9 @@ var differences = []difference{
 		},
 	},
 	{
-		reason: "values are not shared; Redis shares small integers for ever",
+		reason: "values are not shared; Redis shares small integers for ever, and a value with the transaction that set it",
 		tolerate: func(w []string, got, want string) bool {
-			return asks(w, "object", "refcount") && got == ":1\r\n" && want == ":2147483647\r\n"
+			return asks(w, "object", "refcount") && got == ":1\r\n" && (want == ":2147483647\r\n" || want == ":2\r\n")
 		},
 	},
 	{
