@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 every method counts here, the deprecated ones too
+
 package clients
 
 import (
@@ -77,7 +79,6 @@ func goRedisStrings(ctx context.Context, c *redis.ClusterClient) []said {
 		{"SetIFEQ", answer(c.SetIFEQ(ctx, "k", "w", "v", 0).Result()), "OK"},
 		{"SetIFEQ of another", answer(c.SetIFEQ(ctx, "k", "x", "v", 0).Result()), nil},
 		{"SetIFEQGet", answer(c.SetIFEQGet(ctx, "k", "v", "w", 0).Result()), "w"},
-		//lint:ignore SA1019 every method counts here, the deprecated ones too
 		{"GetSet", answer(c.GetSet(ctx, "k", "w").Result()), "v"},
 		{"GetEx", answer(c.GetEx(ctx, "k", time.Hour).Result()), "w"},
 		{"GetDel", answer(c.GetDel(ctx, "k").Result()), "w"},
