@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -123,7 +124,18 @@ func drawSequence(number uint64) sequence {
 	for _, k := range d.keys() {
 		s = append(s, []string{"GET", k}, []string{"PTTL", k}, []string{"DEL", k})
 	}
-	return s
+	return append(s, s.junkKeys()...)
+}
+
+// junkKeys deletes the keys that a spoilt command may have made: they are not this
+// sequence's own, and the next one shall not find them.
+func (s sequence) junkKeys() (deletions sequence) {
+	for _, word := range junk {
+		if slices.ContainsFunc(s, func(words []string) bool { return slices.Contains(words[1:], word) }) {
+			deletions = append(deletions, []string{"DEL", word})
+		}
+	}
+	return deletions
 }
 
 // compare names the first reply that differs, with the commands before it.

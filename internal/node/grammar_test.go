@@ -114,7 +114,13 @@ var differences = []difference{
 			case "pttl", "pexpiretime":
 				return judge.Within(got, want, 10_000)
 			}
-			return false
+			return isEval(w) && min(len(got), len(want)) > len(":99999\r\n") && judge.Within(got, want, 10_000) // a PTTL
+		},
+	},
+	{
+		reason: "a lock script adds times to live as integers and says when the sum overflows; Lua adds floating-point numbers, and PEXPIRE refuses those",
+		tolerate: func(w []string, got, want string) bool {
+			return isEval(w) && strings.HasPrefix(got, "-ERR invalid expire time in") && strings.HasPrefix(want, "-ERR value is not an integer or out of range")
 		},
 	},
 	{

@@ -55,6 +55,9 @@ func cmdEvalSHA(c *conn, args [][]byte) {
 func (c *conn) evaluate(args [][]byte, find func() (s *lockScript, otherwise string)) {
 	n, ok := parseInt(args[2])
 	rest := args[3:]
+	if k := leadingInt(args[2]); k > 1 && k <= len(rest) && !c.oneSlot(rest[:k], 0, 1) {
+		return // Redis looks where the keys are before it looks at the command
+	}
 	switch {
 	case !ok:
 		c.fail(errInteger)
@@ -64,8 +67,6 @@ func (c *conn) evaluate(args [][]byte, find func() (s *lockScript, otherwise str
 		return
 	case n < 0:
 		c.fail("ERR Number of keys can't be negative")
-		return
-	case n > 0 && !c.oneSlot(rest[:n], 0, 1):
 		return
 	}
 	s, otherwise := find()

@@ -130,16 +130,29 @@ func (c *command) slot(args [][]byte) (slot shardmap.Slot, same bool) {
 // keys says where the keys of a command stand; last < first when there are none.
 func (c *command) keys(args [][]byte) (first, last, step int) {
 	if c.numkeys > 0 {
-		n, ok := parseInt(args[c.numkeys])
-		if !ok || n < 0 || n > int64(len(args)-c.numkeys-1) {
+		n := leadingInt(args[c.numkeys])
+		if n > len(args)-c.numkeys-1 {
 			n = 0
 		}
-		return c.numkeys + 1, c.numkeys + int(n), 1
+		return c.numkeys + 1, c.numkeys + n, 1
 	}
 	if last = c.last; last < 0 {
 		last += len(args)
 	}
 	return c.first, min(last, len(args)-1), max(1, c.step)
+}
+
+// leadingInt reads a count of keys up to the first byte that is no digit, 0 when there
+// is none before it. Redis finds keys so and takes "1.5" for 1; that it is no number is
+// said later, when the command runs.
+func leadingInt(b []byte) (n int) {
+	for _, ch := range b {
+		if ch < '0' || ch > '9' || n > 1<<30 {
+			return n
+		}
+		n = n*10 + int(ch-'0')
+	}
+	return n
 }
 
 func (c *command) takes(n int) bool {
