@@ -31,7 +31,9 @@ type pushes struct {
 
 	subscribed bool // in RESP2 it hears invalidations of others as messages
 
-	cuts []place // the connection's own, as is
+	// The connection's own: what goes where among its replies.
+	before int // of the queued bytes: they waited when it began to run commands
+	cuts   []place
 	own  []byte  // frames about its own command, which follow its reply
 }
 
@@ -140,10 +142,12 @@ func (p *pushes) count(n int) {
 	p.c.srv.buffered.Add(int64(n))
 }
 
-// hold says that the connection begins to run commands, and sends from now on.
+// hold says that the connection begins to run commands, and sends from now on. What
+// waits goes before the first reply: another connection may have had its answer to what
+// caused it, and a client may take this reply for a sign that nothing is on its way.
 func (p *pushes) hold() {
 	p.mu.Lock()
-	p.held = true
+	p.held, p.before = true, len(p.buf)
 	p.mu.Unlock()
 }
 
@@ -188,16 +192,19 @@ func (p *pushes) sendWith(out []byte) error {
 	p.mu.Lock()
 	b := p.take()
 	p.mu.Unlock()
+	replied, pushed := 0, p.before
+	p.before = 0
 	if len(b) == 0 {
 		p.cuts = p.cuts[:0]
 		return p.c.send(out)
 	}
 	defer p.count(-len(b))
 	both := make([]byte, 0, len(b)+len(out))
-	replied, pushed := 0, 0
+	both = append(both, b[:pushed]...)
 	for _, k := range p.cuts {
-		both = append(append(both, out[replied:k.at]...), b[pushed:k.n]...)
-		replied, pushed = k.at, k.n
+		n := max(k.n, pushed)
+		both = append(append(both, out[replied:k.at]...), b[pushed:n]...)
+		replied, pushed = k.at, n
 	}
 	p.cuts = p.cuts[:0]
 	both = append(append(both, out[replied:]...), b[pushed:]...)
