@@ -91,10 +91,13 @@ func fill(addr string, keys [][]int, replicas int) error {
 		return err
 	}
 	v, err := resp.ReadReply(r)
-	if err == nil && (v.IsError() || int(v.Int) < replicas) {
-		err = fmt.Errorf("WAIT %d: %d %s", replicas, v.Int, v.Text)
+	if err != nil {
+		return fmt.Errorf("WAIT %d: %w", replicas, err)
 	}
-	return err
+	if v.IsError() || int(v.Int) < replicas {
+		return fmt.Errorf("WAIT %d: %d %s", replicas, v.Int, v.Text)
+	}
+	return nil
 }
 
 func fillSome(nc net.Conn, r *bufio.Reader, w *work, keys []int) error {
@@ -105,10 +108,10 @@ func fillSome(nc net.Conn, r *bufio.Reader, w *work, keys []int) error {
 	if _, err := nc.Write(out); err != nil {
 		return err
 	}
-	for range keys {
+	for i := range keys {
 		v, err := resp.ReadReply(r)
 		if err != nil {
-			return err
+			return fmt.Errorf("filling: %d of %d replies, then %w", i, len(keys), err)
 		}
 		if v.IsError() {
 			return fmt.Errorf("filling: %s", v.Text)

@@ -131,7 +131,7 @@ func redisVersion(binary string) (string, error) {
 }
 
 // startMax is how long a system may take until every key has its copies.
-const startMax = 30 * time.Second
+const startMax = 2 * time.Minute
 
 var errNotYet = errors.New("not yet")
 
