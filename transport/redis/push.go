@@ -34,7 +34,7 @@ type pushes struct {
 	// The connection's own: what goes where among its replies.
 	before int // of the queued bytes: they waited when it began to run commands
 	cuts   []place
-	own  []byte  // frames about its own command, which follow its reply
+	own    []byte // frames about its own command, which follow its reply
 }
 
 // place says that of the queued bytes the first n go before the reply at an offset of
