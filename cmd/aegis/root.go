@@ -130,16 +130,20 @@ func serve(cfg *node.Loaded) error {
 	return n.Run(ctx)
 }
 
-// runtimeBytes is what the Go runtime may hold beside the configured memory: room
-// for garbage, without which the collector would never rest on a small node.
-const runtimeBytes = 28 << 20
+// runtimeBytes is what the Go runtime may hold beside the configured memory, in bytes:
+// room for garbage, without which the collector would never rest. It grows with what
+// the collector has to look through. The limit is a soft one: 28 MiB beside 64 were
+// passed by up to 5 when clients sent much at once.
+func runtimeBytes(configured int64) int64 {
+	return min(max(configured/8, 20<<20), 64<<20)
+}
 
 // boundHeap makes the collector run often enough that garbage does not add more
 // than runtimeBytes to what was configured: left alone it lets the heap grow to
 // twice what lives. An operator's GOMEMLIMIT is respected.
 func boundHeap(configured int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(configured + runtimeBytes)
+		debug.SetMemoryLimit(configured + runtimeBytes(configured))
 	}
 }
 
