@@ -103,13 +103,11 @@ func (r *followReads) read(ctx context.Context, t *testing.T, c *client.Client, 
 	}
 }
 
-// TestFollowersReadWithinTheirBound reads counters from all copies while they are written:
-// at rest, while one node stands still, which then answers what had been sent to it,
-// and while one is dead. Reads come from followers of every node that lives, none is older
-// than the bound, and none fails.
-func TestFollowersReadWithinTheirBound(t *testing.T) {
-	nodes := launch(t, 3, fmt.Sprint(rigMemory))
-	addrs := addresses(nodes)
+// launchFollowed starts three nodes and a client that reads from followers.
+func launchFollowed(t *testing.T) (nodes []*restartable, addrs []string, c *client.Client) {
+	t.Helper()
+	nodes = launch(t, 3, fmt.Sprint(rigMemory))
+	addrs = addresses(nodes)
 	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(addrs[0]) })
 	cfg := client.DefaultConfig(addrs)
 	cfg.Timeout, cfg.MaxStale = time.Minute, followBound
@@ -117,7 +115,16 @@ func TestFollowersReadWithinTheirBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return nodes, addrs, c
+}
+
+// TestFollowersReadWithinTheirBound reads counters from all copies while they are written:
+// at rest, while one node stands still, which then answers what had been sent to it,
+// and while one is dead. Reads come from followers of every node that lives, none is older
+// than the bound, and none fails.
+func TestFollowersReadWithinTheirBound(t *testing.T) {
+	nodes, addrs, c := launchFollowed(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var writer sync.WaitGroup
 	defer writer.Wait()
@@ -169,16 +176,7 @@ func TestFollowersReadWithinTheirBound(t *testing.T) {
 // TestASessionWithFollowersNeverGoesBack: what a session wrote and read it reads again, from
 // whichever copy, while another client writes too and a node stands still.
 func TestASessionWithFollowersNeverGoesBack(t *testing.T) {
-	nodes := launch(t, 3, fmt.Sprint(rigMemory))
-	addrs := addresses(nodes)
-	until(t, time.Minute, "three healthy nodes", func() bool { return healthy(addrs[0]) })
-	cfg := client.DefaultConfig(addrs)
-	cfg.Timeout, cfg.MaxStale = time.Minute, followBound
-	c, err := client.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	nodes, addrs, c := launchFollowed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*followPhase)
 	defer cancel()
 	w := &counters{}

@@ -265,35 +265,33 @@ func TestGatewayFollowsWhatMoved(t *testing.T) {
 		c.want("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:3\r\n$1\r\n3\r\n")
 	})
 	t.Run("a transaction that is refused at first", func(t *testing.T) {
-		slot := shardmap.SlotOfString(far)
-		var refusals atomic.Int64
-		p.b.again = func(key []byte) error {
-			if shardmap.SlotOf(key) == slot && refusals.Add(1) < 4 {
-				return ErrDown
-			}
-			return p.b.admit(key)
-		}
+		asked := refuseFirst(p.b, far, 3)
 		c.send("MULTI\r\nSET " + far + " 1\r\nINCR " + far + "\r\nEXEC\r\nDEL " + far + "\r\n")
 		c.want("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:2\r\n:1\r\n")
-		if refusals.Load() < 4 {
-			t.Errorf("asked %d times", refusals.Load())
+		if asked.Load() < 4 {
+			t.Errorf("asked %d times", asked.Load())
 		}
 	})
 	t.Run("away from the other, and soon back", func(t *testing.T) {
-		slot := shardmap.SlotOfString(far)
-		var refusals atomic.Int64
-		p.b.again = func(key []byte) error {
-			if shardmap.SlotOf(key) == slot && refusals.Add(1) < 6 {
-				return ErrDown
-			}
-			return p.b.admit(key)
-		}
+		asked := refuseFirst(p.b, far, 5)
 		c.send("SET " + far + " 1\r\nINCR " + far + "\r\nINCR " + far + "\r\n")
 		c.want("+OK\r\n:2\r\n:3\r\n")
-		if refusals.Load() < 6 {
-			t.Errorf("asked %d times", refusals.Load())
+		if asked.Load() < 6 {
+			t.Errorf("asked %d times", asked.Load())
 		}
 	})
+}
+
+// refuseFirst makes a node refuse the slot of a key the first times; asked counts all.
+func refuseFirst(b *half, key string, times int64) (asked *atomic.Int64) {
+	slot, asked := shardmap.SlotOfString(key), new(atomic.Int64)
+	b.again = func(k []byte) error {
+		if shardmap.SlotOf(k) == slot && asked.Add(1) <= times {
+			return ErrDown
+		}
+		return b.admit(k)
+	}
+	return asked
 }
 
 // TestGatewayGivesUpInTime: a slot that nobody serves is refused after the parking
