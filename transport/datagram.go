@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,10 +42,11 @@ type datagrams struct {
 }
 
 type target struct {
-	name     string // where the peer is said to be
-	proven   string // where a handshake found it
-	addr     net.Addr
-	resolved time.Time
+	name    string // where the peer is said to be
+	proven  string // where a handshake found it
+	addr    net.Addr
+	asked   time.Time // when the name was looked up last
+	looking bool      // a lookup is under way
 }
 
 type seenSeq struct{ counter, nonce, seq uint64 }
@@ -77,12 +79,14 @@ func (d *datagrams) reached(id shardmap.NodeID, addr string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if t := d.addrs[id]; t != nil && t.proven != addr {
-		t.proven, t.addr = addr, nil
+		d.addrs[id] = &target{name: t.name, proven: addr}
 	}
 }
 
-// resolve finds the socket address of a peer. Names are looked up again every
-// few seconds, in the caller's goroutine, which for addresses costs nothing.
+// resolve finds the socket address of a peer, nil while it is not known. A name is
+// looked up again every few seconds, by a goroutine of its own: the caller is the one
+// thread that keeps all leases, and whoever receives waits for the same lock, so that a
+// name server that does not answer would cost every lease of the node.
 func (d *datagrams) resolve(id shardmap.NodeID) net.Addr {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,13 +94,29 @@ func (d *datagrams) resolve(id shardmap.NodeID) net.Addr {
 	if t == nil {
 		return nil
 	}
-	if now := time.Now(); t.addr == nil || now.Sub(t.resolved) > resolveAge {
-		if a, err := net.ResolveUDPAddr("udp", t.proven); err == nil {
-			t.addr = a
+	if a, err := netip.ParseAddrPort(t.proven); err == nil {
+		if t.addr == nil {
+			t.addr = net.UDPAddrFromAddrPort(a)
 		}
-		t.resolved = now
+		return t.addr
+	}
+	if now := time.Now(); !t.looking && !d.done.Load() && now.Sub(t.asked) > resolveAge {
+		t.asked, t.looking = now, true
+		go d.lookUp(t, t.proven)
 	}
 	return t.addr
+}
+
+// lookUp asks the name server where a name is. Nobody waits for it, not even close: what
+// it finds after that is sent to by nobody.
+func (d *datagrams) lookUp(t *target, name string) {
+	a, err := net.ResolveUDPAddr("udp", name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t.looking = false
+	if err == nil {
+		t.addr = a
+	}
 }
 
 func (d *datagrams) send(to shardmap.NodeID, payload []byte) {
