@@ -33,6 +33,7 @@ func stringCommands() []*command {
 		{name: "mget", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Returns the values of keys of one slot.", run: cmdMGet},
 		{name: "mset", arity: -3, flags: "write denyoom", first: 1, last: -1, step: 2, rights: w, summary: "Sets keys of one slot.", run: cmdMSet},
 		{name: "msetnx", arity: -3, flags: "write denyoom", first: 1, last: -1, step: 2, rights: w, summary: "Sets keys of one slot if none of them exists.", run: cmdMSetNX},
+		{name: "lcs", arity: -3, flags: "readonly", first: 1, last: 2, step: 1, rights: r, summary: "Finds the longest common subsequence of the values of two keys of one slot.", run: cmdLCS},
 		{name: "strlen", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the length of a value.", run: cmdStrLen},
 		{name: "append", arity: 3, flags: "write denyoom fast", first: 1, last: 1, step: 1, rights: w, summary: "Appends to the value of a key.", run: cmdAppend},
 		{name: "getrange", arity: 4, flags: "readonly", first: 1, last: 1, step: 1, rights: r, summary: "Returns a part of the value of a key.", run: cmdGetRange},

@@ -280,7 +280,7 @@ func (c *conn) unchanged(m *multi) bool {
 func (c *conn) execAll(m *multi) {
 	start, words := c.replyAt, m.words
 	c.out = resp.AppendArray(c.out, len(m.queue))
-	c.executing, c.execAt = true, start
+	c.executing, c.execAt, c.lcsSpent = true, start, 0
 	for _, q := range m.queue {
 		c.replyAt, c.applied = len(c.out), 0
 		c.call(q.cmd, words[:q.words])

@@ -34,6 +34,7 @@ type conn struct {
 	rerun      bool         // the reader is back at mark: run from there again
 	executing  bool         // EXEC runs its commands, which must not wait
 	execAt     int          // where EXEC's reply begins in out
+	lcsSpent   int          // pairs of bytes that EXEC has compared
 	mute       muting       // CLIENT REPLY
 	silent     bool         // a reply was dropped: there is something to commit
 	restless   bool         // a command about the connection was run: its card may be old

@@ -61,6 +61,7 @@ type Server struct {
 	mapPending atomic.Bool
 	pause      atomic.Pointer[pause]
 	slow       *slowlog
+	lcs        sync.Mutex // one connection after the other works on LCS
 
 	nextID         atomic.Int64
 	accepted       atomic.Int64
