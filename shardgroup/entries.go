@@ -38,9 +38,9 @@ type entry struct {
 	seats     []multiraft.Member // Open: the first seats; Seats: the new ones
 	prevSeats []multiraft.Member // Seats: the ones it was computed from
 
-	solo mask // Open, Exposure
-	thin mask // Exposure
-	mark uint64
+	solo mask   // Open, Exposure
+	thin mask   // Exposure
+	mark uint64 // which of the control entries of a ballot it is, 0 = a takeover's Open
 }
 
 func (e *entry) encode() []byte {

@@ -104,17 +104,19 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	s.advance()
 }
 
-// decided takes the outcome of a control entry while this node serves.
+// decided takes the outcome of a control entry while this node serves. That of an entry
+// which was offered twice is known with its first copy; the second one may come when
+// the next entry is under way, and decides nothing.
 func (r *Replica) decided(e *entry, done bool) {
 	l := r.lead
-	if e.ballot != l.ballot || l.proposed == nil || e.kind != l.proposed.kind {
+	if e.ballot != l.ballot || l.proposed == nil || e.mark != l.proposed.mark {
 		return
 	}
 	if e.kind == entrySeats {
 		probeReseated.Hit()
 		l.joint = nil
 	}
-	if e.kind == entryExposure && e.mark == l.mark {
+	if e.kind == entryExposure {
 		l.offering = mask{}
 		r.setSolo()
 	}
@@ -169,13 +171,22 @@ func (r *Replica) govern(now multiraft.Instant) {
 	if e == nil {
 		return
 	}
-	e.ballot = l.ballot
-	if r.n.ctl.Propose(r.g, l.ballot, e.encode()) {
-		l.proposed, l.at = e, now.Mono
-		return
+	if !r.propose(e, now) {
+		l.joint = nil // nothing was offered: the old seats alone count
+		r.setQuorum()
 	}
-	l.joint = nil // nothing was offered: the old seats alone count
-	r.setQuorum()
+}
+
+// propose offers a control entry under a mark of its own; false when it did not get into the log.
+func (r *Replica) propose(e *entry, now multiraft.Instant) bool {
+	l := r.lead
+	l.mark++
+	e.ballot, e.mark = l.ballot, l.mark
+	if !r.n.ctl.Propose(r.g, l.ballot, e.encode()) {
+		return false
+	}
+	l.proposed, l.at = e, now.Mono
+	return true
 }
 
 // soloAfter is how long a seat may be silent before it is not live.
@@ -208,10 +219,9 @@ func (r *Replica) exposure(now multiraft.Instant) *entry {
 	if solo == r.line.solo && thin == r.line.thin {
 		return nil
 	}
-	l.mark++
 	l.offering = r.line.solo.without(solo)
 	r.setSolo() // the bound is in force before the withdrawal is proposed
-	return &entry{kind: entryExposure, solo: solo, thin: thin, mark: l.mark}
+	return &entry{kind: entryExposure, solo: solo, thin: thin}
 }
 
 // pastBound is overBound without the exception that solo makes.
@@ -378,15 +388,13 @@ func (r *Replica) renewEpoch(now multiraft.Instant) {
 		r.park(true)
 	}
 	e := &entry{
-		kind: entryOpen, ballot: r.lead.ballot, member: r.n.cfg.Self, prevEpoch: r.line.epoch(), tight: true,
+		kind: entryOpen, member: r.n.cfg.Self, prevEpoch: r.line.epoch(), tight: true,
 		clean: r.line.all(), solo: r.line.solo, lost: make([]uint64, len(r.shards)),
 	}
 	for _, s := range r.shards {
 		e.base = append(e.base, s.at())
 	}
-	if r.n.ctl.Propose(r.g, r.lead.ballot, e.encode()) {
-		r.lead.proposed, r.lead.at = e, now.Mono
-	}
+	r.propose(e, now)
 }
 
 // renewed goes on in the new epoch.

@@ -58,7 +58,7 @@ type leading struct {
 	joint    []multiraft.Member // seats proposed and not decided
 	proposed *entry             // the one control entry under way
 	at       time.Duration      // when
-	mark     uint64             // of the last Exposure
+	mark     uint64             // of the last control entry
 	offering mask               // solo off was proposed: the bound is in force
 }
 
