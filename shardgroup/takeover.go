@@ -22,7 +22,8 @@ type takeover struct {
 	replaced mask          // own contents that a bulk copy began to overwrite
 	decided  bool
 	proposed bool
-	at       time.Duration // of the proposal
+	offered  []byte        // the entry that was proposed
+	at       time.Duration // when
 	opened   bool          // our Open is applied
 	former   row           // the last row when it was proposed
 }
@@ -110,8 +111,9 @@ func (r *Replica) takeOver(now multiraft.Instant) {
 		return
 	}
 	if t.proposed {
-		if now.Mono >= t.at+time.Second {
-			t.proposed = false // conditional: a second one cannot hurt
+		if now.Mono >= t.at+proposeAgain { // the same one: it may be applied any moment, and opens on what is here then
+			t.at = now.Mono
+			r.n.ctl.Propose(r.g, t.ballot, t.offered)
 		}
 		return
 	}
@@ -407,7 +409,8 @@ func (r *Replica) proposeOpen(now multiraft.Instant) {
 	e.tight = r.cutNothing(e.base)
 	e.seats = r.firstSeats()
 	e.displaced = r.displaced()
-	if r.n.ctl.Propose(r.g, t.ballot, e.encode()) {
+	t.offered = e.encode()
+	if r.n.ctl.Propose(r.g, t.ballot, t.offered) {
 		t.proposed, t.at, t.former = true, now.Mono, row{}
 		if last := r.line.last(); last != nil {
 			t.former = *last
