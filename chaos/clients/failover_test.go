@@ -21,6 +21,7 @@ const (
 	gapMax      = leaseLength + 1500*time.Millisecond
 	otherGap    = 100 * time.Millisecond
 	handoverP99 = 20 * time.Millisecond // the pause of a planned move
+	slowWrite   = handoverP99 / 2       // one write of the disk that leaves no room for the two behind it
 )
 
 // gaps are what the probes saw over the faults of one kind.
@@ -209,6 +210,7 @@ func (r *rig) pause(t *testing.T, victim *restartable, other string, g *gaps) {
 // fails, and no call waits longer than the bar, but for one in a hundred.
 func TestSIGTERMIsNotNoticed(t *testing.T) {
 	r := newRig(t, rigMemory, "")
+	r.disk = startWitnessOf(t, "disk")
 	leaves := times(t, "AEGIS_TEST_LEAVES", 3)
 	var slow []time.Duration
 	for k, disturbances := 0, 0; k < leaves; {
@@ -291,14 +293,15 @@ func (r *rig) leave(t *testing.T, victim *restartable, by []int) (slow []time.Du
 	}
 	took := time.Since(from)
 	r.servedSince(t, time.Now().Add(50*time.Millisecond))
-	disturbed = r.witness.disturbed(from, time.Now(), handoverP99)
+	busy, slowDisk := r.witness.disturbed(from, time.Now(), handoverP99), r.disk.wasLate(from, time.Now(), slowWrite)
+	disturbed = busy || slowDisk
 	for _, i := range by {
 		slow = append(slow, time.Duration(r.probes[i].slow.Load()))
 		if n := r.probes[i].errs.Load(); n > 0 && !disturbed {
 			t.Errorf("group %d: %d failed calls, the last: %v", i+1, n, r.probes[i].why.Load())
 		}
 	}
-	t.Logf("%d groups handed over in %v: slowest call of a group p50 %v p99 %v; disturbed: %v",
-		len(by), took, quantile(slow, .5), quantile(slow, .99), disturbed)
+	t.Logf("%d groups handed over in %v: slowest call of a group p50 %v p99 %v; disturbed: by the machine %v, by its disk %v",
+		len(by), took, quantile(slow, .5), quantile(slow, .99), busy, slowDisk)
 	return slow, disturbed
 }

@@ -27,6 +27,7 @@ type rig struct {
 	client   *client.Client
 	probes   []*probe
 	witness  *witness
+	disk     *witness // nil but where leases move and the bar is near that of a write
 	majority *majorityWrites
 	async    *asyncWrites
 	stop     func() // ends probes and load

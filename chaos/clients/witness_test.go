@@ -15,7 +15,7 @@ import (
 
 // roles are what this test binary can be beside a test: a process of its own that
 // is started with the role's name in roleVariable.
-var roles = map[string]func(){"witness": witnessMain, "spinner": spinnerMain, "filler": fillerMain, "locker": lockerMain}
+var roles = map[string]func(){"witness": witnessMain, "disk": diskMain, "spinner": spinnerMain, "filler": fillerMain, "locker": lockerMain}
 
 const roleVariable = "AEGIS_TEST_ROLE"
 
@@ -34,6 +34,7 @@ func startRoleAt(t *testing.T, role string, seeds []string, in io.Reader, out io
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role, seedsVariable+"="+strings.Join(seeds, ","))
+	cmd.Dir = t.TempDir()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -59,8 +60,31 @@ func witnessMain() {
 	}
 }
 
-// witness is a process that only sleeps, and what it was late: what this machine
-// did to everybody, which no process under test is to blame for.
+// diskEvery is how often the disk's witness writes: rarely enough not to be the
+// disturbance.
+const diskEvery = 5 * time.Millisecond
+
+// diskMain writes one page through to the disk now and then, and tells when that
+// was slow. A lease moves in three writes that follow one another, so a bar on a
+// move needs this one too: who only sleeps does not notice a disk that is busy.
+func diskMain() {
+	f, err := os.Create("page")
+	for page := make([]byte, 4096); err == nil && os.Getppid() != 1; {
+		before := time.Now()
+		if _, err = f.WriteAt(page, 0); err == nil {
+			err = f.Sync()
+		}
+		if by := time.Since(before); by > lateMin {
+			fmt.Println(before.UnixNano(), int64(by))
+		}
+		time.Sleep(diskEvery)
+	}
+	fmt.Fprintln(os.Stderr, "the disk's witness ended:", err)
+}
+
+// witness is a process that only sleeps (or only writes a page), and what it was
+// late: what this machine did to everybody, which no process under test is to blame
+// for.
 type witness struct {
 	mu   sync.Mutex
 	late []lateness
@@ -73,8 +97,14 @@ type lateness struct {
 
 func startWitness(t *testing.T) *witness {
 	t.Helper()
+	return startWitnessOf(t, "witness")
+}
+
+// startWitnessOf starts the witness of a role: "witness" sleeps, "disk" writes.
+func startWitnessOf(t *testing.T, role string) *witness {
+	t.Helper()
 	r, out := io.Pipe()
-	startRole(t, "witness", out)
+	startRole(t, role, out)
 	t.Cleanup(func() { _ = out.Close() })
 	w := &witness{}
 	go func() {
@@ -92,9 +122,14 @@ func startWitness(t *testing.T) *witness {
 
 // disturbed says whether the witness was late by more than a fifth of a bar in a window.
 func (w *witness) disturbed(from, to time.Time, bar time.Duration) bool {
+	return w.wasLate(from, to, bar/5)
+}
+
+// wasLate says whether it was late by more than so much in a window.
+func (w *witness) wasLate(from, to time.Time, by time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.late, func(l lateness) bool {
-		return l.at.Before(to) && l.at.Add(l.by).After(from) && l.by > bar/5
+		return l.at.Before(to) && l.at.Add(l.by).After(from) && l.by > by
 	})
 }
