@@ -140,7 +140,7 @@ func (c *Client) fromFollower(w *patience, cmd *command, slot shardmap.Slot, n *
 	if k == nil {
 		return a, false, nil
 	}
-	cmd.lane = laneCopies
+	cmd.lane, cmd.begun, cmd.until = laneCopies, w.begun, w.until
 	begun := n.follower.begin(c)
 	defer n.follower.end(c, begun)
 	call, _, err := k.send(cmd)

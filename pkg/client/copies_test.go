@@ -1,11 +1,14 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,3 +252,64 @@ func TestBoundsAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFollowersAreToldDeadlines: a read that one answers is told until when, and what was told
+// for an earlier call, which is over, does not hold for it.
+func TestFollowersAreToldDeadlines(t *testing.T) {
+	w, f := copiedWorld(t, 2)
+	clock := func(at time.Time) int64 { return at.Sub(start).Microseconds() }
+	var mu sync.Mutex
+	told := map[*peer]int64{}
+	for _, n := range w.nodes {
+		n.on(func(p *peer, args []string) bool {
+			if strings.EqualFold(args[0], "CLIENT") && strings.EqualFold(args[1], "DEADLINE") {
+				mu.Lock()
+				defer mu.Unlock()
+				if len(args) == 2 {
+					p.say(resp.AppendInt(nil, clock(time.Now())))
+				} else {
+					told[p], _ = strconv.ParseInt(args[2], 10, 64)
+					p.say([]byte("+OK\r\n"))
+				}
+				return true
+			}
+			return f.run(p, args)
+		})
+	}
+	c := open1(t, stale(w))
+	followed(t, c)
+	var latest atomic.Int64
+	f.set(func(p *peer, _ string) string { // a node that minds the deadline
+		mu.Lock()
+		defer mu.Unlock()
+		latest.Store(told[p])
+		if told[p] <= clock(time.Now()) {
+			return "DEADLINE passed"
+		}
+		return ""
+	})
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	from := c.Stats().Followed
+	until(t, "a follower answers several reads together", func() bool {
+		_, err := c.MGet(short, "k", "k")
+		return c.Stats().Followed > from || err != nil
+	})
+	<-short.Done()
+	refused := c.Stats().Refused
+	followed(t, c)
+	if n := c.Stats().Refused - refused; n > 0 {
+		t.Errorf("%d reads were refused for the deadline of an earlier call", n)
+	}
+	end := time.Now().Add(5 * time.Second)
+	long, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	from = c.Stats().Followed
+	until(t, "a follower answers", func() bool { _, err := c.Get(long, "k"); return err == nil && c.Stats().Followed > from })
+	if at := latest.Load(); at > clock(end) || at < clock(end)-time.Second.Microseconds() {
+		t.Errorf("told %d us, the caller's deadline is %d us", at, clock(end))
+	}
+}
+
+// start is zero of a scripted node's clock.
+var start = time.Now()

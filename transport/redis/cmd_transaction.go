@@ -231,6 +231,8 @@ func cmdExec(c *conn, _ [][]byte) {
 		c.fail(errCrossSlot)
 	case m.spoiled:
 		c.fail("EXECABORT Transaction discarded because of previous errors.")
+	case m.slot.known && c.late():
+		c.failWith(errLate)
 	case m.slot.known:
 		c.execSlot(&m)
 		return

@@ -78,3 +78,21 @@ func TestADeadlineHoldsWhenReadsAreRunAgain(t *testing.T) {
 	p.send("GET a\r\nCLIENT DEADLINE 0\r\nGET a\r\n")
 	p.want(replyLate + "+OK\r\n$-1\r\n")
 }
+
+// TestALateTransactionIsNotRun: EXEC has no key of its own, and what it runs has.
+func TestALateTransactionIsNotRun(t *testing.T) {
+	m := newMemory()
+	s, p := deadlined(t, m)
+	p.send("MULTI\r\nSET a 1\r\nCLIENT DEADLINE 1\r\nEXEC\r\n")
+	p.want("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+OK\r\n") // its own deadline comes too late for it
+	soon := s.since() + 100*time.Millisecond
+	p.send(fmt.Sprintf("CLIENT DEADLINE %d\r\nMULTI\r\nSET a 2\r\n", soon.Microseconds()))
+	p.want("+OK\r\n+OK\r\n+QUEUED\r\n")
+	for s.since() <= soon {
+		time.Sleep(time.Millisecond)
+	}
+	p.send("EXEC\r\nEXEC\r\nCLIENT DEADLINE 0\r\nGET a\r\n")
+	p.want(replyLate + "-ERR EXEC without MULTI\r\n+OK\r\n$1\r\n1\r\n")
+	p.send("CLIENT DEADLINE 1\r\nMULTI\r\nPING\r\nEXEC\r\n")
+	p.want("+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
+}
