@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -238,7 +239,79 @@ func rueidisCommands(ctx context.Context, c rueidis.Client) error {
 			return fmt.Errorf("%s gives %v %v, want %v", name, got, err, s.want)
 		}
 	}
-	return errors.Join(rueidisTogether(ctx, c), rueidisCache(ctx, c))
+	freq := said{"OBJECT FREQ", answer(c.Do(ctx, b.ObjectFreq().Key("k").Build()).AsInt64()), between{0, 3}}
+	return errors.Join(freq.wrong(), rueidisDump(ctx, c), rueidisWalks(ctx, c), rueidisTogether(ctx, c), rueidisCache(ctx, c))
+}
+
+// rueidisDump carries a value from one key to another as bytes.
+func rueidisDump(ctx context.Context, c rueidis.Client) error {
+	if err := c.Do(ctx, c.B().Set().Key("{t}from").Value("value").Build()).Error(); err != nil {
+		return err
+	}
+	form, err := c.Do(ctx, c.B().Dump().Key("{t}from").Build()).ToString()
+	if err != nil {
+		return fmt.Errorf("DUMP: %w", err)
+	}
+	restore := func(b rueidis.Completed) error { return c.Do(ctx, b).Error() }
+	if err := restore(c.B().Restore().Key("{t}to").Ttl(100_000).SerializedValue(form).Build()); err != nil {
+		return fmt.Errorf("RESTORE: %w", err)
+	}
+	if err := restore(c.B().Restore().Key("{t}to").Ttl(0).SerializedValue(form).Build()); err == nil || !strings.Contains(err.Error(), "BUSYKEY") {
+		return fmt.Errorf("RESTORE of a key that exists: %v", err)
+	}
+	if err := restore(c.B().Restore().Key("{t}to").Ttl(0).SerializedValue(form).Replace().Build()); err != nil {
+		return fmt.Errorf("RESTORE REPLACE: %w", err)
+	}
+	got, err := c.Do(ctx, c.B().Get().Key("{t}to").Build()).ToString()
+	if err != nil || got != "value" {
+		return fmt.Errorf("restored as %q, %v", got, err)
+	}
+	return nil
+}
+
+// rueidisWalks are the commands about the keys of one node, put to each of them.
+func rueidisWalks(ctx context.Context, c rueidis.Client) error {
+	var want, scanned, listed []string
+	for i := range 50 {
+		key := fmt.Sprint("walk:", i)
+		want = append(want, key)
+		if err := c.Do(ctx, c.B().Set().Key(key).Value("v").Build()).Error(); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.Nodes() {
+		mine := 0
+		for cursor := uint64(0); ; {
+			e, err := n.Do(ctx, n.B().Scan().Cursor(cursor).Match("walk:*").Count(10).Build()).AsScanEntry()
+			if err != nil {
+				return fmt.Errorf("SCAN: %w", err)
+			}
+			mine += len(e.Elements)
+			scanned = append(scanned, e.Elements...)
+			if cursor = e.Cursor; cursor == 0 {
+				break
+			}
+		}
+		keys, err := n.Do(ctx, n.B().Keys().Pattern("walk:*").Build()).AsStrSlice()
+		if err != nil {
+			return fmt.Errorf("KEYS: %w", err)
+		}
+		listed = append(listed, keys...)
+		size, err := n.Do(ctx, n.B().Dbsize().Build()).AsInt64()
+		if err != nil || int(size) < mine {
+			return fmt.Errorf("DBSIZE: %d, SCAN gave %d, %v", size, mine, err)
+		}
+	}
+	for what, got := range map[string][]string{"SCAN": scanned, "KEYS": listed} {
+		slices.Sort(want)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			return fmt.Errorf("%s gives %d keys, want %d: %v", what, len(got), len(want), got)
+		}
+	}
+	if err := c.Do(ctx, c.B().Randomkey().Build()).Error(); err != nil {
+		return fmt.Errorf("RANDOMKEY: %w", err)
+	}
+	return nil
 }
 
 // rueidisTogether is many keys at once, and a transaction on a connection of its own.
