@@ -105,7 +105,7 @@ func (c *cached) look(t *testing.T, what string) {
 		worst = max(worst, time.Duration(r.worst.Swap(0)))
 		reads += r.reads.Swap(0)
 	}
-	t.Logf("%-22s %-16s %6d reads, oldest answer %v; so far %d from the cache", what, c.name, reads, worst.Round(100*time.Microsecond), c.hits())
+	t.Logf("%-22s %-19s %6d reads, oldest answer %v; so far %d from the cache", what, c.name, reads, worst.Round(100*time.Microsecond), c.hits())
 	if worst > c.bound {
 		t.Errorf("%s, %s: an answer was %v old, the bound is %v", what, c.name, worst, c.bound)
 	}
@@ -117,7 +117,7 @@ func (c *cached) look(t *testing.T, what string) {
 // nearKeysOf is how many keys each way to cache has readers for.
 const nearKeysOf = nearKeys / 2
 
-// TestCachesUnderKillsPausesAndPartitions: while leaseholders are killed, stopped, cut off
+// TestCachesUnderKillsPausesAndPartitions: while leaseholders leave, are killed, stopped, cut off
 // and come back, what is answered from a cache is never older than the lease length and
 // the configured bound: from our near cache, from rueidis's, and from one that is made on
 // CLIENT TRACKING alone, whose bound is none at all. AEGIS_TEST_NEAR says how often.
@@ -139,6 +139,17 @@ func TestCachesUnderKillsPausesAndPartitions(t *testing.T) {
 		{name: "near cache", bound: bound, hits: func() int64 { return near.NearStats().Hits }, get: func(ctx context.Context, key string) (string, error) {
 			v, err := near.Get(ctx, key)
 			return string(v), err
+		}},
+		{name: "near cache, GetItem", bound: bound, hits: func() int64 { return near.NearStats().Hits }, get: func(ctx context.Context, key string) (string, error) {
+			item, err := near.GetItem(ctx, key)
+			return string(item.Value), err
+		}},
+		{name: "near cache, MGet", bound: bound, hits: func() int64 { return near.NearStats().Hits }, get: func(ctx context.Context, key string) (string, error) {
+			items, err := near.MGet(ctx, key, "near:none")
+			if err == nil && !items[0].Found {
+				err = client.ErrNotFound
+			}
+			return string(items[0].Value), err
 		}},
 		{name: "rueidis DoCache", bound: bound, hits: hits.Load, get: doCache(t, addrs, &hits)},
 		{name: "TRACKING, PING", bound: leaseLength, hits: pushed.hits.Load, get: pushed.get},
@@ -174,6 +185,16 @@ func TestCachesUnderKillsPausesAndPartitions(t *testing.T) {
 		return s.Hits > 1000 && s.Invalidations > 100
 	})
 	look("at rest")
+	left, leads := busiest(nodes)
+	left.signal(syscall.SIGTERM)
+	_ = left.cmd.Wait()
+	look(fmt.Sprintf("while %d groups move", leads))
+	left.start(t)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
+	look("after a planned move")
+	if leads == 0 {
+		t.Error("the node that left led nothing")
+	}
 	for i := range times(t, "AEGIS_TEST_NEAR", 1) { // a node that came back leads nothing for a while
 		stopped, apart, killed := nodes[i%3], nodes[(i+1)%3], nodes[(i+2)%3]
 		healed := func() {

@@ -18,14 +18,18 @@ type Item struct {
 	Value     []byte
 	Version   Version   // of the value; 0 from servers that do not tell
 	ExpiresAt time.Time // zero: it does not expire, or nobody asked
-	Node      string    // address that answered
+	Node      string    // address that answered; "" from the near cache
 	Found     bool      // false: there is no such key
+	FromNear  bool      // the near cache answered: see Config.Near
 }
 
 // GetItem gives the value of a key with its version and the time at which it expires,
 // by this machine's clock and late by at most the way of the answer. Both commands
 // that this takes travel together; what another caller changed between them is asked for again.
 func (c *Client) GetItem(ctx context.Context, key string) (Item, error) {
+	if c.near.keeps(key) {
+		return c.near.item(ctx, key)
+	}
 	return c.usual().GetItem(ctx, key)
 }
 

@@ -45,6 +45,9 @@ func (e *KeysError) Unwrap() []error {
 // share one of 16384 slots, and its errors are not per key. There is no
 // common moment at which all values stood.
 func (c *Client) MGet(ctx context.Context, keys ...string) ([]Item, error) {
+	if c.near != nil {
+		return c.near.items(ctx, keys)
+	}
 	return c.usual().MGet(ctx, keys...)
 }
 
@@ -144,4 +147,16 @@ func (c *Client) keysError(jobs []job) error {
 		return nil
 	}
 	return &KeysError{len(jobs), failed}
+}
+
+// keysErrorAt is keysError where the jobs are only some of the keys; at says which.
+func (c *Client) keysErrorAt(jobs []job, at []int, of int) error {
+	err := c.keysError(jobs)
+	if failed, ok := err.(*KeysError); ok {
+		failed.Of = of
+		for i := range failed.Keys {
+			failed.Keys[i].Index = at[failed.Keys[i].Index]
+		}
+	}
+	return err
 }

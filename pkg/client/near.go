@@ -13,9 +13,10 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
-// NearConfig makes the client keep values that it read, and answer Get from them for as
-// long as the server promises to tell when they change (CLIENT TRACKING). A
-// server without RESP3 or tracking is asked for every Get, as without a near cache.
+// NearConfig makes the client keep values that it read, and answer Get, GetInto, GetItem and
+// MGet from them for as long as the server promises to tell when they change (CLIENT
+// TRACKING). A server without RESP3 or tracking is asked every time, as without a
+// near cache. Sessions, Client.Reads and batches ask the nodes.
 //
 // How old can an answer be? A change is told on the connection the value came by,
 // before any later answer on it. Each such connection is asked for a sign of life
@@ -53,8 +54,8 @@ func (n NearConfig) filled() (NearConfig, error) {
 
 // NearStats counts what a near cache did since the client was made.
 type NearStats struct {
-	Hits          int64 // Gets answered without a node
-	Misses        int64 // Gets of keys that may be kept, answered by a node
+	Hits          int64 // reads answered without a node; MGet counts each key
+	Misses        int64 // reads of keys that may be kept, answered by a node
 	Invalidations int64 // keys that a node said had changed
 	Flushes       int64 // times that all values of a connection, or all values, were dropped
 	Entries       int
@@ -126,14 +127,14 @@ func (n *near) keeps(key string) bool {
 
 // read gives a value, kept or from a node, behind dst; on an error dst itself.
 func (n *near) read(ctx context.Context, key string, dst []byte) ([]byte, error) {
-	if v, ok := n.get(dst, key); ok {
+	if v, ok := n.get(dst, key, false); ok {
 		n.hits.Add(1)
-		return v, nil
+		return v.data, nil
 	}
 	n.misses.Add(1)
 	f := n.store.begin(key)
 	a, err := n.c.do(ctx, &command{op: opGet, key: key, near: true})
-	n.keep(f, key, a, err == nil && !a.IsNull())
+	n.keep(f, key, a, endsUnknown, err == nil && !a.IsNull())
 	switch {
 	case err != nil:
 		return dst, err
@@ -145,24 +146,100 @@ func (n *near) read(ctx context.Context, key string, dst []byte) ([]byte, error)
 	return append(dst, a.Text...), nil
 }
 
-func (n *near) get(dst []byte, key string) ([]byte, bool) {
+// item is read for Client.GetItem. The node tells of a change to the time to live as of
+// one to the value, so that what PTTL answered is kept as long.
+func (n *near) item(ctx context.Context, key string) (Item, error) {
+	if v, ok := n.get(nil, key, true); ok {
+		n.hits.Add(1)
+		return n.itemOf(key, v), nil
+	}
+	n.misses.Add(1)
+	f := n.store.begin(key)
+	var a answer
+	ends := endsUnknown
+	item, err := itemBy(key, func() (value, ttl answer, err error) {
+		jobs := []job{{cmd: command{op: opGet, key: key, near: true}}, {cmd: command{op: opPTTL, key: key}}}
+		n.c.doAll(ctx, jobs)
+		a, ends = jobs[0].answer, n.ends(jobs[0].answer, jobs[1].answer)
+		return jobs[0].answer, jobs[1].answer, orElse(jobs[0].err, jobs[1].err)
+	})
+	n.keep(f, key, a, ends, err == nil)
+	return item, err
+}
+
+// ends is when a value's time to live is over, by the answers to GET and PTTL: known
+// when they are of one version and came by one connection.
+func (n *near) ends(value, ttl answer) time.Duration {
+	switch {
+	case value.conn != ttl.conn || value.version != ttl.version || ttl.Kind != ':' || ttl.Int == noSuchKey:
+		return endsUnknown
+	case ttl.Int == noExpiry:
+		return endsNever
+	}
+	return n.c.now() + time.Duration(ttl.Int)*time.Millisecond
+}
+
+// itemOf is what a kept value is to the caller.
+func (n *near) itemOf(key string, v nearValue) Item {
+	item := Item{Key: key, Value: v.data, Version: v.version, Found: true, FromNear: true}
+	if v.ends != endsNever && v.ends != endsUnknown {
+		item.ExpiresAt = time.Now().Add(v.ends - n.c.now())
+	}
+	return item
+}
+
+// items is read for Client.MGet: what is not kept is asked for together.
+func (n *near) items(ctx context.Context, keys []string) ([]Item, error) {
+	items := make([]Item, len(keys))
+	var jobs []job
+	var fills []*nearFill // of jobs; nil where the key's values are not kept
+	var at []int          // of jobs, in keys
+	for i, key := range keys {
+		cmd, f := n.c.usual().get(key), (*nearFill)(nil)
+		if n.keeps(key) {
+			if v, ok := n.get(nil, key, false); ok {
+				n.hits.Add(1)
+				items[i] = n.itemOf(key, v)
+				items[i].ExpiresAt = time.Time{} // nobody asked
+				continue
+			}
+			n.misses.Add(1)
+			cmd, f = command{op: opGet, key: key, near: true}, n.store.begin(key)
+		}
+		jobs, fills, at = append(jobs, job{cmd: cmd}), append(fills, f), append(at, i)
+	}
+	if len(jobs) == 0 {
+		return items, nil
+	}
+	n.c.doAll(ctx, jobs)
+	for i, item := range itemsOf(jobs) {
+		items[at[i]] = item
+		if fills[i] != nil {
+			n.keep(fills[i], item.Key, jobs[i].answer, endsUnknown, item.Found)
+		}
+	}
+	return items, n.c.keysErrorAt(jobs, at, len(keys))
+}
+
+// get is a kept value behind dst; timed wants one whose end is known.
+func (n *near) get(dst []byte, key string, timed bool) (nearValue, bool) {
 	now := n.c.now()
 	oldest := int64(now - n.silence())
 	sources := n.sources.Load()
-	return n.store.get(dst, key, now, func(source uint64) bool {
+	return n.store.get(dst, key, now, timed, func(source uint64) bool {
 		s := sources.byID[source]
 		return s != nil && s.proof.Load() > oldest
 	})
 }
 
 // keep ends a read, and keeps what it brought when the node tells of changes.
-func (n *near) keep(f *nearFill, key string, a answer, found bool) {
+func (n *near) keep(f *nearFill, key string, a answer, ends time.Duration, found bool) {
+	v := nearValue{data: a.Text, version: a.version, ends: ends, until: n.c.now() + n.cfg.MaxTTL}
 	s := n.sources.Load().byConn[a.conn]
-	if s == nil {
-		n.store.finish(f, key, nil, 0, 0, false)
-		return
+	if s != nil {
+		v.source = s.id
 	}
-	n.store.finish(f, key, a.Text, s.id, n.c.now()+n.cfg.MaxTTL, found)
+	n.store.finish(f, key, v, found && s != nil)
 }
 
 // follow makes a source of a connection whose node took CLIENT TRACKING, until it ends.
@@ -249,7 +326,7 @@ func (c *conn) ping(ctx context.Context, limit time.Duration) error {
 	var w patience
 	w.begin(ctx, limit)
 	defer w.end()
-	cmd := &command{words: []string{"PING"}}
+	cmd := &command{op: opControl, words: []string{"PING"}}
 	for {
 		k, room, err := c.send(cmd)
 		if err == nil {

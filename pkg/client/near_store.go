@@ -1,11 +1,14 @@
 package client
 
 import (
+	"encoding/binary"
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/lru"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // nearStore holds values of a near cache, each with the source that promised to tell
@@ -21,6 +24,38 @@ type nearStripe struct {
 	mu    sync.Mutex
 	store *lru.Store // an entry's version is its source, its deadline on the client's clock
 	fills map[string]*nearFill
+	entry []byte // memory to put an entry together
+}
+
+// nearValue is what is kept of a key. Times are on the client's clock.
+type nearValue struct {
+	data    []byte
+	version shardmap.Version // 0 when the node did not tell
+	ends    time.Duration    // of its time to live: endsNever, or endsUnknown where nobody asked
+	source  uint64
+	until   time.Duration // it is used no longer
+}
+
+const (
+	endsUnknown time.Duration = math.MinInt64
+	endsNever   time.Duration = math.MaxInt64
+)
+
+// deadline is when the store may let go of it.
+func (v *nearValue) deadline() time.Duration {
+	if v.ends == endsUnknown {
+		return v.until
+	}
+	return min(v.until, v.ends)
+}
+
+// nearHead is how many bytes stand before the value in an entry: version and ends.
+const nearHead = 16
+
+func (v *nearValue) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(v.version))
+	b = binary.LittleEndian.AppendUint64(b, uint64(v.ends))
+	return append(b, v.data...)
 }
 
 // nearFill is the reads of one key that are on their way to the store. A change that is
@@ -44,19 +79,27 @@ func (s *nearStore) at(key string) (*nearStripe, uint64) {
 	return &s.stripes[h%uint64(len(s.stripes))], h
 }
 
-// get appends a key's value to dst, if its source is good and it is not too old.
-func (s *nearStore) get(dst []byte, key string, now time.Duration, good func(source uint64) bool) ([]byte, bool) {
+// get appends a key's value to dst, if its source is good and it is not too old; timed
+// wants one whose end is known.
+func (s *nearStore) get(dst []byte, key string, now time.Duration, timed bool, good func(source uint64) bool) (v nearValue, ok bool) {
 	st, h := s.at(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	v.data = dst
 	e, ok := st.store.Get(h, []byte(key))
 	if !ok || e.Deadline <= int64(now) || !good(e.Version) {
-		return dst, false
+		return v, false
+	}
+	v.version = shardmap.Version(binary.LittleEndian.Uint64(e.Value))
+	v.ends = time.Duration(binary.LittleEndian.Uint64(e.Value[8:]))
+	if timed && v.ends == endsUnknown {
+		return v, false
 	}
 	if dst == nil {
-		dst = make([]byte, 0, len(e.Value)) // an empty value is not nil
+		v.data = make([]byte, 0, len(e.Value)-nearHead) // an empty value is not nil
 	}
-	return append(dst, e.Value...), true
+	v.data = append(v.data, e.Value[nearHead:]...)
+	return v, true
 }
 
 // begin announces a read of a key.
@@ -75,7 +118,7 @@ func (s *nearStore) begin(key string) *nearFill {
 
 // finish ends a read, and stores its value when keep says so and no change came
 // between.
-func (s *nearStore) finish(f *nearFill, key string, value []byte, source uint64, deadline time.Duration, keep bool) {
+func (s *nearStore) finish(f *nearFill, key string, v nearValue, keep bool) {
 	st, h := s.at(key)
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -85,7 +128,11 @@ func (s *nearStore) finish(f *nearFill, key string, value []byte, source uint64,
 	if !keep || f.spoiled {
 		return
 	}
-	st.store.Set(lru.Entry{Hash: h, Version: source, Deadline: int64(deadline), Key: []byte(key), Value: value})
+	st.entry = v.append(st.entry[:0])
+	st.store.Set(lru.Entry{Hash: h, Version: v.source, Deadline: int64(v.deadline()), Key: []byte(key), Value: st.entry})
+	if cap(st.entry) > intoMax {
+		st.entry = nil
+	}
 	for st.store.Over() > 0 {
 		e, ok := st.store.Victim(0)
 		if ok {

@@ -14,6 +14,11 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
+// kept is a value for an hour.
+func kept(data string, source uint64) nearValue {
+	return nearValue{data: []byte(data), ends: endsUnknown, source: source, until: time.Hour}
+}
+
 // nearConfig keeps everything, with a bound that a busy machine does not reach.
 func nearConfig(seeds []string) Config {
 	cfg := quick(seeds)
@@ -219,18 +224,18 @@ func TestAChangeDuringAReadIsNotOverwritten(t *testing.T) {
 	f := s.begin("k")
 	s.forget("k")
 	later := s.begin("k")
-	s.finish(f, "k", []byte("old"), c.near.last, time.Hour, true)
-	if v, ok := s.get(nil, "k", 0, func(uint64) bool { return true }); ok {
-		t.Errorf("%q was kept although a change was told during its read", v)
+	s.finish(f, "k", kept("old", c.near.last), true)
+	if v, ok := s.get(nil, "k", 0, false, func(uint64) bool { return true }); ok {
+		t.Errorf("%q was kept although a change was told during its read", v.data)
 	}
-	s.finish(later, "k", []byte("new"), c.near.last, time.Hour, true)
-	if v, ok := s.get(nil, "k", 0, func(uint64) bool { return true }); !ok || string(v) != "new" {
-		t.Errorf("%q %v: a read that began after the change was not kept", v, ok)
+	s.finish(later, "k", kept("new", c.near.last), true)
+	if v, ok := s.get(nil, "k", 0, false, func(uint64) bool { return true }); !ok || string(v.data) != "new" {
+		t.Errorf("%q %v: a read that began after the change was not kept", v.data, ok)
 	}
 	f = s.begin("k")
 	s.clear()
-	s.finish(f, "k", []byte("old"), c.near.last, time.Hour, true)
-	if _, ok := s.get(nil, "k", 0, func(uint64) bool { return true }); ok {
+	s.finish(f, "k", kept("old", c.near.last), true)
+	if _, ok := s.get(nil, "k", 0, false, func(uint64) bool { return true }); ok {
 		t.Error("kept although all was dropped during its read")
 	}
 	for i := range s.stripes {
@@ -263,7 +268,7 @@ func TestNearDropsWhatASilentNodeTold(t *testing.T) {
 	mute.Store(true)
 	from := time.Now()
 	until(t, "the near cache stops to answer", func() bool {
-		_, ok := c.near.get(nil, "k")
+		_, ok := c.near.get(nil, "k", false)
 		return !ok
 	})
 	if took := time.Since(from); took > cfg.Near.MaxStale && took > 3*cfg.Near.MaxStale {
@@ -377,7 +382,7 @@ func TestNearStoreAgainstAMap(t *testing.T) {
 				r := reads[j]
 				reads[j] = reads[len(reads)-1]
 				reads = reads[:len(reads)-1]
-				s.finish(r.f, r.key, fmt.Append(nil, r.value), uint64(rnd.IntN(4)), time.Hour, rnd.IntN(5) > 0)
+				s.finish(r.f, r.key, kept(fmt.Sprint(r.value), uint64(rnd.IntN(4))), rnd.IntN(5) > 0)
 			}
 		case 5:
 			truth[key] = i
@@ -390,8 +395,8 @@ func TestNearStoreAgainstAMap(t *testing.T) {
 				s.clear()
 			}
 		default:
-			if v, ok := s.get(nil, key, 0, func(source uint64) bool { return good[source] }); ok && string(v) != fmt.Sprint(truth[key]) {
-				t.Fatalf("step %d: %s is %q here and %d there", i, key, v, truth[key])
+			if v, ok := s.get(nil, key, 0, false, func(source uint64) bool { return good[source] }); ok && string(v.data) != fmt.Sprint(truth[key]) {
+				t.Fatalf("step %d: %s is %q here and %d there", i, key, v.data, truth[key])
 			}
 		}
 	}
@@ -407,7 +412,7 @@ func BenchmarkNearHit(b *testing.B) {
 			names := make([]string, keys)
 			for i := range names {
 				names[i] = fmt.Sprint("user:", i)
-				n.store.finish(n.store.begin(names[i]), names[i], make([]byte, 100), s.id, time.Hour, true)
+				n.store.finish(n.store.begin(names[i]), names[i], kept(string(make([]byte, 100)), s.id), true)
 			}
 			b.ReportAllocs()
 			b.RunParallel(func(p *testing.PB) {
