@@ -342,7 +342,7 @@ func (c *conn) await(w *patience, k *call, cmd *command) (answer, error) {
 	a.conn = c
 	if k.into && err == nil && a.Kind == '$' {
 		cmd.dst = append(cmd.dst, a.Text...) // the text is the call's memory
-		a.Text = nil
+		a.Text, a.Int = nil, int64(len(a.Text))
 	}
 	k.release()
 	return a, err

@@ -46,6 +46,10 @@ func ExampleClient_Lock() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	select {
+	case <-lock.Lost(): // work that takes long ends here
+	default:
+	}
 	if lock.Held() {
 		err = store(lock.Token(), "made once")
 	}
@@ -187,6 +191,8 @@ func ExampleClient_ResumeSession() {
 func ExampleNearConfig() {
 	srv, c, done := example(func(cfg *client.Config) {
 		cfg.Near = client.NearConfig{MaxBytes: 16 << 20, Prefixes: []string{"flag:"}}
+		cfg.Near.MaxTTL = time.Hour          // even if the server never tells of a change
+		cfg.Near.MaxStale = 10 * time.Second // and the lease: no answer is older, whatever fails
 	})
 	defer done()
 	ctx := context.Background()
@@ -211,7 +217,18 @@ func ExampleNearConfig() {
 		v, _ = c.Get(ctx, "flag:dark")
 	}
 	fmt.Println(c.NearStats().Invalidations > 0)
-	// Output: true
+
+	item := client.Item{}
+	for !item.FromNear { // GetItem and MGet are answered from here too
+		if item, err = c.GetItem(ctx, "flag:dark"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	items, err := c.MGet(ctx, "flag:dark", "other")
+	fmt.Println(string(items[0].Value), items[0].FromNear, items[1].FromNear, err)
+	// Output:
+	// true
+	// on true false <nil>
 }
 
 // Followers answer reads that may be half a second old. What cannot be read so is read at
@@ -220,7 +237,7 @@ func ExampleClient_Reads() {
 	srv, _, done := example()
 	defer done()
 	ctx := context.Background()
-	c, err := client.Open("aegis://"+srv.Addr(), client.WithFollowerReads(500*time.Millisecond))
+	c, err := client.Open("aegis://"+srv.Addr(), client.WithFollowerReads(500*time.Millisecond)) // Config.MaxStale
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/client"
@@ -51,6 +52,43 @@ func ExampleClient_SetX() {
 	// <nil>
 	// true
 	// a <nil>
+}
+
+func ExampleClient_Get() {
+	c, closeAll := connected()
+	defer closeAll()
+
+	c.Set(ctx, "key", []byte("value"))
+	c.SetWithTTL(ctx, "session", []byte("data"), 5000) // milliseconds
+	value, err := c.Get(ctx, "key")
+	fmt.Println(string(value), err)
+	fmt.Println(c.TTL(ctx, "session"))
+	c.Delete(ctx, "key")
+	_, err = c.Get(ctx, "key")
+	fmt.Println(err == client.ErrNotFound)
+	// Output:
+	// value <nil>
+	// 5s <nil>
+	// true
+}
+
+// A counter that somebody else may change between the read and the write.
+func ExampleIfVersion() {
+	c, closeAll := connected()
+	defer closeAll()
+
+	c.Set(ctx, "stock", []byte("5"))
+	item, _ := c.GetItem(ctx, "stock")
+	_, err := c.SetX(ctx, "stock", []byte("4"), client.IfVersion(item.Version))
+	fmt.Println(err)
+	_, err = c.SetX(ctx, "stock", []byte("3"), client.IfVersion(item.Version)) // of before
+	fmt.Println(errors.Is(err, client.ErrVersionMismatch))
+	_, err = c.SetX(ctx, "none", []byte("0"), client.IfPresent())
+	fmt.Println(err == client.ErrNotFound)
+	// Output:
+	// <nil>
+	// true
+	// true
 }
 
 func ExampleClient_GetItem() {
@@ -169,6 +207,35 @@ func ExampleClient_Expire() {
 	// v <nil>
 }
 
+// Times are those of the server.
+func ExampleClient_ExpireAt() {
+	srv, c, done := example()
+	defer done()
+
+	noon := srv.Now().Add(12 * time.Hour)
+	c.SetX(ctx, "menu", []byte("soup"), client.ExpireAt(noon))
+	fmt.Println(c.TTL(ctx, "menu"))
+	fmt.Println(c.ExpireAt(ctx, "menu", noon.Add(time.Hour)))
+	fmt.Println(c.TTL(ctx, "menu"))
+	// Output:
+	// 12h0m0s <nil>
+	// <nil>
+	// 13h0m0s <nil>
+}
+
+func ExampleClient_Exists() {
+	c, closeAll := connected()
+	defer closeAll()
+
+	c.Set(ctx, "a", nil)
+	c.Set(ctx, "b", nil)
+	fmt.Println(c.Exists(ctx, "a", "b", "none"))
+	fmt.Println(c.Touch(ctx, "a", "none")) // counts as used
+	// Output:
+	// 2 <nil>
+	// 1 <nil>
+}
+
 func ExampleClient_Batch() {
 	c, closeAll := connected()
 	defer closeAll()
@@ -177,6 +244,9 @@ func ExampleClient_Batch() {
 	b.Set("user:1", []byte("Ada"), client.TTL(time.Hour))
 	name := b.Get("user:1")
 	visits := b.Incr("visits", 1)
+	gone := b.Delete("old")
+	length := b.Raw("STRLEN", "user:1")
+	fmt.Println(b.Len())
 	if err := b.Do(ctx); err != nil {
 		fmt.Println(err) // which commands have no answer
 	}
@@ -184,9 +254,16 @@ func ExampleClient_Batch() {
 	fmt.Println(string(v), err)
 	n, err := visits.Result()
 	fmt.Println(n, err)
+	existed, err := gone.Result()
+	fmt.Println(existed, err)
+	r, err := length.Result()
+	fmt.Println(r.Int, err)
 	// Output:
+	// 5
 	// Ada <nil>
 	// 1 <nil>
+	// false <nil>
+	// 3 <nil>
 }
 
 func ExampleClient_Do() {
@@ -219,18 +296,78 @@ func ExampleTyped() {
 	// {"Name":"Ada"}
 }
 
-// Scan needs SCAN of the server.
+// The same change by many callers, each of whom sees the value that it changes.
+func ExampleTypedClient_Update() {
+	type cart struct{ Books int }
+	c, closeAll := connected()
+	defer closeAll()
+
+	carts := client.Typed(c, client.Gob[cart]())
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			carts.Update(ctx, "cart:1", func(old cart, found bool) (cart, error) {
+				old.Books++
+				return old, nil
+			}, client.TTL(time.Hour))
+		})
+	}
+	all.Wait()
+	now, err := carts.Get(ctx, "cart:1")
+	fmt.Println(now.Books, err)
+	// Output: 10 <nil>
+}
+
+func ExampleText() {
+	c, closeAll := connected()
+	defer closeAll()
+
+	names := client.Typed(c, client.Text())
+	fmt.Println(names.Set(ctx, "user:1", "Ada"))
+	all, err := names.MGet(ctx, "user:1", "none")
+	fmt.Println(all, err)
+	raw, err := client.Typed(c, client.Bytes()).Get(ctx, "user:1")
+	fmt.Println(raw, err)
+	// Output:
+	// <nil>
+	// map[user:1:Ada] <nil>
+	// [65 100 97] <nil>
+}
+
+// All keys of the cluster, those that stay at least once.
 func ExampleClient_Scan() {
 	c, closeAll := connected()
 	defer closeAll()
 
-	for key, err := range c.Scan(ctx, client.ScanMatch("user:*")) {
+	c.MSet(ctx, []client.KV{{Key: "user:1"}, {Key: "user:2"}, {Key: "order:1"}})
+	for key, err := range c.Scan(ctx, client.ScanMatch("user:*"), client.ScanCount(500)) {
 		if err != nil {
 			fmt.Println(err)
 			break
 		}
 		fmt.Println(key)
 	}
+	// Unordered output:
+	// user:1
+	// user:2
+}
+
+// DoNode asks one node, whatever its slots.
+func ExampleClient_DoNode() {
+	c, closeAll := connected()
+	defer closeAll()
+
+	c.Set(ctx, "k", []byte("v"))
+	keys := int64(0)
+	for _, n := range c.Stats().Nodes {
+		r, err := c.DoNode(ctx, n.Addr, "DBSIZE")
+		if err != nil {
+			fmt.Println(err)
+		}
+		keys += r.Int
+	}
+	fmt.Println(keys)
+	// Output: 1
 }
 
 // slow tells of operations that took long.

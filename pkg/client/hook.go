@@ -50,7 +50,10 @@ func (c *Client) before(ctx context.Context, cmd *command, slot shardmap.Slot) (
 // after runs them in the opposite order.
 func (c *Client) after(op *Op, told []context.Context, st *callState, a *answer, err error, took time.Duration) {
 	op.Node, op.Attempts, op.Duration = a.node, st.attempts, took
-	op.Version, op.Text, op.Err = a.version, len(a.Text), err
+	op.Version, op.Err = a.version, err
+	if a.Kind == '$' {
+		op.Text = max(len(a.Text), int(a.Int))
+	}
 	for i := len(told) - 1; i >= 0; i-- {
 		c.cfg.Hooks[i].After(told[i], op)
 	}

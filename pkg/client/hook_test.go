@@ -75,6 +75,27 @@ func TestHooksSeeEveryOperation(t *testing.T) {
 	}
 }
 
+// TestHooksSeeBytesOfValues: of GetInto too, and nothing else for a value.
+func TestHooksSeeBytesOfValues(t *testing.T) {
+	w := newWorld(t, 1)
+	d := &diary{}
+	cfg := quick(w.seeds())
+	cfg.Hooks = []Hook{d}
+	c := open1(t, cfg)
+	must(t, c.Set(ctx, "k", []byte("abc")))
+	_, err := c.GetInto(ctx, "k", []byte("before"))
+	must(t, err)
+	_, err = c.GetInto(ctx, "none", nil)
+	wantIs(t, err, ErrNotFound)
+	_, err = c.MGet(ctx, "k")
+	must(t, err)
+	for i, want := range []int{0, 3, 0, 3} {
+		if got := d.ops[i].Text; got != want {
+			t.Errorf("%s: %d bytes, want %d", d.ops[i].Name, got, want)
+		}
+	}
+}
+
 func TestLoggerIsToldOfNodesAndMaps(t *testing.T) {
 	w := newWorld(t, 1)
 	var mu sync.Mutex

@@ -11,11 +11,11 @@ import (
 // answer is a reply with what the node said of it. Versions and epochs come as
 // attributes from nodes that took CLIENT CAPA aegis, and are 0 from all others.
 type answer struct {
-	resp.Reply
-	epoch   uint64           // of the node's map
-	version shardmap.Version // of the key, after the command; 0: not told, or no such key
-	node    string           // address that answered
-	conn    *conn            // that brought it; set by await
+	resp.Reply                  // of a GET into the caller's memory only the length, in Int
+	epoch      uint64           // of the node's map
+	version    shardmap.Version // of the key, after the command; 0: not told, or no such key
+	node       string           // address that answered
+	conn       *conn            // that brought it; set by await
 }
 
 // ears hear what a node says beside its answers. They run on the reader goroutine of
