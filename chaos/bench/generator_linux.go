@@ -94,7 +94,8 @@ type turn struct {
 	cpu     func() (time.Duration, error)
 }
 
-// run offers load for warm and then the window, and waits for what is under way.
+// run offers load for warm and then the window, and waits for what is under way. A window
+// without any answer stays open for a while.
 func (t *turn) run(c Cell, rate int, warm, window time.Duration) error {
 	g := t.g
 	g.work.set(c)
@@ -116,7 +117,7 @@ func (t *turn) run(c Cell, rate int, warm, window time.Duration) error {
 			opened, t.open = clock(), true
 			now = opened
 		}
-		if now >= int64(warm+window) {
+		if over := now - int64(warm+window); over >= int64(drainMax) || over >= 0 && t.sample.ops > 0 {
 			break
 		}
 		for ; t.every > 0 && due <= now; due, turn = due+t.every, turn+1 {

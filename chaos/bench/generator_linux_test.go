@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -88,6 +90,15 @@ func TestAStallIsChargedToAllWhoWouldHaveMetIt(t *testing.T) {
 	}
 }
 
+// TestAWindowWithoutAnAnswerStaysOpen: on a machine that does something else 100 ms may bring
+// none, and none is no measurement.
+func TestAWindowWithoutAnAnswerStaysOpen(t *testing.T) {
+	u := offer(t, answer(t, 500*time.Millisecond), Cell{Nodes: 1, Op: "GET", Depth: 1, Value: 100}, 1000)
+	if u.sample.ops == 0 || u.sample.took < 500*time.Millisecond {
+		t.Errorf("%d answers in %v", u.sample.ops, u.sample.took)
+	}
+}
+
 func TestErrorsAndMissesAreCounted(t *testing.T) {
 	l := link{in: []byte("-ERR no\r\n$-1\r\n$3\r\nabc\r\n+OK\r\n:5\r\n$10\r\nabc"), left: 6}
 	l.end = len(l.in)
@@ -143,6 +154,37 @@ func TestAWholeRun(t *testing.T) {
 			if f.Rate == 0 || f.P50 == 0 || f.Errors != 0 {
 				t.Errorf("%s: %+v", row.Name(), f)
 			}
+		}
+	}
+}
+
+// TestPortsAreNotTheKernels: a server's port is none that an outgoing connection may take
+// before the server has started, nor one where somebody listens.
+func TestPortsAreNotTheKernels(t *testing.T) {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var low, high int
+	if _, err := fmt.Sscan(string(b), &low, &high); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.ListenPacket("udp", local(nextPort+2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	seen := map[int]bool{nextPort + 2: true}
+	for range 3 {
+		ports, err := freePorts(9)
+		if err != nil || len(ports) != 9 {
+			t.Fatal(ports, err)
+		}
+		for _, p := range ports {
+			if p >= low && p <= high || seen[p] {
+				t.Errorf("%d is the kernel's, taken, or given out before", p)
+			}
+			seen[p] = true
 		}
 	}
 }

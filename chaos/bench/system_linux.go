@@ -46,18 +46,42 @@ func serverCore(cores, i int) int {
 	return cores - 1 - i%(cores-1)
 }
 
-// freePorts finds ports that nobody listens on.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+// The ports of servers lie below those that the kernel gives to outgoing connections. One
+// of those (port 0) was the simpler way: between its choice and the server's start
+// anybody's connection may take it, even the one that asks whether the server is up,
+// which then answers itself.
+const firstPort, lastPort = 12000, 20000
+
+var nextPort = firstPort + os.Getpid()%100*80
+
+// freePorts finds ports that nobody listens on, others each time.
+func freePorts(n int) (ports []int, err error) {
+	for range lastPort - firstPort {
+		if len(ports) == n {
+			return ports, nil
 		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if nextPort++; nextPort >= lastPort {
+			nextPort = firstPort
+		}
+		if portFree(nextPort) {
+			ports = append(ports, nextPort)
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("no %d free ports from %d to %d", n, firstPort, lastPort)
+}
+
+// portFree says whether a server may listen there, TCP and UDP.
+func portFree(port int) bool {
+	l, err := net.Listen("tcp", local(port))
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	p, err := net.ListenPacket("udp", local(port))
+	if err != nil {
+		return false
+	}
+	return p.Close() == nil
 }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
