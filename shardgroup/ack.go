@@ -259,6 +259,9 @@ func (r *Replica) Holding(l Lease, id shardmap.ShardID, v shardmap.Version) (int
 	if s.lease == nil || s.lease != l {
 		return 0, false
 	}
+	if v > s.m.Position() {
+		return 0, true // nobody wrote it, and nobody may be told of it (L8)
+	}
 	return s.tell(v), true
 }
 

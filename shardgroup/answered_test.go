@@ -60,3 +60,17 @@ func TestWhatWaitAndCheckSaidOutlivesASeatSwap(t *testing.T) {
 		})
 	}
 }
+
+// TestAVersionThatWasNeverIssuedIsNotAnswered: whoever asks how far a shard is held may
+// name any version (AEGIS.HELD). One that no write has must not count as told to a
+// client: no newcomer would ever have it, and the seats could never change again.
+func TestAVersionThatWasNeverIssuedIsNotAnswered(t *testing.T) {
+	w := newWorld(t, 1, bigConfig(), 3, 1)
+	a := w.serve(1)
+	v := w.must(a, 0, "k", "v")
+	if n, ok := a.rep().Holding(a.rep().Lease(), 0, v+1); n != 0 || !ok {
+		t.Errorf("%d hold a version to come, %v", n, ok)
+	}
+	a.rep().SetSeats([]shardmap.NodeID{1, 2, 3})
+	w.settle("three seats", func() bool { return len(a.rep().line.seats) == 3 })
+}

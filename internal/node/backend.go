@@ -362,14 +362,14 @@ func (b backend) await(s *session, r *shardgroup.Replica, l shardgroup.Lease, t 
 	s.tickets = append(s.tickets, ticketWait{id, done})
 }
 
-// collect waits for every open ticket of the session; the worst outcome counts.
-func (b backend) collect(s *session) shardgroup.Outcome {
+// collect waits for the session's tickets but the first few; the worst outcome counts.
+func (b backend) collect(s *session, first int) shardgroup.Outcome {
 	worst := shardgroup.Acked
-	for _, t := range s.tickets {
+	for _, t := range s.tickets[first:] {
 		worst = max(worst, <-t.done)
 		b.n.tickets.drop(t.id)
 	}
-	s.tickets = s.tickets[:0]
+	s.tickets = s.tickets[:first]
 	return worst
 }
 
@@ -379,7 +379,7 @@ func (b backend) Commit(rs *redis.Session) error {
 	s.fresh = false
 	outcome := shardgroup.Acked
 	if len(s.tickets) > 0 {
-		outcome = b.collect(s)
+		outcome = b.collect(s, 0)
 	}
 	ok := outcome == shardgroup.Acked
 	if len(s.leases) > 0 && ok {
@@ -450,49 +450,67 @@ func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
 	return flushed, nil
 }
 
-// Wait implements redis.Backend: the smallest number of followers that hold all
-// this session wrote, over the shards it wrote.
+// Wait implements redis.Backend: the smallest number of followers that hold all this
+// session wrote, over the shards it wrote. After a lease ended under a write of the
+// session it says so, once.
 func (b backend) Wait(rs *redis.Session, n int, timeout time.Duration) (int, error) {
 	s := state(rs)
+	held, ok := b.awaitWritten(s, n, timeout)
+	if !ok {
+		s.written.unblocked()
+		return 0, redis.ErrUnblocked
+	}
+	return held, nil
+}
+
+// awaitWritten is Wait; false when a lease ended.
+func (b backend) awaitWritten(s *session, n int, timeout time.Duration) (held int, ok bool) {
 	s.fresh = false
 	now := s.clock()
 	deadline := time.Duration(0)
 	if timeout > 0 {
 		deadline = now.Mono + timeout
 	}
+	first := len(s.tickets) // those of writes that EXEC made before are Commit's
 	for shard, w := range s.written.all {
+		if w.lease == nil {
+			continue
+		}
 		r := b.n.core.Data().ReplicaOf(shard)
-		if r == nil || w.lease.Closed() {
-			b.collect(s)
-			return 0, redis.ErrUnblocked
+		if r == nil || w.ended || w.lease.Closed() {
+			b.collect(s, first)
+			return 0, false
 		}
 		b.await(s, r, w.lease, shardgroup.Ticket{Shard: shard, Version: w.version, Level: shardgroup.Seats, Need: n, Deadline: deadline})
 	}
-	if b.collect(s) == shardgroup.Unknown {
-		return 0, redis.ErrUnblocked
+	if b.collect(s, first) == shardgroup.Unknown {
+		return 0, false
 	}
 	return b.holding(s, n)
 }
 
-func (b backend) holding(s *session, none int) (int, error) {
+func (b backend) holding(s *session, none int) (least int, ok bool) {
 	least, any := none, false
 	for shard, w := range s.written.all {
+		if w.lease == nil {
+			continue
+		}
 		r := b.n.core.Data().ReplicaOf(shard)
 		if r == nil {
-			return 0, redis.ErrUnblocked
+			return 0, false
 		}
 		n, ok := r.Holding(w.lease, shard, w.version)
 		if !ok {
-			return 0, redis.ErrUnblocked
+			return 0, false
 		}
 		if !any || n < least {
 			least, any = n, true
 		}
 	}
 	if !any {
-		return b.followers(), nil
+		return b.followers(), true
 	}
-	return least, nil
+	return least, true
 }
 
 // followers is what WAIT answers a connection that wrote nothing.

@@ -8,7 +8,8 @@ import (
 // writtenShard is the newest write of a session in one shard.
 type writtenShard struct {
 	version shardmap.Version
-	lease   shardgroup.Lease
+	lease   shardgroup.Lease // nil: WAIT has said that it ended
+	ended   bool             // so has the lease of an older write there, and WAIT has not said it
 }
 
 // writtenShards is the newest write of a session in each shard it wrote to. Every
@@ -28,7 +29,19 @@ func (w *writtenShards) note(shard shardmap.ShardID, v shardmap.Version, l shard
 	if w.pages[page] == nil {
 		w.pages[page] = make([]writtenShard, writtenPage)
 	}
-	w.pages[page][shard%writtenPage] = writtenShard{v, l}
+	s := &w.pages[page][shard%writtenPage]
+	s.ended = s.ended || s.lease != nil && s.lease != l
+	s.version, s.lease = v, l
+}
+
+// unblocked says that WAIT has told of a lease that ended: what is written from here on
+// counts anew. The versions stay, for tokens.
+func (w *writtenShards) unblocked() {
+	for _, page := range w.pages {
+		for i := range page {
+			page[i].lease, page[i].ended = nil, false
+		}
+	}
 }
 
 // all calls yield for every shard written to, in rising order, until it says false.
