@@ -61,7 +61,7 @@ func addresses(addr string) (list []string, err error) {
 	for s := range strings.SplitSeq(addr, ",") {
 		s = strings.TrimSpace(s)
 		if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
-			return nil, &exitError{exitUsage, fmt.Sprintf("%q is no client address: give host:port of any node, like --addr localhost:7000", s)}
+			return nil, usageError("%q is no client address: give host:port of any node, like --addr localhost:7000", s)
 		}
 		list = append(list, s)
 	}
@@ -202,6 +202,10 @@ func (a *asker) readMap(until time.Time) (err error) {
 		}
 		delete(a.links, s)
 		_ = l.Close()
+	}
+	var away *unreachedError
+	if errors.As(err, &away) {
+		err = away.err // its address is one of those that are named here
 	}
 	return &unreachedError{strings.Join(a.seeds, ", "), err}
 }

@@ -54,17 +54,17 @@ func newBench() *cobra.Command {
 			b.out, b.err = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			switch {
 			case b.format != "text" && b.format != "json":
-				return &exitError{exitUsage, fmt.Sprintf("unknown output format %q: use text or json", b.format)}
+				return usageError("unknown output format %q: use text or json", b.format)
 			case b.compare:
 				return b.comparison(args)
 			case len(args) > 0:
-				return &exitError{exitUsage, fmt.Sprintf("what is %q? files are given with --compare only", args[0])}
+				return usageError("what is %q? files are given with --compare only", args[0])
 			}
 			if cmd.Flags().Changed("ops") && !cmd.Flags().Changed("duration") {
 				b.plan.Duration = 0
 			}
 			if err := b.read(); err != nil {
-				return &exitError{exitUsage, err.Error()}
+				return usageError("%v", err)
 			}
 			return b.run()
 		},
@@ -184,7 +184,7 @@ func toFile(name string, write func(io.Writer) error) error {
 
 func (b *benchTool) comparison(files []string) error {
 	if len(files) != 2 {
-		return &exitError{exitUsage, "--compare needs two files that --json wrote: aegis bench --compare a.json b.json"}
+		return usageError("--compare needs two files that --json wrote: aegis bench --compare a.json b.json")
 	}
 	var runs []*load.Result
 	for _, name := range files {

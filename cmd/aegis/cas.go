@@ -18,7 +18,7 @@ func newCas() *cobra.Command {
 		cobra.ExactArgs(2), func(args []string) error {
 			byValue, byVersion := k.cmd.Flags().Changed("if-value"), k.cmd.Flags().Changed("if-version")
 			if byValue == byVersion {
-				return &exitError{exitUsage, "give either --if-value or --if-version"}
+				return usageError("give either --if-value or --if-version")
 			}
 			value, err := k.value(args[1], false)
 			if err != nil {
@@ -50,7 +50,7 @@ func (k *keyTool) casValue(key, value, old string) error {
 // casVersion understands the refusal "VERSION <current>".
 func (k *keyTool) casVersion(key, value, version string) error {
 	if n, err := strconv.ParseInt(version, 10, 64); err != nil || n < 0 {
-		return &exitError{exitUsage, fmt.Sprintf("--if-version %q: give a number as --trace -o json prints it, or 0 for a key that must not exist", version)}
+		return usageError("--if-version %q: give a number as --trace -o json prints it, or 0 for a key that must not exist", version)
 	}
 	r, err := k.ask(key, true, "SET", key, value, "IFVER", version)
 	if err != nil {

@@ -42,7 +42,7 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a temporary cluster of three nodes on this machine, gone at Ctrl-C",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.out = cmd.OutOrStdout()
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -58,8 +58,13 @@ func newDemo() *cobra.Command {
 }
 
 func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration) (err error) {
-	if nodes < 1 || nodes > 9 {
-		return fmt.Errorf("--nodes is %d: it must be from 1 to 9", nodes)
+	switch {
+	case nodes < 1 || nodes > 9:
+		return usageError("--nodes is %d: it must be from 1 to 9", nodes)
+	case rate < 0 || rate > loadMax:
+		return usageError("--load is %d: it must be from 0 to %d writes a second", rate, loadMax)
+	case killEvery < 0:
+		return usageError("--kill-every is %v: it must be 0 (never) or more", killEvery)
 	}
 	if d.dir, err = os.MkdirTemp("", "aegis-demo-"); err != nil {
 		return err
@@ -89,8 +94,13 @@ func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration
 		d.killLoop(ctx, killEvery)
 	}
 	<-ctx.Done()
+	fmt.Fprintf(d.out, "\nthe nodes leave, and %s goes\n", d.dir)
 	return nil
 }
+
+// loadMax is how many writes a second the demo offers at most: one goroutine writes them.
+// aegis bench offers more.
+const loadMax = 10_000
 
 // demoStep is how far apart the client ports of two nodes are.
 const demoStep = 10

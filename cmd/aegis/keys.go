@@ -47,13 +47,16 @@ func (k *keyTool) command(use, short, long string, args cobra.PositionalArgs, ru
 		Use: use, Short: short, Long: short + ".\n" + long + exitCodes, GroupID: "keys",
 		Args: func(cmd *cobra.Command, given []string) error {
 			if err := args(cmd, given); err != nil {
-				return &exitError{exitUsage, fmt.Sprintf("%v; usage: aegis %s", err, use)}
+				return usageError("%v; usage: aegis %s", err, use)
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if k.format != "text" && k.format != "json" {
-				return &exitError{exitUsage, fmt.Sprintf("unknown output format %q: use text or json", k.format)}
+				return usageError("unknown output format %q: use text or json", k.format)
+			}
+			if k.timeout < time.Millisecond {
+				return usageError("--timeout %v: it must be at least 1ms", k.timeout)
 			}
 			if k.asker, err = newAsker(k.addr, k.timeout); err != nil {
 				return err
@@ -133,7 +136,15 @@ func (k *keyTool) missing(text string, a answer) error {
 	return &exitError{exitMissing, text}
 }
 
-func noKey(key string) string { return fmt.Sprintf("%q: no such key", key) }
+// keyShown is how much of a key an error names, in bytes.
+const keyShown = 200
+
+func noKey(key string) string {
+	if len(key) > keyShown {
+		return fmt.Sprintf("%q... (%d bytes): no such key", key[:keyShown], len(key))
+	}
+	return fmt.Sprintf("%q: no such key", key)
+}
 
 func (k *keyTool) ask(key string, writes bool, words ...string) (resp.Reply, error) {
 	return k.asker.ask(question{key: key, words: words, writes: writes})
@@ -227,24 +238,29 @@ func (k *keyTool) value(given string, isBase64 bool) (string, error) {
 		}
 		given = string(b)
 	}
-	if !isBase64 {
-		return given, nil
+	if isBase64 {
+		b, err := base64.StdEncoding.DecodeString(given)
+		if err != nil {
+			return "", usageError("the value is no base64: %v", err)
+		}
+		given = string(b)
 	}
-	b, err := base64.StdEncoding.DecodeString(given)
-	if err != nil {
-		return "", &exitError{exitUsage, fmt.Sprintf("the value is no base64: %v", err)}
+	// A node ends a connection that announces more, and a write that breaks off has an
+	// unknown outcome: said here, it is known that nothing was set.
+	if most := client.DefaultConfig(nil).MaxValueBytes; len(given) > most {
+		return "", usageError("the value has %d bytes, and no node takes more than %d: nothing was set", len(given), most)
 	}
-	return string(b), nil
+	return given, nil
 }
 
 func setOptions(ttl time.Duration, hasTTL, nx, xx, keep bool) (words []string, err error) {
 	switch {
 	case nx && xx:
-		return nil, &exitError{exitUsage, "--nx and --xx cannot both hold: give one"}
+		return nil, usageError("--nx and --xx cannot both hold: give one")
 	case keep && hasTTL:
-		return nil, &exitError{exitUsage, "--ttl and --keep-ttl exclude each other: give one"}
+		return nil, usageError("--ttl and --keep-ttl exclude each other: give one")
 	case hasTTL && ttl < time.Millisecond:
-		return nil, &exitError{exitUsage, fmt.Sprintf("--ttl %v: it must be at least 1ms", ttl)}
+		return nil, usageError("--ttl %v: it must be at least 1ms", ttl)
 	case hasTTL:
 		words = append(words, "PX", strconv.FormatInt(ttl.Milliseconds(), 10))
 	case keep:
@@ -303,12 +319,20 @@ func newTTL() *cobra.Command {
 		})
 }
 
+// addend takes the key alone: the number that INCRBY has behind it is a flag here.
+func addend(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 {
+		return fmt.Errorf("what is %q? the number to add goes with --by, like --by %[1]s", args[1])
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
 func newIncr() *cobra.Command {
 	k := &keyTool{}
 	var by int64
 	c := k.command("incr KEY", "Add to a number and print the result",
 		"\nA key that does not exist counts as 0.\n\n  aegis incr visits\n  aegis incr stock --by -5\n",
-		cobra.ExactArgs(1), func(args []string) error {
+		addend, func(args []string) error {
 			r, err := k.ask(args[0], true, "INCRBY", args[0], strconv.FormatInt(by, 10))
 			if err != nil {
 				return err

@@ -200,7 +200,39 @@ func TestMistakesOnKeysAreOneSentence(t *testing.T) {
 	fails(t, exitUsage, []string{"set", "k", "v", "--ttl", "1s", "--keep-ttl"}, "exclude")
 	fails(t, exitUsage, []string{"cas", "k", "v"}, "--if-value or --if-version")
 	fails(t, exitUsage, []string{"cas", "k", "v", "--if-version", "x"}, "--if-version")
-	fails(t, 1, []string{"--clent-addr", ":1"}, "unknown flag")
+	fails(t, exitUsage, []string{"get", "k", "--foo"}, "unknown flag --foo")
+	fails(t, exitUsage, []string{"get", "k", "--timeout", "0s"}, "--timeout", "at least 1ms")
+	fails(t, exitUsage, []string{"set", "k", "v", "--ttl", "5"}, "--ttl", "aegis set --help")
+	fails(t, exitUsage, []string{"incr", "k", "4"}, "--by 4")
+	fails(t, exitUsage, []string{"incr", "k", "-4"}, "-4", "aegis incr --help")
+	fails(t, exitUsage, []string{"scan", "--match"}, "needs an argument")
+	fails(t, exitUsage, []string{"scan", "--count", "0"}, "--count 0")
+	fails(t, exitUsage, []string{"scan", "--limit", "-1"}, "--limit -1")
+	fails(t, exitUsage, []string{"bench", "--foo"}, "unknown flag --foo")
+}
+
+// TestAnErrorNamesANodeOnce: the reason was once wrapped in itself.
+func TestAnErrorNamesANodeOnce(t *testing.T) {
+	_, said, _ := tool{t: t, addr: "127.0.0.1:1"}.run("", "get", "k")
+	if n := strings.Count(said, "no node answers"); n != 1 {
+		t.Errorf("it says so %d times: %s", n, said)
+	}
+}
+
+// TestTooLargeAValueIsNotSent: a node would end the connection in the middle of it, and
+// the outcome of a write that breaks off is unknown.
+func TestTooLargeAValueIsNotSent(t *testing.T) {
+	s := &scripted{}
+	_, said, code := tool{t: t, addr: s.listen(t)}.run(strings.Repeat("x", 64<<20+1), "set", "k", "-")
+	if code != exitUsage || !strings.Contains(said, "67108865 bytes") || len(s.asked) != 0 {
+		t.Errorf("exit code %d, said %q, asked %q", code, said, s.asked)
+	}
+}
+
+func TestALongKeyIsNotPrintedWhole(t *testing.T) {
+	if said := noKey(strings.Repeat("k", 70000)); len(said) > 300 || !strings.Contains(said, "70000 bytes") {
+		t.Errorf("%d bytes: %.400s", len(said), said)
+	}
 }
 
 // scripted is a server that gives the answers of a script to everything but the

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -36,7 +37,7 @@ func (d *demo) load(ctx context.Context, rate int) {
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	second := time.Now()
-	done, failed := 0, 0
+	done, failed, unknown := 0, 0, 0
 	worst := time.Duration(0)
 	for i := 0; ; i++ {
 		select {
@@ -45,15 +46,18 @@ func (d *demo) load(ctx context.Context, rate int) {
 		case <-tick.C:
 		}
 		start := time.Now()
-		if err := c.Set(ctx, fmt.Sprintf("demo:%d", i%10000), []byte("value")); err != nil {
-			failed++
-		} else {
+		switch err := c.Set(ctx, fmt.Sprintf("demo:%d", i%10000), []byte("value")); {
+		case err == nil:
 			done++
+		case errors.Is(err, client.ErrAmbiguous): // it was sent to the node that died
+			unknown++
+		default:
+			failed++
 		}
 		worst = max(worst, time.Since(start))
 		if time.Since(second) >= time.Second {
-			fmt.Fprintf(d.out, "%d writes, %d failed, slowest %v\n", done, failed, worst.Round(10*time.Microsecond))
-			second, done, failed, worst = time.Now(), 0, 0, 0
+			fmt.Fprintf(d.out, "%d writes, %d failed, %d of unknown outcome, slowest %v\n", done, failed, unknown, worst.Round(10*time.Microsecond))
+			second, done, failed, unknown, worst = time.Now(), 0, 0, 0, 0
 		}
 	}
 }

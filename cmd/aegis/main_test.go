@@ -68,16 +68,37 @@ func fails(t *testing.T, code int, args []string, parts ...string) {
 	}
 }
 
+// TestMistakesAreOneSentence: what is wrong in the words of a command line has an exit
+// code of its own, so that nobody takes a typing error for a key that is missing, for a
+// degraded cluster, or for something that starting again would mend.
 func TestMistakesAreOneSentence(t *testing.T) {
-	fails(t, 1, []string{"--clent-addr", ":1"}, "unknown flag --clent-addr", "--client-addr")
-	fails(t, 1, []string{"-clent-addr", ":1"}, "unknown flag --clent-addr")
-	fails(t, 1, []string{"statsu"}, "unknown command", `"status"`)
-	fails(t, 1, []string{"config", "prnt"}, "unknown command", `"print"`)
-	fails(t, 1, []string{"--wal", "fsync"}, "does not have yet")
-	fails(t, 1, []string{"--id", "wal"}, "cannot name a node")
-	fails(t, 1, []string{"--config", "/absent.json"}, "/absent.json")
+	for _, c := range []struct {
+		args  []string
+		parts []string
+	}{
+		{[]string{"--clent-addr", ":1"}, []string{"unknown flag --clent-addr", "--client-addr"}},
+		{[]string{"-clent-addr", ":1"}, []string{"unknown flag --clent-addr"}},
+		{[]string{"--seeds"}, []string{"needs an argument", "aegis --help"}},
+		{[]string{"statsu"}, []string{"unknown command", `"status"`}},
+		{[]string{"help", "statsu"}, []string{"unknown command", `"status"`}},
+		{[]string{"help", "get", "more"}, []string{`"more"`}},
+		{[]string{"config", "prnt"}, []string{"unknown command", `"print"`}},
+		{[]string{"config", "print", "-o", "yaml"}, []string{"table or json"}},
+		{[]string{"config", "print", "more"}, []string{`"more"`}},
+		{[]string{"version", "more"}, []string{`"more"`}},
+		{[]string{"--wal", "fsync"}, []string{"does not have yet"}},
+		{[]string{"--id", "wal"}, []string{"cannot name a node"}},
+		{[]string{"--config", "/absent.json"}, []string{"/absent.json"}},
+		{[]string{"status", "-o", "yaml"}, []string{"table or json"}},
+		{[]string{"status", "--foo"}, []string{"unknown flag --foo"}},
+		{[]string{"status", "--addr", "localhost"}, []string{"no client address", "localhost:7000"}},
+		{[]string{"demo", "--nodes", "10"}, []string{"--nodes", "1 to 9"}},
+		{[]string{"demo", "--load", "-1"}, []string{"--load"}},
+		{[]string{"demo", "--kill-every", "-1s"}, []string{"--kill-every"}},
+	} {
+		fails(t, exitUsage, c.args, c.parts...)
+	}
 	fails(t, exitUnreachable, []string{"status", "--addr", "127.0.0.1:1"}, "127.0.0.1:1", "--addr")
-	fails(t, exitUsage, []string{"status", "-o", "yaml"}, "table or json")
 }
 
 func TestSingleDashesAreTaken(t *testing.T) {
@@ -102,6 +123,17 @@ func TestConfigPrintNamesOrigins(t *testing.T) {
 	}
 }
 
+func TestConfigPrintAsJSON(t *testing.T) {
+	out, err := aegis(t, "config", "print", "-o", "json", "--solo", "reject").Output()
+	var shown []settingShown
+	if err != nil || json.Unmarshal(out, &shown) != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(shown) != len(node.Settings()) || !slices.Contains(shown, settingShown{"solo", "reject", "--solo", "restart"}) {
+		t.Errorf("of %d settings these are shown: %+v", len(node.Settings()), shown)
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	out, err := aegis(t, "--help").CombinedOutput()
 	if err != nil {
@@ -112,8 +144,16 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("--help says nothing of --%s or %s", s.Flag(), s.Env())
 		}
 	}
-	if out, _ := aegis(t, "version").Output(); string(out) != "aegis "+node.Version+"\n" {
-		t.Errorf("version prints %q", out)
+	for _, word := range []string{"version", "--version", "-v"} {
+		if out, _ := aegis(t, word).Output(); string(out) != "aegis "+node.Version+"\n" {
+			t.Errorf("%s prints %q", word, out)
+		}
+	}
+	for _, c := range newRoot().Commands() {
+		out, err := aegis(t, "help", c.Name()).Output()
+		if err != nil || !strings.Contains(string(out), "aegis "+c.Name()) {
+			t.Errorf("help %s: %v, %q", c.Name(), err, out)
+		}
 	}
 }
 

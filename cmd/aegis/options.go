@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,9 +36,13 @@ func (o *options) declare(cmd *cobra.Command) {
 func (o *options) load(cmd *cobra.Command) (*node.Loaded, error) {
 	given := map[string]string{}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if f.Name != "config" {
+		if !slices.Contains([]string{"config", "version", outputFlag}, f.Name) {
 			given[f.Name] = f.Value.String()
 		}
 	})
-	return node.LoadConfig(node.Sources{Flags: given, Environ: os.Environ(), File: o.file})
+	cfg, err := node.LoadConfig(node.Sources{Flags: given, Environ: os.Environ(), File: o.file})
+	if err != nil {
+		return nil, usageError("%v", err)
+	}
+	return cfg, nil
 }

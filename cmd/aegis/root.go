@@ -27,6 +27,11 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.text }
 
+// usageError says that a command was called wrongly: calling it so again will not help.
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Sprintf(format, args...)}
+}
+
 func exitCode(err error) int {
 	var e *exitError
 	if errors.As(err, &e) {
@@ -52,6 +57,7 @@ func longFlags(args []string) []string {
 
 func newRoot() *cobra.Command {
 	var opts options
+	var version bool
 	root := &cobra.Command{
 		Use:           "aegis [flags]",
 		Short:         "A distributed in-memory cache that speaks Redis",
@@ -62,6 +68,10 @@ func newRoot() *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
+			if version {
+				printVersion(cmd)
+				return nil
+			}
 			cfg, err := opts.load(cmd)
 			if err != nil {
 				return err
@@ -71,11 +81,40 @@ func newRoot() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	opts.declare(root)
+	root.Flags().BoolVarP(&version, "version", "v", false, "print the version")
 	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp(root))
 	root.AddGroup(&cobra.Group{ID: "keys", Title: "Keys:"})
 	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig(), newBench())
 	root.AddCommand(newKeyCommands()...)
 	return root
+}
+
+// noArgs refuses words behind a command that takes none.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError("what is %q? %s takes flags only; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())
+}
+
+// newHelp is cobra's command of the name, but a word that is no command is an error:
+// cobra's own shows another page and calls that a success.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command]", Short: "Show the flags of a command", Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil {
+				return unknownCommand(root, args[0])
+			}
+			if len(rest) > 0 {
+				return unknownCommand(found, rest[0])
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 // unknownCommand names the command that is spelt most like the word.
@@ -84,27 +123,39 @@ func unknownCommand(root *cobra.Command, word string) error {
 	for _, c := range root.Commands() {
 		names = append(names, c.Name())
 	}
-	return fmt.Errorf("unknown command %q; the nearest is %q", word, node.Nearest(word, names))
+	if len(names) == 0 {
+		return noArgs(root, []string{word})
+	}
+	return usageError("unknown command %q; the nearest is %q", word, node.Nearest(word, names))
 }
 
 // flagError names the flag that is spelt most like an unknown one.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return err
+		return usageError("%v; see %s --help", err, cmd.CommandPath())
+	}
+	name := unknown.GetSpecifiedName()
+	if unknown.GetSpecifiedShortnames() != "" {
+		return usageError("unknown flag -%s; see %s --help (a number below 0 goes behind = or --)", name, cmd.CommandPath())
 	}
 	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	name := unknown.GetSpecifiedName()
-	return fmt.Errorf("unknown flag --%s; the nearest is --%s", name, node.Nearest(name, names))
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return usageError("unknown flag --%s; the nearest is --%s", name, node.Nearest(name, names))
 }
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "aegis", node.Version) },
+		Use: "version", Short: "Print the version", Args: noArgs,
+		Run: func(cmd *cobra.Command, _ []string) { printVersion(cmd) },
 	}
 }
+
+func printVersion(cmd *cobra.Command) { fmt.Fprintln(cmd.OutOrStdout(), "aegis", node.Version) }
 
 // serve runs a node until SIGINT or SIGTERM; a second signal leaves at once.
 func serve(cfg *node.Loaded) error {

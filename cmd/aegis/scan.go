@@ -24,7 +24,7 @@ func newScan() *cobra.Command {
 	var s scanner
 	c := k.command("scan", "Print the keys of all nodes, one a line",
 		"\nA key that is there from beginning to end is printed; one whose shard moves meanwhile\nmay come twice. With -o json every line is a string.\n\n  aegis scan --match 'session:*' --limit 100\n  aegis scan --null | xargs -0 -n1 aegis ttl\n",
-		cobra.NoArgs, func([]string) error { return s.run(k) })
+		noArgs, func([]string) error { return s.run(k) })
 	f := c.Flags()
 	f.StringVar(&s.match, "match", "", "only keys of this pattern: * ? [abc]")
 	f.IntVar(&s.count, "count", 1000, "how many keys a node looks at in one step")
@@ -34,6 +34,9 @@ func newScan() *cobra.Command {
 }
 
 func (s *scanner) run(k *keyTool) error {
+	if s.count < 1 || s.max < 0 {
+		return usageError("--count %d, --limit %d: a step looks at one key at least, and a limit is 0 (none) or more", s.count, s.max)
+	}
 	until := time.Now().Add(k.timeout)
 	if err := k.asker.readMap(until); err != nil {
 		return err

@@ -29,11 +29,14 @@ func newStatus() *cobra.Command {
 	var addr, format string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show nodes, leases, replicas and a verdict (exit code 0 healthy, 1 degraded, 2 unreachable)",
-		Args:  cobra.NoArgs,
+		Short: "Show nodes, leases, replicas and a verdict (exit code 0 healthy, 1 degraded, 2 unreachable, 64 wrong usage)",
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "json" && format != "table" {
-				return &exitError{exitUsage, fmt.Sprintf("unknown output format %q: use table or json", format)}
+				return usageError("unknown output format %q: use table or json", format)
+			}
+			if _, _, err := net.SplitHostPort(addr); err != nil {
+				return usageError("%q is no client address: give host:port of any node, like --addr localhost:7000", addr)
 			}
 			b, err := admin(addr, "status")
 			if err != nil {
