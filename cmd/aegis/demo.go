@@ -71,10 +71,11 @@ func (d *demo) run(ctx context.Context, nodes, rate int, killEvery time.Duration
 	}
 	defer os.RemoveAll(d.dir)
 	defer d.stop()
-	first, err := freePorts(7000, nodes)
+	first, claim, err := freePorts(7000, nodes)
 	if err != nil {
 		return err
 	}
+	defer claim.Close()
 	for i := range nodes {
 		n := &demoNode{id: fmt.Sprintf("node%d", i+1), port: first + demoStep*i}
 		d.nodes = append(d.nodes, n)
@@ -105,11 +106,21 @@ const loadMax = 10_000
 // demoStep is how far apart the client ports of two nodes are.
 const demoStep = 10
 
+// claimStep is the port, counted from the first, that no node uses and that belongs to
+// the demo itself for as long as it runs.
+const claimStep = demoStep - 1
+
 // freePorts finds the first client port, at or after want, such that the four ports
 // of each node are free. All nodes move together: some ports of an old demo that did
-// not end may be free, and still be registered in what is left of its cluster.
-func freePorts(want, nodes int) (int, error) {
+// not end may be free, and still be registered in what is left of its cluster. Until
+// the claim is closed nobody else is given these ports: two demos started at once saw
+// the same ones free, and one of them ended.
+func freePorts(want, nodes int) (first int, claim io.Closer, err error) {
 	for port := want; port < want+2000; port += 100 {
+		claim, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+claimStep)))
+		if err != nil {
+			continue
+		}
 		free := true
 		for i := range nodes {
 			for plane := range 4 {
@@ -117,10 +128,11 @@ func freePorts(want, nodes int) (int, error) {
 			}
 		}
 		if free {
-			return port, nil
+			return port, claim, nil
 		}
+		_ = claim.Close()
 	}
-	return 0, fmt.Errorf("no free ports for %d nodes from %d on", nodes, want)
+	return 0, nil, fmt.Errorf("no free ports for %d nodes from %d on: stop what uses them (ss -ltnp shows it)", nodes, want)
 }
 
 func portFree(port int) bool {

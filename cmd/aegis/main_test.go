@@ -318,6 +318,22 @@ func demoAddr(t *testing.T, first string, i int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+demoStep*i))
 }
 
+// TestTwoDemosAtOnce: both looked for free ports before either had opened one.
+func TestTwoDemosAtOnce(t *testing.T) {
+	seen := map[int]bool{}
+	for range 5 {
+		first, claim, err := freePorts(17000, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = claim.Close() })
+		if seen[first] {
+			t.Fatalf("port %d was given to two", first)
+		}
+		seen[first] = true
+	}
+}
+
 func TestNodesOfADemoEndWithItEvenByKill(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux ends children with their parent")

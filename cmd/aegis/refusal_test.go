@@ -20,10 +20,11 @@ func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 // nodeArgs are the arguments of a node on three free ports.
 func nodeArgs(t *testing.T, dir, id string, more ...string) []string {
 	t.Helper()
-	port, err := freePorts(27000, 1)
+	port, claim, err := freePorts(27000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = claim.Close() })
 	return append([]string{"--id", id, "--data-dir", dir, "--client-addr", local(port), "--gossip-addr", local(port + 2), "--log-format", "json"}, more...)
 }
 
