@@ -49,7 +49,7 @@ func (n *Node) CeilingHeard(peer shardmap.NodeID, h int64) { raise(&n.laneTo(pee
 // the digest of one shard in turn, and of one shard per group for a copy that was
 // not compared yet and waits for its Admit.
 func (l *lane) tick(now multiraft.Instant) {
-	t := tickHead{stamp: int64(now.Mono), echo: l.peerSent.Load(), time: min(now.Wall, l.n.wall.Load())}
+	t := tickHead{stamp: int64(now.Mono), echo: l.echo(), time: min(now.Wall, l.n.wall.Load())}
 	w := &l.msg
 	l.digests.b = l.digests.b[:0]
 	at := w.open(msgTick)
@@ -90,10 +90,11 @@ func (l *lane) tick(now multiraft.Instant) {
 // tickFor lets shard time pass and gives the peer's view back if the peer may
 // follow: its cursor is at the head, and the shard has reached the Tick's time. Under
 // a lease that has run out nothing is said: another holder may write elsewhere, and
-// what the peer has would not be what it is told to be.
+// what the peer has would not be what it is told to be. now alone does not tell that (see
+// beginLap).
 func (s *shard) tickFor(l *lane, t *tickHead, now multiraft.Instant) *follower {
 	f := s.follower(l.peer)
-	if !s.serving() || f == nil || f.mode != modeTail || f.off != s.ring.end || !s.lease.Check(now.Mono, now.SuspendOffset) {
+	if !s.serving() || f == nil || f.mode != modeTail || f.off != s.ring.end || !s.r.vouched.Load() || !s.lease.Check(now.Mono, now.SuspendOffset) {
 		return nil
 	}
 	s.m.AdvanceTime(min(t.time, s.r.ceiling.Load()))

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -23,8 +24,8 @@ type lane struct {
 	tickDue atomic.Bool
 	awake   atomic.Bool // WakeData was called and NextData has not found nothing since
 	lastAck atomic.Int64
-	// peerSent is when the peer sent its last ack, by the peer's clock; 0 = none of this connection.
-	peerSent atomic.Int64
+	said    lastSaid
+	lap     atomic.Pointer[lap]
 
 	ceilingHeard atomic.Int64 // the highest H the peer sent
 
@@ -55,6 +56,54 @@ func newLane(n *Node, peer shardmap.NodeID) *lane {
 		dirty: newBitset(n.cfg.Layout.Shards), greet: newBitset(n.cfg.Layout.Groups + 1),
 		ackDirty: newBitset(n.cfg.Layout.Shards), states: newBitset(n.cfg.Layout.Groups + 1),
 	}
+}
+
+// lastSaid is the last ack frame of a peer.
+type lastSaid struct {
+	mu   sync.Mutex
+	conn uint64        // our data connection that it answers
+	sent int64         // when the peer sent it, by the peer's clock
+	at   time.Duration // when it was in hand, on Mono
+}
+
+// lap is what the next Tick on a connection may say: the sent of an ack that was in hand
+// before the moment for which the leases were found good.
+type lap struct {
+	conn uint64
+	echo int64
+}
+
+// beginLap lets a Tick go out. now must be exact, and read before the call. The frame is
+// composed by a thread with a reading of its own, which may be of before a pause or a
+// suspend, while an ack of after it is in hand already: what that one echoed would
+// make a copy look fresh that follows a holder of the past.
+func (l *lane) beginLap(now multiraft.Instant) {
+	l.said.mu.Lock()
+	p := &lap{conn: l.said.conn}
+	if l.said.at <= now.Mono {
+		p.echo = l.said.sent
+	}
+	l.said.mu.Unlock()
+	l.lap.Store(p)
+	l.tickDue.Store(true)
+	l.wakeData()
+}
+
+// echo is what a Tick gives back of the peer's last ack, 0 when there is none of this
+// connection: a process of before may have had another clock.
+func (l *lane) echo() int64 {
+	if p := l.lap.Load(); p != nil && p.conn == l.conn.Load() {
+		return p.echo
+	}
+	return 0
+}
+
+// hears keeps when the peer sent an ack.
+func (l *lane) hears(conn uint64, sent int64, now multiraft.Instant) {
+	l.said.mu.Lock()
+	l.said.conn, l.said.sent, l.said.at = conn, sent, now.Mono
+	l.said.mu.Unlock()
+	l.lastAck.Store(int64(now.Mono))
 }
 
 // markData says that a shard has something for the peer.
@@ -101,7 +150,6 @@ func (n *Node) LaneUp(peer shardmap.NodeID, conn uint64, now multiraft.Instant) 
 	l.pending, l.sent = nil, 0
 	l.dirty.clear()
 	l.lastAck.Store(int64(now.Mono))
-	l.peerSent.Store(0)
 	l.awake.Store(false)
 	l.conn.Store(conn)
 	l.send.Unlock()

@@ -211,11 +211,12 @@ func (n *Node) Tick(now multiraft.Instant) {
 		for _, r := range n.all() {
 			if r.leads.Load() {
 				r.sweep(now)
+				lease := r.Lease()
+				r.vouched.Store(lease != nil && lease.Check(now.Mono, now.SuspendOffset))
 			}
 		}
 		for _, l := range *n.lanes.Load() {
-			l.tickDue.Store(true)
-			l.wakeData()
+			l.beginLap(now)
 		}
 	}
 	n.Pump(now)

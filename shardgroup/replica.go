@@ -23,6 +23,7 @@ type Replica struct {
 	wakeSeq   atomic.Uint64
 	holder    atomic.Uint32 // node that serves, as far as is known here
 	leads     atomic.Bool
+	vouched   atomic.Bool  // the lease was good when the last lap of Ticks began
 	taking    atomic.Bool  // a takeover is under way
 	loading   atomic.Bool  // a takeover is past its deadline
 	renew     atomic.Bool  // sequence numbers run out: a new epoch is due

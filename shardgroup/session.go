@@ -105,8 +105,7 @@ func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) 
 	if r.bad {
 		return ErrFrame
 	}
-	l.peerSent.Store(sent)
-	l.lastAck.Store(int64(now.Mono))
+	l.hears(conn, sent, now)
 	return nil
 }
 

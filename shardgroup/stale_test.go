@@ -89,6 +89,51 @@ func TestACopyOfAnEndedLeaseIsNotFresh(t *testing.T) {
 	}
 }
 
+// TestATickOfBeforeAPauseMakesNothingFresh: the thread that sends to a follower reads its
+// clock, is stopped for longer than the lease, and goes on when another thread has
+// taken an ack that the follower sent meanwhile. The follower's copy is as old as the
+// lease then, whoever writes elsewhere.
+func TestATickOfBeforeAPauseMakesNothingFresh(t *testing.T) {
+	const bound = 100 * time.Millisecond
+	for name, stop := range map[string]func(w *world){
+		"stopped":   func(w *world) { w.pass(time.Second) },
+		"suspended": func(w *world) { w.now.SuspendOffset += time.Second; w.now.Age += time.Second },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 6, bigConfig(), 3, 3)
+			a, b := w.serve(1), w.nodes[1]
+			w.must(a, 0, "k", "v")
+			w.synced(1, 2, 3)
+			w.run(400 * time.Millisecond)
+			if _, err := w.stale(b, 0, "k", bound+100*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+			a.lease.until = w.now.Mono + 600*time.Millisecond
+			w.pass(100 * time.Millisecond)
+			a.n.Tick(w.now) // a Tick is due
+			stopped := w.now
+			stop(w)
+			b.n.AckUp(a.id) // so that it has something to say
+			met := w.now
+			met.SuspendOffset = stopped.SuspendOffset // as who asks no kernel knows it
+			if err := a.n.OnAck(b.id, b.n.NextAck(a.id, nil, w.now), met); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // with the reading of before, and with a new one that does not know of a suspend
+				if f := a.n.NextData(b.id, nil, stopped); len(f) > 0 {
+					if err := b.n.OnData(a.id, a.conns[b.id], f, w.now); err != nil {
+						t.Fatal(err)
+					}
+				}
+				stopped = met
+			}
+			if got, err := w.stale(b, 0, "k", bound); !errors.Is(err, ErrStale) {
+				t.Errorf("%q, %v: fresher than the lease that its holder had", got, err)
+			}
+		})
+	}
+}
+
 // TestACopyIsAskedForAVersion: what a session saw is in the copy that answers it, or the
 // copy does not answer; a takeover between is no reason to refuse what survived it.
 func TestACopyIsAskedForAVersion(t *testing.T) {

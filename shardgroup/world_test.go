@@ -76,11 +76,15 @@ type worldLease struct {
 	b      multiraft.Ballot
 	valid  bool
 	closed bool
+	until  time.Duration // on Mono, when a test says so
+	slept  time.Duration // the suspend offset that belongs to it
 }
 
-func (l *worldLease) Ballot() multiraft.Ballot              { return l.b }
-func (l *worldLease) Check(mono, offset time.Duration) bool { return l.valid && !l.closed }
-func (l *worldLease) Closed() bool                          { return l.closed }
+func (l *worldLease) Ballot() multiraft.Ballot { return l.b }
+func (l *worldLease) Check(mono, offset time.Duration) bool {
+	return l.valid && !l.closed && (l.until == 0 || mono < l.until && offset == l.slept)
+}
+func (l *worldLease) Closed() bool { return l.closed }
 
 // worldConfig is small on purpose: rings of a few records, stores of a few keys.
 func worldConfig() Config {
