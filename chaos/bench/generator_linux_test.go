@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,5 +188,15 @@ func TestPortsAreNotTheKernels(t *testing.T) {
 			}
 			seen[p] = true
 		}
+	}
+}
+
+// TestANodeThatOwnsNothingIsLeftOut: load goes to those that own keys, and the log says so.
+func TestANodeThatOwnsNothingIsLeftOut(t *testing.T) {
+	var log strings.Builder
+	s := &system{name: "aegis", addrs: []string{"a", "b", "c"}}
+	addrs, keys := s.owning(Options{Log: &log}, [][][]int{{{1}, {}}, {{}, {}}, {{2, 3}, {4}}})
+	if !slices.Equal(addrs, []string{"a", "c"}) || len(keys) != 2 || keys[1][0][1] != 3 || !strings.Contains(log.String(), "b owns nothing") {
+		t.Error(addrs, keys, log.String())
 	}
 }
