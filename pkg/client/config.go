@@ -36,7 +36,7 @@ type Config struct {
 	// MaxQueueBytes bounds what is waiting to be written on one connection. A single
 	// command is always taken, whatever its size.
 	MaxQueueBytes int
-	// MaxValueBytes refuses larger values (ErrTooLarge), given or received.
+	// MaxValueBytes refuses to store larger values (ErrTooLarge).
 	MaxValueBytes int
 	// MaxKeyBytes refuses longer keys (ErrTooLarge).
 	MaxKeyBytes int

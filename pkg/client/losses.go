@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,9 +13,11 @@ import (
 
 // losses asks what became of this client's writes after a shard changed hands.
 //
-// Every connection knows the token of its newest writes (see conn.askTokenLocked),
-// an opaque word of the server. When a connection ends or the map changes, its
-// token is judged by all nodes until each shard in it is durable or lost.
+// Every connection knows the token of its newest writes (see conn.askTokenLocked). When a
+// connection ends or the map changes, what its token names is judged by all nodes until
+// each shard in it is durable or lost. What survives of an epoch is a prefix, so
+// the highest version of a shard and epoch speaks for the others: what is open is
+// bounded by shards and epochs, not by how often the map changes while nobody knows.
 // What stays open: a write whose answer arrived and whose token did not, because
 // the connection broke between the two; both travel in one flush.
 type losses struct {
@@ -23,14 +26,22 @@ type losses struct {
 	untold atomic.Int32 // len(lost), for the hot path
 
 	mu     sync.Mutex          // guards everything below
-	open   map[string]*inquiry // by token
+	open   map[writes]*inquiry
 	lost   []*LostWritesError  // not yet given to a call
 	layout shardmap.Layout     // zero until a node told
 	ledger *ledger             // rules
 }
 
-// inquiry is a token without an end yet.
+// writes are those to one shard in one epoch.
+type writes struct {
+	cluster string
+	shard   shardmap.ShardID
+	epoch   uint32
+}
+
+// inquiry is a version without a final word yet.
 type inquiry struct {
+	version     shardmap.Version
 	since, next time.Time
 	wait        time.Duration // between the last two times that nodes were asked
 }
@@ -46,7 +57,7 @@ const (
 
 func newLosses(tell func(*LostWritesError)) *losses {
 	return &losses{
-		tell: tell, wake: make(chan struct{}, 1), open: map[string]*inquiry{},
+		tell: tell, wake: make(chan struct{}, 1), open: map[writes]*inquiry{},
 		ledger: newLedger(),
 	}
 }
@@ -69,14 +80,23 @@ func (l *losses) take(slot shardmap.Slot) *LostWritesError {
 	return nil
 }
 
-// add wants a token judged.
+// add wants a token judged. A word that is none is of a server whose words this client
+// could not judge either.
 func (l *losses) add(token string) {
-	if token == "" {
+	cluster, marks, ok := parseToken(token)
+	if !ok || len(marks) == 0 {
 		return
 	}
 	now := time.Now()
 	l.mu.Lock()
-	l.open[token] = &inquiry{since: now, next: now}
+	for _, m := range marks {
+		key := writes{cluster, m.shard, m.version.Epoch()}
+		if q := l.open[key]; q == nil || q.version < m.version {
+			l.open[key] = &inquiry{version: m.version, since: now, next: now}
+		} else {
+			q.next = now
+		}
+	}
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -109,52 +129,68 @@ func (c *Client) judgeLoop(ctx context.Context) {
 	}
 }
 
-// due gives the tokens that are to be asked for now, and plans when next.
+// marksAtOnce bounds what one AEGIS.CHECK asks for.
+const marksAtOnce = 1024
+
+// due gives tokens of what is to be asked for now, and plans when next.
 func (l *losses) due(now time.Time) (tokens []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for t, q := range l.open {
+	marks := map[string][]mark{} // by cluster
+	for w, q := range l.open {
 		switch {
 		case now.Sub(q.since) > judgeFor:
-			delete(l.open, t)
+			delete(l.open, w)
 		case !now.Before(q.next):
 			q.wait = min(judgeRarely, max(judgeEvery, 2*q.wait))
 			q.next = now.Add(q.wait)
-			tokens = append(tokens, t)
+			marks[w.cluster] = append(marks[w.cluster], mark{shard: w.shard, version: q.version})
+		}
+	}
+	for cluster, all := range marks {
+		for some := range slices.Chunk(merged(all), marksAtOnce) {
+			tokens = append(tokens, appendToken(cluster, some))
 		}
 	}
 	return tokens
 }
 
-// waiting is how many tokens have no verdict yet.
+// waiting is how many versions have no final word yet.
 func (l *losses) waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.open)
 }
 
+// settle takes what was said of a token, forgets what has its final word, and gives the
+// losses that nobody was told of.
+func (l *losses) settle(token string, marks []mark) []*LostWritesError {
+	cluster, _, _ := parseToken(token)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range marks {
+		key := writes{cluster, m.shard, m.version.Epoch()}
+		if q := l.open[key]; q != nil && q.version == m.version && m.word >= verdictDurable {
+			delete(l.open, key)
+		}
+	}
+	lost := l.ledger.judge(marks)
+	l.lost = append(l.lost, lost...)
+	l.untold.Store(int32(len(l.lost)))
+	return lost
+}
+
 // judge asks all nodes of the map about one token.
 func (c *Client) judge(ctx context.Context, token string) {
 	var marks []mark
-	answered := false // a token without shards is final as soon as anyone has read it
 	for _, r := range c.askAll(ctx, "AEGIS.CHECK", token) {
-		if m, ok := parseVerdicts(r); ok {
-			marks, answered = append(marks, m...), true
-		}
+		m, _ := parseVerdicts(r)
+		marks = append(marks, m...)
 	}
-	l := c.losses
-	l.mu.Lock()
-	lost, final := l.ledger.judge(merged(marks))
-	if final && answered {
-		delete(l.open, token)
-	}
-	l.lost = append(l.lost, lost...)
-	l.untold.Store(int32(len(l.lost)))
-	l.mu.Unlock()
-	for _, e := range lost {
+	for _, e := range c.losses.settle(token, merged(marks)) {
 		c.tellLost(e)
-		if l.tell != nil {
-			l.tell(e)
+		if c.losses.tell != nil {
+			c.losses.tell(e)
 		}
 	}
 }

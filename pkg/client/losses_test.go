@@ -21,10 +21,10 @@ func TestAnOpenVerdictIsAskedForUntilThereIsOne(t *testing.T) {
 		n.on(func(p *peer, args []string) bool {
 			switch args[0] {
 			case "AEGIS.TOKEN": // of shard 0 at node 0, of shard 1 at node 1
-				p.say(resp.AppendBulk(nil, fmt.Sprint(i)))
+				p.say(resp.AppendBulk(nil, fmt.Sprintf("1:c:%d.1", i)))
 			case "AEGIS.CHECK":
 				b := resp.AppendArray(resp.AppendArray(nil, 1), 3)
-				if args[1] == "0" {
+				if args[1] == "1:c:0.1" {
 					b = resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 0), 1), word.Load().(string))
 				} else {
 					b = resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 1), 1), "durable")
@@ -86,7 +86,7 @@ func TestALossThatIsToldIsJudgedAtOnce(t *testing.T) {
 	w.nodes[0].on(func(p *peer, args []string) bool {
 		switch args[0] {
 		case "AEGIS.TOKEN":
-			p.say(resp.AppendBulk(nil, "token"))
+			p.say(resp.AppendBulk(nil, "1:c:3.9"))
 		case "AEGIS.CHECK":
 			b := resp.AppendArray(resp.AppendArray(nil, 1), 3)
 			p.say(resp.AppendBulk(resp.AppendInt(resp.AppendInt(b, 3), 9), "lost"))
@@ -116,5 +116,38 @@ func TestALossThatIsToldIsJudgedAtOnce(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("nobody was told")
+	}
+}
+
+// TestOpenVerdictsAreBounded: however many tokens are added while nobody has a verdict, there
+// is one open for each shard and epoch, of the highest version, and none for it once
+// that has its word.
+func TestOpenVerdictsAreBounded(t *testing.T) {
+	l := newLosses(nil)
+	version := func(epoch uint32, seq uint64) shardmap.Version { return shardmap.MakeVersion(epoch, seq) }
+	for seq := range uint64(10_000) {
+		for epoch := range uint32(3) {
+			l.add(appendToken("c", []mark{{shard: 1, version: version(epoch+1, seq+1)}, {shard: 2, version: version(epoch+1, seq+2)}}))
+		}
+	}
+	if n := l.waiting(); n != 6 {
+		t.Fatalf("%d verdicts are open, of 2 shards in 3 epochs", n)
+	}
+	tokens := l.due(time.Now())
+	want := appendToken("c", []mark{
+		{shard: 1, version: version(1, 10_000)}, {shard: 1, version: version(2, 10_000)}, {shard: 1, version: version(3, 10_000)},
+		{shard: 2, version: version(1, 10_001)}, {shard: 2, version: version(2, 10_001)}, {shard: 2, version: version(3, 10_001)},
+	})
+	if len(tokens) != 1 || tokens[0] != want {
+		t.Errorf("asked with %q, want %q", tokens, want)
+	}
+	l.settle(want, []mark{{1, version(1, 10_000), verdictDurable}, {1, version(2, 9_999), verdictLost}, {1, version(3, 10_000), verdictPending}})
+	if n := l.waiting(); n != 5 {
+		t.Errorf("%d verdicts are open, want 5: one version has its final word", n)
+	}
+	l.add("no token")
+	l.add("")
+	if n := l.waiting(); n != 5 {
+		t.Errorf("%d verdicts are open after words that are no tokens", n)
 	}
 }

@@ -71,12 +71,9 @@ func newLedger() *ledger {
 	return &ledger{map[shardmap.ShardID]shardmap.Version{}, map[shardmap.ShardID]shardmap.Version{}}
 }
 
-// judge takes the merged marks of one token, gives the losses not told before, and
-// says whether every shard has a final word, so that the token can be forgotten.
-// A shard's writes survive as a prefix, so what was lost lies above the
+// judge takes merged marks and gives the losses not told before. A shard's writes survive as a prefix, so what was lost lies above the
 // highest version seen durable and ends with the version judged.
-func (l *ledger) judge(marks []mark) (lost []*LostWritesError, final bool) {
-	final = true
+func (l *ledger) judge(marks []mark) (lost []*LostWritesError) {
 	for _, m := range marks {
 		switch m.word {
 		case verdictDurable:
@@ -90,11 +87,9 @@ func (l *ledger) judge(marks []mark) (lost []*LostWritesError, final bool) {
 				l.told[m.shard] = m.version
 				lost = append(lost, &LostWritesError{Shard: m.shard, After: after, Last: m.version})
 			}
-		default:
-			final = false
 		}
 	}
-	return lost, final
+	return lost
 }
 
 // parseLayout reads how many shards there are from the answer to CONFIG GET.
