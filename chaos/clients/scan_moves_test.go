@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	stayingKeys = 6000
-	scanPace    = 5 // keys for each millisecond, so that a walk takes longer than a takeover
+	stayingKeys = 3000
+	scanPace    = 10 // keys for each millisecond, so that what happens meets a walk
 )
 
 // walks is a goroutine that walks over all keys again and again.
@@ -105,10 +105,10 @@ func TestScanMissesNothingWhileLeasesMove(t *testing.T) {
 		w.another(t)
 		victim.start(t)
 		until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
-		w.another(t)
 		if leads == 0 {
 			t.Errorf("%s: the node led nothing", what)
 		}
 	}
+	w.another(t)
 	t.Logf("%d walks, %d keys came more than once; %+v", w.over.Load(), w.twice.Load(), c.Stats())
 }

@@ -79,7 +79,7 @@ func (c *Client) refreshLoop() {
 		if c.ctx.Err() != nil {
 			return
 		}
-		changed, err := c.refreshOnce()
+		changed, err := c.refreshOnce(c.ctx)
 		if changed && c.losses != nil {
 			c.judgeNewest()
 		}
@@ -118,8 +118,8 @@ const hedgeAfter = 100 * time.Millisecond
 
 // refreshOnce asks nodes in random order, the next whenever one failed or is slow,
 // until one answers. It reports whether the map changed.
-func (c *Client) refreshOnce() (bool, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, 2*c.cfg.DialTimeout)
+func (c *Client) refreshOnce(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*c.cfg.DialTimeout)
 	defer cancel()
 	type result struct {
 		f   fetched

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"strconv"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -139,7 +140,7 @@ func (o *tenure) see(t *table) {
 // keys gives what one node answers, and looks after each answer whether the map changed.
 func (s *scan) keys(ctx context.Context, own *tenure, yield func(string, error) bool) (bool, error) {
 	for cursor := "0"; ; {
-		r, err := s.client.DoNode(ctx, own.addr, s.words(cursor)...)
+		r, err := s.ask(ctx, own, cursor)
 		if err != nil {
 			return true, err
 		}
@@ -159,6 +160,50 @@ func (s *scan) keys(ctx context.Context, own *tenure, yield func(string, error) 
 	}
 }
 
+// scanPatience is how long an answer may take before somebody looks whether the node still
+// has anything to say.
+const scanPatience = 500 * time.Millisecond
+
+// ask puts one SCAN to a node, until the time of a call is over or the node has none of
+// the slots left that it is asked for.
+func (s *scan) ask(ctx context.Context, own *tenure, cursor string) (Reply, error) {
+	one, cancel := context.WithTimeout(ctx, s.client.cfg.Timeout)
+	defer cancel()
+	looked := make(chan struct{})
+	late := time.AfterFunc(scanPatience, func() {
+		defer close(looked)
+		s.await(one, own)
+		cancel()
+	})
+	r, err := s.client.DoNode(one, own.addr, s.words(cursor)...)
+	cancel()
+	if !late.Stop() {
+		<-looked
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		err = because(ErrUnavailable, errLeft)
+	}
+	return r, err
+}
+
+// errLeft is the end of a SCAN at a node whose slots another one has by now.
+var errLeft = errors.New("client: the node has none of the slots any more")
+
+// await asks for maps until one gives the node none of the slots, or the context ends.
+func (s *scan) await(ctx context.Context, own *tenure) {
+	for holds := true; holds && s.client.idle(ctx, scanPatience/5) == nil; {
+		t, err := s.client.freshTable(ctx)
+		if err != nil {
+			continue
+		}
+		holds = false
+		for i, held := range own.slots {
+			at, _ := t.addrOf(shardmap.Slot(i))
+			holds = holds || held && at == own.addr
+		}
+	}
+}
+
 // errScan is an answer to SCAN that is none.
 var errScan = errors.New("client: answer to SCAN is not understood")
 
@@ -172,7 +217,7 @@ func scanned(r Reply) (keys []Reply, cursor string, ok bool) {
 
 // freshTable asks for the map now.
 func (c *Client) freshTable(ctx context.Context) (*table, error) {
-	if _, err := c.refreshOnce(); err != nil {
+	if _, err := c.refreshOnce(ctx); err != nil {
 		return nil, because(ErrUnavailable, err)
 	}
 	return c.view.Load().table, ctx.Err()

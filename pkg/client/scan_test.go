@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
@@ -150,5 +151,63 @@ func TestScanPassesOnErrors(t *testing.T) {
 	cfg := quick(w.seeds())
 	if got := scanned1(t, open1(t, cfg)); len(got) != 1 {
 		t.Error(got)
+	}
+}
+
+// TestScanWaitsForASlowNode: one that keeps its slots may take as long as a call may.
+func TestScanWaitsForASlowNode(t *testing.T) {
+	w := newWorld(t, 1)
+	c := open1(t, quick(w.seeds()))
+	w.data["k"] = ""
+	slow := true
+	w.scans(func(*fakeNode) {
+		if slow {
+			<-time.After(3 * scanPatience)
+			slow = false
+		}
+	})
+	if got := scanned1(t, c); len(got) != 1 {
+		t.Error(got)
+	}
+}
+
+// TestScanLeavesANodeThatIsGone: once another node has its slots, nobody waits for it until the
+// end of a call's time.
+func TestScanLeavesANodeThatIsGone(t *testing.T) {
+	for name, goes := range map[string]bool{"dies": true, "hangs": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			cfg := quick(w.seeds())
+			cfg.Timeout, cfg.StallTimeout = 2*time.Minute, 2*time.Minute
+			c := open1(t, cfg)
+			for i := range 100 {
+				w.data[fmt.Sprint("k", i)] = ""
+			}
+			end := make(chan struct{})
+			defer close(end)
+			turns := 0
+			w.scans(func(n *fakeNode) {
+				if n != w.nodes[0] {
+					return
+				}
+				switch turns++; {
+				case turns == 2 && goes:
+					w.set(func() { w.epoch++; w.owner = func(shardmap.Slot) int { return 1 } })
+					_ = n.ln.Close()
+					go n.hangUp()
+				case turns == 2:
+					go func() { // it is found out later that it hangs
+						<-time.After(50 * time.Millisecond)
+						w.set(func() { w.epoch++; w.owner = func(shardmap.Slot) int { return 1 } })
+					}()
+					<-end
+				}
+			})
+			within(t, 20*time.Second, func() {
+				if got := scanned1(t, c, ScanCount(10)); len(got) != 100 {
+					t.Errorf("%d of 100 keys", len(got))
+				}
+			})
+		})
 	}
 }
