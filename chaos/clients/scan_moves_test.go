@@ -97,18 +97,19 @@ func TestScanMissesNothingWhileLeasesMove(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); w.run(ctx, t) }()
 	t.Cleanup(func() { cancel(); <-done })
-	for what, end := range map[string]syscall.Signal{"a planned move": syscall.SIGTERM, "a kill": syscall.SIGKILL} {
+	end := func(how syscall.Signal) *restartable {
 		victim, leads := busiest(nodes)
 		w.midway(t)
-		victim.signal(end)
+		victim.signal(how)
 		_ = victim.cmd.Wait()
 		w.another(t)
-		victim.start(t)
-		until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
 		if leads == 0 {
-			t.Errorf("%s: the node led nothing", what)
+			t.Errorf("%v: the node led nothing", how)
 		}
+		return victim
 	}
-	w.another(t)
+	end(syscall.SIGTERM).start(t)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
+	end(syscall.SIGKILL)
 	t.Logf("%d walks, %d keys came more than once; %+v", w.over.Load(), w.twice.Load(), c.Stats())
 }

@@ -25,11 +25,11 @@ type losses struct {
 	wake   chan struct{}
 	untold atomic.Int32 // len(lost), for the hot path
 
-	mu     sync.Mutex          // guards everything below
+	mu     sync.Mutex // guards everything below
 	open   map[writes]*inquiry
-	lost   []*LostWritesError  // not yet given to a call
-	layout shardmap.Layout     // zero until a node told
-	ledger *ledger             // rules
+	lost   []*LostWritesError // not yet given to a call
+	layout shardmap.Layout    // zero until a node told
+	ledger *ledger            // rules
 }
 
 // writes are those to one shard in one epoch.
