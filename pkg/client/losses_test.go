@@ -135,8 +135,12 @@ func TestOpenVerdictsAreBounded(t *testing.T) {
 	}
 	tokens := l.due(time.Now())
 	want := appendToken("c", []mark{
-		{shard: 1, version: version(1, 10_000)}, {shard: 1, version: version(2, 10_000)}, {shard: 1, version: version(3, 10_000)},
-		{shard: 2, version: version(1, 10_001)}, {shard: 2, version: version(2, 10_001)}, {shard: 2, version: version(3, 10_001)},
+		{shard: 1, version: version(1, 10_000)},
+		{shard: 1, version: version(2, 10_000)},
+		{shard: 1, version: version(3, 10_000)},
+		{shard: 2, version: version(1, 10_001)},
+		{shard: 2, version: version(2, 10_001)},
+		{shard: 2, version: version(3, 10_001)},
 	})
 	if len(tokens) != 1 || tokens[0] != want {
 		t.Errorf("asked with %q, want %q", tokens, want)
