@@ -56,14 +56,16 @@ func (cl *claim) voter(id uint64) *voterState {
 	return &cl.voters[len(cl.voters)-1]
 }
 
-// startFence begins a claim when this node leads, has applied an entry of its
-// term, and no configuration entry is unapplied (F1).
+// startFence begins a claim when this node leads, has applied an entry of its term,
+// and nothing in its log is unapplied (F1): neither a configuration nor what it proposed
+// itself under an earlier ballot of the term, which would change the meaning of the
+// positions that this one collects.
 func (c *Core) startFence(g *group, now Instant) {
 	if g.claim != nil || c.stopped || now.Wait < g.handover || g.leader != g.self || !g.leads() {
 		return // a raft leader whose Ready is not seen yet fences when it is (roleChanged)
 	}
 	term := g.rn.BasicStatus().GetTerm()
-	if g.termApplied != term || g.lastConf > g.log.applied || !g.conf.voter(g.self) || g.durableTerm < term {
+	if g.termApplied != term || g.lastEntry > g.log.applied || !g.conf.voter(g.self) || g.durableTerm < term {
 		return
 	}
 	e := Ballot{Term: term, Sub: 1}

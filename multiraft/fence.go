@@ -39,14 +39,15 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 }
 
 // fenceIfDurable answers a FENCE that waited for this node's term to be durable,
-// unless its sender has restarted: the new life never claimed that ballot.
+// unless its sender has restarted, or is known to be dead: a new life never claimed that
+// ballot, and nobody gives back what is promised to the dead.
 func (c *Core) fenceIfDurable(g *group, now Instant) {
 	if g.waiting == nil || g.waiting.ballot.Term > g.durableTerm {
 		return
 	}
 	f := g.waiting
 	g.waiting = nil
-	if p := c.peer(g.waitFrom.Node); p != nil && p.inc == g.waitFrom.Inc {
+	if p := c.peer(g.waitFrom.Node); p != nil && p.inc == g.waitFrom.Inc && p.dead < p.inc.Counter {
 		c.heardFence(g, g.waitFrom, p, f, now)
 	}
 }

@@ -31,6 +31,7 @@ type group struct {
 	// raft
 	conf        GroupConfig
 	lastConf    uint64 // index of the last configuration entry in the log
+	lastEntry   uint64 // index of the last entry in the log, durable or not
 	snapIndex   uint64
 	durableTerm uint64
 	leader      uint64 // raft id, 0 unknown
@@ -179,7 +180,8 @@ func (g *group) load(rg RestoredGroup) error {
 	if err := g.log.Append(rg.Entries); err != nil {
 		return fmt.Errorf("group %d: log: %w", g.id, err)
 	}
-	g.noteConf(rg.Entries)
+	g.lastEntry = g.snapIndex
+	g.noteEntries(rg.Entries)
 	hs := rg.HardState
 	if hs == nil {
 		hs = &pb.HardState{}
@@ -195,9 +197,13 @@ func (g *group) load(rg RestoredGroup) error {
 	return g.log.SetHardState(hs)
 }
 
-// noteConf remembers the last configuration entry of the log.
-func (g *group) noteConf(entries []*pb.Entry) {
-	if len(entries) > 0 && entries[0].GetIndex() <= g.lastConf {
+// noteEntries remembers the last entry of the log and its last configuration entry.
+func (g *group) noteEntries(entries []*pb.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	g.lastEntry = entries[len(entries)-1].GetIndex()
+	if entries[0].GetIndex() <= g.lastConf {
 		g.lastConf = g.conf.Index // a suffix was replaced
 	}
 	for _, e := range entries {
@@ -210,7 +216,7 @@ func (g *group) noteConf(entries []*pb.Entry) {
 // ready carries out one Ready of a group.
 func (c *Core) ready(g *group, now Instant) {
 	rd := g.rn.Ready()
-	g.noteConf(rd.Entries)
+	g.noteEntries(rd.Entries)
 	sync := rd.MustSync
 	for _, m := range rd.Messages {
 		switch m.GetTo() {
@@ -280,7 +286,7 @@ func (c *Core) stored(g *group, w *GroupWrite, now Instant) {
 func (g *group) installed(c *Core, snap *pb.Snapshot, now Instant) {
 	md := snap.GetMetadata()
 	g.log.applied, g.snapIndex = md.GetIndex(), md.GetIndex()
-	g.lastConf = max(g.lastConf, md.GetIndex())
+	g.lastConf, g.lastEntry = max(g.lastConf, md.GetIndex()), max(g.lastEntry, md.GetIndex())
 	g.termApplied = md.GetTerm()
 	g.log.confState = md.GetConfState()
 	g.conf = configOf(md.GetIndex(), g.log.confState)

@@ -36,3 +36,27 @@ func TestAWaitingFenceBelongsToWhoSentIt(t *testing.T) {
 		t.Error(f)
 	}
 }
+
+// TestAWaitingFenceOfADeadNodeIsNotGranted: the proof that its sender died (NODE_RELEASE)
+// comes while a FENCE waits for a durable term. Granted to the dead, it would be
+// a promise that nobody gives back, and the next leader would wait for its end.
+func TestAWaitingFenceOfADeadNodeIsNotGranted(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	fails, _ := play(t, 5, func(s *script) {
+		s.steady()
+		s.c.saved = s.now + 150*ms // C's disk is slow
+		s.elect(s.b, s.d, s.e)
+		s.wait(100*ms, "C has a FENCE that waits", func() bool { return s.group(s.c).waiting != nil })
+		dead := s.b.core.Self()
+		s.crash(s.b)
+		s.idle()
+		s.c.core.Datagram(s.b.id, NodeReleasePacket(dead), false, s.c.clock())
+		s.c.core.Flush(s.c.clock())
+		s.sleep(200 * ms)
+		s.want(s.group(s.c).waiting == nil, "C's disk is slower than planned")
+		s.want(s.group(s.c).grantee != dead, "C granted a ballot to a node that it knows to be dead")
+	})
+	for _, f := range fails {
+		t.Error(f)
+	}
+}
