@@ -48,13 +48,17 @@ type BoltStorage struct {
 	path string
 }
 
+// startAnew is all that can be done with a damaged raft.db: what is left of it might
+// vote or promise against what it has forgotten.
+const startAnew = "move the node's data directory away and start it as a new node"
+
 // OpenBolt opens or makes raft.db. The caller holds the data directory's lock.
 func OpenBolt(path string) (*BoltStorage, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 16 << 20,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w; if the file is damaged, move the node's data directory away and start it as a new node", path, err)
+		return nil, fmt.Errorf("open %s: %w; if the file is damaged, "+startAnew, path, err)
 	}
 	return &BoltStorage{db: db, path: path}, nil
 }
@@ -82,7 +86,7 @@ func (s *BoltStorage) Load() (Restored, error) {
 func (s *BoltStorage) guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the file is damaged: %v", p)
+			err = fmt.Errorf("the file is damaged: %v; %s", p, startAnew)
 		}
 	}()
 	return f()
@@ -91,7 +95,9 @@ func (s *BoltStorage) guard(f func() error) (err error) {
 func (s *BoltStorage) load(r *Restored) error {
 	err := s.db.Update(func(tx *bbolt.Tx) error { return s.begin(tx, &r.Identity) })
 	if err == nil {
-		err = s.db.View(func(tx *bbolt.Tx) error { return readGroups(tx, r) })
+		if err = s.db.View(func(tx *bbolt.Tx) error { return readGroups(tx, r) }); err != nil {
+			err = fmt.Errorf("the file is damaged: %w; %s", err, startAnew)
+		}
 	}
 	return err
 }
@@ -120,7 +126,7 @@ func (s *BoltStorage) begin(tx *bbolt.Tx, id *Identity) error {
 		return fmt.Errorf("format version %v is not one that this version of aegis reads (%d): use the version that wrote it, or a newer one", f, boltFormat)
 	default:
 		if err := json.Unmarshal(b.Get(keyIdentity), &si); err != nil {
-			return fmt.Errorf("identity: %w", err)
+			return fmt.Errorf("the file is damaged: identity: %w; %s", err, startAnew)
 		}
 	}
 	id.UUID, id.Cluster, id.Node, id.Name, id.Founding = si.UUID, si.Cluster, si.Node, si.Name, si.Founding

@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -96,6 +97,26 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 	}
 	if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), "format version") {
 		t.Fatalf("format 9 gave %v", err)
+	}
+	if err := putFormat(s, boltFormat); err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range [][]byte{bucketHard, bucketSnap, bucketTomb, bucketGroup} {
+		key, good := groupKey(1), binary.BigEndian.AppendUint64(nil, 1)
+		put := func(b, k, v []byte) {
+			t.Helper()
+			if err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(b).Put(k, v) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(bucketGroup, key, good)
+		put(bucket, key, []byte("no record of ours"))
+		if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "start it as a new node") {
+			t.Errorf("a damaged record in %s gave %v", bucket, err)
+		}
+		if err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete(key) }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.Close()
 	if err := os.WriteFile(path, []byte("not a database"), 0o600); err != nil {

@@ -241,10 +241,10 @@ func EncodeFounding(f Founding) ([]byte, error) {
 // DecodeFounding reads what EncodeFounding wrote.
 func DecodeFounding(b []byte) (f Founding, err error) {
 	if len(b) == 0 || b[0] != 1 {
-		return f, fmt.Errorf("the founding record has another format")
+		return f, fmt.Errorf("the founding record has a format that this version of aegis does not read: use the version that wrote it, or a newer one")
 	}
 	if err := json.Unmarshal(b[1:], &f); err != nil {
-		return f, fmt.Errorf("the founding record cannot be read: %w", err)
+		return f, fmt.Errorf("the founding record cannot be read: %w; move the node's data directory away and start it as a new node", err)
 	}
 	return f, f.Settings.Layout().Validate()
 }
