@@ -1,6 +1,7 @@
 package shardgroup
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -73,4 +74,20 @@ func TestAVersionThatWasNeverIssuedIsNotAnswered(t *testing.T) {
 	}
 	a.rep().SetSeats([]shardmap.NodeID{1, 2, 3})
 	w.settle("three seats", func() bool { return len(a.rep().line.seats) == 3 })
+}
+
+// TestAVerdictIsOfOneMoment: between the look at the lineage and the look at the copy this
+// node may have lost the lease and won it back, under a row that cuts the version. A
+// copy of another epoch than the lineage that was asked has no verdict.
+func TestAVerdictIsOfOneMoment(t *testing.T) {
+	w, a, _, _ := trio(t)
+	v := w.must(a, 0, "k", "v")
+	w.spread()
+	if got, _, err := a.rep().Verdict(0, v, w.now); got != VerdictDurable || err != nil {
+		t.Fatal(got, err)
+	}
+	a.rep().shards[0].epoch++ // as after the lease was won back
+	if got, _, err := a.rep().Verdict(0, v, w.now); got != VerdictUnknown || !errors.Is(err, ErrParked) {
+		t.Errorf("judged by the lineage of before: %v, %v", got, err)
+	}
 }

@@ -36,7 +36,7 @@ func (r *Replica) Verdict(id shardmap.ShardID, v shardmap.Version, now multiraft
 	}
 	r.mu.Lock()
 	verdict, open := r.line.judge(s.idx, v)
-	future := v.Epoch() > r.line.epoch()
+	epoch := r.line.epoch()
 	r.mu.Unlock()
 	if verdict == VerdictLost {
 		return verdict, Admission{}, nil
@@ -46,9 +46,12 @@ func (r *Replica) Verdict(id shardmap.ShardID, v shardmap.Version, now multiraft
 	if a, err := s.admit(now); err != nil {
 		return VerdictUnknown, a, err
 	}
+	if s.epoch != epoch { // the lineage has another row by now
+		return VerdictUnknown, Admission{Wake: r.wakeSeq.Load()}, ErrParked
+	}
 	a := Admission{Lease: s.lease, Version: s.m.Position()}
 	switch {
-	case !open || future || v > s.m.Position():
+	case !open || v.Epoch() > epoch || v > s.m.Position():
 		return VerdictUnknown, a, nil
 	case v <= s.held:
 		s.answered = max(s.answered, v) // told as final: seats may not change below it (L8)
