@@ -1,9 +1,12 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -381,6 +384,38 @@ func TestAcksHaveConnectionsOfTheirOwn(t *testing.T) {
 	for key, l := range want {
 		if got[key] != l {
 			t.Errorf("%s was written with %q, want %q", key, got[key], l)
+		}
+	}
+}
+
+// What cannot be subtracted by adding is refused, and not added.
+func TestDecrOfTheLeastNumberIsRefused(t *testing.T) {
+	w := newWorld(t, 1)
+	var sent atomic.Int32
+	w.nodes[0].on(isWord("INCRBY", func(p *peer, _ []string) bool { sent.Add(1); p.say([]byte(":0\r\n")); return true }))
+	c := open1(t, quick(w.seeds()))
+	for name, decr := range map[string]func(context.Context, string, int64) (int64, error){"client": c.Decr, "session": c.Session().Decr} {
+		if n, err := decr(ctx, "k", math.MinInt64); err == nil {
+			t.Errorf("%s: %d", name, n)
+		}
+	}
+	if sent.Load() != 0 {
+		t.Error("something was added")
+	}
+}
+
+// What would hold up a connection that all callers share is not sent.
+func TestDoRefusesWhatHoldsUpAConnection(t *testing.T) {
+	for line, ok := range map[string]bool{
+		"GET k": true, "XREAD COUNT 1 STREAMS s 0": true, "CLIENT ID": true,
+		"blpop k 0": false, "XREAD block 0 STREAMS s 0": false, "BZPOPMIN k 0": false, "WAIT 1 0": false, "CLIENT REPLY OFF": false, "MULTI": false,
+	} {
+		var args []any
+		for w := range strings.FieldsSeq(line) {
+			args = append(args, w)
+		}
+		if _, err := rawCommand(args); (err == nil) != ok {
+			t.Errorf("%s: %v", line, err)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"math"
 	"strconv"
 	"time"
 )
@@ -18,8 +20,14 @@ func (c *Client) Incr(ctx context.Context, key string, delta int64) (int64, erro
 
 // Decr subtracts delta from the number in a key. See Incr.
 func (c *Client) Decr(ctx context.Context, key string, delta int64) (int64, error) {
+	if delta == math.MinInt64 {
+		return 0, c.mistake("INCRBY", key, errDecr)
+	}
 	return c.Incr(ctx, key, -delta)
 }
+
+// errDecr: what would have to be added is no int64.
+var errDecr = errors.New("client: decrement would overflow")
 
 // Append puts bytes behind the value of a key, empty when there is no such key, and gives
 // its new length.

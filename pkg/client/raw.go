@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,7 +107,8 @@ var readingWords = wordSet("CLUSTER COMMAND DBSIZE DUMP ECHO EVAL_RO EVALSHA_RO 
 
 // ownedWords are commands about the connection.
 var ownedWords = wordSet("ASKING AUTH DISCARD EXEC HELLO MONITOR MULTI PSUBSCRIBE PSYNC PUNSUBSCRIBE QUIT READONLY READWRITE RESET SELECT SSUBSCRIBE " +
-	"SUBSCRIBE SUNSUBSCRIBE SYNC UNSUBSCRIBE UNWATCH WAIT WAITAOF WATCH AEGIS.DURABILITY AEGIS.TOKEN")
+	"SUBSCRIBE SUNSUBSCRIBE SYNC UNSUBSCRIBE UNWATCH WAIT WAITAOF WATCH AEGIS.DURABILITY AEGIS.TOKEN " +
+	"BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN") // of other servers: all callers would wait
 
 // ownedClient are subcommands of CLIENT about the connection.
 var ownedClient = wordSet("CACHING CAPA DEADLINE MAINT_NOTIFICATIONS NO-EVICT NO-TOUCH REPLY SETINFO SETNAME TRACKING")
@@ -120,7 +122,8 @@ func wordSet(words string) map[string]bool {
 }
 
 func owned(words []string) bool {
-	return ownedWords[words[0]] || words[0] == "CLIENT" && len(words) > 1 && ownedClient[strings.ToUpper(words[1])]
+	blocks := (words[0] == "XREAD" || words[0] == "XREADGROUP") && slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, "BLOCK") })
+	return blocks || ownedWords[words[0]] || words[0] == "CLIENT" && len(words) > 1 && ownedClient[strings.ToUpper(words[1])]
 }
 
 // keyAt is the position of the first key, beyond the words when there is none.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 )
@@ -99,6 +100,9 @@ func (s *Session) Incr(ctx context.Context, key string, delta int64) (int64, err
 
 // Decr is Client.Decr in the session.
 func (s *Session) Decr(ctx context.Context, key string, delta int64) (int64, error) {
+	if delta == math.MinInt64 {
+		return 0, s.c.mistake("INCRBY", key, errDecr)
+	}
 	return s.Incr(ctx, key, -delta)
 }
 
