@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -159,7 +160,7 @@ func printVersion(cmd *cobra.Command) { fmt.Fprintln(cmd.OutOrStdout(), "aegis",
 
 // serve runs a node until SIGINT or SIGTERM; a second signal leaves at once.
 func serve(cfg *node.Loaded) error {
-	log := newLogger(cfg)
+	log := newLogger(cfg, os.Stderr)
 	defer func() { _ = log.Sync() }()
 	boundHeap(cfg.MaxMemoryBytes)
 	stayAwake()
@@ -198,12 +199,12 @@ func boundHeap(configured int64) {
 	}
 }
 
-// newLogger writes JSON, or columns on a terminal.
-func newLogger(cfg *node.Loaded) *zap.Logger {
+// newLogger writes JSON, or columns on a terminal. It never waits for who reads it.
+func newLogger(cfg *node.Loaded, out *os.File) *zap.Logger {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	encoder := zapcore.NewJSONEncoder(enc)
-	if cfg.LogFormat == "console" || (cfg.LogFormat == "auto" && terminal(os.Stderr)) {
+	if cfg.LogFormat == "console" || (cfg.LogFormat == "auto" && terminal(out)) {
 		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		enc.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(enc)
@@ -212,11 +213,23 @@ func newLogger(cfg *node.Loaded) *zap.Logger {
 	if err != nil {
 		level = zap.InfoLevel
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), level)
+	core := zapcore.NewCore(encoder, &spool{out: out, left: leftOut(encoder)}, level)
 	if level > zap.DebugLevel {
 		core = newStory(core)
 	}
 	return zap.New(core)
+}
+
+// leftOut is the line that stands for lines that nobody took in time.
+func leftOut(encoder zapcore.Encoder) func(lines int) []byte {
+	return func(lines int) []byte {
+		e := zapcore.Entry{Level: zap.WarnLevel, Time: time.Now(), Message: "lines left out here: the reader of this log stood still"}
+		b, err := encoder.EncodeEntry(e, []zapcore.Field{zap.Int("lines", lines)})
+		if err != nil {
+			return nil
+		}
+		return b.Bytes()
+	}
 }
 
 func terminal(f *os.File) bool {
