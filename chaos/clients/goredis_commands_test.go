@@ -94,14 +94,16 @@ func goRedisStrings(ctx context.Context, c *redis.ClusterClient) []said {
 		{"Decr", answer(c.Decr(ctx, "{t}a").Result()), int64(6)},
 		{"DecrBy", answer(c.DecrBy(ctx, "{t}a", 2).Result()), int64(4)},
 		{"IncrByFloat", answer(c.IncrByFloat(ctx, "{t}a", 0.5).Result()), 4.5},
+		{"MSet of texts", answer(c.MSet(ctx, "{l}a", "ohmytext", "{l}b", "mynewtext").Result()), "OK"},
+		{"LCS", answer(c.LCS(ctx, &redis.LCSQuery{Key1: "{l}a", Key2: "{l}b"}).Result()), &redis.LCSMatch{MatchString: "mytext"}},
+		{"LCS LEN", answer(c.LCS(ctx, &redis.LCSQuery{Key1: "{l}a", Key2: "{l}b", Len: true}).Result()), &redis.LCSMatch{Len: 6}},
 	}
 }
 
-// goRedisRefused are what this server does not promise: what came with Redis 8, what is
-// for other types and databases, and LCS. A client must be told so by an error.
+// goRedisRefused are what this server does not promise: what came with Redis 8 and what is
+// for other types and databases. A client must be told so by an error.
 func goRedisRefused(ctx context.Context, c *redis.ClusterClient) []said {
 	return []said{
-		{"LCS", answer(c.LCS(ctx, &redis.LCSQuery{Key1: "{t}a", Key2: "{t}b"}).Result()), refused("unknown command")},
 		{"Digest", answer(c.Digest(ctx, "k").Result()), refused("unknown command")},
 		{"DelExArgs", answer(c.DelExArgs(ctx, "k", redis.DelExArgs{Mode: "IFEQ", MatchValue: "v"}).Result()), refused("unknown command")},
 		{"MSetEX", answer(c.MSetEX(ctx, redis.MSetEXArgs{}, "{t}a", 1).Result()), refused("unknown command")},

@@ -211,6 +211,7 @@ func rueidisCommands(ctx context.Context, c rueidis.Client) error {
 		{b.Decr().Key("{t}a").Build(), int64(6)},
 		{b.Decrby().Key("{t}a").Decrement(2).Build(), int64(4)},
 		{b.Incrbyfloat().Key("{t}a").Increment(0.5).Build(), "4.5"},
+		{b.Lcs().Key1("{t}a").Key2("{t}b").Build(), ""},
 		{b.Exists().Key("{t}a", "{t}b").Build(), int64(2)},
 		{b.Touch().Key("{t}a").Build(), int64(1)},
 		{b.Type().Key("{t}a").Build(), "string"},
