@@ -4,6 +4,8 @@
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
+# make hitratio    hit ratio of the store beside other caches, LRU and OPT, drawn to bin/hitratio.png; recorded traces
+#                  come from AEGIS_TRACES or ../shared/traces, else synthetic ones: make hitratio HITRATIO='-o json'
 # make microbench  Go benchmarks of single rooms
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
 # make sequences   100,000 random command sequences on a node and on redis-server, compared (half a minute):
@@ -25,10 +27,12 @@ BENCH        ?=
 BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
 SEQUENCES    ?= 100000
+HITRATIO     ?=
+TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench microbench fuzz sequences accept clients docs lint fmt
+.PHONY: build demo test test-short sim bench hitratio microbench fuzz sequences accept clients docs lint fmt
 
 build:
 	@mkdir -p bin
@@ -48,6 +52,10 @@ sim: build
 
 bench: build
 	./bin/aegis-chaos bench $(BENCH)
+
+hitratio:
+	@mkdir -p bin
+	cd chaos/hitratio && go run . -traces '$(abspath $(TRACES))' -png '$(CURDIR)/bin/hitratio.png' $(HITRATIO)
 
 microbench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) ./...
