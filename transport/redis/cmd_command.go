@@ -29,13 +29,20 @@ func commandCommand() *command {
 	}
 }
 
+// withSubs is a command's name and those of its subcommands, sorted.
+func (t *table) withSubs(cmd *command) []string {
+	names := []string{cmd.name}
+	for _, s := range cmd.subs {
+		names = append(names, s.name)
+	}
+	sort.Strings(names)
+	return names
+}
+
 // everyName is all commands and, as "container|sub", subcommands, sorted.
 func (t *table) everyName() (names []string) {
 	for _, n := range t.names {
-		names = append(names, n)
-		for _, s := range t.findAny(n).subs {
-			names = append(names, s.name)
-		}
+		names = append(names, t.withSubs(t.findAny(n))...)
 	}
 	sort.Strings(names)
 	return names

@@ -17,7 +17,6 @@ func operatorCommands() []*command {
 	sub := func(parent, name string, arity int, run func(*conn, [][]byte)) *command {
 		return &command{name: parent + "|" + name, arity: arity, flags: "admin loading stale", rights: a, wide: true, run: run}
 	}
-	none := func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }
 	return []*command{
 		{
 			name: "config", arity: -2, rights: a, summary: "A container for server configuration commands.",
@@ -31,21 +30,7 @@ func operatorCommands() []*command {
 			},
 		},
 		slowlogCommand(),
-		{
-			name: "latency", arity: -2, rights: a, summary: "A container for latency diagnostics commands.",
-			subs: map[string]*command{
-				"HISTOGRAM": sub("latency", "histogram", -2, func(c *conn, _ [][]byte) { c.out = resp.AppendMap(c.out, c.sess.Proto, 0) }),
-				"LATEST":    sub("latency", "latest", 2, none),
-				"HISTORY":   sub("latency", "history", 3, none),
-				"RESET":     sub("latency", "reset", -2, func(c *conn, _ [][]byte) { c.int(0) }),
-				"DOCTOR": sub("latency", "doctor", 2, func(c *conn, _ [][]byte) {
-					c.out = resp.AppendVerbatim(c.out, c.sess.Proto, "No latency events are kept. SLOWLOG GET shows pipelines that took long.")
-				}),
-				"HELP": sub("latency", "help", 2, func(c *conn, _ [][]byte) {
-					c.help("LATENCY", "HISTOGRAM [command ...] -- empty: single commands are not timed", "LATEST, HISTORY event -- empty: no events are kept", "RESET [event ...] -- 0", "DOCTOR -- says so")
-				}),
-			},
-		},
+		latencyCommand(),
 		{
 			name: "acl", arity: -2, rights: rightsConnection, summary: "A container for commands about users; there is one.",
 			subs: map[string]*command{
@@ -155,14 +140,13 @@ func (c *conn) settingExists(name string) bool {
 func cmdResetStat(c *conn, _ [][]byte) {
 	s := c.srv
 	for _, n := range s.table.everyName() {
-		cmd := s.table.findAny(n)
-		cmd.calls.Store(0)
-		cmd.failed.Store(0)
+		s.table.findAny(n).reset()
 	}
 	s.accepted.Store(0)
 	s.refused.Store(0)
 	s.evicted.Store(0)
 	s.commandsBefore.Store(s.commands.Load())
+	s.errors.reset()
 	s.backend.ResetStats()
 	c.ok()
 }

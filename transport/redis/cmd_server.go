@@ -2,10 +2,8 @@ package redis
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -93,93 +91,6 @@ func tipsOf(name string) []string {
 		return []string{"request_policy:all_shards", "response_policy:agg_min"}
 	}
 	return nil
-}
-
-func cmdInfo(c *conn, args [][]byte) {
-	want := map[string]bool{}
-	for _, a := range args[1:] {
-		want[strings.ToLower(string(a))] = true
-	}
-	stats := want["all"] || want["everything"] || want["commandstats"]
-	all := len(want) == 0 || want["default"] || want["all"] || want["everything"]
-	var b strings.Builder
-	sections := c.infoSections()
-	if stats {
-		sections = append(sections, InfoSection{"Commandstats", c.srv.table.stats()})
-	}
-	sections = append(sections, InfoSection{"Errorstats", c.srv.errors.fields()})
-	for _, s := range sections {
-		if !all && !want[strings.ToLower(s.Name)] {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteString("\r\n")
-		}
-		fmt.Fprintf(&b, "# %s\r\n", s.Name)
-		for _, f := range s.Fields {
-			fmt.Fprintf(&b, "%s:%s\r\n", f[0], f[1])
-		}
-	}
-	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
-}
-
-// infoSections puts the face's own figures before the Backend's.
-func (c *conn) infoSections() []InfoSection {
-	s := c.srv
-	up := time.Since(s.started)
-	own := []InfoSection{
-		{"Server", [][2]string{
-			{"redis_version", redisVersion},
-			{"aegis_version", s.cfg.Version},
-			{"redis_mode", c.mode()},
-			{"os", runtime.GOOS + " " + runtime.GOARCH},
-			{"arch_bits", strconv.Itoa(strconv.IntSize)},
-			{"process_id", strconv.Itoa(os.Getpid())},
-			{"tcp_port", c.localPort()},
-			{"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))},
-			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
-		}},
-		{"Clients", [][2]string{
-			{"connected_clients", strconv.Itoa(s.Clients())},
-			{"maxclients", strconv.Itoa(s.cfg.ClientsMax)},
-			{"blocked_clients", strconv.FormatInt(s.blocked.Load(), 10)},
-			{"tracking_clients", strconv.Itoa(s.tracker.trackers())},
-		}},
-		{"Stats", [][2]string{
-			{"total_connections_received", strconv.FormatInt(s.accepted.Load(), 10)},
-			{"total_commands_processed", strconv.FormatInt(s.commands.Load()-s.commandsBefore.Load(), 10)},
-			{"rejected_connections", strconv.FormatInt(s.refused.Load(), 10)},
-			{"evicted_clients", strconv.FormatInt(s.evicted.Load(), 10)},
-			{"tracking_total_keys", strconv.FormatInt(s.Tracked(), 10)},
-			{"tracking_total_items", strconv.FormatInt(s.tracker.items(), 10)},
-			{"tracking_total_prefixes", strconv.Itoa(s.tracker.prefixes())},
-			{"aegis_forwarded_commands", strconv.FormatInt(s.forwarded.Load(), 10)},
-			{"aegis_forwarded_again", strconv.FormatInt(s.forwardedAgain.Load(), 10)},
-			{"aegis_forwarded_lost", strconv.FormatInt(s.forwardedLost.Load(), 10)},
-		}},
-	}
-	all := mergeSections(own, s.backend.Info())
-	if c.gateway() {
-		standalone(all)
-	}
-	return all
-}
-
-// mergeSections appends the fields of sections with equal names.
-func mergeSections(a, b []InfoSection) []InfoSection {
-	for _, s := range b {
-		merged := false
-		for i := range a {
-			if a[i].Name == s.Name {
-				a[i].Fields = append(a[i].Fields, s.Fields...)
-				merged = true
-			}
-		}
-		if !merged {
-			a = append(a, s)
-		}
-	}
-	return a
 }
 
 func cmdConfigGet(c *conn, args [][]byte) {

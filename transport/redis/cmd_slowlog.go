@@ -57,15 +57,17 @@ func (l *slowlog) slow(took time.Duration) bool {
 }
 
 // timeSlow looks how long the commands took that are about to be answered. No command
-// is under way: the reader may be asked for the first of them again.
+// is under way: the reader may be asked for the first of them again. The clock is the one
+// of the last group, too.
 func (c *conn) timeSlow() {
 	commands := c.sess.commands - c.timed
 	c.timed = c.sess.commands
 	l := c.srv.slow
-	if commands == 0 || l.threshold.Load() < 0 {
+	if commands == 0 {
 		return
 	}
 	now := c.srv.since()
+	c.closeGroup(now)
 	took := now - c.began
 	if c.began = now; !l.slow(took) {
 		return

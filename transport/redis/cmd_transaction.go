@@ -283,17 +283,19 @@ func (c *conn) execAll(m *multi) {
 	start, words := c.replyAt, m.words
 	c.out = resp.AppendArray(c.out, len(m.queue))
 	c.executing, c.execAt, c.lcsSpent = true, start, 0
-	for _, q := range m.queue {
-		c.replyAt, c.applied = len(c.out), 0
-		c.call(q.cmd, words[:q.words])
-		words = words[q.words:]
-		if !c.quit && len(c.out)-start > replyMax && !c.fits(c.rd.Size()) {
-			c.out, c.quit = c.out[:0], true
+	c.within(func() {
+		for _, q := range m.queue {
+			c.replyAt, c.applied = len(c.out), 0
+			c.call(q.cmd, words[:q.words])
+			words = words[q.words:]
+			if !c.quit && len(c.out)-start > replyMax && !c.fits(c.rd.Size()) {
+				c.out, c.quit = c.out[:0], true
+			}
+			if c.quit {
+				break
+			}
 		}
-		if c.quit {
-			break
-		}
-	}
+	})
 	c.executing = false
 	c.replyAt = start
 }

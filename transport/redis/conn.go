@@ -42,6 +42,8 @@ type conn struct {
 	lastRun    atomic.Pointer[command]
 	began      time.Duration // the pipeline, since the server's start; later when it had to wait
 	timed      uint64        // commands that the slow log has looked at
+	group      group         // commands whose time is not counted yet
+	lap        time.Duration // when they began, since the server's start
 	lastAt     atomic.Int64  // begin of the last pipeline, for others
 	stopping   atomic.Bool
 	waiting    atomic.Int32  // whether it is in WAIT, and what CLIENT UNBLOCK wants
@@ -85,7 +87,7 @@ func (c *conn) rewind() {
 	c.multi, c.sess.Proto, c.sess.ReadMode = c.before.multi, c.before.proto, c.before.reads
 	c.retrack(c.before.tracking)
 	c.mute, c.silent, c.until = c.before.mute, false, c.before.deadline
-	c.quit, c.rerun = false, true
+	c.quit, c.rerun, c.group = false, true, group{}
 	if c.pushes != nil {
 		c.subscribed = c.before.subscribed
 		c.pushes.listen(c.subscribed)
@@ -259,6 +261,7 @@ func (c *conn) runBuffered() error {
 	c.work = workPool.Get().(*work)
 	c.setMark(c.rd.Mark())
 	c.began = c.srv.since()
+	c.lap = c.began
 	c.lastAt.Store(int64(c.began))
 	if c.pushes != nil {
 		c.holdPushes()
@@ -348,7 +351,6 @@ func (c *conn) runBatch() error {
 		if !ok {
 			break
 		}
-		c.srv.commands.Add(1)
 		c.run(args)
 		if c.mute != (muting{}) {
 			c.silence()
@@ -361,6 +363,7 @@ func (c *conn) runBatch() error {
 			if err := c.flush(c.rd.Mark()); err != nil || c.rerun {
 				return err
 			}
+			c.lap = c.srv.since()
 		}
 	}
 	c.timeSlow()

@@ -18,10 +18,39 @@ type errorStats struct {
 	mu     sync.Mutex // guards number; codes grow under it
 	codes  sync.Map   // string -> *atomic.Int64
 	number int        // of codes
+	all    atomic.Int64
 }
 
-// count takes an error reply without its minus.
+// notTried are the words of those that were refused before they began.
+var notTried = []string{"MOVED", "CROSSSLOT", "CLUSTERDOWN", "DEADLINE", "NOREPLICAS", "LOADING", "MASTERDOWN"}
+
+// countError counts the error that a command has just answered.
+func (c *conn) countError(cmd *command, reply []byte) {
+	c.srv.errors.count(reply)
+	if slices.Contains(notTried, errorCode(reply)) && c.applied == 0 {
+		c.group.calls--
+		cmd.rejected.Add(1)
+		return
+	}
+	c.group.failed++
+}
+
+// reset begins to count anew.
+func (e *errorStats) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.codes.Clear()
+	e.number = 0
+	e.all.Store(0)
+}
+
+// count takes an error reply.
 func (e *errorStats) count(reply []byte) {
+	if len(reply) == 0 || reply[0] != '-' {
+		return
+	}
+	e.all.Add(1)
+	reply = reply[1:]
 	end := bytes.IndexAny(reply, " \r\n")
 	if end <= 0 {
 		return

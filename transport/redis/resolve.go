@@ -11,8 +11,9 @@ import (
 type hole struct {
 	at       int // it stands before this byte of conn.out
 	cmd      *command
-	from, to int     // its tasks
-	gather   *gather // makes one reply of several; nil: there is one task
+	since    time.Duration // of the server's start, when it began
+	from, to int           // its tasks
+	gather   *gather       // makes one reply of several; nil: there is one task
 }
 
 // forwards is what a gateway connection has under way between two flushes.
@@ -44,7 +45,7 @@ const (
 func (c *conn) forward(cmd *command, g *gather, tasks ...task) {
 	c.through(tasks)
 	f := &c.fw
-	h := hole{at: len(c.out), cmd: cmd, from: len(f.tasks), gather: g}
+	h := hole{at: len(c.out), cmd: cmd, since: c.lap, from: len(f.tasks), gather: g}
 	f.tasks = append(f.tasks, tasks...)
 	h.to = len(f.tasks)
 	f.holes = append(f.holes, h)
@@ -202,7 +203,7 @@ func (f *forwards) judge(m *shardmap.Map, elapsed time.Duration) (retry, soon bo
 
 // deliver sends the replies up to the first that is not there.
 func (c *conn) deliver() error {
-	f := &c.fw
+	f, now := &c.fw, c.srv.since()
 	for ; f.next < len(f.holes); f.next++ {
 		h := &f.holes[f.next]
 		tasks := f.tasks[h.from:h.to]
@@ -211,7 +212,7 @@ func (c *conn) deliver() error {
 		}
 		f.text = append(f.text, c.out[f.from:h.at]...)
 		f.from = h.at
-		if !c.answer(h, tasks) {
+		if !c.answer(h, tasks, now) {
 			_ = c.send(f.text) // what came before it is known
 			c.srv.forwardedLost.Add(1)
 			return errClose
@@ -239,8 +240,9 @@ func allDone(tasks []task) bool {
 	return true
 }
 
-// answer appends the reply of a hole; false when the outcome is not known.
-func (c *conn) answer(h *hole, tasks []task) bool {
+// answer appends the reply of a hole and counts its command; false when the outcome is not
+// known.
+func (c *conn) answer(h *hole, tasks []task, now time.Duration) bool {
 	f := &c.fw
 	for i := range tasks {
 		if tasks[i].unsure() {
@@ -257,9 +259,12 @@ func (c *conn) answer(h *hole, tasks []task) bool {
 			return false
 		}
 	}
+	failed := int64(0)
 	if f.text[at] == '-' {
-		h.cmd.failed.Add(1)
+		failed = 1
+		c.srv.errors.count(f.text[at:])
 	}
+	h.cmd.add(1, failed, now-h.since)
 	for i := range tasks {
 		if k := tasks[i].call; k != nil {
 			tasks[i].call, tasks[i].err = nil, ErrDown

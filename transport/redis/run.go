@@ -19,10 +19,12 @@ func (c *conn) run(args [][]byte) {
 	switch {
 	case cmd == nil:
 		c.multi.spoiled = c.multi.on
+		c.srv.errors.count(c.out[c.replyAt:])
 	case c.srv.pause.Load() != nil && !c.waitPause(cmd):
 	case c.subscribed && c.listens(cmd):
 	case c.multi.on && !cmd.atOnce:
 		c.enqueue(cmd, args)
+		c.srv.errors.count(c.out[c.replyAt:])
 	default:
 		c.call(cmd, args)
 	}
@@ -54,7 +56,7 @@ func (c *conn) lookup(args [][]byte) *command {
 
 // call runs a command and counts it.
 func (c *conn) call(cmd *command, args [][]byte) {
-	cmd.calls.Add(1)
+	c.enlist(cmd)
 	c.sess.commands++
 	c.sess.last = cmd
 	if cmd.rights == rightsConnection {
@@ -64,6 +66,7 @@ func (c *conn) call(cmd *command, args [][]byte) {
 		c.tracking.begin(c, cmd)
 	}
 	c.capable.versions = c.capable.versions[:0]
+	holes := len(c.fw.holes)
 	switch {
 	case cmd.first > 0 && c.late():
 		c.failWith(errLate)
@@ -72,9 +75,11 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	default:
 		cmd.run(c, args)
 	}
-	if len(c.out) > c.replyAt && c.out[c.replyAt] == '-' {
-		cmd.failed.Add(1)
-		c.srv.errors.count(c.out[c.replyAt+1:])
+	switch {
+	case len(c.fw.holes) > holes: // it is counted when it is answered
+		c.group.calls--
+	case len(c.out) > c.replyAt && c.out[c.replyAt] == '-':
+		c.countError(cmd, c.out[c.replyAt:])
 	}
 	if c.tracking.on {
 		c.tracking.end(c, cmd)
@@ -105,6 +110,7 @@ func (c *conn) unknownSub(args [][]byte) {
 }
 
 func (c *conn) wrongArgs(cmd *command) {
+	cmd.rejected.Add(1)
 	text := "wrong number of arguments for '" + cmd.name + "' command"
 	if cmd.name == "exec" { // as Redis: it ends the transaction all the same
 		c.multi = multi{}

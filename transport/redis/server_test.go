@@ -344,7 +344,7 @@ func TestTheFamiliarInfo(t *testing.T) {
 	p := dial(t, addr)
 	p.do("GET", "a")
 	info := string(p.do("INFO", "everything").Text)
-	for _, f := range []string{"# Server\r\n", "redis_version:7.4.0\r\n", "redis_mode:cluster\r\n", "connected_clients:1\r\n", "blocked_clients:0\r\n", "total_commands_processed:", "loading:0\r\n", "cmdstat_get:calls=1,failed_calls=0\r\n", fmt.Sprintf("tcp_port:%s\r\n", addr[strings.LastIndexByte(addr, ':')+1:])} {
+	for _, f := range []string{"# Server\r\n", "redis_version:7.4.0\r\n", "redis_mode:cluster\r\n", "connected_clients:1\r\n", "blocked_clients:0\r\n", "total_commands_processed:", "loading:0\r\n", "cmdstat_get:calls=1,usec=", ",rejected_calls=0,failed_calls=0\r\n", fmt.Sprintf("tcp_port:%s\r\n", addr[strings.LastIndexByte(addr, ':')+1:])} {
 		if !strings.Contains(info, f) {
 			t.Errorf("INFO lacks %q:\n%s", f, info)
 		}

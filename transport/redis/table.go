@@ -1,11 +1,9 @@
 package redis
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
-	"sync/atomic"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -39,8 +37,7 @@ type command struct {
 	reads   bool                // flagged readonly: what it answers may be cached
 	subs    map[string]*command // by upper-case name, for containers
 
-	calls  atomic.Int64
-	failed atomic.Int64
+	tally
 }
 
 // table finds commands by name.
@@ -85,25 +82,6 @@ func (t *table) findAny(name string) *command {
 		return cmd.subs[strings.ToUpper(sub)]
 	}
 	return cmd
-}
-
-// stats are the counters in the form of INFO commandstats, sorted by name. The
-// time that commands took is not kept, and so is not claimed.
-func (t *table) stats() (fields [][2]string) {
-	count := func(c *command) {
-		if n := c.calls.Load(); n > 0 {
-			fields = append(fields, [2]string{"cmdstat_" + c.name, fmt.Sprintf("calls=%d,failed_calls=%d", n, c.failed.Load())})
-		}
-	}
-	for _, name := range t.names {
-		c := t.findAny(name)
-		count(c)
-		for _, s := range c.subs {
-			count(s)
-		}
-	}
-	sort.Slice(fields, func(i, j int) bool { return fields[i][0] < fields[j][0] })
-	return fields
 }
 
 // has says whether a flag is among the command's.
