@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -110,9 +111,20 @@ func (b *benchTool) read() (err error) {
 		func() error { return p.ParseChoice(b.dist) },
 		func() error { return p.ParseSize(b.size) },
 		p.Check,
+		b.writable,
 	} {
 		if err := read(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// writable looks for the directories of the files before the run, not behind it.
+func (b *benchTool) writable() error {
+	for _, name := range []string{b.jsonFile, b.hdrFile, b.svgOut} {
+		if st, err := os.Stat(filepath.Dir(name)); name != "" && (err != nil || !st.IsDir()) {
+			return fmt.Errorf("%s cannot be written: there is no directory %s", name, filepath.Dir(name))
 		}
 	}
 	return nil

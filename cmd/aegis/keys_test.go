@@ -209,6 +209,8 @@ func TestMistakesOnKeysAreOneSentence(t *testing.T) {
 	fails(t, exitUsage, []string{"scan", "--count", "0"}, "--count 0")
 	fails(t, exitUsage, []string{"scan", "--limit", "-1"}, "--limit -1")
 	fails(t, exitUsage, []string{"bench", "--foo"}, "unknown flag --foo")
+	fails(t, exitUsage, []string{"bench", "--ttl", "-5s"}, "at least 1ms")
+	fails(t, exitUsage, []string{"bench", "--json", "/no/such/file"}, "/no/such")
 }
 
 // TestAnErrorNamesANodeOnce: the reason was once wrapped in itself.

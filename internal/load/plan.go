@@ -98,6 +98,8 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("values of %d bytes: %d are the most", p.SizeMax, valueMax)
 	case p.Duration <= 0 && p.Ops <= 0:
 		return errors.New("a run must end: give a duration or a number of operations")
+	case p.TTL != 0 && p.TTL < time.Millisecond:
+		return fmt.Errorf("time to live %v: give at least 1ms, or 0 for none", p.TTL)
 	case p.Rate < 0:
 		return fmt.Errorf("rate %d: give operations a second, or 0 for as many as are answered", p.Rate)
 	}

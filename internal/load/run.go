@@ -137,6 +137,10 @@ func Preload(ctx context.Context, p Plan, progress func(done int)) error {
 // preloadTries is how often a key is tried that could not be written.
 const preloadTries = 100
 
+// oomTries is the same where the server says OOM: a value that no node takes, or memory
+// that nothing can be evicted from, is so for good, and large values are slow to send.
+const oomTries = 5
+
 // preload writes every key that is worker's by number.
 func (r *run) preload(ctx context.Context, worker int, c caller, done *atomic.Int64, failed *atomic.Pointer[string]) {
 	k := newPicker(&r.plan, nil, r.values, worker)
@@ -157,7 +161,7 @@ func (r *run) preload(ctx context.Context, worker int, c caller, done *atomic.In
 			if bad == "" {
 				break
 			}
-			if ctx.Err() != nil || tries == preloadTries {
+			if ctx.Err() != nil || tries >= preloadTries || failed.Load() != nil || bad == "OOM" && tries >= oomTries {
 				failed.Store(&bad)
 				return
 			}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,6 +217,7 @@ func TestALostServerAndABadPlanAreErrors(t *testing.T) {
 	for _, spoil := range []func(p *Plan){
 		func(p *Plan) { p.Addrs = nil }, func(p *Plan) { p.Keys = 0 }, func(p *Plan) { p.Conns = 0 }, func(p *Plan) { p.Depth = 0 },
 		func(p *Plan) { p.SizeMax = 1 << 40 }, func(p *Plan) { p.Ops = 0 }, func(p *Plan) { p.Rate = -1 },
+		func(p *Plan) { p.TTL = -time.Second }, func(p *Plan) { p.TTL = time.Microsecond },
 	} {
 		p := small("127.0.0.1:1")
 		spoil(&p)
@@ -294,5 +296,20 @@ func checkSVG(t *testing.T, b []byte) {
 	}
 	if lines != 4 {
 		t.Errorf("%d lines, want 4", lines)
+	}
+}
+
+// TestAFillThatCannotEndGivesUp: no node takes the values; every worker tried a hundred
+// times, a hundred large values each.
+func TestAFillThatCannotEndGivesUp(t *testing.T) {
+	var asked atomic.Int64
+	full := newServer(t, func([][]byte) (string, bool) {
+		asked.Add(1)
+		return "-OOM value larger than this node can hold\r\n", true
+	})
+	p := small(full.addr)
+	err := Preload(t.Context(), p, func(int) {})
+	if most := int64(p.Keys * (oomTries + 1)); err == nil || !strings.Contains(err.Error(), "OOM") || asked.Load() > most {
+		t.Errorf("%v after %d requests, want at most %d", err, asked.Load(), most)
 	}
 }
