@@ -263,3 +263,28 @@ func (l *loop) Write(b []byte) (int, error) {
 func (l *loop) SetWriteDeadline(time.Time) error { return nil }
 func (l *loop) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (l *loop) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+
+// TestWhoIsClosedForBuffers: the largest, and who asked to last after all others.
+func TestWhoIsClosedForBuffers(t *testing.T) {
+	make := func(bytes int64, lasting bool) *conn {
+		c := new(conn)
+		c.charged.Store(bytes)
+		c.lasting.Store(lasting)
+		return c
+	}
+	for _, x := range []struct {
+		a, b *conn
+		want bool
+	}{
+		{make(2, false), make(1, false), true},
+		{make(1, false), make(2, false), false},
+		{make(1, false), make(9, true), true},
+		{make(9, true), make(1, false), false},
+		{make(9, true), make(1, true), true},
+		{make(0, false), make(9, true), false}, // closing it would free nothing
+	} {
+		if got := x.a.goesBefore(x.b); got != x.want {
+			t.Errorf("%d (lasts: %v) before %d (%v): %v", x.a.charged.Load(), x.a.lasting.Load(), x.b.charged.Load(), x.b.lasting.Load(), got)
+		}
+	}
+}

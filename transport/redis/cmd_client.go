@@ -23,8 +23,8 @@ func clientWords() map[string]*command {
 		"PAUSE":    admin("pause", -3, cmdClientPause),
 		"UNBLOCK":  admin("unblock", -3, cmdClientUnblock),
 		"UNPAUSE":  admin("unpause", 2, cmdClientUnpause),
-		"NO-EVICT": admin("no-evict", 3, cmdClientSwitch), // who buffers most is closed, whoever it is
-		"NO-TOUCH": sub("no-touch", 3, cmdClientSwitch),   // reads count as hits all the same
+		"NO-EVICT": admin("no-evict", 3, cmdNoEvict),
+		"NO-TOUCH": sub("no-touch", 3, cmdClientSwitch), // reads count as hits all the same
 		"REPLY":    sub("reply", 3, cmdClientReply),
 	}
 }
@@ -36,12 +36,21 @@ type card struct {
 	proto                 int
 	readOnly              bool
 	multi, watched, bytes int
+	subscribed            int
+	marks                 string // flags of tracking
+	redirect              int64
 }
 
 // showCard publishes the card. Only commands about the connection change it.
 func (c *conn) showCard() {
 	s := &c.sess
-	now := card{s.Name, s.LibName, s.LibVer, s.Proto, s.ReadOnly, c.multi.depth(), len(c.multi.watched), c.multi.size()}
+	now := card{
+		name: s.Name, libName: s.LibName, libVer: s.LibVer, proto: s.Proto, readOnly: s.ReadOnly,
+		multi: c.multi.depth(), watched: len(c.multi.watched), bytes: c.multi.size(), marks: c.tracking.marks(), redirect: c.tracking.redirectID(),
+	}
+	if c.subscribed {
+		now.subscribed = 1
+	}
 	if have := c.card.Load(); have == nil || *have != now {
 		c.card.Store(&now)
 	}
@@ -51,26 +60,51 @@ func (c *conn) showCard() {
 func (c *conn) line() string {
 	k := c.card.Load()
 	if k == nil {
-		k = &card{proto: 2, multi: -1}
+		k = &card{proto: 2, multi: -1, redirect: -1}
 	}
-	flags := ""
-	if k.multi >= 0 {
-		flags += "x"
-	}
-	if k.readOnly {
-		flags += "r"
-	}
-	if flags == "" {
-		flags = "N"
-	}
+	flags := c.flags(k)
 	last := "NULL"
 	if cmd := c.lastRun.Load(); cmd != nil {
 		last = cmd.name
 	}
 	held := c.charged.Load()
 	idle := c.srv.since() - time.Duration(c.lastAt.Load())
-	return fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-		c.sess.ID, c.sess.Addr, c.sess.Local, k.name, int(time.Since(c.sess.Created).Seconds()), int(idle.Seconds()), flags, k.multi, k.watched, k.bytes, held, held+connBytes, last, k.proto, k.libName, k.libVer)
+	return fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s tot-net-in=%d tot-net-out=%d tot-cmds=%d\n",
+		c.sess.ID, c.sess.Addr, c.sess.Local, k.name, int(time.Since(c.sess.Created).Seconds()), int(idle.Seconds()), flags, k.subscribed, k.multi, k.watched, k.bytes, held, held+connBytes, last, k.redirect, k.proto, k.libName, k.libVer, c.sock.received.Load(), c.sock.written.Load(), c.ran.Load())
+}
+
+// flags are the letters of Redis, in its order.
+func (c *conn) flags(k *card) (letters string) {
+	for _, f := range []struct {
+		on     bool
+		letter string
+	}{
+		{k.subscribed > 0, "P"}, {k.multi >= 0, "x"}, {c.waiting.Load() != waitNone, "b"}, {true, k.marks},
+		{k.readOnly, "r"}, {c.lasting.Load(), "e"},
+	} {
+		if f.on {
+			letters += f.letter
+		}
+	}
+	if letters == "" {
+		return "N"
+	}
+	return letters
+}
+
+// marks are the flags of a connection that tracks.
+func (t *tracking) marks() (letters string) {
+	if !t.on {
+		return ""
+	}
+	letters = "t"
+	if t.redirect != nil && t.redirect.broken.Load() {
+		letters += "R"
+	}
+	if t.bcast {
+		letters += "B"
+	}
+	return letters
 }
 
 func cmdClientInfo(c *conn, _ [][]byte) {
@@ -156,11 +190,12 @@ type killing struct {
 	addr, laddr string
 	none        bool // of a type that no connection has
 	skipMe      bool
+	age         int64 // seconds that it is old at least
 }
 
 func (k *killing) fits(c, o *conn) bool {
 	return !k.none && (k.id == 0 || o.sess.ID == k.id) && (k.addr == "" || o.sess.Addr.String() == k.addr) &&
-		(k.laddr == "" || o.sess.Local.String() == k.laddr) && (!k.skipMe || o != c)
+		(k.laddr == "" || o.sess.Local.String() == k.laddr) && (!k.skipMe || o != c) && time.Since(o.sess.Created) >= time.Duration(k.age)*time.Second
 }
 
 func cmdClientKill(c *conn, args [][]byte) {
@@ -203,6 +238,10 @@ func (c *conn) killOptions(k *killing, opts [][]byte) bool {
 				c.fail("ERR client-id should be greater than 0")
 				return false
 			}
+		case is(o, "MAXAGE"):
+			if !c.killAge(k, opts[1]) {
+				return false
+			}
 		case is(o, "TYPE"):
 			normal, known := c.clientType(opts[1])
 			if !known {
@@ -229,6 +268,28 @@ func (c *conn) killOptions(k *killing, opts [][]byte) bool {
 		}
 	}
 	return true
+}
+
+func (c *conn) killAge(k *killing, word []byte) (ok bool) {
+	switch k.age, ok = parseInt(word); {
+	case !ok:
+		c.fail("ERR maxage is not an integer or out of range")
+	case k.age <= 0:
+		c.fail("ERR maxage should be greater than 0")
+	default:
+		k.age = min(k.age, math.MaxInt64/int64(time.Second))
+		return true
+	}
+	return false
+}
+
+// cmdNoEvict has the connection closed for its buffers only when there is no other that
+// could be: memory is bounded all the same.
+func cmdNoEvict(c *conn, args [][]byte) {
+	cmdClientSwitch(c, args)
+	if on := is(args[2], "ON"); on || is(args[2], "OFF") {
+		c.lasting.Store(on)
+	}
 }
 
 // cmdClientSwitch takes ON and OFF of what has no effect here.

@@ -16,14 +16,15 @@ func commandCommand() *command {
 	return &command{
 		name: "command", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns detailed information about all commands.", run: cmdCommand,
 		subs: map[string]*command{
-			"COUNT":   sub("count", 2, func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }),
-			"INFO":    sub("info", -2, cmdCommandInfo),
-			"DOCS":    sub("docs", -2, cmdCommandDocs),
-			"LIST":    sub("list", -2, cmdCommandList),
-			"GETKEYS": sub("getkeys", -4, cmdCommandGetKeys),
+			"COUNT":           sub("count", 2, func(c *conn, _ [][]byte) { c.int(int64(len(c.srv.table.names))) }),
+			"INFO":            sub("info", -2, cmdCommandInfo),
+			"DOCS":            sub("docs", -2, cmdCommandDocs),
+			"LIST":            sub("list", -2, cmdCommandList),
+			"GETKEYS":         sub("getkeys", -4, cmdCommandGetKeys),
+			"GETKEYSANDFLAGS": sub("getkeysandflags", -4, cmdCommandKeyFlags),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("COMMAND", "(no subcommand) -- details of all commands", "COUNT -- how many there are", "INFO [name ...] -- details of some", "DOCS [name ...] -- what they do",
-					"LIST [FILTERBY MODULE name|ACLCAT rights|PATTERN pattern] -- names", "GETKEYS command ... -- the keys among its arguments")
+					"LIST [FILTERBY MODULE name|ACLCAT rights|PATTERN pattern] -- names", "GETKEYS command ... -- the keys among its arguments", "GETKEYSANDFLAGS command ... -- the same, each with what is done to it")
 			}),
 		},
 	}
@@ -78,7 +79,63 @@ func cmdCommandList(c *conn, args [][]byte) {
 
 // cmdCommandGetKeys finds the keys of a command as its row in the table says.
 func cmdCommandGetKeys(c *conn, args [][]byte) {
-	args = args[2:]
+	c.eachKey(args[2:], func(_ *command, key []byte, _ int) { c.out = resp.AppendBulk(c.out, key) })
+}
+
+// cmdCommandKeyFlags is GETKEYS with what the command does to each key.
+func cmdCommandKeyFlags(c *conn, args [][]byte) {
+	c.eachKey(args[2:], func(cmd *command, key []byte, n int) {
+		b := resp.AppendBulk(resp.AppendArray(c.out, 2), key)
+		flags := keyFlags(cmd, args[2:], n)
+		b = resp.AppendSet(b, c.sess.Proto, len(flags))
+		for _, f := range flags {
+			b = resp.AppendSimple(b, f)
+		}
+		c.out = b
+	})
+}
+
+// keyFlags are the words of Redis for what a command does to its nth key: R, W or both,
+// OW where the old value does not matter and RM where it goes; then what of the value is
+// given, changed or removed.
+func keyFlags(cmd *command, args [][]byte, n int) []string {
+	switch cmd.name {
+	case "get", "mget", "getrange", "substr", "lcs", "dump", "ttl", "pttl", "expiretime", "pexpiretime":
+		return []string{"RO", "access"}
+	case "set":
+		if slices.ContainsFunc(args[min(3, len(args)):], func(w []byte) bool { return is(w, "GET") }) {
+			return []string{"RW", "access", "update"}
+		}
+		return []string{"OW", "update"}
+	case "getset":
+		return []string{"RW", "access", "update"}
+	case "getdel":
+		return []string{"RW", "access", "delete"}
+	case "getex", "incr", "decr", "incrby", "decrby", "incrbyfloat":
+		return []string{"RW", "access", "update"}
+	case "setex", "psetex", "mset", "restore":
+		return []string{"OW", "update"}
+	case "setnx", "msetnx":
+		return []string{"OW", "insert"}
+	case "append":
+		return []string{"RW", "insert"}
+	case "setrange", "expire", "pexpire", "expireat", "pexpireat", "persist":
+		return []string{"RW", "update"}
+	case "del", "unlink":
+		return []string{"RM", "delete"}
+	case "rename", "renamenx":
+		return [][]string{{"RW", "access", "delete"}, {"OW", map[string]string{"rename": "update", "renamenx": "insert"}[cmd.name]}}[n]
+	case "copy":
+		return [][]string{{"RO", "access"}, {"OW", "update"}}[n]
+	}
+	if cmd.has("write") {
+		return []string{"RW", "access", "update"}
+	}
+	return []string{"RO"}
+}
+
+// eachKey answers an array of what show writes for each key of a command.
+func (c *conn) eachKey(args [][]byte, show func(cmd *command, key []byte, n int)) {
 	cmd := c.srv.table.find(args[0])
 	if cmd != nil && cmd.subs != nil && len(args) > 1 {
 		cmd = cmd.subs[strings.ToUpper(string(args[1]))]
@@ -97,7 +154,7 @@ func cmdCommandGetKeys(c *conn, args [][]byte) {
 	first, last, step := cmd.keys(args)
 	n := 0
 	for i := first; i <= last; i += step {
-		c.out = resp.AppendBulk(c.out, args[i])
+		show(cmd, args[i], n)
 		n++
 	}
 	if n == 0 {

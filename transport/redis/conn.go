@@ -45,6 +45,8 @@ type conn struct {
 	group      group         // commands whose time is not counted yet
 	lap        time.Duration // when they began, since the server's start
 	lastAt     atomic.Int64  // begin of the last pipeline, for others
+	ran        atomic.Uint64 // commands, as published last
+	lasting    atomic.Bool   // CLIENT NO-EVICT
 	stopping   atomic.Bool
 	waiting    atomic.Int32  // whether it is in WAIT, and what CLIENT UNBLOCK wants
 	batches    atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
@@ -297,6 +299,7 @@ func (c *conn) noteRun() {
 	if c.lastRun.Load() != c.sess.last { // a load costs nothing, a store ten nanoseconds
 		c.lastRun.Store(c.sess.last)
 	}
+	c.ran.Store(c.sess.commands)
 }
 
 func (c *conn) runAll() error {
@@ -416,7 +419,9 @@ func (c *conn) send(b []byte) error {
 	for len(b) > 0 {
 		n := min(len(b), sendStep)
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout))
-		if _, err := c.nc.Write(b[:n]); err != nil {
+		wrote, err := c.nc.Write(b[:n])
+		c.sock.written.Add(int64(wrote))
+		if err != nil {
 			return err
 		}
 		b = b[n:]

@@ -181,7 +181,7 @@ func (s *Server) relieve(c *conn) bool {
 	for over > 0 && !c.doomed.Load() {
 		largest := c
 		for o := range s.conns {
-			if !o.doomed.Load() && o.charged.Load() > largest.charged.Load() {
+			if !o.doomed.Load() && o.goesBefore(largest) {
 				largest = o
 			}
 		}
@@ -191,6 +191,15 @@ func (s *Server) relieve(c *conn) bool {
 		largest.nc.Close()
 	}
 	return !c.doomed.Load()
+}
+
+// goesBefore says which of two connections is closed for its buffers: the larger one,
+// unless it is the only one that asked to last (CLIENT NO-EVICT).
+func (c *conn) goesBefore(o *conn) bool {
+	if a, b := c.lasting.Load(), o.lasting.Load(); a != b {
+		return b && c.charged.Load() > 0
+	}
+	return c.charged.Load() > o.charged.Load()
 }
 
 // ClientsMax is how many connections are taken.

@@ -3,6 +3,7 @@ package redis
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -25,6 +26,8 @@ type socket struct {
 	out     []byte
 	sent    int
 	sentErr error
+
+	received, written atomic.Int64 // bytes, since the begin
 }
 
 func newSocket(nc net.Conn) *socket {
@@ -37,17 +40,22 @@ func newSocket(nc net.Conn) *socket {
 }
 
 // Read implements io.Reader.
-func (s *socket) Read(b []byte) (int, error) { return s.nc.Read(b) }
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.nc.Read(b)
+	s.received.Add(int64(n))
+	return n, err
+}
 
 // ReadInto implements resp.Patient.
 func (s *socket) ReadInto(room func() []byte, idle func()) (int, error) {
 	if s.raw == nil {
-		return s.nc.Read(room())
+		return s.Read(room())
 	}
 	s.room, s.idle, s.got, s.gotErr = room, idle, 0, nil
 	if err := s.raw.Read(s.read); err != nil {
 		return 0, err
 	}
+	s.received.Add(int64(max(0, s.got)))
 	return s.got, s.gotErr
 }
 
@@ -78,6 +86,7 @@ func (s *socket) writeSome(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.written.Add(int64(s.sent))
 	return s.sent, s.sentErr
 }
 

@@ -35,6 +35,38 @@ CLIENT KILL LADDR 1.2.3.4:5 USER default
 CLIENT KILL USER nobody
 CLIENT KILL BOGUS x
 CLIENT KILL ID 1 TYPE
+COMMAND GETKEYSANDFLAGS GET a
+COMMAND GETKEYSANDFLAGS MGET a b
+COMMAND GETKEYSANDFLAGS SET a b EX 10
+COMMAND GETKEYSANDFLAGS SET a b EX 10 get
+COMMAND GETKEYSANDFLAGS PTTL a
+COMMAND GETKEYSANDFLAGS EXPIRETIME a
+COMMAND GETKEYSANDFLAGS STRLEN a
+COMMAND GETKEYSANDFLAGS TYPE a
+COMMAND GETKEYSANDFLAGS TOUCH a
+COMMAND GETKEYSANDFLAGS MSET a b c d
+COMMAND GETKEYSANDFLAGS MSETNX a b c d
+COMMAND GETKEYSANDFLAGS DEL a b
+COMMAND GETKEYSANDFLAGS RENAME a b
+COMMAND GETKEYSANDFLAGS RENAMENX a b
+COMMAND GETKEYSANDFLAGS COPY a b
+COMMAND GETKEYSANDFLAGS LCS a b
+COMMAND GETKEYSANDFLAGS EXISTS a
+COMMAND GETKEYSANDFLAGS TTL a
+COMMAND GETKEYSANDFLAGS INCR a
+COMMAND GETKEYSANDFLAGS APPEND a b
+COMMAND GETKEYSANDFLAGS SETRANGE a 1 b
+COMMAND GETKEYSANDFLAGS GETDEL a
+COMMAND GETKEYSANDFLAGS GETEX a
+COMMAND GETKEYSANDFLAGS GETSET a b
+COMMAND GETKEYSANDFLAGS EXPIRE a 1
+COMMAND GETKEYSANDFLAGS PERSIST a
+COMMAND GETKEYSANDFLAGS DUMP a
+COMMAND GETKEYSANDFLAGS SETNX a b
+COMMAND GETKEYSANDFLAGS SETEX a 1 b
+COMMAND GETKEYSANDFLAGS RESTORE a 0 b
+COMMAND GETKEYSANDFLAGS PING
+COMMAND GETKEYSANDFLAGS GET
 CLIENT NO-EVICT ON
 CLIENT NO-EVICT off
 CLIENT NO-EVICT maybe
@@ -295,6 +327,34 @@ func TestCommandsDescribeThemselves(t *testing.T) {
 	for line, why := range map[string]string{"WAITAOF 0 0 0": "append-only", "PUBLISH a b": "not passed", "DEBUG SLEEP 0": "no interface", "MONITOR": "SLOWLOG", "ACL SETUSER x": "one user"} {
 		if v := p.do(strings.Fields(line)...); !v.IsError() || !strings.Contains(string(v.Text), why) {
 			t.Errorf("%s: %q, want a word about %q", line, v.Text, why)
+		}
+	}
+}
+
+// TestNewerFieldsOfClients: what tracks, listens, lasts and how much went to and fro.
+func TestNewerFieldsOfClients(t *testing.T) {
+	_, addr := start(t, testConfig(), newMemory())
+	p := dial(t, addr)
+	p.do("HELLO", "3")
+	p.do("CLIENT", "NO-EVICT", "ON")
+	p.do("CLIENT", "TRACKING", "ON", "BCAST")
+	line := string(p.do("CLIENT", "INFO").Text)
+	for _, want := range []string{" flags=tBe ", " redir=0 ", " resp=3 ", " tot-net-in=", " tot-cmds=4\n"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("no %q in %s", want, line)
+		}
+	}
+	if strings.Contains(line, "tot-net-in=0 ") || strings.Contains(line, "tot-net-out=0 ") {
+		t.Error("no bytes went to and fro:", line)
+	}
+	p.do("CLIENT", "TRACKING", "OFF")
+	p.do("CLIENT", "NO-EVICT", "OFF")
+	if line := string(p.do("CLIENT", "INFO").Text); !strings.Contains(line, " flags=N ") || !strings.Contains(line, " redir=-1 ") {
+		t.Error(line)
+	}
+	for words, want := range map[string]string{"1000000": "", "0": "greater than 0", "x": "not an integer"} {
+		if v := p.do("CLIENT", "KILL", "MAXAGE", words, "SKIPME", "no"); v.IsError() != (want != "") || !strings.Contains(string(v.Text), want) || v.Int != 0 {
+			t.Errorf("MAXAGE %s: %+v", words, v)
 		}
 	}
 }
