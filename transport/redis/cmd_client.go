@@ -79,8 +79,12 @@ func (c *conn) flags(k *card) (letters string) {
 		on     bool
 		letter string
 	}{
-		{k.subscribed > 0, "P"}, {k.multi >= 0, "x"}, {c.waiting.Load() != waitNone, "b"}, {true, k.marks},
-		{k.readOnly, "r"}, {c.lasting.Load(), "e"},
+		{k.subscribed > 0, "P"},
+		{k.multi >= 0, "x"},
+		{c.waiting.Load() != waitNone, "b"},
+		{true, k.marks},
+		{k.readOnly, "r"},
+		{c.lasting.Load(), "e"},
 	} {
 		if f.on {
 			letters += f.letter
