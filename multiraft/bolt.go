@@ -54,6 +54,9 @@ const startAnew = "move the node's data directory away and start it as a new nod
 
 // OpenBolt opens or makes raft.db. The caller holds the data directory's lock.
 func OpenBolt(path string) (*BoltStorage, error) {
+	if err := refuseCutShort(path); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: 16 << 20,
 	})

@@ -292,6 +292,8 @@ func TestADamagedFileIsRefused(t *testing.T) {
 	for i, damage := range []func([]byte) []byte{
 		func(b []byte) []byte { clear(b[:2*os.Getpagesize()]); return b },
 		func(b []byte) []byte { return b[:100] },
+		func(b []byte) []byte { return b[:2*os.Getpagesize()] },
+		func(b []byte) []byte { return b[:5*os.Getpagesize()] },
 	} {
 		if err := os.WriteFile(path, damage(bytes.Clone(whole)), 0o600); err != nil {
 			t.Fatal(err)

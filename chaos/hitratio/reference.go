@@ -101,12 +101,12 @@ func (q *fifo) pop() uint32 {
 // s3FIFO is the policy of the paper of that name: a tenth of the objects in a
 // first queue, counters up to 3, a memory of those that left.
 type s3FIFO struct {
-	small, main, gone fifo
-	in                []uint8 // 0 = not there, 1 = small, 2 = main
-	hits              []uint8
-	ghost             []int32 // the turn in which it was remembered; 0 = it is not
-	turn              int32
-	capacity          int
+	small, main fifo
+	in          []uint8 // 0 = not there, 1 = small, 2 = main
+	hits        []uint8
+	ghost       []int32 // the turn in which it was remembered; 0 = it is not
+	turn        int32
+	capacity    int
 }
 
 // s3Hits counts the hits of S3-FIFO, for traces of which no figures are published.
