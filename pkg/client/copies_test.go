@@ -158,12 +158,13 @@ func TestFollowersAnswerReads(t *testing.T) {
 		t.Error(seen)
 	}
 	f.set(nil)
-	for range 200 {
+	until(t, "a follower answers within the other bound", func() bool {
 		if _, err := c.Reads(90*time.Millisecond).GetInto(ctx, "k", nil); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if seen := f.seen(); !slices.Contains(seen, "READONLY 90") || slices.Contains(seen, "READONLY 500") {
+		return slices.Contains(f.seen(), "READONLY 90") // who answers is chosen by what answers took
+	})
+	if seen := f.seen(); slices.Contains(seen, "READONLY 500") {
 		t.Error(seen)
 	}
 	must(t, c.Set(ctx, "k", nil))
