@@ -12,10 +12,11 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/client"
 )
 
-// TestThreeNodes runs all clients, one after the other, against one cluster.
+// TestThreeNodes runs all clients, one after the other, against one cluster. It is about
+// replies: with leases for a noisy machine the tests beside it move none.
 func TestThreeNodes(t *testing.T) {
 	t.Parallel()
-	nodes := addresses(launch(t, 3, "256MiB"))
+	nodes := addresses(launch(t, 3, "256MiB --lease-profile noisy"))
 	for _, client := range []struct {
 		name string
 		test func(t *testing.T, nodes []string)
