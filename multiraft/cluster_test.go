@@ -82,6 +82,7 @@ type testCluster struct {
 	opened   map[shardmap.GroupID]int // leases opened
 	owner    map[string]Member        // of every ballot that was opened
 	events   uint64                   // running hash of all that was delivered
+	write    time.Duration            // how long a disk takes for a batch, beside a delay
 	overlaps []string
 	groups   int
 	cfg      func(*Config)
@@ -190,10 +191,21 @@ func (n *testNode) Datagram(to shardmap.NodeID, p []byte, tcp bool) {
 }
 
 func (n *testNode) Append(b *Batch) {
-	n.saved = max(n.saved, n.t.now+n.t.delay()) // one disk: batches finish in order
+	n.saved = max(n.saved, n.t.now+n.t.delay()+n.t.write) // one disk: batches finish in order
 	n.t.wires = append(n.t.wires, testMessage{at: n.saved, from: n.id, to: n.id, saved: b, life: n.life})
 }
-func (n *testNode) Event(Event) {}
+
+// Event checks F1: the positions that a fence collects mean what they mean under all
+// that was ever committed before it.
+func (n *testNode) Event(e Event) {
+	if e.Kind != EventFencing {
+		return
+	}
+	g := n.core.group(e.Group)
+	if own := g.logTerm == e.Ballot.Term && g.lastEntry == g.termFirst; g.lastEntry > g.log.applied+1 || g.lastEntry > g.log.applied && !own {
+		n.t.overlaps = append(n.t.overlaps, fmt.Sprintf("%v: group %d: %v fences before its log is applied: %d of %d", n.t.now, e.Group, e.Ballot, g.log.applied, g.lastEntry))
+	}
+}
 func (n *testNode) Seal(g shardmap.GroupID, b Ballot, m Member, _ Instant) []byte {
 	return fmt.Appendf(nil, "%d", n.id)
 }

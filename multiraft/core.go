@@ -74,6 +74,7 @@ type Core struct {
 	peers   []*peer                      // by node id
 	touched []*group
 	spare   []*group // what touched was before
+	held    []*group // whose first entry is held back, by the order of their elections
 	quiet   bool     // some peer's raft stream is silent
 
 	cap        time.Duration // durable
@@ -130,6 +131,7 @@ func (c *Core) Self() Member { return c.cfg.Self }
 func (c *Core) Tick(now Instant) {
 	c.wake(now)
 	c.tickRaft(now)
+	c.tickHeld(now)
 	c.beat(now)
 	silent := c.listen(now)
 	for _, g := range c.order {
@@ -199,6 +201,9 @@ func (c *Core) tickRaft(now Instant) {
 // that should not wait for the next tick of raft.
 func (c *Core) NextDeadline(now Instant) time.Duration {
 	next := min(c.nextTick, now.Wait+max(0, c.nextBeat-now.Age))
+	for _, g := range c.held {
+		next = min(next, g.first.until)
+	}
 	for _, p := range c.peers {
 		if !p.silent {
 			next = min(next, p.heard+c.silenceMax(p)+1)

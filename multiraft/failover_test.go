@@ -107,6 +107,31 @@ func TestAHandoverCostsMilliseconds(t *testing.T) {
 	}
 }
 
+// TestAHandoverIsTwoWritesOfTheDisks: the votes are one, the first entry of the term and
+// the Open are the other.
+func TestAHandoverIsTwoWritesOfTheDisks(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newTestCluster(t, 3, 2, seed)
+		c.run(3*time.Second, c.allHeld)
+		c.run(time.Second, nil) // until followers know that the Opens are committed
+		c.write = 20 * time.Millisecond
+		from := c.holder(1)
+		to := c.nodes[from.id%3]
+		at := c.now
+		from.core.Handover(1, to.id, from.clock())
+		from.core.Flush(from.clock())
+		if !c.run(time.Second, func() bool { return c.holder(1) != nil }) {
+			t.Fatalf("seed %d: nobody serves a second after the handover", seed)
+		}
+		if took := c.now - at; c.holder(1) != to || took > 3*c.write-5*time.Millisecond {
+			t.Errorf("seed %d: node %d serves after %v, want node %d after two writes of %v", seed, c.holder(1).id, took, to.id, c.write)
+		}
+		if len(c.overlaps) > 0 {
+			t.Fatal(c.overlaps[0])
+		}
+	}
+}
+
 func TestASingleNodeOpensAtOnceAndGrowsToThree(t *testing.T) {
 	c := newTestCluster(t, 3, 1, 5) // only for the nodes; the group is made anew below
 	c.nodes, c.wires = nil, nil

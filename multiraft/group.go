@@ -32,6 +32,8 @@ type group struct {
 	conf        GroupConfig
 	lastConf    uint64 // index of the last configuration entry in the log
 	lastEntry   uint64 // index of the last entry in the log, durable or not
+	termFirst   uint64 // index of the first entry of logTerm
+	logTerm     uint64 // term of the last entry in the log
 	snapIndex   uint64
 	durableTerm uint64
 	leader      uint64 // raft id, 0 unknown
@@ -40,6 +42,7 @@ type group struct {
 	waitTicks   int           // ticks that a new leader lets pass, so that its heartbeats go with the others'
 	confAsked   time.Duration // Wait: when a change may be proposed again
 	jointAlarm  time.Duration // Wait: when to complain of a joint configuration, 0 never
+	first       firstEntry    // of this node's term, while it is held back
 
 	// as voter
 	*pledge
@@ -117,6 +120,7 @@ func (c *Core) Destroy(id shardmap.GroupID, now Instant) {
 	}
 	c.close(g, "replica removed", now)
 	g.destroyed = true
+	c.unhold(g, nil)
 	c.groups[id] = nil
 	c.order = slices.DeleteFunc(c.order, func(o *group) bool { return o == g })
 	c.tombs[Tombstone{id, g.self}] = true
@@ -207,6 +211,9 @@ func (g *group) noteEntries(entries []*pb.Entry) {
 		g.lastConf = g.conf.Index // a suffix was replaced
 	}
 	for _, e := range entries {
+		if e.GetTerm() != g.logTerm {
+			g.logTerm, g.termFirst = e.GetTerm(), e.GetIndex()
+		}
 		if t := e.GetType(); t == pb.EntryConfChange || t == pb.EntryConfChangeV2 {
 			g.lastConf = e.GetIndex()
 		}
@@ -216,20 +223,33 @@ func (g *group) noteEntries(entries []*pb.Entry) {
 // ready carries out one Ready of a group.
 func (c *Core) ready(g *group, now Instant) {
 	rd := g.rn.Ready()
+	c.unhold(g, rd.Entries)
 	g.noteEntries(rd.Entries)
-	sync := rd.MustSync
+	elected := rd.SoftState != nil && rd.SoftState.RaftState == raft.StateLeader
 	for _, m := range rd.Messages {
-		switch m.GetTo() {
-		case raft.LocalAppendThread:
-			c.append(g, m, sync)
-		case raft.LocalApplyThread:
+		switch {
+		case m.GetTo() == raft.LocalApplyThread:
 			c.apply(g, m, now)
+		case elected:
+			c.keep(g, m, rd.MustSync, now)
 		default:
-			c.sendRaft(g, m)
+			c.deliver(g, m, rd.MustSync)
 		}
 	}
 	if rd.SoftState != nil || (rd.HardState != nil && rd.HardState.GetTerm() != g.term) {
 		c.roleChanged(g, now)
+	}
+	if g.claim == nil && g.durableTerm >= g.term {
+		c.unhold(g, nil) // no fence whose answers are worth waiting for
+	}
+}
+
+// deliver carries out one message of a Ready, but for those to apply.
+func (c *Core) deliver(g *group, m *pb.Message, sync bool) {
+	if m.GetTo() == raft.LocalAppendThread {
+		c.append(g, m, sync)
+	} else {
+		c.sendRaft(g, m)
 	}
 }
 
@@ -280,6 +300,7 @@ func (c *Core) stored(g *group, w *GroupWrite, now Instant) {
 	}
 	c.touch(g)
 	c.fenceIfDurable(g, now)
+	c.startFence(g, now) // when others elected this node before its own vote was durable
 }
 
 // installed makes a received snapshot the group's state.

@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+// fenceThatWaits elects B, whose FENCE comes to C while the disk of C is still busy with
+// the term.
+func (s *script) fenceThatWaits() {
+	s.steady()
+	s.c.saved = s.now + 150*ms
+	s.elect(s.b, s.d, s.e)
+	s.wait(100*ms, "C has heard of the term, and has a FENCE that waits", func() bool {
+		g := s.group(s.c)
+		return g.waiting != nil && g.rn.BasicStatus().GetTerm() == g.waiting.ballot.Term
+	})
+}
+
 // TestAWaitingFenceBelongsToWhoSentIt: a FENCE that waits for a durable term was
 // sent by one incarnation. When its sender restarts meanwhile, the ballot must not
 // be granted to the new life, which never claimed it and gives nothing back: the
@@ -13,10 +25,7 @@ import (
 func TestAWaitingFenceBelongsToWhoSentIt(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	fails, _ := play(t, 5, func(s *script) {
-		s.steady()
-		s.c.saved = s.now + 150*ms // C's disk is slow
-		s.elect(s.b, s.d, s.e)
-		s.wait(100*ms, "C has a FENCE that waits", func() bool { return s.group(s.c).waiting != nil })
+		s.fenceThatWaits()
 		s.crash(s.b)
 		s.sleep(ms)
 		s.b.boot(1)
@@ -43,10 +52,7 @@ func TestAWaitingFenceBelongsToWhoSentIt(t *testing.T) {
 func TestAWaitingFenceOfADeadNodeIsNotGranted(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1)
 	fails, _ := play(t, 5, func(s *script) {
-		s.steady()
-		s.c.saved = s.now + 150*ms // C's disk is slow
-		s.elect(s.b, s.d, s.e)
-		s.wait(100*ms, "C has a FENCE that waits", func() bool { return s.group(s.c).waiting != nil })
+		s.fenceThatWaits()
 		dead := s.b.core.Self()
 		s.crash(s.b)
 		s.idle()
