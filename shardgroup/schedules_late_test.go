@@ -451,6 +451,24 @@ func TestPlannedMove(t *testing.T) {
 	w.finish()
 }
 
+// TestAMoveDoesNotWaitForTheThird: the former holder says itself how far it came, so
+// what a third seat might add is not waited for.
+func TestAMoveDoesNotWaitForTheThird(t *testing.T) {
+	w, a, b, _ := trio(t)
+	w.fill(a, 0, 1, 5)
+	w.spread()
+	w.cut(1, 2, false)
+	w.depose(a)
+	before := w.now.Mono
+	w.serve(2)
+	if took := w.now.Mono - before; took >= b.n.cfg.Grace {
+		t.Fatalf("served after %v", took)
+	}
+	w.wantRow(b, []shardmap.Version{version(1, 5), version(1, 0)}, 3, 0)
+	w.cut(1, 2, true)
+	w.finish()
+}
+
 func TestTheCeilingOfASuccessorAddsNothing(t *testing.T) {
 	_, a, _, _ := trio(t)
 	wall := a.n.wall.Load()

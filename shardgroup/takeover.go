@@ -188,12 +188,33 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 		if !t.enoughOK {
 			t.enough, t.enoughOK = now.Mono, true
 		}
-		return r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace
+		return r.holderTold() || r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace
 	}
 	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline {
 		return false
 	}
 	return r.waitedForCopies(now) || r.seatsAnswered() || !r.bestIsEmpty()
+}
+
+// holderTold says whether the last holder itself, in the life that held, has answered
+// with sound copies to a seat: nobody has a write of its epoch that it lacks, so the
+// other seats cannot add to the base. A planned move waits for the slowest disk of the
+// group without this.
+func (r *Replica) holderTold() bool {
+	last := r.line.last()
+	if last == nil || !r.line.counted(r.n.cfg.Self) {
+		return false
+	}
+	p := r.take.reply(last.holder.Node)
+	if p == nil || p.from != last.holder {
+		return false
+	}
+	for s := range r.shards {
+		if !r.counts(p, s) {
+			return false
+		}
+	}
+	return true
 }
 
 // waitedForCopies says whether a copy that may be down has been waited for long
