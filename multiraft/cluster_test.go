@@ -206,6 +206,7 @@ func (n *testNode) Event(e Event) {
 		n.t.overlaps = append(n.t.overlaps, fmt.Sprintf("%v: group %d: %v fences before its log is applied: %d of %d", n.t.now, e.Group, e.Ballot, g.log.applied, g.lastEntry))
 	}
 }
+
 func (n *testNode) Seal(g shardmap.GroupID, b Ballot, m Member, _ Instant) []byte {
 	return fmt.Appendf(nil, "%d", n.id)
 }
