@@ -51,6 +51,20 @@ func TestOperationsPageListsEverySetting(t *testing.T) {
 	}
 }
 
+// besideMemory is what a process holds at most beside its limit and what the Go
+// runtime is given: the siege of chaos/clients fails above 20 + 28 MiB beside 64.
+const besideMemory = 28 << 20
+
+func TestPapersSayWhatTheProcessNeedsBesideItsMemory(t *testing.T) {
+	words := fmt.Sprintf("up to %d MiB with 64 MiB, %d MiB with 1 GiB",
+		(runtimeBytes(64<<20)+besideMemory)>>20, (runtimeBytes(1<<30)+besideMemory)>>20)
+	for _, name := range []string{"README.md", "docs/operations.md"} {
+		if page := strings.Join(strings.Fields(paper(t, name)), " "); !strings.Contains(page, words) {
+			t.Errorf("%s does not say %q", name, words)
+		}
+	}
+}
+
 // TestOperationsPageNamesLinesThatAreLogged looks the words of the page up in the code.
 func TestOperationsPageNamesLinesThatAreLogged(t *testing.T) {
 	page := paper(t, "docs/operations.md")
