@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 )
 
@@ -67,6 +68,8 @@ func Decide(self Question, heard []Heard) Decision {
 	}
 	for _, h := range others {
 		switch {
+		case errors.Is(h.Err, ErrSecret):
+			return Decision{Choice: Wait, Reason: "seed " + h.Addr + ": " + h.Err.Error()}
 		case h.Err != nil:
 			return Decision{Choice: Wait, Reason: "seed " + h.Addr + " does not answer: " + h.Err.Error()}
 		case h.Reply.Err != "":

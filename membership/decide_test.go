@@ -2,6 +2,7 @@ package membership
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -38,5 +39,9 @@ func TestABlankNodeDecides(t *testing.T) {
 		if got := Decide(c.self, c.heard); got.Choice != c.want {
 			t.Errorf("%s: choice %d (%s), want %d", name, got.Choice, got.Reason, c.want)
 		}
+	}
+	locked := Decide(self, []Heard{{Addr: "c:1", Err: ErrSecret}})
+	if locked.Choice != Wait || !strings.HasPrefix(locked.Reason, "seed c:1: ") || !strings.Contains(locked.Reason, "--cluster-secret-file") {
+		t.Errorf("a seed with another secret: %+v", locked)
 	}
 }

@@ -64,7 +64,7 @@ func talk(t *testing.T, who person) *talker {
 	}
 	k.port = NewPort(tcp{k.line}, udp{k.line}, []byte(who.secret), func(Question, net.Addr) Reply {
 		return Reply{UUID: k.uuid, Cluster: k.self.Cluster, Name: fmt.Sprint("node", who.node)}
-	})
+	}, func(net.Addr, error) {})
 	if who.tempo == nil {
 		who.tempo = &brisk
 	}

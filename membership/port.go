@@ -26,6 +26,7 @@ type Port struct {
 	pc       net.PacketConn
 	secret   []byte
 	answer   func(q Question, at net.Addr) Reply
+	refused  func(from net.Addr, err error)
 	patience time.Duration // with a connection that has not said what it wants
 
 	askers  *crowd
@@ -36,14 +37,15 @@ type Port struct {
 }
 
 // NewPort serves a listener and a socket of the same address until Close. answer is
-// told at which address of this node the question came.
-func NewPort(ln net.Listener, pc net.PacketConn, secret []byte, answer func(q Question, at net.Addr) Reply) *Port {
-	return newPort(ln, pc, secret, answer, firstMax)
+// told at which address of this node the question came, refused who asked under
+// another secret.
+func NewPort(ln net.Listener, pc net.PacketConn, secret []byte, answer func(q Question, at net.Addr) Reply, refused func(from net.Addr, err error)) *Port {
+	return newPort(ln, pc, secret, answer, refused, firstMax)
 }
 
-func newPort(ln net.Listener, pc net.PacketConn, secret []byte, answer func(q Question, at net.Addr) Reply, patience time.Duration) *Port {
+func newPort(ln net.Listener, pc net.PacketConn, secret []byte, answer func(q Question, at net.Addr) Reply, refused func(from net.Addr, err error), patience time.Duration) *Port {
 	p := &Port{
-		ln: ln, pc: pc, secret: secret, answer: answer, patience: patience,
+		ln: ln, pc: pc, secret: secret, answer: answer, refused: refused, patience: patience,
 		askers: newCrowd(askersMax), answers: make(chan struct{}, answersMax), done: make(chan struct{}),
 	}
 	p.wg.Add(2)
@@ -119,7 +121,15 @@ func (p *Port) hear(c net.Conn) {
 	defer c.Close()
 	var q Question
 	err := readMessage(io.MultiReader(bytes.NewReader([]byte{questionByte}), c), questionMax, &q, p.secret)
-	if !p.askers.leave(c) || err != nil {
+	if !p.askers.leave(c) {
+		return
+	}
+	if errors.Is(err, ErrSecret) {
+		// An answer that says nothing: the asker cannot verify it, and so learns why.
+		_ = writeMessage(c, Reply{}, p.secret)
+		p.refused(c.RemoteAddr(), err)
+	}
+	if err != nil {
 		return
 	}
 	select {

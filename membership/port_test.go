@@ -89,7 +89,7 @@ func openPort(t testing.TB, l *line, secret string) *Port {
 	t.Helper()
 	return NewPort(tcp{l}, udp{l}, []byte(secret), func(q Question, at net.Addr) Reply {
 		return Reply{Name: fmt.Sprintf("%s at %s", q.Word, at)}
-	})
+	}, func(net.Addr, error) {})
 }
 
 // until waits for a condition.
@@ -137,16 +137,24 @@ func noLeak(t *testing.T) {
 
 func TestQuestionsNeedTheSecret(t *testing.T) {
 	noLeak(t)
-	l := openLine(t, "")
-	p := openPort(t, l, "s")
-	defer p.Close()
-	ctx := context.Background()
-	want := "who at " + l.addr()
-	if r, err := Ask(ctx, l.addr(), Question{Word: AskWho}, []byte("s")); err != nil || r.Name != want {
-		t.Fatalf("%+v, %v; want the name %q", r, err, want)
-	}
-	if _, err := Ask(ctx, l.addr(), Question{Word: AskWho}, []byte("other")); err == nil {
-		t.Fatal("a question under another secret was answered")
+	for _, c := range []struct{ its, mine string }{{"s", "s"}, {"s", "other"}, {"s", ""}, {"", "s"}} {
+		l, refused := openLine(t, ""), make(chan error, 1)
+		p := NewPort(tcp{l}, udp{l}, []byte(c.its), func(Question, net.Addr) Reply { return Reply{Name: "here"} },
+			func(_ net.Addr, err error) { refused <- err })
+		r, err := Ask(context.Background(), l.addr(), Question{Word: AskWho}, []byte(c.mine))
+		if c.its == c.mine {
+			if err != nil || r.Name != "here" {
+				t.Errorf("%+v, %v", r, err)
+			}
+		} else {
+			if !errors.Is(err, ErrSecret) || r.Name != "" {
+				t.Errorf("secret %q asked %q: %+v, %v; want to hear that they differ", c.mine, c.its, r, err)
+			}
+			if err := <-refused; !errors.Is(err, ErrSecret) {
+				t.Errorf("the asked one says %v", err)
+			}
+		}
+		p.Close()
 	}
 }
 
@@ -189,7 +197,7 @@ func TestIdleAndStrangeConnectionsAreInNobodysWay(t *testing.T) {
 			noLeak(t)
 			l := openLine(t, "")
 			patience := time.Second
-			p := newPort(tcp{l}, udp{l}, nil, func(Question, net.Addr) Reply { return Reply{} }, patience)
+			p := newPort(tcp{l}, udp{l}, nil, func(Question, net.Addr) Reply { return Reply{} }, func(net.Addr, error) {}, patience)
 			defer p.Close()
 			w := newWire(p, "ours", netip.MustParseAddrPort("127.0.0.1:1"), func(string) {})
 			defer w.Shutdown()
@@ -314,7 +322,7 @@ func FuzzFirstBytes(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{questionByte, questionFormat, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p := &Port{askers: newCrowd(2), answers: make(chan struct{}, 1), answer: func(Question, net.Addr) Reply { return Reply{Name: "answered"} }}
+		p := &Port{askers: newCrowd(2), answers: make(chan struct{}, 1), answer: func(Question, net.Addr) Reply { return Reply{Name: "answered"} }, refused: func(net.Addr, error) {}}
 		w := newWire(p, "ours", netip.MustParseAddrPort("127.0.0.1:1"), func(string) {})
 		w.streams = make(chan net.Conn, 1)
 		c := &spoken{Reader: bytes.NewReader(in)}

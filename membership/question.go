@@ -66,6 +66,10 @@ type Reply struct {
 // ErrQuestion says that the bytes are no question or answer of this cluster.
 var ErrQuestion = errors.New("membership: bytes that are no bootstrap question")
 
+// ErrSecret says that the other side has another cluster secret, or only one of the
+// two has any.
+var ErrSecret = errors.New("the other node has another cluster secret, or none: give every node the same --cluster-secret-file")
+
 func questionMAC(secret, body []byte) (m [16]byte) {
 	if len(secret) == 0 {
 		return m
@@ -108,7 +112,7 @@ func readMessage(r io.Reader, most int, v any, secret []byte) error {
 		return io.ErrUnexpectedEOF
 	}
 	if m := questionMAC(secret, body); !hmac.Equal(m[:], head[6:]) {
-		return fmt.Errorf("%w: the other node has another cluster secret", ErrQuestion)
+		return ErrSecret
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrQuestion, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -48,6 +49,13 @@ var (
 	magic       = []byte("AEGI")
 	magicRefuse = []byte("AEGX")
 )
+
+// noProof is the proof of a dialler that does not believe the answer. It is nobody's
+// authenticator; all zero would be that of a node without a secret.
+var noProof = [macBytes]byte([]byte(strings.Repeat("\xff", macBytes)))
+
+// oneSecret is what to do when secrets differ.
+const oneSecret = "give every node the same --cluster-secret-file"
 
 // RefusedError is why a handshake failed, in one sentence.
 type RefusedError struct{ Reason string }
@@ -140,7 +148,8 @@ func dialHandshake(rw io.ReadWriter, h hello, secret []byte) (peer Identity, err
 	}
 	want := mac(secret, 's', said, answer[:answerBytes])
 	if !hmac.Equal(want[:], answer[answerBytes:]) {
-		return peer, &RefusedError{"the other node has another cluster secret"}
+		_, _ = rw.Write(noProof[:]) // so that the other side can say it too
+		return peer, &RefusedError{"the other node has another cluster secret, or none: " + oneSecret}
 	}
 	peer = readIdentity(answer[9:])
 	peer.Cluster = h.id.Cluster
@@ -185,7 +194,7 @@ func acceptHandshake(rw io.ReadWriter, self Identity, secret []byte) (h hello, e
 		return h, fmt.Errorf("%w: %w", errSilentPeer, err)
 	}
 	if want := mac(secret, 'c', said, answer); !hmac.Equal(want[:], proof) {
-		return h, &RefusedError{fmt.Sprintf("node %d has another cluster secret", h.id.Node)}
+		return h, &RefusedError{fmt.Sprintf("node %d has another cluster secret, or none: %s", h.id.Node, oneSecret)}
 	}
 	return h, nil
 }

@@ -168,6 +168,16 @@ func TestStrangersAreRefusedInOneSentence(t *testing.T) {
 	}
 }
 
+// TestBothSidesSayThatSecretsDiffer: one of them may have none.
+func TestBothSidesSayThatSecretsDiffer(t *testing.T) {
+	for _, c := range []struct{ asked, dials string }{{"secret", "other"}, {"secret", ""}, {"", "secret"}} {
+		a, b := start(t, 1, 7, c.asked), start(t, 2, 7, c.dials)
+		b.mux.SetPeers(map[shardmap.NodeID]string{1: a.at})
+		b.rec.await(t, "refused: the other node has another cluster secret, or none: "+oneSecret)
+		a.rec.await(t, "refused: node 2 has another cluster secret, or none: "+oneSecret)
+	}
+}
+
 func TestReplayedAndForgedPacketsAreDropped(t *testing.T) {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

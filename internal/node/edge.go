@@ -106,7 +106,7 @@ func (h peerHandler) Next(peer shardmap.NodeID, class transport.Class, buf []byt
 // Refused implements transport.Handler. Somebody else answers where a peer should be:
 // gossip finds out who.
 func (h peerHandler) Refused(peer shardmap.NodeID, addr string, err error) {
-	h.n.log.Warn("peer refused", zap.Uint32("node", uint32(peer)), zap.String("addr", addr), zap.Error(err))
+	h.n.refused(peer, addr, err)
 	if c := h.n.chat.Load(); c != nil {
 		c.gossip.Doubt(peer)
 	}

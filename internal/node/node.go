@@ -58,7 +58,8 @@ type Node struct {
 	counts   counts
 	watch    watch
 	built    chan struct{} // closed when core is set, or will never be
-	links    sync.Map      // shardmap.NodeID -> struct{}: peers to which a control connection stands
+	refusals refusals
+	links    sync.Map // shardmap.NodeID -> struct{}: peers to which a control connection stands
 
 	chat    atomic.Pointer[chat]
 	claims  chan membership.Question // capacity 1: another cluster says that this address is its own
@@ -244,7 +245,7 @@ func (n *Node) close() {
 // lease over and returns nil. A second signal is the caller's business.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close()
-	n.port = membership.NewPort(n.gossip, n.packets, n.secret, n.answer)
+	n.port = membership.NewPort(n.gossip, n.packets, n.secret, n.answer, func(from net.Addr, err error) { n.refused(0, from.String(), err) })
 	defer n.port.Close()
 	if err := n.bootstrap(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
