@@ -56,6 +56,9 @@ type Reply struct {
 	Name    string   `json:"name"`
 	Seeds   []string `json:"seeds"`
 	Expect  int      `json:"expect"`
+	// Incarnation and Nonce say which start of the node speaks; 0 from version 0.1.0.
+	Incarnation uint64 `json:"incarnation,omitempty"`
+	Nonce       uint64 `json:"nonce,omitempty"`
 	// Row is the replier's own registry row (who, blank), the founding record that
 	// names the asker (who), or the grant (join).
 	Row      json.RawMessage `json:"row,omitempty"`

@@ -34,7 +34,7 @@ func (n *Node) answer(q membership.Question, at net.Addr) membership.Reply {
 	if none := [16]byte{}; q.Held != "" && q.Cluster != none && id.Cluster != none && q.Cluster != id.Cluster {
 		n.claimed(q)
 	}
-	rep := membership.Reply{UUID: id.UUID, Cluster: id.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
+	rep := membership.Reply{UUID: id.UUID, Cluster: id.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect(), Incarnation: id.Inc.Counter, Nonce: id.Inc.Nonce}
 	switch q.Word {
 	case membership.AskWho:
 		if id.Cluster == [16]byte{} {

@@ -41,6 +41,7 @@ type chat struct {
 
 	mu      sync.Mutex // guards the rest
 	notices map[string]string
+	twin    string // where gossip says that a later start of this node is, "" nowhere
 }
 
 // startChat begins to gossip; the core must stand.
@@ -104,6 +105,7 @@ func (c *chat) run(ctx context.Context) {
 // what operators should know. It reports whether the registry is known.
 func (c *chat) look(ctx context.Context) bool {
 	c.gossip.Update(c.self())
+	c.confront(ctx)
 	var contacts []membership.Contact
 	written := false
 	notices := c.sentences()
@@ -157,6 +159,12 @@ func (c *chat) told(m membership.Member) bool {
 	if m.Node != c.n.self && c.states[m.Node] != m.State {
 		c.states[m.Node] = m.State
 		c.n.log.Named("gossip").Info("member", zap.Uint32("node", uint32(m.Node)), zap.Uint64("incarnation", m.Incarnation), zap.Stringer("state", m.State))
+	}
+	if m.Node == c.n.self && m.State == membership.Alive && m.Incarnation > c.n.start.Identity.Inc.Counter {
+		c.mu.Lock()
+		c.twin = m.GossipAddr
+		c.mu.Unlock()
+		return true
 	}
 	if m.State == membership.Alive {
 		c.settle(m.GossipAddr)
