@@ -3,6 +3,7 @@ package multiraft
 import (
 	"fmt"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -129,6 +130,53 @@ func TestAHandoverIsTwoWritesOfTheDisks(t *testing.T) {
 		if len(c.overlaps) > 0 {
 			t.Fatal(c.overlaps[0])
 		}
+	}
+}
+
+// TestTheHeldEntryBringsNoSecondElection: until the first append of a term comes, it is
+// the FENCE by which the others hear who leads. The second in rank campaigns 30 ms after
+// the first and needs as long as a disk writes.
+func TestTheHeldEntryBringsNoSecondElection(t *testing.T) {
+	const seeds = 40
+	terms := uint64(0)
+	for seed := range uint64(seeds) {
+		c := newTestCluster(t, 3, 2, seed)
+		c.run(3*time.Second, c.allHeld)
+		c.run(time.Second, nil)
+		c.write = 23 * time.Millisecond
+		from := c.holder(1)
+		before, _ := from.core.Group(1)
+		from.core.Stop(from.clock())
+		from.core.Flush(from.clock())
+		c.crash(from)
+		if !c.run(3*time.Second, func() bool { return c.holder(1) != nil }) {
+			t.Fatalf("seed %d: nobody serves", seed)
+		}
+		after, _ := c.holder(1).core.Group(1)
+		terms += after.Term - before.Term
+		if len(c.overlaps) > 0 {
+			t.Fatal(c.overlaps[0])
+		}
+	}
+	if terms > seeds*3/2 {
+		t.Errorf("%d elections after %d deaths", terms, seeds)
+	}
+}
+
+// TestAFenceDeposesALivingHolder: it knows of the term by the FENCE, closes and says so,
+// although the append that would tell it is held back.
+func TestAFenceDeposesALivingHolder(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	fails, _ := play(t, 3, func(s *script) {
+		s.steady()
+		s.write = 20 * ms
+		at := s.now
+		s.elect(s.b, s.c) // A has no vote in it
+		s.wait(2*time.Second, "B serves", func() bool { return s.holder(0) == s.b })
+		s.want(s.now-at < 4*s.write, "B serves after %v", s.now-at)
+	})
+	for _, f := range fails {
+		t.Error(f)
 	}
 }
 

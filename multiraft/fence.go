@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -15,6 +17,7 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 		c.sendFenceItem(p, itemFenceNack, g, &fenceFrame{from: g.self, to: f.from, ballot: f.ballot, higher: higher, reason: reason})
 	}
 	e := f.ballot
+	c.hearLeader(g, sender, f)
 	switch {
 	case NodeOf(f.from) != sender.Node || c.tombs[Tombstone{g.id, f.from}]:
 		refuse(nackUnknown, Ballot{})
@@ -36,6 +39,22 @@ func (c *Core) heardFence(g *group, sender Member, p *peer, f *fenceFrame, now I
 		c.accept(g, e, sender, now)
 		c.answerFence(g, p, f.from, now)
 	}
+}
+
+// hearLeader takes a new FENCE as a heartbeat of its sender, which leads the ballot's
+// term: the first append of that term comes later (see firstEntry), and this replica
+// should neither campaign against it meanwhile nor keep a lease of an earlier term.
+func (c *Core) hearLeader(g *group, sender Member, f *fenceFrame) {
+	st := g.rn.BasicStatus()
+	e := f.ballot
+	if NodeOf(f.from) != sender.Node || f.to != g.self || c.tombs[Tombstone{g.id, f.from}] ||
+		e.Term < st.GetTerm() || !g.ballot.Less(e) || st.Lead == f.from {
+		return
+	}
+	_ = g.rn.Step(&pb.Message{
+		Type: pb.MsgHeartbeat.Enum(), From: &f.from, To: &f.to, Term: &e.Term, Commit: new(uint64),
+	})
+	c.touch(g)
 }
 
 // fenceIfDurable answers a FENCE that waited for this node's term to be durable,

@@ -242,6 +242,9 @@ func (c *Core) step(g *group, m *pb.Message, sender Member) {
 	if len(c.tombs) > 0 && c.tombs[Tombstone{g.id, m.GetFrom()}] { // most nodes have none: a lookup per message costs more than the question
 		return
 	}
+	if m.GetType() == pb.MsgHeartbeatResp && len(g.first.messages) > 0 {
+		return // raft would answer with an append: the one that is held back, too early
+	}
 	_ = g.rn.Step(m)
 	c.touch(g)
 }

@@ -206,7 +206,7 @@ func (r *Replica) holderTold() bool {
 		return false
 	}
 	p := r.take.reply(last.holder.Node)
-	if p == nil || p.from != last.holder {
+	if p == nil || p.from != last.holder || p.gone {
 		return false
 	}
 	for s := range r.shards {
