@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,7 +17,7 @@ func newBench() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" && output != "json" {
-				return fmt.Errorf("-o %q: text or json", output)
+				return usagef("-o %q: use text or json", output)
 			}
 			if o.Aegis == "" {
 				o.Aegis = bench.Binary()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -15,8 +16,30 @@ func main() {
 	debug.SetGCPercent(gcPercent)
 	root := &cobra.Command{Use: "aegis-chaos", Short: "Check AegisKV's word", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(newSim(), newScript(), newMutants(), newBench())
+	begun := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "aegis-chaos:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err, begun))
 	}
+}
+
+// exitUsage is the exit code of a command that was called wrongly, as aegis has it.
+const exitUsage = 64
+
+// usageError says that a command was called wrongly: calling it so again will not help.
+type usageError struct{ text string }
+
+// Error is the sentence.
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// exitCode of an error: whatever keeps a command from beginning is wrong usage.
+func exitCode(err error, begun bool) int {
+	var u *usageError
+	if !begun || errors.As(err, &u) {
+		return exitUsage
+	}
+	return 1
 }

@@ -109,7 +109,7 @@ func (o *mutantsOptions) bugs() ([]mutant.Bug, error) {
 	for _, n := range o.only {
 		b, ok := mutant.Find(n)
 		if !ok {
-			return nil, fmt.Errorf("no bug is called %q", n)
+			return nil, usagef("no bug is called %q", n)
 		}
 		bugs = append(bugs, b)
 	}

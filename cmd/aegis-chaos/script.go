@@ -49,7 +49,7 @@ func chosen(names []string) ([]sim.Script, error) {
 	for _, n := range names {
 		sc, ok := sim.ScriptNamed(n)
 		if !ok {
-			return nil, fmt.Errorf("no script %q", n)
+			return nil, usagef("no script %q; without a name all are played, and named", n)
 		}
 		out = append(out, sc)
 	}

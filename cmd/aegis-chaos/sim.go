@@ -80,6 +80,9 @@ type summary struct {
 
 func (o *simOptions) run() error {
 	lo, hi, err := parseRange(o.seeds)
+	if err == nil {
+		err = o.check()
+	}
 	if err != nil {
 		return err
 	}
@@ -128,6 +131,21 @@ func (o *simOptions) run() error {
 	s.CPU = cpuSeconds() - begun
 	s.Visits.add(visited().since(s.Scripts))
 	return o.report(s)
+}
+
+// check refuses what cannot be run.
+func (o *simOptions) check() error {
+	switch {
+	case o.cfg.Duration <= 0:
+		return usagef("--duration %v: give a time above 0, like 100s", o.cfg.Duration)
+	case o.jobs < 1:
+		return usagef("-j %d: give a number of processes, 1 or more", o.jobs)
+	case o.cfg.Nodes < 0:
+		return usagef("--nodes %d: give a number of nodes, 0 for 3 to 5 by the seed", o.cfg.Nodes)
+	case o.twice < 0:
+		return usagef("--twice %d: give a number of seeds, 0 for none", o.twice)
+	}
+	return nil
 }
 
 // playBeside plays every script, in the process that reports, and says what failed.
@@ -255,7 +273,7 @@ func parseRange(s string) (lo, hi uint64, err error) {
 	lo, err1 := strconv.ParseUint(a, 10, 64)
 	hi, err2 := strconv.ParseUint(b, 10, 64)
 	if err1 != nil || err2 != nil || hi < lo {
-		return 0, 0, fmt.Errorf("seeds %q: write A-B or one number", s)
+		return 0, 0, usagef("--seeds %q: give one number, or A-B with A not above B, like 1-100", s)
 	}
 	return lo, hi, nil
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// asChaos makes the test binary behave as aegis-chaos.
+const asChaos = "RUN_THE_TEST_BINARY_AS_AEGIS_CHAOS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChaos) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestWrongUsageIsOneSentenceAndExits64(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"nosuch", "nosuch"},
+		{"sim --nosuch", "--nosuch"},
+		{"sim more", "more"},
+		{"sim --duration -5s", "--duration -5s"},
+		{"sim --duration 0s", "--duration 0s"},
+		{"sim --seeds 5-1", `--seeds "5-1"`},
+		{"sim --seeds x", `--seeds "x"`},
+		{"sim -j 0", "-j 0"},
+		{"sim --nodes -1", "--nodes -1"},
+		{"sim --twice -1", "--twice -1"},
+		{"script nosuch", `"nosuch"`},
+		{"bench -o yaml", "text or json"},
+	} {
+		cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)
+		cmd.Env = append(os.Environ(), asChaos+"=1")
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), c.says) || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("aegis-chaos %s: exit code %d, want %d and one sentence with %q: %s", c.args, code, exitUsage, c.says, out)
+		}
+	}
+}
