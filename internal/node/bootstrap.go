@@ -266,10 +266,19 @@ func (n *Node) hearSeeds(ctx context.Context, q membership.Question) (answers <-
 	for _, a := range addrs {
 		go func() {
 			r, err := membership.Ask(ctx, a, q, n.secret)
-			heard <- membership.Heard{Addr: a, Reply: r, Err: err}
+			heard <- membership.Heard{Addr: a, Reply: r, Err: seedAdvice(err)}
 		}()
 	}
 	return heard, len(addrs)
+}
+
+// seedAdvice says of an error what to do when it is that a name cannot be looked up.
+func seedAdvice(err error) error {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return err
+	}
+	return fmt.Errorf("its host name cannot be looked up (%w): check its spelling in --seeds, or the name service of this machine", err)
 }
 
 // resolve finds the addresses of a seed: a headless service has several.

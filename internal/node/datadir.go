@@ -59,5 +59,22 @@ func (d *dataDir) marked() bool {
 	return err == nil
 }
 
+// diskAdvice says of an error what to do when it is that the disk is full. What is
+// said of a damaged file would then be wrong.
+func (n *Node) diskAdvice(err error) error {
+	if !errors.Is(err, unix.ENOSPC) {
+		return err
+	}
+	return fmt.Errorf("the disk of data directory %s is full (%w), so this node ends: free some space there and start it again; nothing in the directory needs to be removed", n.dirPath(), unix.ENOSPC)
+}
+
+// dirPath is the node's directory, which may not have been made.
+func (n *Node) dirPath() string {
+	if n.dir != nil {
+		return n.dir.path
+	}
+	return n.cfg.DataDir
+}
+
 // Close gives the lock up.
 func (d *dataDir) Close() error { return d.lock.Close() }

@@ -115,7 +115,7 @@ func New(cfg Config, log *zap.Logger) (*Node, error) {
 	}
 	if err := n.open(); err != nil {
 		n.close()
-		return nil, err
+		return nil, n.diskAdvice(err)
 	}
 	return n, nil
 }
@@ -149,7 +149,7 @@ func (n *Node) check() (err error) {
 	}
 	b, err := os.ReadFile(n.cfg.SecretFile)
 	if err != nil {
-		return fmt.Errorf("cluster secret: %w", err)
+		return fmt.Errorf("cluster secret: %w; check the name in --cluster-secret-file, and that the user of this process may read it", err)
 	}
 	if n.secret = []byte(strings.TrimSpace(string(b))); len(n.secret) < 16 {
 		return fmt.Errorf("cluster secret: %s holds fewer than 16 characters", n.cfg.SecretFile)
@@ -251,7 +251,7 @@ func (n *Node) Run(ctx context.Context) error {
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
-		return err
+		return n.diskAdvice(err)
 	}
 	loop, stopLoop := context.WithCancel(context.Background())
 	defer stopLoop()
@@ -301,7 +301,7 @@ func (n *Node) Run(ctx context.Context) error {
 	stopLoop()
 	n.mux.Close()
 	wg.Wait()
-	return err
+	return n.diskAdvice(err)
 }
 
 // end makes Run end with an error; the first one counts.

@@ -69,11 +69,11 @@ func (p *fileParser) next() (json.Token, filePlace, error) {
 
 func (p *fileParser) object() ([]fileValue, filePlace, error) {
 	t, at, err := p.next()
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		return nil, at, err
 	}
-	if t != json.Delim('{') {
-		return nil, at, errors.New("the file must be one JSON object")
+	if err != nil || t != json.Delim('{') {
+		return nil, at, errors.New(`the file must be one JSON object, like {"clientAddr": ":7000"}; YAML and TOML are not read`)
 	}
 	var values []fileValue
 	for p.dec.More() {

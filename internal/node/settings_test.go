@@ -191,7 +191,9 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	refused(t, file("{\"numShards\": 4,}"), "a.json:1:")
 	refused(t, file("{\n\"numShards\": 4"), "a.json:2:15: ", "too early")
 	refused(t, file("{} {}"), "a.json:1:4: ", "follows")
-	refused(t, file("[]"), "one JSON object")
+	for _, other := range []string{"[]", "clientAddr: \":7000\"\n", "# words\nclientAddr = \":7000\"\n", "---\nclientAddr: x\n", "[node]\nx = 1\n"} {
+		refused(t, file(other), "a.json:1:1: ", "one JSON object", "YAML and TOML are not read")
+	}
 	refused(t, file(""), "a.json:1:1: ", "too early")
 	refused(t, Sources{File: "absent.json"}, "absent.json", "--config")
 	refused(t, flags("id", "a", "node-id", "b"), "two spellings")
