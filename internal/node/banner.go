@@ -16,9 +16,12 @@ func (n *Node) Banner() []string {
 		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
 		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),
 	}
-	if c.GatewayAddr != "" {
+	switch {
+	case c.GatewayAddr != "":
 		host, _, _ := net.SplitHostPort(addrs.Client)
 		lines = append(lines, fmt.Sprintf("  gateway %s, for clients that know no cluster", net.JoinHostPort(host, portOf(c.GatewayAddr))))
+	case !c.Stated["gatewayAddr"]:
+		lines = append(lines, "  no gateway port: the client port + 3 is taken; clients that know no cluster need --gateway-addr, or another node's")
 	}
 	if host, _, _ := net.SplitHostPort(c.ClientAddr); len(n.secret) == 0 && !isLoopback(host) {
 		lines = append(lines, "  WARNING: no --cluster-secret-file, and these ports are not on loopback: anyone who reaches them can read, write and flush")

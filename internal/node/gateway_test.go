@@ -47,7 +47,11 @@ func TestATakenGatewayPort(t *testing.T) {
 	if err != nil || n.gateway != nil || len(logs) != 1 || !strings.Contains(logs[0].Message, "no gateway port") {
 		t.Errorf("a default port that is taken: %v, %v", err, logs)
 	}
-	if err == nil && strings.Contains(strings.Join(n.Banner(), "\n"), "gateway") {
-		t.Errorf("the banner promises it: %q", n.Banner())
+	if banner := strings.Join(n.Banner(), "\n"); !strings.Contains(banner, "no gateway port: the client port + 3 is taken") || !strings.Contains(banner, "--gateway-addr") {
+		t.Errorf("the banner does not say that there is none: %q", banner)
+	}
+	n.cfg.Stated["gatewayAddr"] = true // off, as somebody wanted it
+	if banner := strings.Join(n.Banner(), "\n"); strings.Contains(banner, "gateway") {
+		t.Errorf("the banner speaks of what nobody wants: %q", banner)
 	}
 }

@@ -186,7 +186,9 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 		c.ClusterAddr = net.JoinHostPort(host, strconv.Itoa(n+1))
 	}
 	if !c.Stated["gatewayAddr"] {
-		c.GatewayAddr = c.defaultGateway()
+		if c.GatewayAddr = c.defaultGateway(); c.GatewayAddr == "" {
+			c.origins["gatewayAddr"] = "default, as the client port + 3 is not free; give --gateway-addr"
+		}
 	}
 	if c.NumGroups == 0 {
 		c.NumGroups = min(64, c.NumShards)

@@ -322,6 +322,14 @@ func TestGatewayFollowsTheClientPort(t *testing.T) {
 			t.Errorf("%v: the gateway is %q, want %q", x.flags, got, x.want)
 		}
 	}
+	for _, from := range []struct {
+		words string
+		flags []string
+	}{{"client port + 3 is not free", []string{"gossip-addr", ":7003"}}, {"--gateway-addr", []string{"gateway-addr", "off"}}} {
+		if got := load(t, flags(from.flags...)).Origin("gatewayAddr"); !strings.Contains(got, from.words) {
+			t.Errorf("%v: no gateway comes from %q, want to read %q", from.flags, got, from.words)
+		}
+	}
 	refused(t, flags("gateway-addr", ":7002"), "--gateway-addr", "--gossip-addr", "same port")
 	refused(t, flags("gateway-addr", "on"), "on", "not an address")
 }
