@@ -109,7 +109,11 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 			n.Node, n.Name, n.Addresses.Client, leases, len(n.Groups), whole, keys, size, lag, state, gossipOf(r, n.Name))
 	}
 	for _, name := range r.Silent {
-		fmt.Fprintf(t, "-\t%s\t\t\t\t\t\t\t\tdoes not answer\t%s\n", name, gossipOf(r, name))
+		id, addr := "-", ""
+		if a := r.Absentee(name); a.Node != 0 {
+			id, addr = fmt.Sprint(a.Node), a.Client
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\t\t\tdoes not answer\t%s\n", id, name, addr, gossipOf(r, name))
 	}
 	t.Flush()
 	for _, n := range r.Nodes {
@@ -118,6 +122,18 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 		}
 	}
 	fmt.Fprintf(w, "\n%s\n", r.Verdict)
+	for _, a := range r.Absent {
+		fmt.Fprintf(w, "%s (%s) %s: start it again with its own --data-dir, or see why it cannot be reached\n", a.Name, a.Client, absence(a))
+	}
+}
+
+// absence is how a silent node is missed. One that was heard a moment ago lives, and
+// has no time to answer.
+func absence(a node.Absentee) string {
+	if a.NotHeard < time.Second {
+		return "does not answer"
+	}
+	return fmt.Sprintf("has not been heard for %v", a.NotHeard.Round(time.Second))
 }
 
 // gossipOf is what the nodes that answered heard of another by gossip: one word

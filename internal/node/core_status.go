@@ -96,6 +96,25 @@ func nodesOf(ds []multiraft.ReplicaDesc) []shardmap.NodeID {
 	return ns
 }
 
+// Absentee is a node that did not answer, as the registry knows it.
+type Absentee struct {
+	Node   shardmap.NodeID `json:"node"`
+	Name   string          `json:"name"`
+	Client string          `json:"clientAddr"` // where its client port was last
+	// NotHeard is how long ago the asked node heard its last heartbeat; 0 when it never did.
+	NotHeard time.Duration `json:"notHeardNs"`
+}
+
+// Absentee is what is known of a silent node; the zero value where nothing is.
+func (r *ClusterReport) Absentee(name string) Absentee {
+	for _, a := range r.Absent {
+		if a.Name == name {
+			return a
+		}
+	}
+	return Absentee{}
+}
+
 // ClusterReport is the cluster as one node sees it, with what the others said.
 type ClusterReport struct {
 	Cluster  string       `json:"cluster"`
@@ -104,6 +123,7 @@ type ClusterReport struct {
 	Factor   int          `json:"replicationFactor"`
 	Nodes    []NodeReport `json:"nodes"`
 	Silent   []string     `json:"silent"` // nodes that did not answer
+	Absent   []Absentee   `json:"absent"` // the same, with what the registry has of them
 	Served   int          `json:"served"` // groups with an open lease
 	FullyFed int          `json:"fullyReplicated"`
 	Healthy  bool         `json:"healthy"`

@@ -24,9 +24,13 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var nodes []meta.Node
+	notHeard := map[shardmap.NodeID]time.Duration{}
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
-	err := n.host.Do(ctx, func(multiraft.Instant) {
+	err := n.host.Do(ctx, func(now multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
+			for _, row := range m.Nodes {
+				notHeard[row.ID], _ = n.core.raft.Silence(row.ID, now)
+			}
 			nodes = append(nodes, m.Nodes...)
 			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
 		}
@@ -55,6 +59,7 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 			defer mu.Unlock()
 			if a.Err != "" || json.Unmarshal(a.Body, &nr) != nil {
 				r.Silent = append(r.Silent, m.Name)
+				r.Absent = append(r.Absent, Absentee{m.ID, m.Name, m.Addresses.Client, notHeard[m.ID]})
 				return
 			}
 			r.Nodes = append(r.Nodes, nr)
