@@ -19,6 +19,7 @@ import (
 // as soon as the gate does, which allows more than the real one.
 type testNode struct {
 	behind bool          // its copy lacks something
+	stuck  int           // how often it complained of a joint configuration
 	wall   time.Duration // error of its wall clock
 	t      *testCluster
 	id     shardmap.NodeID
@@ -198,6 +199,9 @@ func (n *testNode) Append(b *Batch) {
 // Event checks F1: the positions that a fence collects mean what they mean under all
 // that was ever committed before it.
 func (n *testNode) Event(e Event) {
+	if e.Kind == EventStuck {
+		n.stuck++
+	}
 	if e.Kind != EventFencing {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 var confSchedules = []schedule{
 	{"19 the holder pauses in a change of voters", 4, pausesInChange},
 	{"20 the leader dies in a joint configuration", 4, diesInJoint},
+	{"nobody leaves a joint configuration", 4, nobodyLeavesJoint},
 	{"21 one voter grows to three and is cut off", 3, cutOffWhileGrowing},
 	{"21 one voter grew to three and is cut off afterwards", 3, cutOffAfterGrowing},
 	{"22 a replica is made anew on its node", 3, replicaMadeAnew},
@@ -116,6 +117,17 @@ func diesInJoint(s *script) {
 	s.wait(time.Second, "B serves", func() bool { return s.holder(0) == s.b })
 	s.wait(3*time.Second, "B leaves joint", func() bool { return s.reconfigure(s.b, target) })
 	s.want(len(s.conf(s.b).Voters) == 3 && !s.conf(s.b).Joint(), "voters are %v", s.conf(s.b))
+}
+
+// nobodyLeavesJoint: a change that is not finished is said after ten seconds, once.
+func nobodyLeavesJoint(s *script) {
+	target := s.toJoint()
+	s.reconfigure(s.a, target)
+	s.wait(time.Second, "joint", func() bool { return s.conf(s.a).Joint() })
+	s.sleep(jointMax - time.Second)
+	s.want(s.a.stuck == 0, "A complains after %v", jointMax-time.Second)
+	s.sleep(3 * time.Second)
+	s.want(s.conf(s.a).Joint() && s.a.stuck == 1, "A complained %d times", s.a.stuck)
 }
 
 func cutOffWhileGrowing(s *script) {

@@ -45,7 +45,8 @@ type Replica struct {
 	target   []shardmap.NodeID // wanted seats
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served
-	idle     time.Duration     // Mono of the first takeover here since the last Open, 0 none
+	idle     time.Duration     // Mono of the first takeover heard of since the last Open, 0 none
+	sealed   time.Duration     // Mono of the last one
 	kicked   bool
 }
 

@@ -178,6 +178,33 @@ func TestSchedule35AllRestartEmpty(t *testing.T) {
 	w.finish()
 }
 
+// TestTheWaitForCopiesIsOneOfTheGroup: a leader that waits has no lease, so another one
+// may lead meanwhile; it does not begin the wait anew.
+func TestTheWaitForCopiesIsOneOfTheGroup(t *testing.T) {
+	w, a, b, c := trio(t)
+	w.must(a, 0, "k", "1")
+	w.spread()
+	for _, m := range []*member{a, b, c} {
+		w.crash(m)
+	}
+	w.restart(a)
+	w.restart(b) // C may have everything
+	if !w.elect(b) {
+		t.Fatal("B is not elected")
+	}
+	from, wait := w.now.Mono, b.n.cfg.EmptyWait
+	w.settle("most of the wait", func() bool { return w.now.Mono-from > wait*6/10 })
+	if w.holder() != nil {
+		t.Fatal("B did not wait")
+	}
+	w.serve(1)
+	if took := w.now.Mono - from; took < wait || took > wait*11/10 {
+		t.Errorf("served %v after the first takeover, the wait is %v", took, wait)
+	}
+	w.restart(c)
+	w.finish()
+}
+
 func TestSchedule36FiveSeats(t *testing.T) {
 	w := newWorld(t, 1, bigConfig(), 5, 5)
 	a := w.serve(1)

@@ -21,6 +21,7 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 	if r.promised.Less(b) {
 		r.promise(b, sealer, now)
 	}
+	r.noteTakeover(now)
 	w := writer{b: make([]byte, 0, 32+41*len(r.shards))}
 	w.u8(entryFormat)
 	w.u8(byte(r.role))
@@ -33,6 +34,17 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 	}
 	w.copyStates(cs)
 	return w.b
+}
+
+// noteTakeover remembers since when the group has been without a holder, as far as this
+// replica heard: the wait for copies that may be down is one for the whole group, however
+// many leaders share it. What it heard longer ago than such a wait says nothing: it may
+// have been cut off since. The caller holds mu.
+func (r *Replica) noteTakeover(now multiraft.Instant) {
+	if r.idle == 0 || now.Mono-r.sealed > r.n.cfg.EmptyWait {
+		r.idle = now.Mono
+	}
+	r.sealed = now.Mono
 }
 
 // reply is one replica's answer to our Seal.

@@ -8,6 +8,7 @@ var Elsewhere = map[string]string{
 	"shardgroup.open.without_lease": "a lease that closes takes the takeover with it, in one thread; shardgroup TestAnOpenWithoutItsLeaseOpensNothing",
 	"shardgroup.follow.ring_short":  "one seed in hundreds; shardgroup TestRingTakenBackBeforeTheRevert",
 	"shardgroup.takeover.refused":   "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
+	"multiraft.conf.joint_stuck":    "one seed in hundreds; multiraft TestSchedules nobody_leaves_a_joint_configuration",
 	"node.move.taken_back":          "the target stops to vote between the park and the flush of a move, milliseconds",
 }
 
