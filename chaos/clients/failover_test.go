@@ -21,7 +21,7 @@ const (
 	gapMax      = leaseLength + 1500*time.Millisecond
 	otherGap    = 100 * time.Millisecond
 	handoverP99 = 20 * time.Millisecond // the pause of a planned move
-	slowWrite   = handoverP99 / 2       // one write of the disk that leaves no room for the two behind it
+	slowWrite   = handoverP99 / 5       // of a page, beside the nodes: a fifth of the bar, as of every witness
 )
 
 // gaps are what the probes saw over the faults of one kind.

@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -195,8 +196,10 @@ func TestCachesUnderKillsPausesAndPartitions(t *testing.T) {
 	if leads == 0 {
 		t.Error("the node that left led nothing")
 	}
-	for i := range times(t, "AEGIS_TEST_NEAR", 1) { // a node that came back leads nothing for a while
-		stopped, apart, killed := nodes[i%3], nodes[(i+1)%3], nodes[(i+2)%3]
+	back := slices.Index(nodes, left) // it leads nothing for a while
+	for i := range times(t, "AEGIS_TEST_NEAR", 1) {
+		cut := (back + 1 + i) % 3
+		stopped, apart, killed := nodes[(back+2+i)%3], nodes[cut], nodes[(back+i)%3]
 		healed := func() {
 			until(t, time.Minute, "three healthy nodes", func() bool { return healthy(addrs[0]) })
 		}
@@ -209,7 +212,7 @@ func TestCachesUnderKillsPausesAndPartitions(t *testing.T) {
 		look("after it went on")
 		healed()
 		led, kept := len(holders(stopped.addr)[apart.name]), relays.kept.Load()
-		relays.isolate((i + 1) % 3)
+		relays.isolate(cut)
 		until(t, time.Minute, "the others serve what it led", func() bool { return len(holders(stopped.addr)[apart.name]) == 0 })
 		<-time.After(bound + bound/2)
 		look("while one is cut off")
