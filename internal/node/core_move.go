@@ -13,7 +13,7 @@ const (
 	moveFlush   = 50 * time.Millisecond  // how long operations may be parked for
 	moveRetry   = 20 * time.Millisecond  // between tries of a drain
 	moveAgain   = 2 * time.Second        // between tries when this node stays
-	drainAtOnce = 16                     // groups moving at once
+	drainAtOnce = 4                      // groups moving at once: each of more waits for the work of all
 	moveDone    = 500 * time.Millisecond // after which a move is forgotten
 )
 
