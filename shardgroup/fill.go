@@ -34,7 +34,7 @@ func (s *shard) beginFill(f *follower, w *writer) bool {
 	f.lane.fills.Add(1)
 	f.xfer = s.n.nextXfer.Add(1)
 	f.off, f.lo, f.chunked, f.mode = s.ring.end, 0, false, modeFill
-	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor, cut: f.cut})
+	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor, cut: f.cut, time: s.m.Time()})
 	return true
 }
 
@@ -94,6 +94,7 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 	}
 	s.whole, s.floor = false, m.floor
 	s.rebase(m.start)
+	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
 	l.markAck(s.id, false)
 }

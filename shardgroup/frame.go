@@ -193,6 +193,7 @@ type fillBegin struct {
 	xfer         uint64
 	start, floor shardmap.Version
 	cut          shardmap.Version // how far the copy lay on the lineage when the session began
+	time         int64            // of the shard: what the copy is filled with was swept by it
 }
 
 func (w *writer) fillBegin(m *fillBegin) {
@@ -202,11 +203,12 @@ func (w *writer) fillBegin(m *fillBegin) {
 	w.u64(uint64(m.start))
 	w.u64(uint64(m.floor))
 	w.u64(uint64(m.cut))
+	w.u64(uint64(m.time))
 	w.shut(at)
 }
 
 func (r *reader) fillBegin() fillBegin {
-	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version(), cut: r.version()}
+	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version(), cut: r.version(), time: int64(r.u64())}
 }
 
 // chunk replaces a hash range.

@@ -87,6 +87,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 		s.m.SetPosition(at)
 	}
 	s.m.AdvanceTime(time)
+	s.began = s.m.Time()
 	s.whole = true
 	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false
 	s.held, s.answered = held, last.base[s.idx]
@@ -408,7 +409,7 @@ func (r *Replica) renewed() {
 		s.ring.commit(n)
 		s.countTail(n)
 		s.m.SetPosition(shardmap.MakeVersion(last.epoch, 0))
-		s.epoch = last.epoch
+		s.epoch, s.began = last.epoch, s.m.Time()
 		for _, f := range s.followers {
 			f.lane.markData(s.id)
 		}

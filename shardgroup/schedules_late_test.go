@@ -525,3 +525,43 @@ func TestSchedule42ReadAheadOfTheTick(t *testing.T) {
 		t.Fatalf("alive again at the next holder: %q", got)
 	}
 }
+
+// TestACopyAheadOfTheLineageInTimeIsFilled: the replica that knew the old holder's
+// ceiling restarted and forgot it, so the next holder, with a slower clock, began
+// below the old one's time. What the old one had swept by then is alive in the
+// lineage: neither its records nor a revert bring that back (seed 1209 of the
+// simulator, with a store that evicted in another order).
+func TestACopyAheadOfTheLineageInTimeIsFilled(t *testing.T) {
+	for name, diverged := range map[string]bool{"with records of its own": true, "with none": false} {
+		t.Run(name, func(t *testing.T) {
+			w, a, _, _ := trio(t)
+			w.timed = true
+			w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 2000}, Async)
+			w.spread()
+			w.cut(0, 1, false)
+			w.cut(0, 2, false)
+			ahead := w.now
+			ahead.Wall += 3000
+			a.n.CeilingAcked(worldGroup, ahead.Wall)
+			a.rep().sweep(ahead)
+			if diverged {
+				w.must(a, 0, "x", "y")
+			}
+			if got := w.get(a, 0, "k"); got != "-" {
+				t.Fatalf("at the first holder: %q", got)
+			}
+			b := w.serve(2)
+			w.do(b, 0, &statemachine.Command{Kind: statemachine.Persist, Key: []byte("k")}, Async)
+			w.healLinks()
+			w.synced(1, 2, 3)
+			if eventSeen(a, EventNotWhole, "") || !eventSeen(a, EventOverwritten, "filling") {
+				t.Fatalf("not filled in good order: %+v", a.events)
+			}
+			w.serve(1)
+			if got := w.get(a, 0, "k"); got != "v" {
+				t.Fatalf("k = %q at the copy that was filled", got)
+			}
+			w.finish()
+		})
+	}
+}

@@ -188,7 +188,7 @@ func (n *Node) stated(l *lane, inc multiraft.Incarnation, st *state) {
 func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known bool) {
 	kept := mutant.Is("skip-revert") || mutant.Is("M08") // the divergent suffix
 	off, have := s.ring.find(cut, s.m.Position())
-	exact := known && c.whole && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
+	exact := known && c.whole && !s.behind(c) && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
 	f.cut = cut
 	f.acked, f.whole, f.old = c.pos, exact && (cut == c.pos || kept), c.whole
 	switch {
@@ -201,6 +201,11 @@ func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known b
 	}
 	f.lane.markData(s.id)
 }
+
+// behind says that the copy has swept by a time that this epoch began below: those who
+// knew how far the former holder's time could go were gone, or had forgotten it in a
+// restart (hole 24). What it swept is alive here and in no list of what it changed.
+func (s *shard) behind(c *copyState) bool { return c.pos.Epoch() < s.epoch && c.time > s.began }
 
 // answered takes the keys that a divergent follower changed.
 func (n *Node) answered(l *lane, k *keys) {

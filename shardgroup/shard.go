@@ -45,6 +45,7 @@ type shard struct {
 	lease     Lease // nil unless this node serves the shard
 	parked    bool
 	epoch     uint32
+	began     int64            // shard time at which the epoch began
 	held      shardmap.Version // W seats hold it
 	heldOff   uint64           // ring offset after held
 	answered  shardmap.Version // highest version ever answered at majority, or the base

@@ -50,6 +50,9 @@ func (m *Machine) SetPosition(v shardmap.Version) { m.position = v }
 // Time is the shard time T: keys with a deadline at or before it are dead for good.
 func (m *Machine) Time() int64 { return m.time }
 
+// SetTime makes T what a fill says, unix ms, also when it was more.
+func (m *Machine) SetTime(t int64) { m.time = t }
+
 // AdvanceTime raises T; an earlier time changes nothing.
 func (m *Machine) AdvanceTime(t int64) { m.time = max(m.time, t) }
 
