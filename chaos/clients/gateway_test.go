@@ -266,6 +266,9 @@ type gatewayLoad struct {
 	wg     sync.WaitGroup
 }
 
+// gatewayWorkers is how many keys the load has.
+const gatewayWorkers = 32
+
 func startGatewayLoad(ctx context.Context, t *testing.T, addr string) *gatewayLoad {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
@@ -277,7 +280,7 @@ func startGatewayLoad(ctx context.Context, t *testing.T, addr string) *gatewayLo
 		},
 	})
 	t.Cleanup(func() { l.stop(); _ = c.Close() })
-	for i := range 32 {
+	for i := range gatewayWorkers {
 		l.wg.Go(func() {
 			key := fmt.Sprint("gateway:", i)
 			for n := 1; ctx.Err() == nil; n++ {
@@ -336,7 +339,7 @@ func TestGatewayThroughFailures(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	l := startGatewayLoad(ctx, t, gatewayOf(nodes[0].addr))
-	until(t, time.Minute, "every worker works", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.acked) == 32 })
+	until(t, time.Minute, "every worker works", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.acked) == gatewayWorkers })
 	scan := startScanning(ctx, t, gatewayOf(nodes[0].addr), 500)
 	again := func(n *restartable) {
 		n.start(t)

@@ -119,6 +119,20 @@ func scanStays(ctx context.Context, c *redis.Client, count int64) (int, error) {
 	return len(seen), it.Err()
 }
 
+// countStays counts the keys that KEYS finds, all keys by DBSIZE, and looks for one at
+// random.
+func countStays(ctx context.Context, c *redis.Client) (listed, all int, err error) {
+	keys, err := c.Keys(ctx, "stay:*").Result()
+	if err != nil {
+		return 0, 0, err
+	}
+	size, err := c.DBSize(ctx).Result()
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(keys), int(size), c.RandomKey(ctx).Err()
+}
+
 // scanning scans through a gateway again and again.
 type scanning struct {
 	whole, failed atomic.Int64
@@ -126,7 +140,8 @@ type scanning struct {
 	done          chan struct{}
 }
 
-// startScanning fails the test when a scan ends well and has not found every key.
+// startScanning fails the test when a scan or a count ends well and has not found every
+// key, those of the load among them.
 func startScanning(ctx context.Context, t *testing.T, addr string, keys int) *scanning {
 	t.Helper()
 	c := plain(t, addr, 3)
@@ -144,6 +159,12 @@ func startScanning(ctx context.Context, t *testing.T, addr string, keys int) *sc
 				t.Errorf("a scan without an error found %d of %d keys", n, keys)
 			default:
 				s.whole.Add(1)
+			}
+			switch listed, all, err := countStays(ctx, c); {
+			case err != nil:
+				s.failed.Add(1)
+			case listed != keys || all != keys+gatewayWorkers:
+				t.Errorf("KEYS found %d of %d keys, DBSIZE %d of %d", listed, keys, all, keys+gatewayWorkers)
 			}
 		}
 	}()

@@ -424,30 +424,38 @@ func (b backend) Park(rs *redis.Session, first time.Time) error {
 
 // FlushAll implements redis.Backend.
 func (b backend) FlushAll(rs *redis.Session) (flushed int, err error) {
-	s := state(rs)
-	layout := b.n.routes.Load().Layout()
-	for i := range layout.Shards {
+	for i := range b.n.routes.Load().Layout().Shards {
 		shard := shardmap.ShardID(i)
-		r := b.n.core.Data().ReplicaOf(shard)
-		if r == nil || r.Lease() == nil {
+		if _, mine := b.serves(shard); !mine {
 			continue
 		}
-		s.cmd = statemachine.Command{Kind: statemachine.Flush, Origin: uint64(rs.ID)}
-		a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
-		slot, _ := layout.SlotRange(shard)
-		switch err = b.refuse(s, slot, a, err); {
+		switch err := b.Flush(rs, shard); {
 		case err == nil:
-			s.touch(r, a.Lease)
-			if s.res.Changed {
-				b.note(s, r, shard, a)
-			}
 			flushed++
-		case errors.As(err, new(*redis.MovedError)):
-		default:
+		case !errors.As(err, new(*redis.MovedError)):
 			return flushed, err
 		}
 	}
 	return flushed, nil
+}
+
+// Flush implements redis.Backend.
+func (b backend) Flush(rs *redis.Session, shard shardmap.ShardID) error {
+	s := state(rs)
+	slot, r, err := b.shard(shard)
+	if err != nil {
+		return err
+	}
+	s.cmd = statemachine.Command{Kind: statemachine.Flush, Origin: uint64(rs.ID)}
+	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	if err != nil {
+		return b.refuse(s, slot, a, err)
+	}
+	s.touch(r, a.Lease)
+	if s.res.Changed {
+		b.note(s, r, shard, a)
+	}
+	return nil
 }
 
 // Wait implements redis.Backend: the smallest number of followers that hold all this

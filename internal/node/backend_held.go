@@ -7,12 +7,8 @@ import (
 
 // Held implements redis.Backend.
 func (b backend) Held(rs *redis.Session, shard shardmap.ShardID, epoch uint32, v shardmap.Version) (shardmap.Version, int, error) {
-	s, layout := state(rs), b.n.routes.Load().Layout()
-	if int(shard) >= layout.Shards {
-		return 0, 0, redis.ErrDown
-	}
-	slot, _ := layout.SlotRange(shard)
-	r, _, err := b.replica(slot)
+	s := state(rs)
+	slot, r, err := b.shard(shard)
 	if err != nil {
 		return 0, 0, err
 	}

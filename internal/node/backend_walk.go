@@ -24,16 +24,6 @@ func (b backend) serves(shard shardmap.ShardID) (*shardgroup.Replica, bool) {
 	return r, r.Lease() != nil || b.n.routes.Load().LeaderOf(slot) == b.n.self
 }
 
-// refuseShard is refuse for a shard; one that went elsewhere is nobody's fault: nil.
-func (b backend) refuseShard(s *session, shard shardmap.ShardID, a shardgroup.Admission, err error) error {
-	slot, _ := b.n.routes.Load().Layout().SlotRange(shard)
-	err = b.refuse(s, slot, a, err)
-	if errors.As(err, new(*redis.MovedError)) {
-		return nil
-	}
-	return err
-}
-
 // Walk implements redis.Backend.
 func (b backend) Walk(rs *redis.Session, at redis.Cursor, n int, visit func(key []byte)) (redis.Cursor, error) {
 	for shards := b.n.routes.Load().Layout().Shards; int(at.Shard()) < shards; at = redis.CursorAt(at.Shard()+1, 0) {
@@ -55,8 +45,7 @@ func (b backend) Step(rs *redis.Session, at redis.Cursor, n int, visit func(key 
 	if int(shard) >= layout.Shards {
 		return 0, nil
 	}
-	slot, _ := layout.SlotRange(shard)
-	r, _, err := b.replica(slot)
+	slot, r, err := b.shard(shard)
 	if err != nil {
 		return at, err
 	}
@@ -81,30 +70,53 @@ func (b backend) Step(rs *redis.Session, at redis.Cursor, n int, visit func(key 
 // Size implements redis.Backend.
 func (b backend) Size(rs *redis.Session) (int64, error) {
 	n := int64(0)
-	err := b.eachCount(rs, func(_ shardmap.ShardID, keys int) { n += int64(keys) })
+	err := b.eachCount(rs, func(_ shardmap.ShardID, keys int64) { n += keys })
 	return n, err
 }
 
-// eachCount counts the keys of every shard that this node serves.
-func (b backend) eachCount(rs *redis.Session, yield func(shardmap.ShardID, int)) error {
-	s := state(rs)
+// eachCount counts the keys of every shard that this node serves. One that went elsewhere
+// meanwhile is nobody's fault.
+func (b backend) eachCount(rs *redis.Session, yield func(shardmap.ShardID, int64)) error {
 	for i := range b.n.routes.Load().Layout().Shards {
 		shard := shardmap.ShardID(i)
-		r, mine := b.serves(shard)
-		if !mine {
+		if _, mine := b.serves(shard); !mine {
 			continue
 		}
-		keys, a, err := r.Count(shard, s.clock())
-		if err != nil {
-			if err = b.refuseShard(s, shard, a, err); err != nil {
-				return err
-			}
-			continue
+		keys, err := b.Count(rs, shard)
+		switch {
+		case err == nil:
+			yield(shard, keys)
+		case !errors.As(err, new(*redis.MovedError)):
+			return err
 		}
-		s.touch(r, a.Lease)
-		yield(shard, keys)
 	}
 	return nil
+}
+
+// Count implements redis.Backend.
+func (b backend) Count(rs *redis.Session, shard shardmap.ShardID) (int64, error) {
+	s := state(rs)
+	slot, r, err := b.shard(shard)
+	if err != nil {
+		return 0, err
+	}
+	keys, a, err := r.Count(shard, s.clock())
+	if err != nil {
+		return 0, b.refuse(s, slot, a, err)
+	}
+	s.touch(r, a.Lease)
+	return int64(keys), nil
+}
+
+// shard finds where a shard is served here, and its first slot, or says where else.
+func (b backend) shard(id shardmap.ShardID) (shardmap.Slot, *shardgroup.Replica, error) {
+	layout := b.n.routes.Load().Layout()
+	if int(id) >= layout.Shards {
+		return 0, nil, redis.ErrDown
+	}
+	slot, _ := layout.SlotRange(id)
+	r, _, err := b.replica(slot)
+	return slot, r, err
 }
 
 // RandomKey implements redis.Backend: a shard by the number of its keys, and a key near
@@ -113,9 +125,9 @@ func (b backend) eachCount(rs *redis.Session, yield func(shardmap.ShardID, int))
 func (b backend) RandomKey(rs *redis.Session) (key []byte, found bool, err error) {
 	var before int64
 	at := redis.Cursor(0)
-	if err := b.eachCount(rs, func(shard shardmap.ShardID, keys int) {
-		before += int64(keys)
-		if keys > 0 && rand.Int64N(before) < int64(keys) {
+	if err := b.eachCount(rs, func(shard shardmap.ShardID, keys int64) {
+		before += keys
+		if keys > 0 && rand.Int64N(before) < keys {
 			at = redis.CursorAt(shard, rand.Uint64N(redis.Places))
 		}
 	}); err != nil || before == 0 {

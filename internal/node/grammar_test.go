@@ -81,7 +81,7 @@ func init() {
 		"of the connection, not of keys: the fixed list of transport/redis":            "asking auth client command config echo hello ping quit readonly readwrite reset role select subscribe time unsubscribe wait cluster info",
 		"of the whole node, on which other sequences' keys are: the fixed list":        "dbsize flushall flushdb keys randomkey scan",
 		"not in redis-server 7.0: tables made from their documents in transport/redis": "delifeq",
-		"AegisKV's own": "aegis.admin aegis.check aegis.durability aegis.held aegis.if aegis.look aegis.map aegis.scan aegis.token delifver",
+		"AegisKV's own": "aegis.admin aegis.check aegis.count aegis.durability aegis.flush aegis.held aegis.if aegis.look aegis.map aegis.scan aegis.token delifver",
 	} {
 		for _, n := range strings.Fields(names) {
 			elsewhere[n] = reason

@@ -194,8 +194,12 @@ type Backend interface {
 	// FlushAll empties every shard this node holds and says how many it has emptied,
 	// also beside an error.
 	FlushAll(s *Session) (flushed int, err error)
+	// Flush empties one shard; a MovedError when another node holds it.
+	Flush(s *Session, shard shardmap.ShardID) error
 	// Size counts the keys of the shards this node holds.
 	Size(s *Session) (int64, error)
+	// Count counts the keys of one shard; a MovedError when another node holds it.
+	Count(s *Session, shard shardmap.ShardID) (int64, error)
 	// Walk visits about n keys of the shards this node holds, from a place on, and
 	// answers the next place; 0 is the begin and the end. Every key that is there all
 	// the while is visited. Keys are valid during visit only.

@@ -13,6 +13,8 @@ func aegisCommands() []*command {
 		{name: "aegis.check", arity: 2, flags: "", wide: true, rights: rightsConnection, summary: "Judges a token: durable, pending, lost or unknown, shard by shard.", run: cmdCheck},
 		{name: "aegis.admin", arity: -2, flags: "admin loading stale", wide: true, rights: rightsAdmin, summary: "Runs an operator's command; answers JSON.", run: cmdAdmin},
 		{name: "aegis.scan", arity: -2, flags: "readonly", rights: rightsRead, wide: true, summary: "For gateways: SCAN from a shard that this node holds as far as it holds the next ones.", run: cmdStep},
+		{name: "aegis.count", arity: 2, flags: "readonly fast", rights: rightsRead, wide: true, summary: "For gateways: returns the number of keys in a shard.", run: cmdCount},
+		{name: "aegis.flush", arity: 2, flags: "write", rights: rightsWrite, wide: true, summary: "For gateways: removes all keys of a shard.", run: cmdFlushShard},
 		{name: "aegis.look", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: rightsRead, summary: "For gateways: says what keys of one slot are, in numbers for AEGIS.IF.", run: cmdLook},
 		{name: "aegis.if", arity: -5, flags: "fast", first: 1, last: -1, step: 4, rights: rightsConnection, atOnce: true, summary: "For gateways: within MULTI, lets EXEC run only if keys are what AEGIS.LOOK said.", run: cmdIf},
 		{name: "aegis.held", arity: 4, flags: "fast", rights: rightsConnection, wide: true, summary: "For gateways: says how many followers hold a shard, under the lease of an epoch, up to a version.", run: cmdHeld},

@@ -207,8 +207,7 @@ func cmdDBSize(c *conn, _ [][]byte) {
 }
 
 func cmdFlushAll(c *conn, args [][]byte) {
-	if len(args) > 2 || (len(args) == 2 && !is(args[1], "SYNC") && !is(args[1], "ASYNC")) {
-		c.fail(errSyntax)
+	if !c.flushMode(args) {
 		return
 	}
 	err := c.retry(func() error {
@@ -221,6 +220,15 @@ func cmdFlushAll(c *conn, args [][]byte) {
 		return
 	}
 	c.ok()
+}
+
+// flushMode takes SYNC and ASYNC, which are the same here.
+func (c *conn) flushMode(args [][]byte) bool {
+	if len(args) > 2 || (len(args) == 2 && !is(args[1], "SYNC") && !is(args[1], "ASYNC")) {
+		c.fail(errSyntax)
+		return false
+	}
+	return true
 }
 
 // eachInSlot visits the keys of a slot: those of its shard, looked at one by one, as long

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/baxromumarov/aegisKV/transport/resp"
@@ -55,11 +56,11 @@ func (c *conn) scanOn(s *scan, n int) (seen, found int, ok bool) {
 	slot, _ := layout.SlotRange(s.at.Shard())
 	c.fw.routes = nil // the newest map, for every step
 	if here, _ := c.here(slot); here {
-		seen, found, err := c.scanHeld(s, n)
+		seen, found, err := c.scanHere(s, n)
 		if err == nil {
 			return seen, found, c.roomy()
 		}
-		if !isMoved(err) {
+		if !isMoved(err) && !errors.Is(err, ErrStale) {
 			c.failWith(err)
 			return 0, 0, false
 		}
@@ -74,6 +75,19 @@ func (c *conn) scanOn(s *scan, n int) (seen, found int, ok bool) {
 		return 0, 0, false
 	}
 	return seen, found, c.roomy()
+}
+
+// scanHere is scanHeld with its own check of the leases: those of a long walk would end
+// before its reply, again and again, while the groups of this node move.
+func (c *conn) scanHere(s *scan, n int) (seen, found int, err error) {
+	at, before := s.at, len(c.out)
+	if seen, found, err = c.scanHeld(s, n); err == nil {
+		err = c.srv.backend.Commit(&c.sess)
+	}
+	if err != nil {
+		s.at, c.out = at, c.out[:before]
+	}
+	return seen, found, err
 }
 
 // scanHeld appends the keys of about n from a place on, for as long as the shards are

@@ -10,6 +10,10 @@ import (
 
 // hand moves a group with its keys to the other node.
 func (p *pair) hand(slot shardmap.Slot) {
+	p.a.mu.Lock()
+	defer p.a.mu.Unlock()
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
 	from, to := p.a, p.b
 	if p.a.Map().LeaderOf(slot) == 2 {
 		from, to = p.b, p.a
@@ -22,6 +26,13 @@ func (p *pair) hand(slot shardmap.Slot) {
 		}
 	}
 	p.move(slot, to.id, p.a, p.b)
+}
+
+// handGroup is hand by the group's number, counted from 0.
+func (p *pair) handGroup(g int) {
+	l := shardmap.DefaultLayout
+	first, _ := l.SlotRange(l.FirstShard(shardmap.GroupID(g + 1)))
+	p.hand(first)
 }
 
 // TestGatewayScanMissesNothing: whatever the steps are, and wherever the groups are when
@@ -51,8 +62,7 @@ func TestGatewayScanMissesNothing(t *testing.T) {
 						break
 					}
 					for g := 0; moving && g < shardmap.DefaultLayout.Groups; g += 1 + steps%3 {
-						first, _ := shardmap.DefaultLayout.SlotRange(shardmap.DefaultLayout.FirstShard(shardmap.GroupID(g + 1)))
-						p.hand(first)
+						p.handGroup(g)
 					}
 				}
 				for k := range want {

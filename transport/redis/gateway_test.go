@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,12 +35,44 @@ func (h *half) admit(key []byte) error { return h.admitSlot(shardmap.SlotOf(key)
 
 func (h *half) Begin(_ *Session, slot shardmap.Slot, _ bool) error { return h.admitSlot(slot) }
 
-func (h *half) Step(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error) {
-	slot, _ := h.known.Load().Layout().SlotRange(at.Shard())
+// onShard runs a part of a command on a shard, and takes back that it was held when the
+// shard has moved meanwhile.
+func (h *half) onShard(shard shardmap.ShardID, run func() error) error {
+	layout := h.known.Load().Layout()
+	slot, _ := layout.SlotRange(shard)
 	if err := h.admitSlot(slot); err != nil {
+		return err
+	}
+	epoch := h.known.Load().Route(layout.GroupOf(shard)).Epoch
+	if err := run(); err != nil || h.known.Load().Route(layout.GroupOf(shard)).Epoch == epoch {
+		return err
+	}
+	return ErrAgain
+}
+
+func (h *half) Step(s *Session, at Cursor, n int, visit func(key []byte)) (Cursor, error) {
+	var keys [][]byte
+	next := at
+	err := h.onShard(at.Shard(), func() (err error) {
+		next, err = h.memory.Step(s, at, n, func(key []byte) { keys = append(keys, bytes.Clone(key)) })
+		return err
+	})
+	if err != nil {
 		return at, err
 	}
-	return h.memory.Step(s, at, n, visit)
+	for _, key := range keys {
+		visit(key)
+	}
+	return next, nil
+}
+
+func (h *half) Count(s *Session, shard shardmap.ShardID) (n int64, err error) {
+	err = h.onShard(shard, func() (err error) { n, err = h.memory.Count(s, shard); return err })
+	return n, err
+}
+
+func (h *half) Flush(s *Session, shard shardmap.ShardID) error {
+	return h.onShard(shard, func() error { return h.memory.Flush(s, shard) })
 }
 
 func (h *half) Held(s *Session, shard shardmap.ShardID, epoch uint32, v shardmap.Version) (shardmap.Version, int, error) {
@@ -152,6 +185,8 @@ func (p *pair) move(slot shardmap.Slot, to shardmap.NodeID, known ...*half) {
 type relay struct {
 	wg     sync.WaitGroup
 	before func(calls []*Call) error // an error is what becomes of all of them
+	turns  *sync.Mutex               // unless nil: one handful after the other
+	down   shardmap.NodeID           // cannot be reached
 	sent   atomic.Int64
 }
 
@@ -163,10 +198,17 @@ func (r *relay) Forward(to shardmap.NodeInfo, via Via, calls []*Call) {
 	calls = append([]*Call(nil), calls...)
 	r.sent.Add(int64(len(calls)))
 	r.wg.Go(func() {
+		if r.turns != nil {
+			r.turns.Lock()
+			defer r.turns.Unlock()
+		}
 		var nc net.Conn
 		err := error(nil)
 		if r.before != nil {
 			err = r.before(calls)
+		}
+		if to.ID == r.down {
+			err = ErrUnsent
 		}
 		if err == nil {
 			nc, err = net.Dial("tcp", net.JoinHostPort(to.Host, strconv.Itoa(to.Port)))

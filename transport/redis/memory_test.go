@@ -306,6 +306,37 @@ func (m *memory) FlushAll(s *Session) (int, error) {
 	return 1, nil
 }
 
+// holds reports that a key is one of a shard.
+func (m *memory) holds(shard shardmap.ShardID, key string) bool {
+	return m.routes.Layout().ShardOf(shardmap.SlotOfString(key)) == shard
+}
+
+func (m *memory) Flush(s *Session, shard shardmap.ShardID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.keys {
+		if m.holds(shard, k) {
+			m.touch([]byte(k))
+			delete(m.keys, k)
+		}
+	}
+	if m.watched {
+		m.face.Flushed(shard, uint64(s.ID))
+	}
+	return nil
+}
+
+func (m *memory) Count(_ *Session, shard shardmap.ShardID) (n int64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range m.keys {
+		if m.holds(shard, k) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (m *memory) Begin(*Session, shardmap.Slot, bool) error { return nil }
 
 func (m *memory) Usage(_ *Session, key []byte) Usage { return Usage{Bytes: int64(len(key)) + 100} }
@@ -347,7 +378,7 @@ func (m *memory) Step(_ *Session, at Cursor, n int, visit func(key []byte)) (Cur
 	layout := m.routes.Layout()
 	i := 0
 	for _, key := range slices.Sorted(maps.Keys(m.keys)) {
-		if layout.ShardOf(shardmap.SlotOfString(key)) != at.Shard() {
+		if !m.holds(at.Shard(), key) {
 			continue
 		}
 		if i++; i <= int(at.Place()) {

@@ -23,7 +23,6 @@ type forwards struct {
 	tasks   []task
 	holes   []hole
 	next    int     // the first hole that was not delivered
-	fence   bool    // nothing is run before these are answered
 	from    int     // what of conn.out was delivered
 	text    []byte  // replies about to leave
 	bytes   int     // of replies that came from other nodes
@@ -60,7 +59,7 @@ func (c *conn) through(tasks []task) {
 }
 
 // full reports that what waits to be forwarded should leave now.
-func (f *forwards) full(window int) bool { return f.fence || len(f.tasks) >= window }
+func (f *forwards) full(window int) bool { return len(f.tasks) >= window }
 
 // drop forgets everything; calls whose replies are there go back.
 func (f *forwards) drop() {
@@ -89,16 +88,22 @@ func (c *conn) resolve() error {
 }
 
 // ask forwards tasks for the command under way and waits for what they answer. Earlier
-// replies have left: see settle.
+// replies have left: see settle. nil when a write may or may not have been applied: the
+// connection is closed.
 func (c *conn) ask(tasks ...task) (replies [][]byte) {
 	c.through(tasks)
 	f := &c.fw
 	f.tasks = append(f.tasks, tasks...)
 	_ = c.carry(func() error { return nil })
+	defer f.drop()
 	for i := range f.tasks {
+		if f.tasks[i].unsure() {
+			c.srv.forwardedLost.Add(1)
+			c.failWith(ErrUnknown)
+			return nil
+		}
 		replies = append(replies, bytes.Clone(f.tasks[i].reply()))
 	}
-	f.drop()
 	return replies
 }
 

@@ -21,8 +21,6 @@ type task struct {
 	write   bool // may change something
 	skip    int  // replies before the one that counts
 	via     Via
-	node    shardmap.NodeID // not by slot: this node; 0 = the holder of the slot
-	epoch   uint64          // the reply counts only while this is the map's; 0 = any
 
 	hint  shardmap.NodeID // where a MOVED pointed to
 	to    shardmap.NodeID // where the last attempt went
@@ -55,8 +53,6 @@ func (t *task) begin(c *conn, r *round, m *shardmap.Map) {
 		t.call.release()
 	}
 	switch {
-	case t.node != 0:
-		t.to = t.node
 	case t.hint != 0:
 		t.to = t.hint
 	default:
@@ -73,7 +69,7 @@ func (t *task) waits() bool { return !t.done && !t.held && !t.sent }
 // leave gives an attempt up when somebody else holds the slot by now and the reply
 // has had its time. The call is left to the Forwarder.
 func (t *task) leave(m *shardmap.Map) {
-	if now := m.LeaderOf(t.slot); now == 0 || now == t.to || t.node != 0 {
+	if now := m.LeaderOf(t.slot); now == 0 || now == t.to {
 		return
 	}
 	most := looksRead
@@ -116,8 +112,6 @@ func (t *task) judgeReply(m *shardmap.Map, elapsed time.Duration) (soon bool) {
 			t.done, t.err = true, ErrDown
 		}
 		return t.hint != 0 && t.moves <= movesMax
-	case code == "" && t.moved(m, elapsed):
-		return true
 	case code == "NOREPLICAS" && elapsed < forwardDelay, slices.Contains(passing, code) && elapsed < forwardPark:
 		return false
 	}
@@ -166,7 +160,7 @@ func hold(tasks []task) (open int) {
 		if t.done {
 			continue
 		}
-		if t.held = t.node == 0 && tried[t.slot]; t.held {
+		if t.held = tried[t.slot]; t.held {
 			continue
 		}
 		open++
@@ -188,8 +182,6 @@ func keepOrder(tasks []task) (retry bool) {
 		t := &tasks[i]
 		later, any := wrote[t.slot]
 		switch {
-		case t.node != 0:
-			retry = retry || !t.done
 		case t.done:
 			wrote[t.slot] = later || t.write
 		case any && (t.write || later):
