@@ -193,6 +193,15 @@ func (h *History) evict(e Evicted, o *Op) {
 	h.Evictions++
 }
 
+// Shrank takes note of what a holder evicted without a write of a client, because its
+// copy takes more than its budget: the budget fell, or the former holder's copy of the
+// same entries took less.
+func (h *History) Shrank(node shardmap.NodeID, at time.Duration, version shardmap.Version, es []Evicted) {
+	for _, e := range es {
+		h.evict(e, &Op{Node: node, Ran: at, Version: version})
+	}
+}
+
 // append puts what a write left of its key behind the older writes. Where clocks are
 // wild, a holder that does not know that it is deposed writes beside its successor:
 // what an Open has cut already is no part of the key.

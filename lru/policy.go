@@ -1,157 +1,138 @@
 package lru
 
-// queueID names one of the two segments an entry can be in.
-type queueID uint8
+// Policy says which entries leave first.
+type Policy uint8
 
-// A new entry starts in probation; what is hit often enough moves to protected.
+// Policies.
 const (
-	probation queueID = iota
-	protected
-	noQueue
+	// Segmented: new entries pass through a queue of a tenth of the bytes; those that
+	// were hit twice there, or came back soon after they left it, enter the protected
+	// queue, where a hit is a second chance.
+	Segmented Policy = iota
+	LRU              // one queue, a hit moves the entry to its head
+	SLRU             // probation 20 %, protected 80 %, each in order of use
+)
+
+// Admission says who may enter the protected queue on the strength of coming back.
+type Admission uint8
+
+// Admissions.
+const (
+	AdmitAll     Admission = iota
+	AdmitTinyLFU           // only if it was not asked for less often than the entry that is next to leave
 )
 
 const (
+	hitsMask      = 3
 	maxHits       = 3
 	promotionHits = 2
-	// protectedPercent of the held bytes may be protected before the protected
-	// segment pays for evictions itself.
+	// protectedPercent of the bytes may be protected before the protected queue pays
+	// for evictions itself.
 	protectedPercent = 90
-	ghostMin         = 64
+
+	// One call of Victim moves this much at most, then names whoever is next. Bursts
+	// are rare, and the loss in hit ratio is not measurable; a write that had to look
+	// at every entry of a shard would be.
+	movesMax     = 32
+	moveBytesMax = 64 << 10
 )
 
-// queue is a FIFO of slots: entries enter at the head and leave at the tail.
-type queue struct {
-	head, tail int32
-	bytes      int64
+// victim is what Victim named last, so that Evict need not search.
+type victim struct {
+	at            *uint64
+	hash, version uint64
 }
 
-// admit puts a new slot in its first segment: protected when its hash was
-// evicted lately (it came back too soon), else probation.
-func (s *Store) admit(i int32) {
-	q := probation
-	if s.takeGhost(s.slots[i].hash) {
-		q = protected
+// place is where an entry was found.
+type place struct {
+	at   *uint64
+	hash uint64
+}
+
+// admit chooses the queue of a new entry: protected when its hash was evicted
+// lately (it came back too soon), else probation.
+func (s *Store) admit(hash uint64) int {
+	if s.ghost.take(hash) {
+		return protected
 	}
-	s.push(q, i)
+	return probation
 }
 
-func (s *Store) push(q queueID, i int32) {
-	e, list := &s.slots[i], &s.queues[q]
-	e.queue, e.prev, e.next = q, none, list.head
-	if list.head != none {
-		s.slots[list.head].prev = i
-	} else {
-		list.tail = i
-	}
-	list.head = i
-	list.bytes += int64(cap(e.data)) + slotOverhead
-}
-
-func (s *Store) unlink(i int32) {
-	e := &s.slots[i]
-	list := &s.queues[e.queue]
-	if e.prev != none {
-		s.slots[e.prev].next = e.next
-	} else {
-		list.head = e.next
-	}
-	if e.next != none {
-		s.slots[e.next].prev = e.prev
-	} else {
-		list.tail = e.prev
-	}
-	list.bytes -= int64(cap(e.data)) + slotOverhead
-}
-
-func (s *Store) moveTo(q queueID, i int32) {
-	s.unlink(i)
-	s.push(q, i)
-}
-
-// Victim names the entry that should leave next, never the one of version keep (the
-// one just written; 0 = none) unless it is the only one. Entries that earned it are
+// Victim names the entry that should leave next, never one of version keep (those
+// just written; 0 = none) unless there are no others. Entries that earned it are
 // promoted or get their second chance on the way, so repeated calls without a
-// removal may name different entries. Every pass lowers a hit counter, so the
-// search ends.
+// removal may name different entries.
 func (s *Store) Victim(keep uint64) (Entry, bool) {
-	for range 4*s.count + 1 {
-		i := s.candidate()
-		if i == none {
-			return Entry{}, false
-		}
-		switch e := &s.slots[i]; {
-		case keep != 0 && e.version == keep && s.count > 1:
-			s.moveTo(e.queue, i)
-			if s.queues[e.queue].head == s.queues[e.queue].tail {
-				// Alone in its segment: the other one has to give.
-				return s.entry(s.queues[1-e.queue].tail), true
-			}
-		case e.queue == probation && e.hits >= promotionHits:
-			e.hits = 0
-			s.moveTo(protected, i)
-		case e.queue == protected && e.hits > 0:
-			e.hits--
-			s.moveTo(protected, i)
-		default:
-			return s.entry(i), true
-		}
+	if s.count == 0 {
+		return Entry{}, false
 	}
-	return Entry{}, false
+	var kept [queues]int64 // bytes of each queue that were passed over since another entry was seen there
+	for moves, bytes := 0, 0; ; {
+		q := s.giver()
+		if kept[q] == s.queues[q].bytes && kept[1-q] < s.queues[1-q].bytes {
+			q = 1 - q // all of it was just written: the other one has to give
+		}
+		at, hash, rec := s.tail(s.oldest(q))
+		m := rec.meta()
+		if keep != 0 && rec.version() == keep && kept[q] < s.queues[q].bytes {
+			s.transfer(at, hash, s.queues[q].newest(q), *at&hitsMask, m)
+			kept[q] += m.weight()
+			continue
+		}
+		if moves < movesMax && bytes < moveBytesMax && s.spare(at, hash, q, m) {
+			moves, bytes = moves+1, bytes+m.size()
+			kept[protected] = 0
+			continue
+		}
+		s.last = victim{at, hash, rec.version()}
+		return s.entryOf(hash, rec), true
+	}
 }
 
-// candidate is the tail of the segment that has to give.
-func (s *Store) candidate() int32 {
-	pro, prot := &s.queues[probation], &s.queues[protected]
-	if pro.tail == none || (prot.tail != none && prot.bytes*100 > s.held*protectedPercent) {
-		return prot.tail
+// giver is the queue that has to give.
+func (s *Store) giver() int {
+	pro, prot := s.queues[probation].bytes, s.queues[protected].bytes
+	if pro == 0 || prot*100 > (pro+prot)*protectedPercent {
+		return protected
 	}
-	return pro.tail
+	return probation
+}
+
+// spare gives the entry at the tail of a queue what it earned, if it earned anything.
+func (s *Store) spare(at *uint64, hash uint64, q int, m meta) bool {
+	hits := *at & hitsMask
+	switch {
+	case q == probation && hits >= promotionHits:
+		hits = 0
+	case q == protected && hits > 0:
+		hits--
+	default:
+		return false
+	}
+	s.transfer(at, hash, s.queues[protected].newest(protected), hits, m.withSlack(0))
+	return true
+}
+
+// tail is the oldest entry of a run.
+func (s *Store) tail(id int) (at *uint64, hash uint64, rec record) {
+	r := &s.runs[id]
+	rec = r.record(r.tail, &s.scratch[0])
+	hash = s.hash(rec.key())
+	return s.locate(hash, rec.key(), id, r.tail), hash, rec
 }
 
 // Evict removes a named victim and remembers its hash, so that it is protected
 // at once when it comes back. It answers what it was, if it was there.
 func (s *Store) Evict(hash, version uint64) (before Mark, was bool) {
-	if before, was = s.DeleteVersion(hash, version); was {
-		s.addGhost(hash)
+	at := s.last.at
+	if at == nil || s.last.hash != hash || s.last.version != version {
+		at = s.findVersion(hash, version)
 	}
-	return before, was
-}
-
-// The ghost table is direct-mapped and lossy: an unlucky newcomer overwrites an
-// older ghost. It costs 4 bytes per place instead of a queue and an index.
-func (s *Store) addGhost(hash uint64) {
-	if len(s.ghost) < s.count || s.ghost == nil {
-		s.growGhosts()
+	if at == nil {
+		return Mark{}, false
 	}
-	s.ghost[hash%uint64(len(s.ghost))] = ghostMark(hash)
-}
-
-// growGhosts doubles the table. A mark does not tell which of its two new places
-// is its own, so it goes to both; what is in the other one is overwritten in time.
-func (s *Store) growGhosts() {
-	old := s.ghost
-	s.ghost = make([]uint32, max(ghostMin, 2*len(old)))
-	s.held += int64(4 * (len(s.ghost) - len(old)))
-	copy(s.ghost[copy(s.ghost, old):], old)
-}
-
-// forgetGhosts gives the table back; the next eviction begins a small one.
-func (s *Store) forgetGhosts() {
-	s.held -= int64(4 * len(s.ghost))
-	s.ghost = nil
-}
-
-func (s *Store) takeGhost(hash uint64) bool {
-	if len(s.ghost) == 0 {
-		return false
+	if slotRun(*at)/2 == probation {
+		s.ghost.add(hash, s.count, s.index.single.piece, s.cfg.Pool)
 	}
-	g := &s.ghost[hash%uint64(len(s.ghost))]
-	if *g != ghostMark(hash) {
-		return false
-	}
-	*g = 0
-	return true
+	return s.leave(at, hash)
 }
-
-// ghostMark is never 0, which means an empty place.
-func ghostMark(hash uint64) uint32 { return uint32(hash>>32) | 1 }

@@ -1,7 +1,9 @@
 package lru
 
+import "unsafe"
+
 // Entry is one key as the store holds it. Key and Value alias the store's memory
-// and are valid until the next change of the store.
+// and are valid until the next call of the store.
 type Entry struct {
 	Hash     uint64
 	Version  uint64
@@ -10,127 +12,207 @@ type Entry struct {
 	Value    []byte
 }
 
-// slot is an Entry at rest. Slots live in one slice and name each other by
-// index, so the garbage collector sees one pointer per entry (its bytes).
-type slot struct {
-	hash     uint64
-	version  uint64
-	deadline int64
-	data     []byte // key, then value
-	keyLen   uint32
-	chain    int32 // next slot of the bucket, or of the free list
-	prev     int32 // toward the head of the queue
-	next     int32 // toward the tail of the queue
-	filed    int32 // place in the expiry heap; none = not in it
-	queue    queueID
-	hits     uint8 // 0..3
-}
-
-// slotOverhead is what an entry costs beside its bytes: 72 for the slot, 6 for
-// its share of the buckets, 10 for the slots that the growing slice holds ready.
-const slotOverhead = 88
-
-// compactMin is how many slots a store may hold without asking whether they are used.
-const compactMin = 1024
-
 // Mark is what a change found in the place of the key.
 type Mark struct {
 	Version  uint64
 	Deadline int64
 }
 
-const none = int32(-1)
-
-// Store holds the entries of one shard. The zero Store cannot be used; see New.
-type Store struct {
-	budget  int64
-	held    int64
-	count   int
-	slots   []slot
-	free    int32
-	buckets []int32 // index = high bits of the hash; a run of buckets is a hash range
-	shift   uint    // 64 - log2(len(buckets))
-	queues  [2]queue
-	ghost   []uint32 // lossy table of evicted hashes
-	expiry  []expiryRecord
-	live    int64 // key and value bytes
-}
+// Limits of an Entry.
+const (
+	KeyBytesMax   = keyLenMax
+	ValueBytesMax = 64 << 20
+)
 
 // Config fixes what a Store is for.
 type Config struct {
-	BudgetBytes int64  // what it should hold at most
+	BudgetBytes int64  // what it may hold, all overhead included
 	Secret      uint64 // of the keyed hash: Entry.Hash is Hash(Secret, Key)
+	Pool        *Pool  // where memory comes from; nil = the Go heap
+	Policy      Policy
+	Admission   Admission
 }
 
-// New makes an empty store.
+// Store holds the entries of one shard. The zero Store cannot be used; see New.
+type Store struct {
+	cfg     Config
+	hash    func(key []byte) uint64
+	index   index
+	runs    [2 * queues]run // of queue q: 2q and 2q+1
+	queues  [queues]queue
+	shift   uint8 // of segments, as the budget wants them
+	inline  int   // bytes of a value that needs no extent, as the budget wants it
+	count   int
+	live    int64 // key and value bytes
+	charge  int64 // what Over counts
+	stale   bool  // something that charge is made of has changed
+	work    int   // bytes appended or made dead by the call under way
+	ramp    int64 // bytes kept free for the run that a pack is going to need
+	extents extents
+	ghost   ghost
+	timers  timers
+	last    victim
+	seen    place     // what Get found, for the change that follows it
+	scratch [2][]byte // for records that reach over a segment's end: calls, walks
+}
+
+// New makes an empty store that should hold at most cfg.BudgetBytes.
 func New(cfg Config) *Store {
-	s := &Store{budget: cfg.BudgetBytes}
-	s.Clear()
+	s := &Store{cfg: cfg}
+	s.hash = func(key []byte) uint64 { return Hash(cfg.Secret, key) }
+	s.index.records = s
+	s.shift, s.inline = segmentShift(cfg.BudgetBytes), inlineFor(cfg.BudgetBytes)
+	s.start()
 	return s
+}
+
+// start makes the store an empty one.
+func (s *Store) start() {
+	s.stale = true
+	for i := range s.runs {
+		s.runs[i].shift = s.shift
+	}
+	s.index.start(s.cfg.Pool, min(pageBytes, 1<<s.shift))
 }
 
 // Clear forgets everything, ghosts included, and gives the memory back.
 func (s *Store) Clear() {
-	s.held, s.count, s.live, s.free = 0, 0, 0, none
-	s.slots, s.ghost, s.expiry = nil, nil, nil
-	s.buckets, s.shift = []int32{none}, 64
-	s.queues = [2]queue{{none, none, 0}, {none, none, 0}}
+	for i := range s.runs {
+		s.runs[i].clear(s.cfg.Pool)
+	}
+	s.index.clear(s.cfg.Pool)
+	s.extents.clear(s.cfg.Pool)
+	s.ghost.clear(s.cfg.Pool)
+	s.queues, s.timers, s.last, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, place{}, [2][]byte{}
+	s.count, s.live, s.work, s.ramp = 0, 0, 0, 0
+	s.start()
+}
+
+// Close gives everything back, for the end of a store whose pool goes on. What is done
+// with the store later finds an empty one, on the Go heap.
+func (s *Store) Close() {
+	s.Clear()
+	s.index.clear(s.cfg.Pool)
+	s.cfg.Pool = nil
+	s.start()
 }
 
 // Len is the number of entries, expired ones included until they are removed.
 func (s *Store) Len() int { return s.count }
 
-// Held is the number of bytes the store counts against its budget.
-func (s *Store) Held() int64 { return s.held }
-
 // Live is the number of key and value bytes.
 func (s *Store) Live() int64 { return s.live }
 
 // Budget is the number of bytes the store should hold at most.
-func (s *Store) Budget() int64 { return s.budget }
+func (s *Store) Budget() int64 { return s.cfg.BudgetBytes }
 
 // SetBudget changes the budget; the owner then evicts while Over is positive.
-func (s *Store) SetBudget(bytes int64) { s.budget = bytes }
+// Segments follow the budget: they are laid out anew in steps, with later calls.
+func (s *Store) SetBudget(bytes int64) {
+	s.cfg.BudgetBytes = bytes
+	s.shift, s.inline = segmentShift(bytes), inlineFor(bytes)
+	s.tidy()
+}
 
-// Over is by how many bytes the store is above its budget, 0 when it is not.
-func (s *Store) Over() int64 { return max(0, s.held-s.budget) }
+// Held is the number of bytes the store holds, all overhead included.
+func (s *Store) Held() int64 {
+	n := s.fixed()
+	for i := range s.runs {
+		n += s.runs[i].heldBytes()
+	}
+	return n
+}
+
+// Over is by how many bytes the store is above its budget, 0 when it is not. It
+// counts up to two segments of each run as full, and each scratch as long as it can
+// get by reading: so what is held never exceeds the budget once Over is 0, and
+// evictions follow the writes byte by byte instead of coming when a segment is full.
+func (s *Store) Over() int64 {
+	if s.stale {
+		reach := s.reach()
+		s.trimScratch(reach)
+		s.stale, s.charge = false, s.fixed()
+		for i := range s.scratch {
+			s.charge += int64(reach - cap(s.scratch[i]))
+		}
+		for i := range s.runs {
+			if r := &s.runs[i]; r.head != r.tail {
+				s.charge += r.length() + 2<<r.shift
+			}
+		}
+	}
+	return max(0, s.charge+s.ramp-s.cfg.BudgetBytes)
+}
+
+// fixed is what is held beside segments.
+func (s *Store) fixed() int64 {
+	n := int64(unsafe.Sizeof(*s)) + s.index.heldBytes() + s.extents.heldBytes() + s.ghost.heldBytes() + s.timers.heldBytes()
+	for i := range s.runs {
+		n += int64(cap(s.runs[i].segs)) * 8
+	}
+	return n + int64(cap(s.scratch[0])+cap(s.scratch[1]))
+}
+
+// trimScratch lets go of a scratch that is longer than any record.
+func (s *Store) trimScratch(reach int) {
+	for i := range s.scratch {
+		if cap(s.scratch[i]) > reach {
+			s.scratch[i] = nil
+		}
+	}
+}
+
+// reach is the length of the longest record that may have to be copied together.
+func (s *Store) reach() (n int) {
+	for i := range s.runs {
+		n = max(n, s.runs[i].reach)
+	}
+	return n
+}
 
 // Peek finds a key without counting a hit.
 func (s *Store) Peek(hash uint64, key []byte) (Entry, bool) {
-	if i := s.find(hash, key); i != none {
-		return s.entry(i), true
+	if at, rec := s.find(hash, key); at != nil {
+		return s.entryOf(hash, rec), true
 	}
 	return Entry{}, false
 }
 
 // Get finds a key and counts the hit, which is what keeps it from eviction.
 func (s *Store) Get(hash uint64, key []byte) (Entry, bool) {
-	i := s.find(hash, key)
-	if i == none {
+	at, rec := s.find(hash, key)
+	if at == nil {
 		return Entry{}, false
 	}
-	if e := &s.slots[i]; e.hits < maxHits {
-		e.hits++
+	s.seen.at, s.seen.hash = at, hash
+	if *at&hitsMask < maxHits {
+		*at++
 	}
-	return s.entry(i), true
+	return s.entryOf(hash, rec), true
 }
+
+// What an entry costs beside its record, on average: a slot of a line that is three
+// quarters full, and a record of the wheel.
+const (
+	indexShare = 12
+	timerShare = 5
+)
 
 // Usage is how an entry is kept.
 type Usage struct {
-	Bytes int64 // counted against the budget
+	Bytes int64 // of its record, of its extent, and of its place in the index
 	Hits  uint8 // since it was last moved, 3 at most
 }
 
 // Usage says how a key is kept, without counting a hit.
 func (s *Store) Usage(hash uint64, key []byte) (u Usage, ok bool) {
-	i := s.find(hash, key)
-	if i == none {
+	at, rec := s.find(hash, key)
+	if at == nil {
 		return u, false
 	}
-	e := &s.slots[i]
-	u = Usage{Bytes: int64(cap(e.data)) + slotOverhead, Hits: e.hits}
-	if e.filed != none {
-		u.Bytes += expiryOverhead
+	u = Usage{Bytes: rec.meta().weight() + indexShare, Hits: uint8(*at & hitsMask)}
+	if rec.meta().timer() != 0 {
+		u.Bytes += timerShare
 	}
 	return u, true
 }
@@ -140,219 +222,71 @@ func (s *Store) Usage(hash uint64, key []byte) (u Usage, ok bool) {
 // exists and the new bytes fit where the old ones were. It answers what the key
 // was before, if it was there.
 func (s *Store) Set(e Entry) (before Mark, was bool) {
-	i := s.find(e.Hash, e.Key)
-	if was = i != none; was {
-		before = s.mark(i)
-		s.overwrite(i, e)
+	at, rec := s.find(e.Hash, e.Key)
+	if was = at != nil; was {
+		before = s.replace(at, rec, &e)
 	} else {
-		i = s.insert(e)
+		s.insert(&e)
 	}
-	s.slots[i].version = e.Version
-	s.setDeadline(i, e.Deadline)
+	s.tidy()
 	return before, was
+}
+
+// Merge is Set for an entry that may be older than what the key has: then nothing
+// changes, and applied is false.
+func (s *Store) Merge(e Entry) (before Mark, was, applied bool) {
+	at, rec := s.find(e.Hash, e.Key)
+	if was = at != nil; !was {
+		s.insert(&e)
+	} else if before = rec.mark(); before.Version > e.Version {
+		return before, true, false
+	} else {
+		s.replace(at, rec, &e)
+	}
+	s.tidy()
+	return before, was, true
 }
 
 // SetMeta changes version and deadline of a present key. It answers what they
 // were before, if it was there.
 func (s *Store) SetMeta(hash uint64, key []byte, version uint64, deadline int64) (before Mark, was bool) {
-	i := s.find(hash, key)
-	if i == none {
+	at, rec := s.find(hash, key)
+	if at == nil {
 		return Mark{}, false
 	}
-	before = s.mark(i)
-	s.slots[i].version = version
-	s.setDeadline(i, deadline)
+	before = s.remark(at, rec, hash, version, deadline)
+	s.tidy()
 	return before, true
 }
 
 // Delete removes a key. It answers what it was, if it was there.
 func (s *Store) Delete(hash uint64, key []byte) (before Mark, was bool) {
-	return s.take(s.find(hash, key))
+	at, _ := s.find(hash, key)
+	return s.leave(at, hash)
 }
 
 // DeleteVersion removes the entry with this hash and version: how the leaseholder
 // names what it evicts. It answers what it was, if it was there.
 func (s *Store) DeleteVersion(hash, version uint64) (before Mark, was bool) {
-	return s.take(s.findVersion(hash, version))
+	return s.leave(s.findVersion(hash, version), hash)
 }
 
-func (s *Store) take(i int32) (before Mark, was bool) {
-	if i == none {
+func (s *Store) leave(at *uint64, hash uint64) (before Mark, was bool) {
+	if at == nil {
 		return Mark{}, false
 	}
-	before = s.mark(i)
-	s.remove(i)
+	before = s.remove(at, hash)
+	s.tidy()
 	return before, true
-}
-
-func (s *Store) mark(i int32) Mark { return Mark{s.slots[i].version, s.slots[i].deadline} }
-
-func (s *Store) findVersion(hash, version uint64) int32 {
-	for i := s.buckets[s.bucket(hash)]; i != none; i = s.slots[i].chain {
-		if s.slots[i].hash == hash && s.slots[i].version == version {
-			return i
-		}
-	}
-	return none
 }
 
 // Range calls yield for every entry whose hash is in [lo, hi], bucket by bucket
 // in rising hash order of the buckets, until yield says false. The store must
-// not change meanwhile.
+// not change meanwhile; yield may look keys up.
 func (s *Store) Range(lo, hi uint64, yield func(Entry) bool) {
-	for b := s.bucket(lo); b <= s.bucket(hi); b++ {
-		for i := s.buckets[b]; i != none; i = s.slots[i].chain {
-			if h := s.slots[i].hash; h >= lo && h <= hi && !yield(s.entry(i)) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Store) entry(i int32) Entry {
-	e := &s.slots[i]
-	return Entry{e.hash, e.version, e.deadline, e.data[:e.keyLen:e.keyLen], e.data[e.keyLen:]}
-}
-
-func (s *Store) bucket(hash uint64) uint64 { return hash >> s.shift }
-
-func (s *Store) find(hash uint64, key []byte) int32 {
-	for i := s.buckets[s.bucket(hash)]; i != none; i = s.slots[i].chain {
-		e := &s.slots[i]
-		if e.hash == hash && string(e.data[:e.keyLen]) == string(key) {
-			return i
-		}
-	}
-	return none
-}
-
-func (s *Store) insert(e Entry) int32 {
-	if s.count >= len(s.buckets) {
-		s.grow()
-	}
-	i := s.free
-	if i != none {
-		s.free = s.slots[i].chain
-	} else {
-		i = int32(len(s.slots))
-		s.slots = append(s.slots, slot{})
-	}
-	n := len(e.Key) + len(e.Value)
-	data := allocate(n)
-	copy(data[copy(data, e.Key):], e.Value)
-	b := s.bucket(e.Hash)
-	s.slots[i] = slot{hash: e.Hash, data: data, keyLen: uint32(len(e.Key)), chain: s.buckets[b], filed: none}
-	s.buckets[b] = i
-	s.count++
-	s.live += int64(n)
-	s.held += int64(cap(data)) + slotOverhead
-	s.admit(i)
-	return i
-}
-
-// allocate makes n bytes and lets them have the capacity that the allocator
-// rounds n up to, so that it is counted, and used by what fits into it later.
-func allocate(n int) []byte { return append([]byte(nil), make([]byte, n)...) }
-
-// wasteMax is what an overwritten entry may leave unused beyond its own size.
-const wasteMax = 64
-
-// overwrite puts new bytes in the place of the old ones when they fit and waste
-// at most about half of it.
-func (s *Store) overwrite(i int32, e Entry) {
-	old := &s.slots[i]
-	n := len(e.Key) + len(e.Value)
-	s.live += int64(n - len(old.data))
-	before := int64(cap(old.data))
-	if n <= cap(old.data) && cap(old.data) <= 2*n+wasteMax {
-		old.data = old.data[:n]
-	} else {
-		data := allocate(n)
-		copy(data, e.Key)
-		old.data = data
-	}
-	copy(old.data[old.keyLen:], e.Value)
-	after := int64(cap(old.data))
-	s.held += after - before
-	s.queues[old.queue].bytes += after - before
-}
-
-func (s *Store) remove(i int32) {
-	e := &s.slots[i]
-	s.unfile(i)
-	s.unlink(i)
-	for p := &s.buckets[s.bucket(e.hash)]; ; p = &s.slots[*p].chain {
-		if *p == i {
-			*p = e.chain
-			break
-		}
-	}
-	s.count--
-	s.live -= int64(len(e.data))
-	s.held -= int64(cap(e.data)) + slotOverhead
-	*e = slot{chain: s.free, queue: noQueue}
-	s.free = i
-	if len(s.slots) > compactMin && s.count < len(s.slots)/2 {
-		s.compact()
-	}
-}
-
-// grow doubles the bucket array. Shards hold tens of thousands of entries, so
-// this stop is under a millisecond; incremental growth was refused as not worth
-// its second index.
-func (s *Store) grow() { s.rehash(max(8, 2*len(s.buckets))) }
-
-// rehash builds the bucket array anew, for at least n entries.
-func (s *Store) rehash(n int) {
-	s.shift = 64
-	for 1<<(64-s.shift) < n {
-		s.shift--
-	}
-	s.buckets = make([]int32, 1<<(64-s.shift))
-	for b := range s.buckets {
-		s.buckets[b] = none
-	}
-	for i := range s.slots {
-		if e := &s.slots[i]; e.queue != noQueue {
-			b := s.bucket(e.hash)
-			e.chain = s.buckets[b]
-			s.buckets[b] = int32(i)
-		}
-	}
-}
-
-// compact moves the entries together when most slots are free: a shard whose
-// many small entries gave way to a few large ones would otherwise keep memory
-// that nobody counts. It costs a step per slot, once per as many removals.
-func (s *Store) compact() {
-	places := make([]int32, len(s.slots)) // where each slot goes
-	slots := make([]slot, 0, s.count+s.count/4)
-	for i := range s.slots {
-		if s.slots[i].queue != noQueue {
-			places[i] = int32(len(slots))
-			slots = append(slots, s.slots[i])
-		}
-	}
-	move := func(i *int32) {
-		if *i != none {
-			*i = places[*i]
-		}
-	}
-	for i := range slots {
-		move(&slots[i].prev)
-		move(&slots[i].next)
-	}
-	for q := range s.queues {
-		move(&s.queues[q].head)
-		move(&s.queues[q].tail)
-	}
-	for i := range s.expiry {
-		move(&s.expiry[i].slot)
-	}
-	s.slots, s.free = slots, none
-	s.expiry = append(make([]expiryRecord, 0, len(s.expiry)+len(s.expiry)/4), s.expiry...)
-	if len(s.ghost) > ghostMin && len(s.ghost) > 4*s.count {
-		s.forgetGhosts()
-	}
-	s.rehash(s.count + 1)
+	s.index.walk(uint32(lo>>32), uint32(hi>>32), func(at *uint64) bool {
+		rec := s.read(*at, &s.scratch[1])
+		h := s.hash(rec.key())
+		return h < lo || h > hi || yield(s.entryOf(h, rec))
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -32,10 +33,11 @@ type Config struct {
 	Layout shardmap.Layout // at most MaxShards shards per group
 	Secret uint64          // the cluster's hash key
 
-	BudgetBytes   int64 // per shard copy; Replica.SetBudget changes it
-	ValueBytesMax int64 // longest value, 0 = derived from the budget
-	RingBytes     int64 // all rings of the node, 64 MiB
-	BlockBytes    int   // one ring block, 64 KiB
+	BudgetBytes   int64     // per shard copy; Replica.SetBudget changes it
+	ValueBytesMax int64     // longest value, 0 = derived from the budget
+	Pool          *lru.Pool // memory of all stores; nil = the Go heap
+	RingBytes     int64     // all rings of the node, 64 MiB
+	BlockBytes    int       // one ring block, 64 KiB
 
 	Lease     time.Duration // L of leases, 600 ms: part of the shard-time ceiling
 	TickEvery time.Duration // between TICK frames, 100 ms

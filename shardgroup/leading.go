@@ -437,7 +437,7 @@ func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 		}
 		if s.m.HeldBytes() > s.m.BudgetBytes() {
 			busy = true
-			if s.serving() && !s.parked && !s.overBound(now.Mono) {
+			if s.serving() && !s.parked && s.lease.Check(now.Mono, now.SuspendOffset) && !s.overBound(now.Mono) {
 				s.shrink(now)
 			}
 		}
@@ -451,9 +451,11 @@ const shrinkStep = 64
 
 func (s *shard) shrink(now multiraft.Instant) {
 	v := shardmap.MakeVersion(s.epoch, s.m.Position().Seq()+1)
-	if s.m.Shrink(v, shrinkStep, &s.rec) {
-		s.push(&s.rec, now)
+	if !s.m.Shrink(v, shrinkStep, &s.rec) {
+		return
 	}
+	s.push(&s.rec, now)
+	s.r.n.out.Event(Event{Kind: EventShrunk, Group: s.r.g, Shard: s.id, Epoch: s.epoch, Node: s.r.n.cfg.Self.Node, Version: v, Evicted: s.rec.Evicted})
 }
 
 // settled says whether no shard of a node waits for a fill or is being filled.

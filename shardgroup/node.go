@@ -100,7 +100,7 @@ func (n *Node) Drop(g shardmap.GroupID) {
 		s.mu.Lock()
 		s.in = inSession{}
 		s.ring.reset(s, 0)
-		s.m.Reset()
+		s.m.Close()
 		s.whole = false
 		s.mu.Unlock()
 	}

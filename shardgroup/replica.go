@@ -73,7 +73,7 @@ func newReplica(n *Node, g shardmap.GroupID, id uint64, role multiraft.Role, who
 		r.shards = append(r.shards, &shard{
 			r: r, n: n, pool: n.pool, id: r.first + shardmap.ShardID(i), idx: i, whole: whole,
 			m: statemachine.New(statemachine.Config{
-				HashKey: n.cfg.Secret, BudgetBytes: n.cfg.BudgetBytes, ValueBytesMax: n.cfg.ValueBytesMax,
+				HashKey: n.cfg.Secret, BudgetBytes: n.cfg.BudgetBytes, ValueBytesMax: n.cfg.ValueBytesMax, Pool: n.cfg.Pool,
 			}),
 		})
 	}

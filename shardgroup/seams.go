@@ -63,17 +63,21 @@ const (
 	EventAdmitted                         // a replica's word counts again
 	EventParked                           // this node is about to hand the group's lease over
 	EventUnparked                         // it does not after all
+	EventShrunk                           // the holder evicted from a shard without a write of a client; Evicted says what
 )
 
 // Event is one change of a group or shard.
 type Event struct {
 	Kind   EventKind
 	Group  shardmap.GroupID
-	Shard  shardmap.ShardID // for EventOverwritten and EventNotWhole
+	Shard  shardmap.ShardID // for EventOverwritten, EventNotWhole and EventShrunk
 	Epoch  uint32
 	Node   shardmap.NodeID
 	Detail string
 	Report []LossReport // for EventOpened, one per shard that lost something or may have
+
+	Version shardmap.Version        // for EventShrunk: of the change
+	Evicted []statemachine.Eviction // for EventShrunk, valid during the call
 }
 
 // Rollback is the list of writes that lost their place in the lineage.

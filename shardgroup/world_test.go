@@ -90,7 +90,7 @@ func (l *worldLease) Closed() bool { return l.closed }
 func worldConfig() Config {
 	return Config{
 		Layout: shardmap.Layout{Shards: 2, Groups: 1}, Secret: 7,
-		BudgetBytes: 900, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120,
+		BudgetBytes: 3000, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120,
 		TailAge: 250 * time.Millisecond,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/lru"
 )
 
 // Apply plays one record at a copy that does not decide (data-protocol F3). The
@@ -33,12 +34,13 @@ func (m *Machine) Apply(r *Record, filling bool) error {
 
 // applyPart plays what a record or a part of a transaction does to one key.
 func (m *Machine) applyPart(r *Record, filling bool) error {
+	if oversized(r.Key, r.Value) {
+		return fmt.Errorf("%w: %d bytes under a key of %d", ErrCorrupt, len(r.Value), len(r.Key))
+	}
 	hash := m.Hash(r.Key)
 	switch r.Op {
 	case OpSet:
-		if m.newer(hash, r) {
-			m.put(hash, r.Key, r.Value, r.Version, m.deadlineOf(r))
-		}
+		m.merge(hash, r)
 	case OpDel:
 		if m.newer(hash, r) {
 			m.drop(hash, r.Key)
@@ -51,9 +53,14 @@ func (m *Machine) applyPart(r *Record, filling bool) error {
 	return nil
 }
 
+// oversized says that an entry cannot have been written by a command.
+func oversized(key, value []byte) bool {
+	return len(key) > KeyBytesMax || len(value) > lru.ValueBytesMax
+}
+
 // newer reports whether the record is not older than the key's present entry. Equal
 // are the parts of one transaction, which are played in order, also over a chunk that
-// shows their end already.
+// shows their end already. (merge lets the store ask the same, in one search.)
 func (m *Machine) newer(hash uint64, r *Record) bool {
 	if mutant.Is("M12") {
 		return true

@@ -132,7 +132,7 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		if err != nil {
 			return err
 		}
-		if h := m.Hash(e.Key); h < lo || h > hi || e.Version == 0 {
+		if h := m.Hash(e.Key); h < lo || h > hi || e.Version == 0 || oversized(e.Key, e.Value) {
 			return ErrBadChunk
 		}
 		rest = next

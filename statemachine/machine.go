@@ -1,15 +1,17 @@
 package statemachine
 
 import (
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // Config fixes what a Machine is for.
 type Config struct {
-	HashKey       uint64 // of the cluster
-	BudgetBytes   int64  // the store's budget
-	ValueBytesMax int64  // longest value; 0 = a quarter of the budget, 1 MiB at least, 64 MiB at most
+	HashKey       uint64    // of the cluster
+	BudgetBytes   int64     // the store's budget
+	ValueBytesMax int64     // longest value; 0 = a quarter of the budget, 1 MiB at least, 64 MiB at most
+	Pool          *lru.Pool // where the store's memory comes from; nil = the Go heap
 }
 
 // Machine is one shard's copy. Not safe for concurrent use: the shard's mutex
@@ -37,7 +39,7 @@ type Machine struct {
 func New(cfg Config) *Machine {
 	return &Machine{
 		hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax,
-		store: lru.New(lru.Config{BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey}),
+		store: lru.New(lru.Config{BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey, Pool: cfg.Pool}),
 	}
 }
 
@@ -138,6 +140,12 @@ func (m *Machine) Reset() {
 	m.total = 0
 }
 
+// Close forgets the contents for good and gives their memory back.
+func (m *Machine) Close() {
+	m.Reset()
+	m.store.Close()
+}
+
 // put stores an entry whatever was there before. Execute, Apply, fills and
 // reverts meet here.
 func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadline int64) {
@@ -145,6 +153,21 @@ func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadli
 	m.forget(hash, old, was)
 	m.toggle(hash, uint64(v), deadline)
 	m.tell(key)
+}
+
+// merge stores what a record says, unless the key's present entry is newer.
+func (m *Machine) merge(hash uint64, r *Record) {
+	deadline := m.deadlineOf(r)
+	if mutant.Is("M12") {
+		m.put(hash, r.Key, r.Value, r.Version, deadline)
+		return
+	}
+	old, was, applied := m.store.Merge(lru.Entry{Hash: hash, Version: uint64(r.Version), Deadline: deadline, Key: r.Key, Value: r.Value})
+	if applied {
+		m.forget(hash, old, was)
+		m.toggle(hash, uint64(r.Version), deadline)
+		m.tell(r.Key)
+	}
 }
 
 // drop removes a key if it is there.

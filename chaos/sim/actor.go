@@ -190,7 +190,7 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 	if t.res.Changed {
 		t.op.Version, t.op.Deadline = adm.Version, t.res.Record.Deadline
 		if len(t.res.Record.Evicted) > 0 {
-			t.op.Evicted = a.w.evicted(&t.res.Record)
+			t.op.Evicted = a.w.evicted(adm.Version, t.res.Record.Evicted)
 		}
 		a.session.note(p, shard, adm)
 	}

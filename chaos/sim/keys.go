@@ -71,12 +71,12 @@ func (w *World) hashKeys(hashKey uint64) {
 }
 
 // evicted are the keys that a change cost.
-func (w *World) evicted(r *statemachine.Record) (keys []chaos.Evicted) {
-	for _, e := range r.Evicted {
+func (w *World) evicted(by shardmap.Version, es []statemachine.Eviction) (keys []chaos.Evicted) {
+	for _, e := range es {
 		if k, known := w.hashes[e.Hash]; known {
 			keys = append(keys, chaos.Evicted{Key: k, Version: e.Version})
 		} else {
-			w.broke("P17", "version %v evicts a key that nobody wrote", r.Version)
+			w.broke("P17", "version %v evicts a key that nobody wrote", by)
 		}
 	}
 	w.acted["evicted"] += len(keys)

@@ -238,6 +238,10 @@ func (p *process) DataEvent(e shardgroup.Event) {
 	if e.Kind == shardgroup.EventNotWhole { // nothing damages memory here: a copy was wrong
 		p.w.broke("P10", "at %v the copy of shard %d at node %d gives up its claim to be exact: %s", p.w.now, e.Shard, p.id, e.Detail)
 	}
+	if e.Kind == shardgroup.EventShrunk {
+		p.w.acted["shrunk"]++
+		p.w.history.Shrank(p.id, p.w.now, e.Version, p.w.evicted(e.Version, e.Evicted))
+	}
 	if p.served != nil && node.TakesBack(e) {
 		p.served.lost(e.Group)
 	}

@@ -120,15 +120,15 @@ func (w *World) drawShape() {
 	w.cfg.Evicts = !w.cfg.Second && w.rng.IntN(8) == 0
 }
 
-// scant gives the nodes so little memory that keys are evicted: 40 KiB a shard, room
-// for one long value, at a node with a tenth more groups than its share. Which
-// they are stands in the records of writes only as long as budgets stay, and by that
-// the placement of groups.
+// scant gives the nodes so little memory that keys are evicted: 48 KiB a shard, room
+// for one long value and what a store needs for itself, at a node with a tenth more
+// groups than its share. Which they are stands in the records of writes only as long
+// as budgets stay, and by that the placement of groups.
 func (w *World) scant() {
 	w.cfg.Nodes, w.cfg.Keys = w.target, 3
 	groups := (w.cfg.Groups*min(w.cfg.Factor, w.target) + w.target - 1) / w.target
 	groups += (groups + 9) / 10
-	w.cfg.DataBytes = longArg * 5 / 4 * int64(groups*w.layout().ShardsPerGroup())
+	w.cfg.DataBytes = longArg * 3 / 2 * int64(groups*w.layout().ShardsPerGroup())
 	w.kinds = slices.DeleteFunc(slices.Clone(w.kinds), func(k fault) bool { return k.name == "join" || k.name == "lost disk" })
 	if len(w.kinds) == 0 {
 		w.kinds = plainFaults

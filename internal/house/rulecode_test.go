@@ -20,7 +20,9 @@ type ruleRoom struct {
 
 // ruleRooms lists the packages with rule code.
 var ruleRooms = map[string]ruleRoom{
-	"lru":            {},
+	"lru": {edges: map[string]string{
+		"mmap_linux.go": "maps the memory of stores, and touches it ahead in a goroutine: a huge page takes the kernel longer than a SET may take",
+	}},
 	"pkg/shardmap":   {},
 	"transport/resp": {},
 	"statemachine":   {},
@@ -178,6 +180,8 @@ func TestRuleCodeCanFail(t *testing.T) {
 		"shardgroup/e.go":         "package shardgroup\n\nfunc j() { <-x }\n",
 		"shardgroup/fine.go":      "package shardgroup\n\nimport (\n\t\"math/rand\"\n\t\"time\"\n)\n\nfunc k(r *rand.Rand) time.Duration { return time.Second * time.Duration(rand.New(nil).Int()) }\n",
 		"lru/a.go":                "package lru\n\nimport _ \"net/http\"\n",
+		"lru/mmap_linux.go":       "package lru\n\nimport _ \"syscall\"\n\nfunc f() { go f() }\n",
+		"lru/mmap_none.go":        "package lru\n\nfunc g() { go g() }\n",
 		"lru/b.go":                "package lru\n\nimport dice \"math/rand/v2\"\n\nvar x = dice.IntN(6)\n",
 		"statemachine/a.go":       "package statemachine\n\nimport _ \"os\"\n",
 		"membership/ring.go":      "package membership\n\nimport _ \"crypto/rand\"\n",
@@ -190,5 +194,5 @@ func TestRuleCodeCanFail(t *testing.T) {
 		"pkg/client/conn.go":      "package client\n\nimport _ \"net\"\n",
 	},
 		"multiraft/a.go", "shardgroup/a.go", "shardgroup/b.go", "shardgroup/c.go", "shardgroup/d.go", "shardgroup/e.go",
-		"lru/a.go", "lru/b.go", "statemachine/a.go", "membership/ring.go", "membership/meta.go", "internal/node/core_x.go", "pkg/client/retry.go", "pkg/client/route.go")
+		"lru/a.go", "lru/b.go", "lru/mmap_none.go", "statemachine/a.go", "membership/ring.go", "membership/meta.go", "internal/node/core_x.go", "pkg/client/retry.go", "pkg/client/route.go")
 }

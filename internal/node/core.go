@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
@@ -23,8 +24,9 @@ type Founding = meta.Founding
 type CoreConfig struct {
 	Name      string
 	Addresses meta.Addresses
-	DataBytes int64 // memory for stores
-	RingBytes int64 // memory for replication rings
+	DataBytes int64     // memory for stores
+	Pool      *lru.Pool // where it is taken from; nil = the Go heap
+	RingBytes int64     // memory for replication rings
 	// BlockBytes is the unit in which ring memory is lent, 0: 64 KiB.
 	BlockBytes int
 	Heartbeat  time.Duration
@@ -142,7 +144,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
-		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
+		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
 		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
@@ -46,6 +47,7 @@ type Node struct {
 	cluster [16]byte
 	core    *Core
 	host    *multiraft.Host
+	memory  *lru.Pool // of all values
 	mux     *transport.Mux
 	redis   *redis.Server
 	forward *forwarder                   // carries the gateway's commands to other nodes
@@ -245,6 +247,7 @@ func (n *Node) close() {
 // lease over and returns nil. A second signal is the caller's business.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close()
+	defer func() { n.memory.Close() }() // the last of all but files and sockets: nobody reads a value any more
 	n.port = membership.NewPort(n.gossip, n.packets, n.secret, n.answer, func(from net.Addr, err error) { n.refused(0, from.String(), err) })
 	defer n.port.Close()
 	if err := n.bootstrap(ctx); err != nil {
@@ -345,6 +348,7 @@ func (n *Node) leave() {
 // build puts the core, its host, the peers and the face together.
 func (n *Node) build() error {
 	n.host = multiraft.NewHost(n.storage)
+	n.memory = lru.NewPool()
 	p := profiles[n.cfg.LeaseProfile]
 	n.routes.Store(shardmap.NewMap(n.founded.Settings.Layout()))
 	data := n.dataBytes()
@@ -354,7 +358,7 @@ func (n *Node) build() error {
 	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
 	rings := ringBytes(n.cfg.MaxMemoryBytes)
 	cfg := CoreConfig{
-		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: data, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
+		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: data, Pool: n.memory, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),

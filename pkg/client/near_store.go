@@ -15,11 +15,11 @@ import (
 // when it changes. It is cut into stripes so that readers of different keys do not
 // meet.
 type nearStore struct {
-	seed    maphash.Seed
-	stripes [16]nearStripe
+	secret  uint64 // of the hash that places keys
+	stripes []nearStripe
 }
 
-// nearStripe is the part of one sixteenth of the keys.
+// nearStripe is the part of one of them.
 type nearStripe struct {
 	mu    sync.Mutex
 	store *lru.Store // an entry's version is its source, its deadline on the client's clock
@@ -65,17 +65,25 @@ type nearFill struct {
 	spoiled bool
 }
 
+// A cache has up to stripesMax stripes, none of them smaller than stripeBytes: what a
+// store needs for itself would be most of it.
+const (
+	stripesMax  = 16
+	stripeBytes = 64 << 10
+)
+
 func newNearStore(bytes int64) *nearStore {
-	s := &nearStore{seed: maphash.MakeSeed()}
+	n := min(max(1, bytes/stripeBytes), stripesMax)
+	s := &nearStore{secret: maphash.String(maphash.MakeSeed(), ""), stripes: make([]nearStripe, n)}
 	for i := range s.stripes {
-		s.stripes[i].store = lru.New(lru.Config{BudgetBytes: bytes / int64(len(s.stripes))})
+		s.stripes[i].store = lru.New(lru.Config{BudgetBytes: bytes / int64(len(s.stripes)), Secret: s.secret})
 		s.stripes[i].fills = map[string]*nearFill{}
 	}
 	return s
 }
 
 func (s *nearStore) at(key string) (*nearStripe, uint64) {
-	h := maphash.String(s.seed, key)
+	h := lru.Hash(s.secret, []byte(key))
 	return &s.stripes[h%uint64(len(s.stripes))], h
 }
 

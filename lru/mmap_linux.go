@@ -1,0 +1,150 @@
+//go:build linux && !race
+
+package lru
+
+import (
+	"sync"
+	"syscall"
+	"unsafe"
+)
+
+// The edge of this package: the only file that calls the system, and the only one
+// with a goroutine. A huge page costs the kernel 0.2 ms when it is lucky and 4 ms
+// when it is not, which no SET should pay; so the goroutine touches chunks ahead,
+// and a store that is faster than it gets one of small pages, 2 us each.
+
+// mapped is memory that the Go runtime knows nothing of.
+type mapped struct {
+	mu     sync.Mutex
+	arenas [][]byte // for the end
+	rest   []byte   // of the last arena
+	ahead  [][]byte // resident chunks
+	large  map[*byte][]byte
+	wake   chan struct{}
+	ended  chan struct{} // closed when nothing is touched ahead any more
+	closed bool
+}
+
+const (
+	arenaBytes = 64 << 20 // addresses are taken from the system in this size
+	aheadMax   = 4        // chunks
+
+	madvHugepage      = 14
+	madvPopulateWrite = 23 // since Linux 5.14
+)
+
+// NewPool makes a pool outside the Go heap, which lasts until Close. (To end it when it
+// cannot be reached any more was refused: memory that the collector does not see does
+// not make it run.)
+func NewPool() *Pool {
+	m := &mapped{wake: make(chan struct{}, 1), ended: make(chan struct{}), large: make(map[*byte][]byte)}
+	go m.prepare()
+	return newPool(m)
+}
+
+// mmap gets n bytes of addresses; the system has none left only when the machine
+// is misconfigured, and nothing can go on then.
+func mmap(n int) []byte {
+	at, _, errno := syscall.Syscall6(syscall.SYS_MMAP, 0, uintptr(n), syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE, ^uintptr(0), 0)
+	if errno != 0 {
+		panic("lru: mmap of store memory: " + errno.Error())
+	}
+	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&at))), n)
+}
+
+// munmap ends a mapping that was made by mmap.
+func munmap(b []byte) {
+	_, _, _ = syscall.Syscall(syscall.SYS_MUNMAP, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0)
+}
+
+func (m *mapped) chunk() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.rest) < chunkBytes {
+		arena := mmap(arenaBytes + chunkBytes)
+		m.arenas = append(m.arenas, arena)
+		skip := -uintptr(unsafe.Pointer(&arena[0])) % chunkBytes
+		m.rest = arena[skip : skip+arenaBytes]
+	}
+	b := m.rest[:chunkBytes:chunkBytes]
+	m.rest = m.rest[chunkBytes:]
+	return b
+}
+
+func (m *mapped) ready() (b []byte, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.ahead); n > 0 {
+		b, m.ahead = m.ahead[n-1], m.ahead[:n-1]
+	}
+	if len(m.ahead) < aheadMax/2 && !m.closed { // to wake a thread costs 50 us
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+	}
+	return b, b != nil
+}
+
+// prepare touches chunks ahead until the pool is closed.
+func (m *mapped) prepare() {
+	defer close(m.ended)
+	for range m.wake {
+		for m.short() {
+			b := m.chunk()
+			_ = syscall.Madvise(b, madvHugepage) // a kernel without huge pages does without
+			if syscall.Madvise(b, madvPopulateWrite) != nil {
+				for i := 0; i < len(b); i += pageBytes {
+					b[i] = 0
+				}
+			}
+			m.mu.Lock()
+			m.ahead = append(m.ahead, b)
+			m.mu.Unlock()
+		}
+	}
+}
+
+// short says whether another chunk should be prepared.
+func (m *mapped) short() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.closed && len(m.ahead) < aheadMax
+}
+
+// close ends the goroutine and gives everything back.
+func (m *mapped) close() {
+	m.mu.Lock()
+	was := m.closed
+	m.closed = true
+	m.mu.Unlock()
+	if was {
+		return
+	}
+	close(m.wake)
+	<-m.ended
+	for _, b := range m.arenas {
+		munmap(b)
+	}
+	for _, b := range m.large {
+		munmap(b)
+	}
+}
+
+func (m *mapped) release(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }
+
+func (m *mapped) mapping(n int) []byte {
+	b := mmap(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.large[&b[0]] = b
+	return b
+}
+
+func (m *mapped) unmap(b []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.large, &b[0])
+	munmap(b)
+}

@@ -1,0 +1,379 @@
+package lru
+
+import (
+	"math/bits"
+	"slices"
+	"sync"
+	"unsafe"
+)
+
+// Pieces of a Pool have power-of-two sizes between these two; extents are whole
+// pages up to extentMax, and have a mapping of their own beyond it.
+const (
+	pieceMin   = 256
+	pieceMax   = 64 << 10
+	pieceSizes = 9 // 256 B, 512 B, ... 64 KiB
+	chunkBytes = 4 << 20
+	pageBytes  = 4 << 10
+	extentMax  = 1 << 20
+)
+
+// source is where a Pool has its memory from: the edge that calls the system.
+type source interface {
+	chunk() []byte         // a chunk of addresses, a multiple of chunkBytes, not resident yet
+	ready() ([]byte, bool) // one that is resident, if any was prepared
+	release(b []byte)      // give the memory back, keep the addresses
+	mapping(n int) []byte  // n bytes for one large extent
+	unmap(b []byte)        // the end of a mapping
+	close()                // everything back, addresses included
+}
+
+// Pool lends memory to the stores of a node: pieces for logs and index, extents
+// for large values. It lies outside the Go heap, so the garbage collector neither
+// walks it nor lets it double. Safe for concurrent use: stores ask for a piece
+// once per some dozens of writes, so one mutex is not felt.
+//
+// Sizes are kept apart, each in chunks of its own: pieces of one size leave no
+// holes for others. A chunk that falls empty serves any size; a few are kept, the
+// rest goes back to the system at once. So do the free pieces of chunks in use
+// when they add up to more than a thirty-second of what is lent: after a budget
+// shrank, what is left stands scattered over all chunks.
+//
+// A nil Pool lends from the Go heap and lets the collector take care of what is
+// given back: for tests, simulators, and systems without mmap.
+type Pool struct {
+	mu      sync.Mutex
+	src     source
+	shelves [pieceSizes + 1]shelf // by size; the last one holds extents
+	chunks  map[uintptr]*chunk    // by address / chunkBytes
+	spare   []*chunk              // empty and resident
+	virgin  []*chunk              // empty and not resident
+	lent    int64
+	idle    int64 // resident and not lent, in chunks of a shelf
+}
+
+// shelf is the chunks of one size.
+type shelf struct {
+	unit int
+	open []*chunk // with a free unit
+	cur  *chunk   // the one to take from, nil or in open
+}
+
+// chunk is chunkBytes of memory cut into units.
+type chunk struct {
+	mem   []byte
+	shelf *shelf
+	used  []uint64 // a bit per unit
+	cold  []uint64 // free units that are not resident
+	n     int      // units in use
+	open  bool
+}
+
+const (
+	spareMax = 2       // empty chunks that are kept resident
+	idleMin  = 8 << 20 // free bytes that are never worth a system call
+)
+
+// newPool is a Pool over a source.
+func newPool(src source) *Pool {
+	p := &Pool{src: src, chunks: make(map[uintptr]*chunk)}
+	for i := range p.shelves {
+		p.shelves[i].unit = pieceMin << i
+	}
+	p.shelves[pieceSizes].unit = pageBytes
+	return p
+}
+
+// Close gives everything back to the system, addresses included: whoever still reads
+// an entry of a store of this pool crashes. It is for the end of a node, when all that
+// could use its stores has ended; a store that ends before its pool is cleared.
+func (p *Pool) Close() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.src.close()
+}
+
+// LentBytes is what the stores hold of the pool.
+func (p *Pool) LentBytes() int64 {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lent
+}
+
+// IdleBytes is what the pool keeps ready beside that.
+func (p *Pool) IdleBytes() int64 {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.idle + int64(len(p.spare))*chunkBytes
+}
+
+// take lends a piece; n is a power of two from pieceMin to pieceMax. What is in it
+// is of no meaning.
+func (p *Pool) take(n int) unsafe.Pointer {
+	if p == nil {
+		return unsafe.Pointer(unsafe.SliceData(make([]byte, n)))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sh := &p.shelves[bits.TrailingZeros(uint(n/pieceMin))]
+	if sh.cur == nil || !sh.cur.open {
+		sh.cur = p.lowest(sh)
+	}
+	c := sh.cur
+	i := 0
+	for ; c.used[i] == ^uint64(0); i++ {
+	}
+	i = i*64 + bits.TrailingZeros64(^c.used[i])
+	p.mark(c, i, 1)
+	return unsafe.Pointer(&c.mem[i*n])
+}
+
+// give takes a piece back.
+func (p *Pool) give(ptr unsafe.Pointer, n int) {
+	if poisoned {
+		poison(unsafe.Slice((*byte)(ptr), n))
+	}
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.chunks[uintptr(ptr)/chunkBytes]
+	p.clear(c, int(uintptr(ptr)-uintptr(unsafe.Pointer(&c.mem[0])))/n, 1)
+}
+
+// extent lends n contiguous bytes, rounded up to pages; what they hold is of no
+// meaning. Its capacity is what counts.
+func (p *Pool) extent(n int) []byte {
+	size := extentBytes(n)
+	if p == nil {
+		return make([]byte, n, size)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if size > extentMax {
+		p.lent += int64(size)
+		return p.src.mapping(size)[:n:size]
+	}
+	sh := &p.shelves[pieceSizes]
+	want := size / pageBytes
+	for _, c := range sh.open {
+		if i := c.room(want); i >= 0 {
+			p.mark(c, i, want)
+			return c.mem[i*pageBytes : i*pageBytes+n : i*pageBytes+size]
+		}
+	}
+	c := p.begin(sh)
+	p.mark(c, 0, want)
+	return c.mem[:n:size]
+}
+
+// extentBytes is what an extent of n bytes takes.
+func extentBytes(n int) int { return (n + pageBytes - 1) &^ (pageBytes - 1) }
+
+// giveExtent takes an extent back.
+func (p *Pool) giveExtent(b []byte) {
+	if poisoned {
+		poison(b)
+	}
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b = b[:cap(b)]
+	if len(b) > extentMax {
+		p.lent -= int64(len(b))
+		p.src.unmap(b)
+		return
+	}
+	at := uintptr(unsafe.Pointer(&b[0]))
+	c := p.chunks[at/chunkBytes]
+	p.clear(c, int(at-uintptr(unsafe.Pointer(&c.mem[0])))/pageBytes, len(b)/pageBytes)
+}
+
+// lowest is the open chunk with the lowest address, so that the high ones fall
+// empty; a new one when there is none.
+func (p *Pool) lowest(sh *shelf) *chunk {
+	if len(sh.open) == 0 {
+		return p.begin(sh)
+	}
+	return slices.MinFunc(sh.open, func(a, b *chunk) int {
+		if uintptr(unsafe.Pointer(&a.mem[0])) < uintptr(unsafe.Pointer(&b.mem[0])) {
+			return -1
+		}
+		return 1
+	})
+}
+
+// begin puts an empty chunk on a shelf.
+func (p *Pool) begin(sh *shelf) *chunk {
+	c, resident := p.empty(sh)
+	words := chunkBytes / sh.unit / 64
+	c.shelf, c.open = sh, true
+	c.used, c.cold = make([]uint64, words), make([]uint64, words)
+	if resident {
+		p.idle += chunkBytes
+	} else {
+		for i := range c.cold {
+			c.cold[i] = ^uint64(0)
+		}
+	}
+	sh.open = append(sh.open, c)
+	return c
+}
+
+// empty finds a chunk, one that is resident before one that is not. Extents do
+// not get what was prepared: that has large pages, and the free pages of extents
+// are given back one by one.
+func (p *Pool) empty(sh *shelf) (c *chunk, resident bool) {
+	if n := len(p.spare); n > 0 {
+		c, p.spare = p.spare[n-1], p.spare[:n-1]
+		return c, true
+	}
+	if sh != &p.shelves[pieceSizes] {
+		if b, ok := p.src.ready(); ok {
+			return p.enter(b), true
+		}
+	}
+	if n := len(p.virgin); n > 0 {
+		c, p.virgin = p.virgin[n-1], p.virgin[:n-1]
+		return c, false
+	}
+	return p.enter(p.src.chunk()), false
+}
+
+func (p *Pool) enter(b []byte) *chunk {
+	c := &chunk{mem: b}
+	p.chunks[uintptr(unsafe.Pointer(&b[0]))/chunkBytes] = c
+	return c
+}
+
+// mark lends n units from unit i on.
+func (p *Pool) mark(c *chunk, i, n int) {
+	unit := c.shelf.unit
+	for j := i; j < i+n; j++ {
+		c.used[j/64] |= 1 << (j % 64)
+		if c.cold[j/64]>>(j%64)&1 == 0 {
+			p.idle -= int64(unit)
+		}
+		c.cold[j/64] &^= 1 << (j % 64)
+	}
+	c.n += n
+	p.lent += int64(n * unit)
+	if c.n == chunkBytes/unit {
+		c.open = false
+		c.shelf.open = slices.DeleteFunc(c.shelf.open, func(o *chunk) bool { return o == c })
+	}
+}
+
+// clear takes n units back.
+func (p *Pool) clear(c *chunk, i, n int) {
+	unit := c.shelf.unit
+	for j := i; j < i+n; j++ {
+		c.used[j/64] &^= 1 << (j % 64)
+	}
+	c.n -= n
+	p.lent -= int64(n * unit)
+	p.idle += int64(n * unit)
+	if !c.open {
+		c.open = true
+		c.shelf.open = append(c.shelf.open, c)
+	}
+	if c.n == 0 {
+		p.retire(c)
+	} else if p.idle > max(idleMin, p.lent/32) {
+		p.trim()
+	}
+}
+
+// retire takes an empty chunk off its shelf.
+func (p *Pool) retire(c *chunk) {
+	sh := c.shelf
+	sh.open = slices.DeleteFunc(sh.open, func(o *chunk) bool { return o == c })
+	if sh.cur == c {
+		sh.cur = nil
+	}
+	resident := chunkBytes
+	for _, w := range c.cold {
+		resident -= bits.OnesCount64(w) * sh.unit
+	}
+	p.idle -= int64(resident)
+	c.shelf, c.used, c.cold, c.open = nil, nil, nil, false
+	if len(p.spare) < spareMax && resident == chunkBytes {
+		p.spare = append(p.spare, c)
+		return
+	}
+	p.src.release(c.mem)
+	p.virgin = append(p.virgin, c)
+}
+
+// trim gives back the free pages of one chunk: the one that has most.
+func (p *Pool) trim() {
+	var best *chunk
+	most := 0
+	for i := range p.shelves {
+		for _, c := range p.shelves[i].open {
+			if n := c.idle(); n > most {
+				best, most = c, n
+			}
+		}
+	}
+	if best != nil {
+		p.idle -= int64(best.cool(p.src))
+	}
+}
+
+// idle is how many bytes of the chunk are free, resident, and could be given back.
+func (c *chunk) idle() (n int) {
+	if c.shelf.unit < pageBytes {
+		return 0
+	}
+	for i, w := range c.used {
+		n += bits.OnesCount64(^w &^ c.cold[i])
+	}
+	return n * c.shelf.unit
+}
+
+// cool gives the free units back to the system, run by run.
+func (c *chunk) cool(src source) (bytes int) {
+	unit, units := c.shelf.unit, chunkBytes/c.shelf.unit
+	warm := func(i int) bool { return i < units && (c.used[i/64]|c.cold[i/64])>>(i%64)&1 == 0 }
+	for i := 0; i < units; i++ {
+		from := i
+		for ; warm(i); i++ {
+			c.cold[i/64] |= 1 << (i % 64)
+		}
+		if i > from {
+			src.release(c.mem[from*unit : i*unit])
+			bytes += (i - from) * unit
+		}
+	}
+	return bytes
+}
+
+// room is the first unit of n free ones in a row, -1 if there are none.
+func (c *chunk) room(n int) int {
+	run := 0
+	for i := range chunkBytes / c.shelf.unit {
+		if i%64 == 0 && c.used[i/64] == ^uint64(0) {
+			run = 0
+			continue
+		}
+		if c.used[i/64]>>(i%64)&1 != 0 {
+			run = 0
+		} else if run++; run == n {
+			return i - n + 1
+		}
+	}
+	return -1
+}
