@@ -41,10 +41,10 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() { r.Do(0, c, Async, &res, now) }); n != 0 {
 		t.Errorf("a SET of equal size allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(200, func() { r.Get(0, c.Key, dst[:0], now) }); n != 0 {
+	if n := testing.AllocsPerRun(200, func() { r.Get(0, c.Key, dst[:0], false, now) }); n != 0 {
 		t.Errorf("a GET hit allocates %v times", n)
 	}
-	if v, ok, _, err := r.Get(0, c.Key, dst[:0], now); !ok || err != nil || string(v.Data) != "value" {
+	if v, ok, _, err := r.Get(0, c.Key, dst[:0], false, now); !ok || err != nil || string(v.Data) != "value" {
 		t.Fatalf("get: %q %v %v", v.Data, ok, err)
 	}
 }

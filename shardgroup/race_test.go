@@ -131,7 +131,7 @@ func TestConcurrentUse(t *testing.T) {
 					done.Add(1)
 					a.Replica(1).Await(ad.Lease, Ticket{Shard: s, Version: ad.Version, Level: Majority, Deadline: now().Mono + time.Second}, now())
 				}
-				a.Replica(1).Get(s, cmd.Key, nil, now())
+				a.Replica(1).Get(s, cmd.Key, nil, false, now())
 			}
 		}()
 	}

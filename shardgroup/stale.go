@@ -18,8 +18,8 @@ var ErrStale = errors.New("shardgroup: the copy may be older than allowed")
 // its lease, behind all of its records, after it had an ack that this node sent at a
 // known moment. So the copy has all that was written before that moment. A copy that
 // diverges is not listed, nor one that is being filled. least, unless 0, is a version that
-// the copy must have in its history besides. The value is appended to dst.
-func (r *Replica) GetStale(id shardmap.ShardID, key, dst []byte, bound time.Duration, least shardmap.Version, now multiraft.Instant) (val statemachine.Value, found bool, err error) {
+// the copy must have in its history besides; quiet and dst are those of Get.
+func (r *Replica) GetStale(id shardmap.ShardID, key, dst []byte, quiet bool, bound time.Duration, least shardmap.Version, now multiraft.Instant) (val statemachine.Value, found bool, err error) {
 	s := r.shard(id)
 	if s == nil {
 		return val, false, ErrUnavailable
@@ -33,7 +33,7 @@ func (r *Replica) GetStale(id shardmap.ShardID, key, dst []byte, bound time.Dura
 	if s.serving() || !s.whole || s.fresh == 0 || now.Mono+now.SuspendOffset-s.fresh > bound || !r.line.has(s.idx, least, s.m.Position()) {
 		return val, false, ErrStale
 	}
-	val, found = s.m.Lookup(key, s.m.Time())
+	val, found = s.m.Lookup(key, quiet, s.m.Time())
 	val.Data = append(dst, val.Data...)
 	return val, found, nil
 }

@@ -11,7 +11,7 @@ import (
 
 // stale reads a key at a follower.
 func (w *world) stale(m *member, s int, key string, bound time.Duration, least ...shardmap.Version) (string, error) {
-	v, ok, err := m.rep().GetStale(m.rep().first, []byte(key), nil, bound, append(least, 0)[0], w.now)
+	v, ok, err := m.rep().GetStale(m.rep().first, []byte(key), nil, false, bound, append(least, 0)[0], w.now)
 	if err != nil || !ok {
 		return "", err
 	}

@@ -45,9 +45,10 @@ func (t *Txn) Do(c *statemachine.Command, res *statemachine.Result) error {
 	return t.s.m.Execute(c, t.v, t.at, res)
 }
 
-// Get looks a key up, with what the transaction did so far. The value is appended to dst.
-func (t *Txn) Get(key, dst []byte) (val statemachine.Value, found bool) {
-	val, found = t.s.m.Lookup(key, t.at)
+// Get looks a key up, with what the transaction did so far; quiet and dst are those of
+// Replica.Get.
+func (t *Txn) Get(key, dst []byte, quiet bool) (val statemachine.Value, found bool) {
+	val, found = t.s.m.Lookup(key, quiet, t.at)
 	val.Data = append(dst, val.Data...)
 	return val, found
 }

@@ -29,7 +29,7 @@ func TestATransactionSeesItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, want := range map[string]string{"x": "2", "y": "1"} {
-		if v, found := x.Get([]byte(k), nil); !found || string(v.Data) != want {
+		if v, found := x.Get([]byte(k), nil, false); !found || string(v.Data) != want {
 			t.Errorf("%s is %q inside, want %q", k, v.Data, want)
 		}
 	}

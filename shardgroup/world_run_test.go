@@ -144,7 +144,7 @@ func (w *world) must(m *member, s int, key, value string) shardmap.Version {
 }
 
 func (w *world) get(m *member, s int, key string) string {
-	v, ok, _, err := m.rep().Get(shardmap.ShardID(s), []byte(key), nil, w.now)
+	v, ok, _, err := m.rep().Get(shardmap.ShardID(s), []byte(key), nil, false, w.now)
 	if err != nil {
 		return err.Error()
 	}

@@ -138,9 +138,10 @@ type unchecked struct{ Lease }
 
 func (unchecked) Check(_, _ time.Duration) bool { return true }
 
-// Get looks a key up at the leaseholder. The value is appended to dst: nothing
-// of the shard is touched after the call. The reply needs a fresh lease check.
-func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instant) (val statemachine.Value, found bool, a Admission, err error) {
+// Get looks a key up at the leaseholder, which is a hit of it unless it is quiet. The
+// value is appended to dst: nothing of the shard is touched after the call. The reply
+// needs a fresh lease check.
+func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, quiet bool, now multiraft.Instant) (val statemachine.Value, found bool, a Admission, err error) {
 	s := r.shard(id)
 	if s == nil {
 		return val, false, a, ErrUnavailable
@@ -154,7 +155,7 @@ func (r *Replica) Get(id shardmap.ShardID, key, dst []byte, now multiraft.Instan
 	if mutant.Is("M01") {
 		a.Lease = unchecked{s.lease}
 	}
-	val, found = s.m.Lookup(key, s.pass(now))
+	val, found = s.m.Lookup(key, quiet, s.pass(now))
 	val.Data = append(dst, val.Data...)
 	return val, found, a, nil
 }

@@ -56,6 +56,7 @@ type Command struct {
 	Cond    Cond
 	TTLMode TTLMode
 	WithOld bool // SET ... GET: answer the previous value
+	Quiet   bool // is no hit of the key
 	Key     []byte
 	Value   []byte
 	TTL     int64  // ms

@@ -112,7 +112,7 @@ func (x *execution) run() error {
 		x.m.flush()
 		return nil
 	}
-	e, ok := x.m.store.Get(x.hash, x.c.Key)
+	e, ok := x.m.find(x.hash, x.c.Key, x.c.Quiet)
 	if x.overDead = ok && dead(e.Deadline, x.now); ok && !x.overDead {
 		x.res.Existed = true
 		x.old, x.oldVersion, x.oldDeadline = e.Value, shardmap.Version(e.Version), e.Deadline

@@ -43,7 +43,7 @@ func TestALookNoticesEveryChange(t *testing.T) {
 		between func(*driver)
 		changed bool
 	}{
-		{"nothing", func(d *driver) { d.set("k", "1") }, func(d *driver) { d.m.Lookup(key, d.now) }, false},
+		{"nothing", func(d *driver) { d.set("k", "1") }, func(d *driver) { d.m.Lookup(key, false, d.now) }, false},
 		{"absent all the while", func(*driver) {}, func(d *driver) { d.do(Command{Kind: Del, Key: key}) }, false},
 		{"the same value", func(d *driver) { d.set("k", "1") }, func(d *driver) { d.set("k", "1") }, true},
 		{"a deadline", func(d *driver) { d.set("k", "1") }, func(d *driver) { d.do(Command{Kind: Expire, Key: key, TTLMode: TTLRelative, TTL: 9}) }, true},

@@ -242,7 +242,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, set); n != 0 {
 		t.Errorf("SET of an equal size allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(1000, func() { m.Lookup(key, 5) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { m.Lookup(key, false, 5) }); n != 0 {
 		t.Errorf("a hit allocates %v times", n)
 	}
 	follower := New(Config{BudgetBytes: 1 << 20})

@@ -163,7 +163,7 @@ func (a *actor) refused(adm shardgroup.Admission, err error) {
 
 func (a *actor) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID) {
 	t := &a.turn
-	v, found, adm, err := r.Get(shard, t.key, t.value[:0], p.clock())
+	v, found, adm, err := r.Get(shard, t.key, t.value[:0], false, p.clock())
 	if err != nil {
 		a.refused(adm, err)
 		return

@@ -345,7 +345,7 @@ func (s *stage) request(p *process, c *statemachine.Command, key, value string, 
 func (r *request) work(rep *shardgroup.Replica, shard shardmap.ShardID, c *statemachine.Command) (err error) {
 	if c.Kind == 0 {
 		var v statemachine.Value
-		v, r.op.Found, r.adm, err = rep.Get(shard, c.Key, nil, r.p.clock())
+		v, r.op.Found, r.adm, err = rep.Get(shard, c.Key, nil, false, r.p.clock())
 		if r.op.Found {
 			r.op.Value, r.op.Version, r.op.Deadline = v.Data, v.Version, v.Deadline
 		}

@@ -44,6 +44,7 @@ type session struct {
 	cmd     statemachine.Command
 	res     statemachine.Result
 	wait    waitReason
+	quiet   bool            // the look under way is no hit
 	keys    shardgroup.Keys // scratch of Walk
 	txn     transaction
 }
@@ -163,6 +164,7 @@ func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, 
 // Get implements redis.Backend.
 func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	s := state(rs)
+	s.quiet = rs.Quiet
 	v, found, err := b.lookup(rs, s, slot, key, dst)
 	if err != nil {
 		return dst, false, err
@@ -177,7 +179,7 @@ func (b backend) Get(rs *redis.Session, slot shardmap.Slot, key, dst []byte) ([]
 // lookup finds a key, in the open transaction if there is one.
 func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, dst []byte) (v statemachine.Value, found bool, err error) {
 	if s.txn.open {
-		v, found = s.txn.Get(key, dst)
+		v, found = s.txn.Get(key, dst, s.quiet)
 		rs.Version = versionOf(v, found)
 		if rs.Seen != nil {
 			rs.Seen(s.txn.shard, key)
@@ -195,7 +197,7 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 	if err != nil {
 		return v, false, err
 	}
-	v, found, a, err := r.Get(shard, key, dst, s.clock())
+	v, found, a, err := r.Get(shard, key, dst, s.quiet, s.clock())
 	if err != nil && rs.Staleness > 0 && rs.Seen == nil {
 		return b.lookStale(rs, s, slot, r, shard, key, dst, a, err)
 	}
@@ -214,7 +216,7 @@ func (b backend) lookup(rs *redis.Session, s *session, slot shardmap.Slot, key, 
 // otherwise the holder is to be asked. Keys that the session tracks are read at the
 // holder, which hears of their changes.
 func (b backend) lookStale(rs *redis.Session, s *session, slot shardmap.Slot, r *shardgroup.Replica, shard shardmap.ShardID, key, dst []byte, a shardgroup.Admission, away error) (statemachine.Value, bool, error) {
-	v, found, err := r.GetStale(shard, key, dst, rs.Staleness, rs.Least, multiraft.Now())
+	v, found, err := r.GetStale(shard, key, dst, s.quiet, rs.Staleness, rs.Least, multiraft.Now())
 	switch {
 	case err == nil:
 		rs.Version = versionOf(v, found)
@@ -236,6 +238,7 @@ func versionOf(v statemachine.Value, found bool) shardmap.Version {
 // Stat implements redis.Backend.
 func (b backend) Stat(rs *redis.Session, slot shardmap.Slot, key []byte) (redis.Stat, error) {
 	s := state(rs)
+	s.quiet = true
 	v, found, err := b.lookup(rs, s, slot, key, s.res.Value[:0])
 	if err != nil {
 		return redis.Stat{}, err
@@ -271,7 +274,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	s := state(rs)
 	s.cmd = statemachine.Command{
 		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
-		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
+		WithOld: op.WithOld, Quiet: rs.Quiet, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
 	}
 	if s.txn.open {
 		if err := s.txn.Do(&s.cmd, &s.res); err != nil {

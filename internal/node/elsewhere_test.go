@@ -17,7 +17,7 @@ func init() {
 		"WATCH of an absent key may be disturbed by the removal of another key, one in 256 of its shard, and by FLUSHALL of thousands: a transaction is then refused that Redis would run",
 		"KEYS and SCAN see keys in steps, and those of the slots that this node holds; KEYS of Redis is one moment",
 		"SLOWLOG times a pipeline whole and shows its first command; LATENCY HISTOGRAM and INFO count commands of one kind that stand together in a pipeline with their mean, up to 16: the clock is not read for each of them",
-		"CLIENT NO-EVICT has a connection closed last for its buffers, not never; CLIENT NO-TOUCH is accepted and changes nothing; CLIENT PAUSE holds back what comes to this node, and no CLIENT command",
+		"CLIENT NO-EVICT has a connection closed last for its buffers, not never; CLIENT PAUSE holds back what comes to this node, and no CLIENT command",
 	} {
 		differences = append(differences, difference{reason: reason})
 	}

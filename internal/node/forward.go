@@ -31,10 +31,11 @@ var (
 )
 
 // lineKey names a connection. Ack levels have connections of their own, because a
-// level belongs to a connection; so have the versions of RESP.
+// level belongs to a connection; so have the versions of RESP and what is no hit.
 type lineKey struct {
 	addr  string
 	proto int
+	quiet bool
 	level string
 	lane  int64
 }
@@ -63,7 +64,7 @@ func newForwarder() *forwarder {
 
 // Forward implements redis.Forwarder.
 func (f *forwarder) Forward(to shardmap.NodeInfo, via redis.Via, calls []*redis.Call) {
-	key := lineKey{net.JoinHostPort(to.Host, strconv.Itoa(to.Port)), via.Proto, via.Level, via.Lane % linesPerNode}
+	key := lineKey{net.JoinHostPort(to.Host, strconv.Itoa(to.Port)), via.Proto, via.Quiet, via.Level, via.Lane % linesPerNode}
 	if w := f.line(key, to.HexID()); w != nil {
 		calls = w.queue(calls)
 	}

@@ -118,18 +118,19 @@ func (w *wire) greet(nc net.Conn, r *bufio.Reader) error {
 	b := resp.AppendCommand(nil, "HELLO", fmt.Sprint(w.key.proto), "SETNAME", gatewayClient)
 	b = resp.AppendCommand(b, "CLIENT", "SETINFO", "LIB-NAME", gatewayClient)
 	b = resp.AppendCommand(b, "AEGIS.DURABILITY", w.key.level)
+	b = resp.AppendCommand(b, "CLIENT", "NO-TOUCH", map[bool]string{true: "ON", false: "OFF"}[w.key.quiet])
 	b = resp.AppendCommand(b, "CLUSTER", "MYID")
 	if _, err := nc.Write(b); err != nil {
 		return err
 	}
-	for i := range 4 {
+	for i := range 5 {
 		v, err := resp.ReadReply(r)
 		switch {
 		case err != nil:
 			return err
 		case v.IsError():
 			return fmt.Errorf("%s refused the handshake: %s", w.key.addr, v.Text)
-		case i == 3 && string(v.Text) != w.node:
+		case i == 4 && string(v.Text) != w.node:
 			return fmt.Errorf("%s is not the node that was meant", w.key.addr)
 		}
 	}

@@ -99,14 +99,14 @@ func (s *sink) Write(b []byte) (int, error) { s.n += len(b); return len(b), nil 
 // TestWireGreetsOneNodeOnly: another node, or a refusal, at the address is not taken.
 func TestWireGreetsOneNodeOnly(t *testing.T) {
 	for in, ok := range map[string]bool{
-		"%0\r\n+OK\r\n$5\r\nasync\r\n$2\r\nn1\r\n":            true,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n$2\r\nn2\r\n":            false,
-		"-NOAUTH no\r\n+OK\r\n$5\r\nasync\r\n$2\r\nn1\r\n":    false,
-		"%0\r\n+OK\r\n-ERR unknown ack level\r\n$2\r\nn1\r\n": false,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n$2\r\nn":                 false,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n$536870912\r\nn1\r\n":    false,
-		"HTTP/1.1 400 Bad Request\r\n\r\n":                    false,
-		"":                                                    false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n":         true,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn2\r\n":         false,
+		"-NOAUTH no\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n": false,
+		"%0\r\n+OK\r\n-ERR unknown ack level\r\n$2\r\nn1\r\n":     false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn":              false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$536870912\r\nn1\r\n": false,
+		"HTTP/1.1 400 Bad Request\r\n\r\n":                        false,
+		"":                                                        false,
 	} {
 		w := newWire(lineKey{proto: 3, level: "async"}, "n1")
 		if err := w.greet(&sink{}, bufio.NewReader(strings.NewReader(in))); (err == nil) != ok {
@@ -123,7 +123,7 @@ func FuzzWire(f *testing.F) {
 	f.Add([]byte("$536870911\r\nx"), uint8(1), uint8(0))
 	f.Add([]byte("*67108864\r\n*67108864\r\n"), uint8(2), uint8(0))
 	f.Add([]byte(">1\r\n+p\r\n|1\r\n+a\r\n:1\r\n%1\r\n+k\r\n~0\r\n"), uint8(2), uint8(1))
-	f.Add([]byte("%0\r\n+OK\r\n$5\r\nasync\r\n$2\r\nn1\r\n"), uint8(4), uint8(0))
+	f.Add([]byte("%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n"), uint8(4), uint8(0))
 	f.Fuzz(func(t *testing.T, stream []byte, n, skip uint8) {
 		_ = newWire(lineKey{}, "n1").greet(&sink{}, bufio.NewReader(bytes.NewReader(stream)))
 		w := newWire(lineKey{}, "n1")

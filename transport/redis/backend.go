@@ -166,7 +166,7 @@ type Backend interface {
 	Open(s *Session)
 	// Closed ends it.
 	Closed(s *Session)
-	// Get appends the key's value to dst.
+	// Get appends the key's value to dst, which is a hit of the key unless s.Quiet.
 	Get(s *Session, slot shardmap.Slot, key, dst []byte) (value []byte, found bool, err error)
 	// Stat looks a key up without counting a hit.
 	Stat(s *Session, slot shardmap.Slot, key []byte) (Stat, error)
@@ -271,6 +271,8 @@ type Session struct {
 	LibVer  string
 	Proto   int // 2 or 3
 	ReadMode
+	// Quiet: what Get and Do are told is no hit of the key (CLIENT NO-TOUCH).
+	Quiet    bool
 	Loopback bool // the peer is on this machine
 	Addr     net.Addr
 	Local    net.Addr

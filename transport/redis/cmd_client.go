@@ -24,7 +24,7 @@ func clientWords() map[string]*command {
 		"UNBLOCK":  admin("unblock", -3, cmdClientUnblock),
 		"UNPAUSE":  admin("unpause", 2, cmdClientUnpause),
 		"NO-EVICT": admin("no-evict", 3, cmdNoEvict),
-		"NO-TOUCH": sub("no-touch", 3, cmdClientSwitch), // reads count as hits all the same
+		"NO-TOUCH": sub("no-touch", 3, cmdNoTouch),
 		"REPLY":    sub("reply", 3, cmdClientReply),
 	}
 }
@@ -34,7 +34,7 @@ func clientWords() map[string]*command {
 type card struct {
 	name, libName, libVer string
 	proto                 int
-	readOnly              bool
+	readOnly, quiet       bool
 	multi, watched, bytes int
 	subscribed            int
 	marks                 string // flags of tracking
@@ -45,7 +45,7 @@ type card struct {
 func (c *conn) showCard() {
 	s := &c.sess
 	now := card{
-		name: s.Name, libName: s.LibName, libVer: s.LibVer, proto: s.Proto, readOnly: s.ReadOnly,
+		name: s.Name, libName: s.LibName, libVer: s.LibVer, proto: s.Proto, readOnly: s.ReadOnly, quiet: s.Quiet,
 		multi: c.multi.depth(), watched: len(c.multi.watched), bytes: c.multi.size(), marks: c.tracking.marks(), redirect: c.tracking.redirectID(),
 	}
 	if c.subscribed {
@@ -85,6 +85,7 @@ func (c *conn) flags(k *card) (letters string) {
 		{true, k.marks},
 		{k.readOnly, "r"},
 		{c.lasting.Load(), "e"},
+		{k.quiet, "T"},
 	} {
 		if f.on {
 			letters += f.letter
@@ -290,19 +291,27 @@ func (c *conn) killAge(k *killing, word []byte) (ok bool) {
 // cmdNoEvict has the connection closed for its buffers only when there is no other that
 // could be: memory is bounded all the same.
 func cmdNoEvict(c *conn, args [][]byte) {
-	cmdClientSwitch(c, args)
-	if on := is(args[2], "ON"); on || is(args[2], "OFF") {
+	if on, ok := c.onOrOff(args[2]); ok {
 		c.lasting.Store(on)
 	}
 }
 
-// cmdClientSwitch takes ON and OFF of what has no effect here.
-func cmdClientSwitch(c *conn, args [][]byte) {
-	if !is(args[2], "ON") && !is(args[2], "OFF") {
+// cmdNoTouch has no command of the connection but TOUCH count as a use of its keys, so
+// that one who looks through all of them does not change which are evicted.
+func cmdNoTouch(c *conn, args [][]byte) {
+	if on, ok := c.onOrOff(args[2]); ok {
+		c.sess.Quiet = on
+	}
+}
+
+// onOrOff reads a switch and answers for it.
+func (c *conn) onOrOff(arg []byte) (on, ok bool) {
+	if on = is(arg, "ON"); !on && !is(arg, "OFF") {
 		c.fail(errSyntax)
-		return
+		return false, false
 	}
 	c.ok()
+	return on, true
 }
 
 // What CLIENT UNBLOCK has asked of a connection that is in WAIT.

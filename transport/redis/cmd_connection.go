@@ -49,7 +49,7 @@ func clientCommand() *command {
 					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
 					"TRACKING ON|OFF [REDIRECT id] [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- who is told instead: 0 = nobody, -1 = tracking is off",
 					"LIST [TYPE type] [ID id ...] -- all connections", "KILL address -- end a connection", "KILL [ID id] [TYPE type] [ADDR address] [LADDR address] [USER name] [SKIPME yes|no] [MAXAGE seconds] -- end those that fit all of it",
-					"PAUSE milliseconds [WRITE|ALL] -- hold commands back on this node", "UNPAUSE -- let them go on", "UNBLOCK id [TIMEOUT|ERROR] -- end the WAIT of a connection", "REPLY ON|OFF|SKIP -- which replies are sent", "NO-EVICT ON|OFF -- be the last to be closed when buffers take too much memory", "NO-TOUCH ON|OFF -- accepted, without effect")
+					"PAUSE milliseconds [WRITE|ALL] -- hold commands back on this node", "UNPAUSE -- let them go on", "UNBLOCK id [TIMEOUT|ERROR] -- end the WAIT of a connection", "REPLY ON|OFF|SKIP -- which replies are sent", "NO-EVICT ON|OFF -- be the last to be closed when buffers take too much memory", "NO-TOUCH ON|OFF -- whether reads and writes keep keys from eviction")
 			}),
 		},
 	}
@@ -178,6 +178,8 @@ func cmdPing(c *conn, args [][]byte) {
 
 func cmdReset(c *conn, _ [][]byte) {
 	c.sess.Proto, c.sess.Name, c.sess.ReadMode, c.until = 2, "", ReadMode{}, 0
+	c.sess.Quiet = false
+	c.lasting.Store(false)
 	c.resetPushes()
 	c.multi, c.mute = multi{}, muting{}
 	if _, err := c.srv.backend.SetLevel(&c.sess, "default"); err != nil {

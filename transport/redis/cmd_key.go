@@ -21,7 +21,7 @@ func keyCommands() []*command {
 		{name: "dump", arity: 2, flags: "readonly", first: 1, last: 1, step: 1, rights: r, summary: "Returns a value in the form that RESTORE takes.", run: cmdDump},
 		{name: "restore", arity: -4, flags: "write denyoom", first: 1, last: 1, step: 1, rights: w, summary: "Sets a key to what DUMP returned.", run: cmdRestore},
 		{name: "exists", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist.", run: cmdExists},
-		{name: "touch", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist, as a use of them.", run: cmdExists},
+		{name: "touch", arity: -2, flags: "readonly fast", first: 1, last: -1, step: 1, rights: r, summary: "Counts which keys of one slot exist, as a use of them.", run: cmdTouch},
 		{name: "type", arity: 2, flags: "readonly fast", first: 1, last: 1, step: 1, rights: r, summary: "Returns the type of the value of a key.", run: cmdType},
 		{name: "expire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in seconds.", run: expireCommand("expire", 1000, TTLRelative)},
 		{name: "pexpire", arity: -3, flags: "write fast", first: 1, last: 1, step: 1, rights: w, summary: "Sets the expiration of a key in milliseconds.", run: expireCommand("pexpire", 1, TTLRelative)},
@@ -72,18 +72,47 @@ func (c *conn) deleteIfEqual(key, want []byte) {
 
 func cmdExists(c *conn, args [][]byte) {
 	if c.oneSlot(args, 1, 1) {
-		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, false, func() { c.countAll(args[1:]) })
+		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, false, func() { c.countAll(args[1:], (*conn).exists) })
 	}
 }
 
-func (c *conn) countAll(keys [][]byte) {
+func (c *conn) exists(key []byte) (found, ok bool) {
+	st, ok := c.stat(key)
+	return st.Found, ok
+}
+
+// cmdTouch is a hit of each key, also where CLIENT NO-TOUCH is on.
+func cmdTouch(c *conn, args [][]byte) {
+	if c.oneSlot(args, 1, 1) {
+		c.atomically(shardmap.SlotOf(args[1]), len(args)-1, false, func() {
+			c.quietly(false, func() { c.countAll(args[1:], (*conn).hit) })
+		})
+	}
+}
+
+// quietly runs f, whose looks are hits or are none whatever the client wants of its own.
+func (c *conn) quietly(quiet bool, f func()) {
+	before := c.sess.Quiet
+	c.sess.Quiet = quiet
+	f()
+	if !c.rerun { // else it is that of mark
+		c.sess.Quiet = before
+	}
+}
+
+func (c *conn) hit(key []byte) (found, ok bool) {
+	_, found, ok = c.value(key)
+	return found, ok
+}
+
+func (c *conn) countAll(keys [][]byte, look func(*conn, []byte) (found, ok bool)) {
 	var n int64
 	for _, k := range keys {
-		st, ok := c.stat(k)
+		found, ok := look(c, k)
 		if !ok {
 			return
 		}
-		if st.Found {
+		if found {
 			n++
 		}
 	}

@@ -44,10 +44,12 @@ func objectCommands() []*command {
 
 const errNoIdleTime = "ERR idle time is not tracked: eviction counts hits, see OBJECT FREQ"
 
-// usage answers what is known of a key beside its value, or null.
+// usage answers what is known of a key beside its value, or null. Asking is no use of it.
 func (c *conn) usage(key []byte, answer func(*conn, []byte, Usage)) {
 	c.together(shardmap.SlotOf(key), false, func() {
-		value, found, ok := c.value(key)
+		var value []byte
+		var found, ok bool
+		c.quietly(true, func() { value, found, ok = c.value(key) })
 		switch {
 		case !ok:
 		case !found:

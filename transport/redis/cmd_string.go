@@ -368,8 +368,8 @@ func (c *conn) setAll(args [][]byte) bool {
 }
 
 func cmdStrLen(c *conn, args [][]byte) {
-	if st, ok := c.stat(args[1]); ok {
-		c.int(int64(st.Len))
+	if value, _, ok := c.value(args[1]); ok {
+		c.int(int64(len(value)))
 	}
 }
 

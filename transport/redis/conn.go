@@ -73,6 +73,7 @@ type before struct {
 	tracking tracking
 	mute     muting
 	reads    ReadMode
+	quiet    bool
 
 	subscribed bool
 	deadline   time.Duration
@@ -80,13 +81,14 @@ type before struct {
 
 // setMark notes that all replies before a reader position have left.
 func (c *conn) setMark(at int) {
-	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode, c.subscribed, c.until}
+	c.mark, c.before = at, before{c.multi, c.sess.Proto, c.tracking, c.mute, c.sess.ReadMode, c.sess.Quiet, c.subscribed, c.until}
 }
 
 // rewind goes back to mark.
 func (c *conn) rewind() {
 	c.rd.Rewind(c.mark)
-	c.multi, c.sess.Proto, c.sess.ReadMode = c.before.multi, c.before.proto, c.before.reads
+	c.multi, c.sess.Proto = c.before.multi, c.before.proto
+	c.sess.ReadMode, c.sess.Quiet = c.before.reads, c.before.quiet
 	c.retrack(c.before.tracking)
 	c.mute, c.silent, c.until = c.before.mute, false, c.before.deadline
 	c.quit, c.rerun, c.group = false, true, group{}

@@ -21,6 +21,7 @@ type Forwarder interface {
 // Via names one of the connections to a node.
 type Via struct {
 	Proto int    // RESP version of the replies
+	Quiet bool   // as CLIENT NO-TOUCH
 	Level string // ack level of the writes
 	Lane  int64  // calls of one lane keep their order
 }

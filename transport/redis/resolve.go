@@ -54,7 +54,7 @@ func (c *conn) forward(cmd *command, g *gather, tasks ...task) {
 func (c *conn) through(tasks []task) {
 	level, _ := c.srv.backend.SetLevel(&c.sess, "")
 	for i := range tasks {
-		tasks[i].via = Via{Proto: c.sess.Proto, Level: level, Lane: c.sess.ID}
+		tasks[i].via = Via{Proto: c.sess.Proto, Quiet: c.sess.Quiet, Level: level, Lane: c.sess.ID}
 	}
 }
 

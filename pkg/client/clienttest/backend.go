@@ -59,7 +59,7 @@ func (b *backend) admitLocked(s *session, key []byte, write bool) (*fault, error
 func (b *backend) Get(rs *redis.Session, _ shardmap.Slot, key, dst []byte) ([]byte, bool, error) {
 	s := of(rs)
 	defer b.enter(s)()
-	v, found, err := b.lookupLocked(rs, key)
+	v, found, err := b.lookupLocked(rs, key, rs.Quiet)
 	return append(dst, v.Data...), found, err
 }
 
@@ -72,11 +72,11 @@ func (b *backend) enter(s *session) (leave func()) {
 	return b.mu.Unlock
 }
 
-func (b *backend) lookupLocked(rs *redis.Session, key []byte) (statemachine.Value, bool, error) {
+func (b *backend) lookupLocked(rs *redis.Session, key []byte, quiet bool) (statemachine.Value, bool, error) {
 	if _, err := b.admitLocked(of(rs), key, false); err != nil {
 		return statemachine.Value{}, false, err
 	}
-	v, found := b.machine.Lookup(key, b.now)
+	v, found := b.machine.Lookup(key, quiet, b.now)
 	if rs.Version = 0; found {
 		rs.Version = v.Version
 	}
@@ -90,7 +90,7 @@ func (b *backend) lookupLocked(rs *redis.Session, key []byte) (statemachine.Valu
 func (b *backend) Stat(rs *redis.Session, _ shardmap.Slot, key []byte) (redis.Stat, error) {
 	s := of(rs)
 	defer b.enter(s)()
-	v, found, err := b.lookupLocked(rs, key)
+	v, found, err := b.lookupLocked(rs, key, true)
 	return redis.Stat{Found: found, Len: len(v.Data), Deadline: v.Deadline, Now: b.now}, err
 }
 
@@ -125,7 +125,7 @@ func (b *backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	}
 	s.cmd = statemachine.Command{
 		Kind: statemachine.Kind(op.Kind), Cond: statemachine.Cond(op.Cond), TTLMode: statemachine.TTLMode(op.TTLMode),
-		WithOld: op.WithOld, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
+		WithOld: op.WithOld, Quiet: rs.Quiet, Key: op.Key, Value: op.Value, TTL: op.TTL, Delta: op.Delta, Origin: uint64(rs.ID),
 	}
 	if err := b.executeLocked(s); err != nil {
 		return err

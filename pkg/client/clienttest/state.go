@@ -132,7 +132,7 @@ func (s *state) verdictLocked(v shardmap.Version) string {
 func (s *state) entry(key string) (Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, ok := s.machine.Lookup([]byte(key), s.now)
+	v, ok := s.machine.Lookup([]byte(key), true, s.now)
 	if !ok {
 		return Entry{}, false
 	}
