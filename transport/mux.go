@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,7 @@ type Mux struct {
 
 	mu       sync.Mutex // guards the rest
 	peers    map[shardmap.NodeID]*peer
-	inbound  map[net.Conn]struct{}
+	inbound  map[net.Conn]Link
 	greeting []net.Conn // those of inbound whose handshake is under way, oldest first
 	nextConn uint64
 }
@@ -116,7 +117,7 @@ func New(cfg Config, h Handler, ln net.Listener, pc net.PacketConn) *Mux {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Mux{
 		cfg: cfg, handler: h, ctx: ctx, cancel: cancel, ln: ln,
-		peers: make(map[shardmap.NodeID]*peer), inbound: make(map[net.Conn]struct{}),
+		peers: make(map[shardmap.NodeID]*peer), inbound: make(map[net.Conn]Link),
 		nextConn: cfg.Self.Counter << 32,
 	}
 	m.udp = newDatagrams(cfg, pc, h)
@@ -167,6 +168,40 @@ func (m *Mux) peer(id shardmap.NodeID) *peer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.peers[id]
+}
+
+// Link is a connection between this node and another one.
+type Link struct {
+	Peer        shardmap.NodeID
+	Inbound     bool // the peer has dialled it
+	Since       time.Time
+	QueuedBytes int64 // that wait to be sent
+}
+
+// Links lists the connections that stand, by peer, this node's own before the others.
+func (m *Mux) Links() (all []Link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.peers {
+		all = p.links(all)
+	}
+	for _, l := range m.inbound {
+		if l.Peer != 0 {
+			all = append(all, l)
+		}
+	}
+	slices.SortFunc(all, func(a, b Link) int {
+		switch {
+		case a.Peer != b.Peer:
+			return cmp.Compare(a.Peer, b.Peer)
+		case a.Inbound != b.Inbound && b.Inbound:
+			return -1
+		case a.Inbound != b.Inbound:
+			return 1
+		}
+		return a.Since.Compare(b.Since)
+	})
+	return all
 }
 
 // Send queues a copy of a frame of class Control, Bulk or Lease; false when the
@@ -226,10 +261,7 @@ func (m *Mux) accept() {
 			defer m.wg.Done()
 			m.receive(c)
 			c.Close()
-			m.greeted(c)
-			m.mu.Lock()
-			delete(m.inbound, c)
-			m.mu.Unlock()
+			m.left(c)
 		}()
 	}
 }
@@ -240,7 +272,7 @@ func (m *Mux) accept() {
 func (m *Mux) enter(c net.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.inbound[c] = struct{}{}
+	m.inbound[c] = Link{}
 	if len(m.greeting) >= greetingMax {
 		m.greeting[0].Close()
 		m.greeting = slices.Delete(m.greeting, 0, 1)
@@ -248,10 +280,24 @@ func (m *Mux) enter(c net.Conn) {
 	m.greeting = append(m.greeting, c)
 }
 
-// greeted takes a connection off those whose handshake is under way.
-func (m *Mux) greeted(c net.Conn) {
+// greeted notes who a connection is of.
+func (m *Mux) greeted(c net.Conn, l Link) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.inbound[c] = l
+	m.stopGreeting(c)
+}
+
+func (m *Mux) left(c net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.inbound, c)
+	m.stopGreeting(c)
+}
+
+// stopGreeting takes a connection off those whose handshake is under way. The caller
+// holds the mutex.
+func (m *Mux) stopGreeting(c net.Conn) {
 	if i := slices.Index(m.greeting, c); i >= 0 {
 		m.greeting = slices.Delete(m.greeting, i, i+1)
 	}
@@ -271,7 +317,7 @@ func (m *Mux) receive(c net.Conn) {
 		}
 		return
 	}
-	m.greeted(c)
+	m.greeted(c, Link{Peer: h.id.Node, Inbound: true, Since: time.Now()})
 	_ = c.SetDeadline(time.Time{})
 	r := frameReader{src: bufio.NewReaderSize(c, 64<<10)}
 	for {

@@ -135,6 +135,34 @@ func TestEveryClassArrives(t *testing.T) {
 	a.rec.await(t, "down 2 class 1")
 }
 
+// TestLinksAreListed while they stand: five of our own to a peer, five of its to us.
+func TestLinksAreListed(t *testing.T) {
+	a, b := start(t, 1, 7, "secret"), start(t, 2, 7, "secret")
+	wait := func(m *Mux, want string) {
+		t.Helper()
+		got, began := "", time.Now()
+		for got != want {
+			if got = ""; time.Since(began) > time.Minute {
+				t.Fatalf("%v, want %s", m.Links(), want)
+			}
+			for _, l := range m.Links() {
+				if l.Since.After(time.Now()) || l.Since.IsZero() || l.QueuedBytes != 0 {
+					t.Fatalf("%+v", l)
+				}
+				got += fmt.Sprintf("%d %v,", l.Peer, l.Inbound)
+			}
+		}
+	}
+	a.mux.SetPeers(map[shardmap.NodeID]string{2: b.at})
+	wait(a.mux, strings.Repeat("2 false,", 5))
+	wait(b.mux, strings.Repeat("1 true,", 5))
+	b.mux.SetPeers(map[shardmap.NodeID]string{1: a.at})
+	wait(b.mux, strings.Repeat("1 false,", 5)+strings.Repeat("1 true,", 5))
+	a.mux.SetPeers(nil)
+	wait(b.mux, strings.Repeat("1 false,", 5))
+	wait(a.mux, strings.Repeat("2 true,", 5))
+}
+
 func TestStrangersAreRefusedInOneSentence(t *testing.T) {
 	a := start(t, 1, 7, "secret")
 	for name, c := range map[string]struct {

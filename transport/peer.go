@@ -30,6 +30,7 @@ type peer struct {
 type queue struct {
 	frames [][]byte
 	bytes  int
+	since  time.Time     // when the connection stood; zero while there is none
 	signal chan struct{} // capacity 1
 }
 
@@ -138,6 +139,8 @@ func (p *peer) connect(class Class, try int) time.Duration {
 	_ = c.SetDeadline(time.Time{})
 	p.mux.udp.reached(p.id, addr)
 	start := time.Now()
+	p.stands(class, start)
+	defer p.stands(class, time.Time{})
 	p.mux.handler.Up(p.id, class, conn)
 	defer p.mux.handler.Down(p.id, class, conn)
 	gone := make(chan struct{})
@@ -150,6 +153,25 @@ func (p *peer) connect(class Class, try int) time.Duration {
 	c.Close()
 	<-gone
 	return time.Since(start)
+}
+
+// stands notes since when there is a connection of a class.
+func (p *peer) stands(class Class, since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queues[class].since = since
+}
+
+// links appends the connections that stand.
+func (p *peer) links(all []Link) []Link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range p.queues {
+		if !q.since.IsZero() {
+			all = append(all, Link{Peer: p.id, Since: q.since, QueuedBytes: int64(q.bytes)})
+		}
+	}
+	return all
 }
 
 func (p *peer) refused(addr string, err error) {

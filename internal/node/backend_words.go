@@ -135,6 +135,14 @@ func (b backend) Map() *shardmap.Map { return b.n.routes.Load() }
 // Self implements redis.Backend.
 func (b backend) Self() shardmap.NodeID { return b.n.self }
 
+// Links implements redis.Backend.
+func (b backend) Links() (links []redis.Link) {
+	for _, l := range b.n.mux.Links() {
+		links = append(links, redis.Link(l))
+	}
+	return links
+}
+
 // TooLargeText implements redis.Backend.
 func (b backend) TooLargeText() string {
 	return fmt.Sprintf(": the longest is %d bytes, a quarter of a shard's memory", b.n.valueMax.Load())

@@ -237,6 +237,8 @@ type Backend interface {
 	// Map is the current routing map; Self this node's id.
 	Map() *shardmap.Map
 	Self() shardmap.NodeID
+	// Links lists the connections to other nodes.
+	Links() []Link
 	// Info lists the sections of INFO, in order.
 	Info() []InfoSection
 	// ResetStats begins to count anew what Info counts since the start.
@@ -245,6 +247,14 @@ type Backend interface {
 	Settings() [][2]string
 	// TooLargeText completes "OOM value larger than this node can hold".
 	TooLargeText() string
+}
+
+// Link is a connection between this node and another one.
+type Link struct {
+	Peer        shardmap.NodeID
+	Inbound     bool // the other node has dialled it
+	Since       time.Time
+	QueuedBytes int64 // that wait to be sent
 }
 
 // InfoSection is one part of INFO.

@@ -407,7 +407,7 @@ func cmdClientUnpause(c *conn, _ [][]byte) {
 // that a pause can be ended. It reports false when the command must not run now.
 func (c *conn) waitPause(cmd *command) bool {
 	for p := c.srv.pause.Load(); p != nil && time.Now().Before(p.until) && !c.stopping.Load(); p = c.srv.pause.Load() {
-		writes := cmd.has("write") || cmd.name == "exec" && c.multi.write
+		writes := cmd.rights == rightsWrite || cmd.name == "exec" && c.multi.write
 		if strings.HasPrefix(cmd.name, "client|") || !p.all && !writes {
 			break
 		}

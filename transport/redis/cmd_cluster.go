@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -12,7 +13,10 @@ import (
 func clusterCommands() []*command {
 	g := rightsCluster
 	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
-		return &command{name: "cluster|" + strings.ToLower(name), arity: arity, flags: "loading stale", rights: g, run: run}
+		return &command{name: "cluster|" + name, arity: arity, flags: "loading stale", rights: g, run: run}
+	}
+	keys := func(name string, arity int, run func(*conn, [][]byte)) *command {
+		return wide(&command{name: "cluster|" + name, arity: arity, flags: "stale", rights: g, run: run})
 	}
 	return []*command{{
 		name: "cluster", arity: -2, rights: g, summary: "A container for cluster commands.",
@@ -22,11 +26,14 @@ func clusterCommands() []*command {
 			"NODES":           sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
 			"INFO":            sub("info", 2, cmdClusterInfo),
 			"MYID":            sub("myid", 2, cmdClusterMyID),
-			"KEYSLOT":         sub("keyslot", 3, func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }),
-			"COUNTKEYSINSLOT": wide(sub("countkeysinslot", 3, cmdCountKeysInSlot)),
-			"GETKEYSINSLOT":   wide(sub("getkeysinslot", 4, cmdGetKeysInSlot)),
+			"KEYSLOT":         {name: "cluster|keyslot", arity: 3, flags: "stale", rights: g, run: func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }},
+			"LINKS":           {name: "cluster|links", arity: 2, flags: "stale", rights: g, run: cmdLinks},
+			"SLOT-STATS":      wide(sub("slot-stats", -4, cmdSlotStats)),
+			"COUNTKEYSINSLOT": keys("countkeysinslot", 3, cmdCountKeysInSlot),
+			"GETKEYSINSLOT":   keys("getkeysinslot", 4, cmdGetKeysInSlot),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
-				c.help("CLUSTER", "SLOTS -- slot ranges and who serves them", "SHARDS -- the same by node", "NODES -- all nodes", "INFO -- state of the cluster", "MYID -- the id of this node", "KEYSLOT key -- the slot of a key")
+				c.help("CLUSTER", "SLOTS -- slot ranges and who serves them", "SHARDS -- the same by node", "NODES -- all nodes", "INFO -- state of the cluster", "MYID -- the id of this node", "KEYSLOT key -- the slot of a key", "COUNTKEYSINSLOT slot -- how many keys of a slot are here", "GETKEYSINSLOT slot count -- some of them",
+					"SLOT-STATS SLOTSRANGE first last -- how many keys each slot has", "SLOT-STATS ORDERBY key-count [LIMIT n] [ASC|DESC] -- the same by that number", "LINKS -- the connections to other nodes")
 			}),
 		},
 	}}
@@ -171,4 +178,33 @@ func cmdClusterInfo(c *conn, _ [][]byte) {
 func cmdClusterMyID(c *conn, _ [][]byte) {
 	n, _ := c.srv.backend.Map().Node(c.srv.backend.Self())
 	c.out = resp.AppendBulk(c.out, n.HexID())
+}
+
+// cmdLinks lists the connections between this node and others, several to each: kinds of
+// traffic do not wait for each other here.
+func cmdLinks(c *conn, _ [][]byte) {
+	m := c.srv.backend.Map()
+	links := slices.DeleteFunc(c.srv.backend.Links(), func(l Link) bool {
+		_, known := m.Node(l.Peer) // it may be about to join, or gone
+		return !known
+	})
+	b := resp.AppendArray(c.out, len(links))
+	for _, l := range links {
+		direction, events := "to", "r"
+		if l.Inbound {
+			direction = "from"
+		}
+		if l.QueuedBytes > 0 {
+			events = "rw"
+		}
+		n, _ := m.Node(l.Peer)
+		b = resp.AppendMap(b, c.sess.Proto, 6)
+		b = resp.AppendBulk(resp.AppendBulk(b, "direction"), direction)
+		b = resp.AppendBulk(resp.AppendBulk(b, "node"), n.HexID())
+		b = resp.AppendInt(resp.AppendBulk(b, "create-time"), l.Since.UnixMilli())
+		b = resp.AppendBulk(resp.AppendBulk(b, "events"), events)
+		b = resp.AppendInt(resp.AppendBulk(b, "send-buffer-allocated"), l.QueuedBytes)
+		b = resp.AppendInt(resp.AppendBulk(b, "send-buffer-used"), l.QueuedBytes)
+	}
+	c.out = b
 }

@@ -24,7 +24,7 @@ func commandCommand() *command {
 			"GETKEYSANDFLAGS": sub("getkeysandflags", -4, cmdCommandKeyFlags),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("COMMAND", "(no subcommand) -- details of all commands", "COUNT -- how many there are", "INFO [name ...] -- details of some", "DOCS [name ...] -- what they do",
-					"LIST [FILTERBY MODULE name|ACLCAT rights|PATTERN pattern] -- names", "GETKEYS command ... -- the keys among its arguments", "GETKEYSANDFLAGS command ... -- the same, each with what is done to it")
+					"LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern] -- names", "GETKEYS command ... -- the keys among its arguments", "GETKEYSANDFLAGS command ... -- the same, each with what is done to it")
 			}),
 		},
 	}
@@ -59,7 +59,9 @@ func cmdCommandList(c *conn, args [][]byte) {
 	case is(args[3], "MODULE"):
 		keep = func(*command) bool { return false }
 	case is(args[3], "ACLCAT"):
-		keep = func(cmd *command) bool { return strings.EqualFold(string(cmd.rights), string(args[4])) }
+		keep = func(cmd *command) bool {
+			return slices.Contains(cmd.categories(), "@"+strings.ToLower(string(args[4])))
+		}
 	case is(args[3], "PATTERN"):
 		pattern := []byte(strings.ToLower(string(args[4])))
 		keep = func(cmd *command) bool { return globs(pattern, []byte(cmd.name)) }
@@ -128,7 +130,7 @@ func keyFlags(cmd *command, args [][]byte, n int) []string {
 	case "copy":
 		return [][]string{{"RO", "access"}, {"OW", "update"}}[n]
 	}
-	if cmd.has("write") {
+	if cmd.rights == rightsWrite {
 		return []string{"RW", "access", "update"}
 	}
 	return []string{"RO"}

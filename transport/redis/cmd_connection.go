@@ -14,12 +14,12 @@ import (
 func connectionCommands() []*command {
 	g := rightsConnection
 	return []*command{
-		{name: "hello", arity: -1, flags: "noscript loading stale fast", rights: g, summary: "Handshakes with the server.", run: cmdHello},
-		{name: "auth", arity: -2, flags: "noscript loading stale fast", rights: g, summary: "Authenticates the connection.", run: cmdAuth},
+		{name: "hello", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", rights: g, summary: "Handshakes with the server.", run: cmdHello},
+		{name: "auth", arity: -2, flags: "noscript loading stale fast no_auth allow_busy", rights: g, summary: "Authenticates the connection.", run: cmdAuth},
 		{name: "ping", arity: -1, flags: "fast", rights: g, summary: "Returns the server's liveliness response.", run: cmdPing},
-		{name: "echo", arity: 2, flags: "fast", rights: g, summary: "Returns the given string.", run: func(c *conn, a [][]byte) { c.out = resp.AppendBulk(c.out, a[1]) }},
-		{name: "quit", arity: -1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Closes the connection.", run: func(c *conn, _ [][]byte) { c.ok(); c.quit = true }},
-		{name: "reset", arity: 1, flags: "noscript loading stale fast", atOnce: true, rights: g, summary: "Resets the connection.", run: cmdReset},
+		{name: "echo", arity: 2, flags: "loading stale fast", rights: g, summary: "Returns the given string.", run: func(c *conn, a [][]byte) { c.out = resp.AppendBulk(c.out, a[1]) }},
+		{name: "quit", arity: -1, flags: "noscript loading stale fast no_auth allow_busy", atOnce: true, rights: g, summary: "Closes the connection.", run: func(c *conn, _ [][]byte) { c.ok(); c.quit = true }},
+		{name: "reset", arity: 1, flags: "noscript loading stale fast no_auth allow_busy", atOnce: true, rights: g, summary: "Resets the connection.", run: cmdReset},
 		{name: "select", arity: 2, flags: "loading stale fast", rights: g, summary: "Changes the selected database; there is one.", run: cmdSelect},
 		{name: "readonly", arity: -1, flags: "loading stale fast", rights: g, summary: "Enables reads from followers for a connection, with what they may lack in milliseconds.", run: cmdReadOnly},
 		{name: "readwrite", arity: 1, flags: "loading stale fast", rights: g, summary: "Enables read-write queries for a connection.", run: func(c *conn, _ [][]byte) { c.sess.ReadMode = ReadMode{}; c.ok() }},

@@ -11,15 +11,15 @@ import (
 func evalCommands() []*command {
 	w, any := rightsWrite, rightsConnection
 	return []*command{
-		{name: "eval", arity: -3, flags: "write noscript movablekeys", numkeys: 2, rights: w, summary: "Runs one of the scripts that lock libraries send.", run: cmdEval},
-		{name: "evalsha", arity: -3, flags: "write noscript movablekeys", numkeys: 2, rights: w, summary: "Runs one of the scripts that lock libraries send, by its SHA-1.", run: cmdEvalSHA},
+		{name: "eval", arity: -3, flags: "noscript stale skip_monitor no_mandatory_keys movablekeys", numkeys: 2, rights: w, summary: "Runs one of the scripts that lock libraries send.", run: cmdEval},
+		{name: "evalsha", arity: -3, flags: "noscript stale skip_monitor no_mandatory_keys movablekeys", numkeys: 2, rights: w, summary: "Runs one of the scripts that lock libraries send, by its SHA-1.", run: cmdEvalSHA},
 		{
 			name: "script", arity: -2, rights: any, summary: "A container for commands about scripts.",
 			subs: map[string]*command{
 				"LOAD":   {name: "script|load", arity: 3, flags: "noscript stale", rights: any, summary: "Makes a built-in lock script known by its SHA-1.", run: cmdScriptLoad},
 				"EXISTS": {name: "script|exists", arity: -3, flags: "noscript", rights: any, summary: "Says which scripts this node knows.", run: cmdScriptExists},
 				"FLUSH":  {name: "script|flush", arity: -2, flags: "noscript", rights: any, summary: "Forgets all scripts.", run: cmdScriptFlush},
-				"KILL": {name: "script|kill", arity: 2, flags: "noscript", rights: any, summary: "Says that no script runs.", run: func(c *conn, _ [][]byte) {
+				"KILL": {name: "script|kill", arity: 2, flags: "noscript allow_busy", rights: any, summary: "Says that no script runs.", run: func(c *conn, _ [][]byte) {
 					c.fail("NOTBUSY No scripts in execution right now.")
 				}},
 				"HELP": {name: "script|help", arity: 2, flags: "loading stale", rights: any, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {

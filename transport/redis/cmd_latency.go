@@ -6,7 +6,7 @@ import "github.com/baxromumarov/aegisKV/transport/resp"
 // Redis keeps for its forks, fsyncs and expirations, are not kept.
 func latencyCommand() *command {
 	sub := func(name string, arity int, run func(*conn, [][]byte)) *command {
-		return &command{name: "latency|" + name, arity: arity, flags: "admin loading stale", rights: rightsAdmin, wide: true, run: run}
+		return &command{name: "latency|" + name, arity: arity, flags: "admin noscript loading stale", rights: rightsAdmin, wide: true, run: run}
 	}
 	none := func(c *conn, _ [][]byte) { c.out = resp.AppendArray(c.out, 0) }
 	return &command{

@@ -5,7 +5,7 @@ import (
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
-func objectCommands() []*command {
+func objectCommand() *command {
 	r := rightsRead
 	sub := func(name, summary string, answer func(*conn, []byte, Usage)) *command {
 		return &command{
@@ -13,31 +13,33 @@ func objectCommands() []*command {
 			run: func(c *conn, a [][]byte) { c.usage(a[2], answer) },
 		}
 	}
-	return []*command{
-		{
-			name: "object", arity: -2, rights: r, summary: "A container for commands about how a value is kept.",
-			subs: map[string]*command{
-				"ENCODING": sub("encoding", "Names the form of a value.", (*conn).encoding),
-				"FREQ":     sub("freq", "Returns the hits that keep a key from eviction.", func(c *conn, _ []byte, u Usage) { c.int(int64(u.Hits)) }),
-				"IDLETIME": sub("idletime", "Says that no time of access is kept.", func(c *conn, _ []byte, _ Usage) { c.fail(errNoIdleTime) }),
-				"REFCOUNT": sub("refcount", "Returns 1: values are not shared.", func(c *conn, _ []byte, _ Usage) { c.int(1) }),
-				"HELP": {name: "object|help", arity: 2, flags: "loading stale", rights: r, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {
-					c.help("OBJECT", "ENCODING key -- int, embstr or raw", "FREQ key -- hits that keep it from eviction, 3 at most", "REFCOUNT key -- 1",
-						"IDLETIME key -- refused: no time of access is kept")
-				}},
-			},
+	return &command{
+		name: "object", arity: -2, rights: r, summary: "A container for commands about how a value is kept.",
+		subs: map[string]*command{
+			"ENCODING": sub("encoding", "Names the form of a value.", (*conn).encoding),
+			"FREQ":     sub("freq", "Returns the hits that keep a key from eviction.", func(c *conn, _ []byte, u Usage) { c.int(int64(u.Hits)) }),
+			"IDLETIME": sub("idletime", "Says that no time of access is kept.", func(c *conn, _ []byte, _ Usage) { c.fail(errNoIdleTime) }),
+			"REFCOUNT": sub("refcount", "Returns 1: values are not shared.", func(c *conn, _ []byte, _ Usage) { c.int(1) }),
+			"HELP": {name: "object|help", arity: 2, flags: "loading stale", rights: r, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {
+				c.help("OBJECT", "ENCODING key -- int, embstr or raw", "FREQ key -- hits that keep it from eviction, 3 at most", "REFCOUNT key -- 1",
+					"IDLETIME key -- refused: no time of access is kept")
+			}},
 		},
-		{
-			name: "memory", arity: -2, rights: r, summary: "A container for commands about memory.",
-			subs: map[string]*command{
-				"USAGE":  {name: "memory|usage", arity: -3, flags: "readonly", first: 2, last: 2, step: 1, rights: r, summary: "Returns the bytes that a key takes of the memory limit.", run: cmdMemoryUsage},
-				"DOCTOR": {name: "memory|doctor", arity: 2, flags: "loading stale", rights: r, wide: true, summary: "Says where to look.", run: cmdMemoryDoctor},
-				"STATS":  {name: "memory|stats", arity: 2, flags: "loading stale", rights: r, wide: true, summary: "Returns the memory of data and connections.", run: cmdMemoryStats},
-				"PURGE":  {name: "memory|purge", arity: 2, flags: "loading stale", rights: r, wide: true, summary: "Accepted and without effect: memory is given back by itself.", run: func(c *conn, _ [][]byte) { c.ok() }},
-				"HELP": {name: "memory|help", arity: 2, flags: "loading stale", rights: r, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {
-					c.help("MEMORY", "USAGE key [SAMPLES count] -- bytes that it takes of the memory limit", "STATS -- memory of data and connections", "DOCTOR -- where to look", "PURGE -- accepted, without effect")
-				}},
-			},
+	}
+}
+
+func memoryCommand() *command {
+	r := rightsRead
+	return &command{
+		name: "memory", arity: -2, rights: r, summary: "A container for commands about memory.",
+		subs: map[string]*command{
+			"USAGE":  {name: "memory|usage", arity: -3, flags: "readonly", first: 2, last: 2, step: 1, rights: r, summary: "Returns the bytes that a key takes of the memory limit.", run: cmdMemoryUsage},
+			"DOCTOR": {name: "memory|doctor", arity: 2, rights: r, wide: true, summary: "Says where to look.", run: cmdMemoryDoctor},
+			"STATS":  {name: "memory|stats", arity: 2, rights: r, wide: true, summary: "Returns the memory of data and connections.", run: cmdMemoryStats},
+			"PURGE":  {name: "memory|purge", arity: 2, rights: r, wide: true, summary: "Accepted and without effect: memory is given back by itself.", run: func(c *conn, _ [][]byte) { c.ok() }},
+			"HELP": {name: "memory|help", arity: 2, flags: "loading stale", rights: r, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {
+				c.help("MEMORY", "USAGE key [SAMPLES count] -- bytes that it takes of the memory limit", "STATS -- memory of data and connections", "DOCTOR -- where to look", "PURGE -- accepted, without effect")
+			}},
 		},
 	}
 }

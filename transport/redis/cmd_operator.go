@@ -15,7 +15,7 @@ import (
 func operatorCommands() []*command {
 	a := rightsAdmin
 	sub := func(parent, name string, arity int, run func(*conn, [][]byte)) *command {
-		return &command{name: parent + "|" + name, arity: arity, flags: "admin loading stale", rights: a, wide: true, run: run}
+		return &command{name: parent + "|" + name, arity: arity, flags: "admin noscript loading stale", rights: a, wide: true, run: run}
 	}
 	return []*command{
 		{
@@ -31,6 +31,7 @@ func operatorCommands() []*command {
 		},
 		slowlogCommand(),
 		latencyCommand(),
+		memoryCommand(),
 		{
 			name: "acl", arity: -2, rights: rightsConnection, summary: "A container for commands about users; there is one.",
 			subs: map[string]*command{

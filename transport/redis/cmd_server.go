@@ -13,11 +13,9 @@ import (
 
 func serverCommands() []*command {
 	return []*command{
-		commandCommand(),
 		{name: "info", arity: -1, flags: "loading stale", wide: true, rights: rightsConnection, summary: "Returns information and statistics about the server.", run: cmdInfo},
 		{name: "time", arity: 1, flags: "loading stale fast", rights: rightsConnection, summary: "Returns the server time.", run: cmdTime},
 		{name: "role", arity: 1, flags: "noscript loading stale fast", rights: rightsConnection, summary: "Returns the replication role.", run: cmdRole},
-		{name: "wait", arity: 3, flags: "blocking", wide: true, rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait},
 	}
 }
 
@@ -44,53 +42,6 @@ func cmdCommandInfo(c *conn, args [][]byte) {
 			c.null()
 		}
 	}
-}
-
-// describe writes one row of COMMAND: ten elements, as clients count them.
-func (c *conn) describe(cmd *command) {
-	b := resp.AppendArray(c.out, 10)
-	b = resp.AppendBulk(b, cmd.name)
-	b = resp.AppendInt(b, int64(cmd.arity))
-	flags := strings.Fields(cmd.flags)
-	b = resp.AppendSet(b, c.sess.Proto, len(flags))
-	for _, f := range flags {
-		b = resp.AppendSimple(b, f)
-	}
-	b = resp.AppendInt(b, int64(cmd.first))
-	b = resp.AppendInt(b, int64(cmd.last))
-	b = resp.AppendInt(b, int64(cmd.step))
-	b = resp.AppendSet(b, c.sess.Proto, 1)
-	b = resp.AppendSimple(b, "@"+string(cmd.rights))
-	tips := tipsOf(cmd.name)
-	b = resp.AppendArray(b, len(tips))
-	for _, t := range tips {
-		b = resp.AppendBulk(b, t)
-	}
-	b = resp.AppendArray(b, 0) // key specifications: first, last and step say it all
-	c.out = resp.AppendArray(b, 0)
-}
-
-// tipsOf tells clients how to spread a command over nodes and merge the replies.
-func tipsOf(name string) []string {
-	switch name {
-	case "del", "unlink", "exists", "touch":
-		return []string{"request_policy:multi_shard", "response_policy:agg_sum"}
-	case "mget":
-		return []string{"request_policy:multi_shard"}
-	case "mset":
-		return []string{"request_policy:multi_shard", "response_policy:all_succeeded"}
-	case "scan", "keys":
-		return []string{"request_policy:all_shards", "nondeterministic_output_order"}
-	case "randomkey":
-		return []string{"request_policy:all_shards", "response_policy:special", "nondeterministic_output"}
-	case "dbsize":
-		return []string{"request_policy:all_shards", "response_policy:agg_sum"}
-	case "flushall", "flushdb":
-		return []string{"request_policy:all_shards", "response_policy:all_succeeded"}
-	case "wait":
-		return []string{"request_policy:all_shards", "response_policy:agg_min"}
-	}
-	return nil
 }
 
 func cmdConfigGet(c *conn, args [][]byte) {
@@ -136,6 +87,10 @@ func cmdRole(c *conn, _ [][]byte) {
 	c.out = resp.AppendBulk(c.out, "master")
 	c.out = resp.AppendInt(c.out, 0)
 	c.out = resp.AppendArray(c.out, 0)
+}
+
+func waitCommand() *command {
+	return &command{name: "wait", arity: 3, flags: "blocking", wide: true, rights: rightsConnection, summary: "Blocks until the writes of this connection are held by n followers.", run: cmdWait}
 }
 
 func cmdWait(c *conn, args [][]byte) {

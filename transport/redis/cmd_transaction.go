@@ -10,11 +10,11 @@ import (
 func transactionCommands() []*command {
 	g := rightsConnection
 	return []*command{
-		{name: "multi", arity: 1, flags: "noscript loading stale fast", rights: g, atOnce: true, summary: "Starts a transaction on keys of one slot.", run: cmdMulti},
-		{name: "exec", arity: 1, flags: "noscript loading stale", rights: g, atOnce: true, summary: "Executes all commands of a transaction.", run: cmdExec},
-		{name: "discard", arity: 1, flags: "noscript loading stale fast", rights: g, atOnce: true, summary: "Discards a transaction.", run: cmdDiscard},
-		{name: "watch", arity: -2, flags: "noscript loading stale fast", first: 1, last: -1, step: 1, rights: g, atOnce: true, summary: "Lets the next transaction run only if keys of its slot stay as they are.", run: cmdWatch},
-		{name: "unwatch", arity: 1, flags: "noscript loading stale fast", rights: g, summary: "Forgets what is watched.", run: cmdUnwatch},
+		{name: "multi", arity: 1, flags: "noscript loading stale fast allow_busy", rights: g, atOnce: true, summary: "Starts a transaction on keys of one slot.", run: cmdMulti},
+		{name: "exec", arity: 1, flags: "noscript loading stale skip_slowlog", rights: g, atOnce: true, summary: "Executes all commands of a transaction.", run: cmdExec},
+		{name: "discard", arity: 1, flags: "noscript loading stale fast allow_busy", rights: g, atOnce: true, summary: "Discards a transaction.", run: cmdDiscard},
+		{name: "watch", arity: -2, flags: "noscript loading stale fast allow_busy", first: 1, last: -1, step: 1, rights: g, atOnce: true, summary: "Lets the next transaction run only if keys of its slot stay as they are.", run: cmdWatch},
+		{name: "unwatch", arity: 1, flags: "noscript loading stale fast allow_busy", rights: g, summary: "Forgets what is watched.", run: cmdUnwatch},
 	}
 }
 
@@ -183,7 +183,7 @@ func (c *conn) enqueue(cmd *command, args [][]byte) {
 		c.fail("ERR commands that are not about one slot cannot be in a transaction with keys: '" + cmd.name + "'")
 		return
 	}
-	m.write = m.write || cmd.has("write")
+	m.write = m.write || cmd.rights == rightsWrite
 	m.queue = append(m.queue, queued{cmd, len(args)})
 	for _, a := range args {
 		m.words = append(m.words, m.keep(a))

@@ -30,6 +30,7 @@ type memory struct {
 	parks    int
 	waits    int
 
+	links    []Link
 	again    func(key []byte) error // asked before each keyed command
 	commit   func() error           // asked at each Commit
 	awake    func()                 // called before commands of connections that track
@@ -471,6 +472,7 @@ func (m *memory) Admin(_ *Session, words []string) ([]byte, error) {
 func (m *memory) Map() *shardmap.Map { return m.routes }
 
 func (m *memory) Self() shardmap.NodeID { return 1 }
+func (m *memory) Links() []Link         { return m.links }
 
 func (m *memory) Info() []InfoSection {
 	return []InfoSection{{"Persistence", [][2]string{{"loading", "0"}}}, {"Cluster", [][2]string{{"cluster_enabled", "1"}}}}

@@ -30,8 +30,9 @@ type command struct {
 	step    int
 	numkeys int // position of the number of keys, which follow it; 0 = first, last and step say it
 	rights  rights
-	atOnce  bool // runs between MULTI and EXEC instead of being queued
-	wide    bool // is about more than one slot, or takes too long to hold a shard meanwhile
+	class   string // ACL category of what it is about, "" = none
+	atOnce  bool   // runs between MULTI and EXEC instead of being queued
+	wide    bool   // is about more than one slot, or takes too long to hold a shard meanwhile
 	summary string
 	run     func(c *conn, args [][]byte)
 	reads   bool                // flagged readonly: what it answers may be cached
@@ -48,8 +49,19 @@ type table struct {
 
 func newTable() *table {
 	t := &table{byName: make(map[string]*command)}
-	for _, rows := range [][]*command{stringCommands(), keyCommands(), objectCommands(), evalCommands(), scanCommands(), connectionCommands(), clusterCommands(), serverCommands(), operatorCommands(), transactionCommands(), subscriptionCommands(), aegisCommands()} {
-		for _, c := range rows {
+	for _, group := range []struct {
+		class string
+		rows  []*command
+	}{
+		{"string", stringCommands()},
+		{"keyspace", slices.Concat(keyCommands(), scanCommands(), []*command{objectCommand()})},
+		{"scripting", evalCommands()},
+		{"transaction", transactionCommands()},
+		{"connection", append(connectionCommands(), commandCommand(), waitCommand())},
+		{"", slices.Concat(clusterCommands(), serverCommands(), operatorCommands(), subscriptionCommands(), aegisCommands())},
+	} {
+		for _, c := range group.rows {
+			c.classify(group.class)
 			c.reads = strings.Contains(c.flags, "readonly")
 			t.byName[strings.ToUpper(c.name)] = c
 			t.names = append(t.names, c.name)
@@ -82,6 +94,20 @@ func (t *table) findAny(name string) *command {
 		return cmd.subs[strings.ToUpper(sub)]
 	}
 	return cmd
+}
+
+// classify gives a command and its subcommands their class. As in Redis a container that
+// does nothing by itself has none, and HELP is about no state at all.
+func (c *command) classify(class string) {
+	if c.run != nil {
+		c.class = class
+	}
+	for name, s := range c.subs {
+		s.class = class
+		if name == "HELP" {
+			s.flags = "loading stale"
+		}
+	}
 }
 
 // has says whether a flag is among the command's.
@@ -155,8 +181,7 @@ func init() {
 			"SETBIT GETBIT BITCOUNT BITOP BITPOS BITFIELD BITFIELD_RO SORT SORT_RO",
 		"data lives in one database":                                   "SWAPDB MOVE",
 		"replication is automatic; see `aegis status`":                 "REPLICAOF SLAVEOF PSYNC SYNC REPLCONF FAILOVER",
-		"membership is automatic; see `aegis status`":                  "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH CLUSTER|LINKS",
-		"keys are not counted by slot; see CLUSTER COUNTKEYSINSLOT":    "CLUSTER|SLOT-STATS",
+		"membership is automatic; see `aegis status`":                  "CLUSTER|MEET CLUSTER|FORGET CLUSTER|REPLICATE CLUSTER|FAILOVER CLUSTER|RESET CLUSTER|SAVECONFIG CLUSTER|SET-CONFIG-EPOCH CLUSTER|BUMPEPOCH",
 		"messages are not passed between clients":                      "PSUBSCRIBE SSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE PUBLISH SPUBLISH PUBSUB",
 		"scripts, functions and modules are not run inside the cache":  "FUNCTION FCALL FCALL_RO EVAL_RO EVALSHA_RO MODULE",
 		"slots are moved by the cluster itself":                        "MIGRATE RESTORE-ASKING CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|DELSLOTS CLUSTER|DELSLOTSRANGE CLUSTER|FLUSHSLOTS CLUSTER|SETSLOT",

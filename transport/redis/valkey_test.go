@@ -45,6 +45,20 @@ DELIFEQ k v8 -> :0
 DELIFEQ k "" -> :0
 DELIFEQ k -> -ERR wrong number of arguments for 'delifeq' command
 DELIFEQ k v w -> -ERR wrong number of arguments for 'delifeq' command
+CLUSTER SLOT-STATS SLOTSRANGE 0 16384 -> -ERR Invalid or out of range slot
+CLUSTER SLOT-STATS SLOTSRANGE -1 2 -> -ERR Invalid or out of range slot
+CLUSTER SLOT-STATS SLOTSRANGE 2 x -> -ERR Invalid or out of range slot
+CLUSTER SLOT-STATS SLOTSRANGE 2 1 -> -ERR Start slot number 2 is greater than end slot number 1
+CLUSTER SLOT-STATS SLOTSRANGE 2 -> -ERR unknown subcommand or wrong number of arguments for 'SLOT-STATS'. Try CLUSTER HELP.
+CLUSTER SLOT-STATS NOPE 1 2 -> -ERR unknown subcommand or wrong number of arguments for 'SLOT-STATS'. Try CLUSTER HELP.
+CLUSTER SLOT-STATS ORDERBY -> -ERR wrong number of arguments for 'cluster|slot-stats' command
+CLUSTER SLOT-STATS ORDERBY cpu-usec -> -ERR Unrecognized sort metric for ORDERBY.
+CLUSTER SLOT-STATS ORDERBY key-count LIMIT 0 -> -ERR Limit has to lie in between 1 and 16384 (maximum number of slots).
+CLUSTER SLOT-STATS ORDERBY key-count LIMIT x -> -ERR Limit has to lie in between 1 and 16384 (maximum number of slots).
+CLUSTER SLOT-STATS ORDERBY key-count LIMIT -> -ERR syntax error
+CLUSTER SLOT-STATS ORDERBY key-count ASC DESC -> -ERR Multiple filters of the same type are disallowed.
+CLUSTER SLOT-STATS ORDERBY key-count LIMIT 1 LIMIT 1 -> -ERR Multiple filters of the same type are disallowed.
+CLUSTER SLOT-STATS ORDERBY key-count NOPE -> -ERR syntax error
 `
 
 func TestNewerCommandsAnswerAsDocumented(t *testing.T) {

@@ -328,6 +328,9 @@ func (b *backend) Map() *shardmap.Map {
 // Self implements redis.Backend.
 func (b *backend) Self() shardmap.NodeID { return 1 }
 
+// Links implements redis.Backend: there is one node.
+func (b *backend) Links() []redis.Link { return nil }
+
 // Info implements redis.Backend.
 func (b *backend) Info() []redis.InfoSection {
 	return []redis.InfoSection{{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}}}}
