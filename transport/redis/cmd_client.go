@@ -56,21 +56,28 @@ func (c *conn) showCard() {
 	}
 }
 
+// shown is the card, before the first command what it would be.
+func (c *conn) shown() *card {
+	if k := c.card.Load(); k != nil {
+		return k
+	}
+	return &card{proto: 2, multi: -1, redirect: -1}
+}
+
+// idle is how long ago the last pipeline began.
+func (c *conn) idle() time.Duration { return c.srv.since() - time.Duration(c.lastAt.Load()) }
+
 // line describes a connection as CLIENT LIST does.
 func (c *conn) line() string {
-	k := c.card.Load()
-	if k == nil {
-		k = &card{proto: 2, multi: -1, redirect: -1}
-	}
+	k := c.shown()
 	flags := c.flags(k)
 	last := "NULL"
 	if cmd := c.lastRun.Load(); cmd != nil {
 		last = cmd.name
 	}
 	held := c.charged.Load()
-	idle := c.srv.since() - time.Duration(c.lastAt.Load())
 	return fmt.Sprintf("id=%d addr=%v laddr=%v fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=0 ssub=0 multi=%d watch=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=0 omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s tot-net-in=%d tot-net-out=%d tot-cmds=%d\n",
-		c.sess.ID, c.sess.Addr, c.sess.Local, k.name, int(time.Since(c.sess.Created).Seconds()), int(idle.Seconds()), flags, k.subscribed, k.multi, k.watched, k.bytes, held, held+connBytes, last, k.redirect, k.proto, k.libName, k.libVer, c.sock.received.Load(), c.sock.written.Load(), c.ran.Load())
+		c.sess.ID, c.sess.Addr, c.sess.Local, k.name, int(time.Since(c.sess.Created).Seconds()), int(c.idle().Seconds()), flags, k.subscribed, k.multi, k.watched, k.bytes, held, held+connBytes, last, k.redirect, k.proto, k.libName, k.libVer, c.sock.received.Load(), c.sock.written.Load(), c.ran.Load())
 }
 
 // flags are the letters of Redis, in its order.
@@ -140,152 +147,6 @@ func (s *Server) connOf(id int64) *conn {
 		}
 	}
 	return nil
-}
-
-// clientTypes are what Redis knows; all of ours are normal.
-var clientTypes = []string{"normal", "master", "slave", "replica", "pubsub"}
-
-func (c *conn) clientType(arg []byte) (normal, ok bool) {
-	name := strings.ToLower(string(arg))
-	if !slices.Contains(clientTypes, name) {
-		c.fail(fmt.Sprintf("ERR Unknown client type '%.128s'", arg))
-		return false, false
-	}
-	return name == "normal", true
-}
-
-func cmdClientList(c *conn, args [][]byte) {
-	wanted := func(*conn) bool { return true }
-	switch {
-	case len(args) == 4 && is(args[2], "TYPE"):
-		normal, ok := c.clientType(args[3])
-		if !ok {
-			return
-		}
-		wanted = func(*conn) bool { return normal }
-	case len(args) > 3 && is(args[2], "ID"):
-		ids := map[int64]bool{}
-		for _, a := range args[3:] {
-			id, ok := parseInt(a)
-			if !ok {
-				c.fail("ERR Invalid client ID")
-				return
-			}
-			ids[id] = true
-		}
-		wanted = func(o *conn) bool { return ids[o.sess.ID] }
-	case len(args) > 2:
-		c.fail(errSyntax)
-		return
-	}
-	c.noteRun()
-	c.showCard()
-	var b strings.Builder
-	for _, o := range c.srv.everyConn() {
-		if wanted(o) {
-			b.WriteString(o.line())
-		}
-	}
-	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
-}
-
-// killing is what CLIENT KILL asks of a connection that is to go.
-type killing struct {
-	id          int64
-	addr, laddr string
-	none        bool // of a type that no connection has
-	skipMe      bool
-	age         int64 // seconds that it is old at least
-}
-
-func (k *killing) fits(c, o *conn) bool {
-	return !k.none && (k.id == 0 || o.sess.ID == k.id) && (k.addr == "" || o.sess.Addr.String() == k.addr) &&
-		(k.laddr == "" || o.sess.Local.String() == k.laddr) && (!k.skipMe || o != c) && time.Since(o.sess.Created) >= time.Duration(k.age)*time.Second
-}
-
-func cmdClientKill(c *conn, args [][]byte) {
-	k := killing{skipMe: true}
-	old := len(args) == 3
-	if old {
-		k = killing{addr: string(args[2])}
-	} else if !c.killOptions(&k, args[2:]) {
-		return
-	}
-	killed := int64(0)
-	for _, o := range c.srv.everyConn() {
-		if !k.fits(c, o) {
-			continue
-		}
-		killed++
-		if o == c {
-			c.quit = true // after this reply
-		} else {
-			o.nc.Close()
-		}
-	}
-	switch {
-	case !old:
-		c.int(killed)
-	case killed == 0:
-		c.fail("ERR No such client")
-	default:
-		c.ok()
-	}
-}
-
-func (c *conn) killOptions(k *killing, opts [][]byte) bool {
-	for ; len(opts) > 0; opts = opts[2:] {
-		ok := len(opts) > 1
-		switch o := opts[0]; {
-		case !ok:
-		case is(o, "ID"):
-			if k.id, ok = parseInt(opts[1]); !ok || k.id < 1 {
-				c.fail("ERR client-id should be greater than 0")
-				return false
-			}
-		case is(o, "MAXAGE"):
-			if !c.killAge(k, opts[1]) {
-				return false
-			}
-		case is(o, "TYPE"):
-			normal, known := c.clientType(opts[1])
-			if !known {
-				return false
-			}
-			k.none = k.none || !normal
-		case is(o, "ADDR"):
-			k.addr = string(opts[1])
-		case is(o, "LADDR"):
-			k.laddr = string(opts[1])
-		case is(o, "USER"):
-			if string(opts[1]) != "default" {
-				c.fail(fmt.Sprintf("ERR No such user '%.128s'", opts[1]))
-				return false
-			}
-		case is(o, "SKIPME") && (is(opts[1], "YES") || is(opts[1], "NO")):
-			k.skipMe = is(opts[1], "YES")
-		default:
-			ok = false
-		}
-		if !ok {
-			c.fail(errSyntax)
-			return false
-		}
-	}
-	return true
-}
-
-func (c *conn) killAge(k *killing, word []byte) (ok bool) {
-	switch k.age, ok = parseInt(word); {
-	case !ok:
-		c.fail("ERR maxage is not an integer or out of range")
-	case k.age <= 0:
-		c.fail("ERR maxage should be greater than 0")
-	default:
-		k.age = min(k.age, math.MaxInt64/int64(time.Second))
-		return true
-	}
-	return false
 }
 
 // cmdNoEvict has the connection closed for its buffers only when there is no other that

@@ -159,7 +159,7 @@ func (c *conn) eachKey(args [][]byte, show func(cmd *command, key []byte, n int)
 		show(cmd, args[i], n)
 		n++
 	}
-	if n == 0 {
+	if n == 0 && !cmd.has("no_mandatory_keys") {
 		c.fail("ERR Invalid arguments specified for command")
 		return
 	}

@@ -48,7 +48,8 @@ func clientCommand() *command {
 					"MAINT_NOTIFICATIONS ON|OFF -- be told when slots leave this node (RESP3)",
 					"CAPA word ... -- what the client understands: aegis has epochs and versions told beside replies (RESP3)",
 					"TRACKING ON|OFF [REDIRECT id] [BCAST] [PREFIX prefix ...] [OPTIN] [OPTOUT] [NOLOOP] -- be told when keys that were read change", "CACHING YES|NO -- whether the next command is tracked", "TRACKINGINFO -- what is tracked", "GETREDIR -- who is told instead: 0 = nobody, -1 = tracking is off",
-					"LIST [TYPE type] [ID id ...] -- all connections", "KILL address -- end a connection", "KILL [ID id] [TYPE type] [ADDR address] [LADDR address] [USER name] [SKIPME yes|no] [MAXAGE seconds] -- end those that fit all of it",
+					"LIST [filter ...] -- the connections that fit all of it", "KILL address -- end a connection", "KILL filter ... -- end those that fit all of it, this one only with SKIPME no",
+					"   filters: ID id ..., TYPE type, ADDR address, LADDR address, IP host, USER name, NAME name, LIB-NAME name, LIB-VER version, FLAGS letters, DB 0, each also as NOT-...; MAXAGE seconds, IDLE seconds, SKIPME yes|no",
 					"PAUSE milliseconds [WRITE|ALL] -- hold commands back on this node", "UNPAUSE -- let them go on", "UNBLOCK id [TIMEOUT|ERROR] -- end the WAIT of a connection", "REPLY ON|OFF|SKIP -- which replies are sent", "NO-EVICT ON|OFF -- be the last to be closed when buffers take too much memory", "NO-TOUCH ON|OFF -- whether reads and writes keep keys from eviction")
 			}),
 		},

@@ -66,6 +66,12 @@ COMMAND GETKEYSANDFLAGS SETNX a b
 COMMAND GETKEYSANDFLAGS SETEX a 1 b
 COMMAND GETKEYSANDFLAGS RESTORE a 0 b
 COMMAND GETKEYSANDFLAGS PING
+COMMAND GETKEYS EVAL x 0
+COMMAND GETKEYS EVAL x 0 a
+COMMAND GETKEYS EVAL x x
+COMMAND GETKEYS EVAL x 5 a
+COMMAND GETKEYS EVALSHA x 1 a b
+COMMAND GETKEYSANDFLAGS EVAL x 0
 COMMAND GETKEYSANDFLAGS GET
 CLIENT NO-EVICT ON
 CLIENT NO-EVICT off
@@ -218,6 +224,21 @@ func TestClientsAreListedAndEnded(t *testing.T) {
 	}
 	if v := a.do("CLIENT", "LIST", "ID", "2"); strings.Count(string(v.Text), "\n") != 1 || !strings.HasPrefix(string(v.Text), "id=2 ") {
 		t.Errorf("CLIENT LIST ID 2: %q", v.Text)
+	}
+	for filter, want := range map[string]int{
+		"TYPE normal": 2, "TYPE pubsub": 0, "NOT-TYPE normal": 0, "ID 1 2 3": 2, "NOT-ID 1": 1, "NAME alice": 1, "NOT-NAME alice": 1, "LIB-NAME x": 1,
+		"LIB-VER 1": 0, "FLAGS x": 1, "FLAGS xr": 1, "FLAGS rt": 0, "NOT-FLAGS N": 1, "SKIPME yes": 1, "SKIPME no": 2, "IP 127.0.0.1": 2, "ip ::1": 0, "DB 0": 2, "DB 1": 0,
+		"USER default": 2, "MAXAGE 1000": 0, "IDLE 1000": 0, "LADDR " + addr: 2, "ADDR " + b.nc.LocalAddr().String(): 1, "NAME alice SKIPME yes": 0, "ID 2 NAME alice": 0,
+	} {
+		v := a.do(append([]string{"CLIENT", "LIST"}, strings.Fields(filter)...)...)
+		if n := strings.Count(string(v.Text), "\n"); v.IsError() || n != want {
+			t.Errorf("CLIENT LIST %s: %d clients, want %d: %s", filter, n, want, v.Text)
+		}
+	}
+	for words, want := range map[string]string{"LIST MAXAGE 0": "maxage should be", "LIST IDLE x": "idle is not", "LIST NOT-MAXAGE 1": "syntax", "LIST SKIPME x": "syntax", "KILL ID 1 0": "greater than 0", "LIST DB x": "not an integer"} {
+		if v := a.do(append([]string{"CLIENT"}, strings.Fields(words)...)...); !v.IsError() || !strings.Contains(string(v.Text), want) {
+			t.Errorf("CLIENT %s: %q", words, v.Text)
+		}
 	}
 	if v := a.do("CLIENT", "KILL", "ID", "2"); v.Int != 1 {
 		t.Errorf("CLIENT KILL ID 2: %d", v.Int)
