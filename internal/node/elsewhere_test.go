@@ -18,6 +18,8 @@ func init() {
 		"KEYS and SCAN see keys in steps, and those of the slots that this node holds; KEYS of Redis is one moment",
 		"SLOWLOG times a pipeline whole and shows its first command; LATENCY HISTOGRAM and INFO count commands of one kind that stand together in a pipeline with their mean, up to 16: the clock is not read for each of them",
 		"CLIENT NO-EVICT has a connection closed last for its buffers, not never; CLIENT PAUSE holds back what comes to this node, and no CLIENT command",
+		"COMMAND DOCS tells summary, group and arguments; since when Redis has a command, what it costs there and its history are in Redis's own pages. What COMMAND INFO and COMMAND DOCS say otherwise is listed in describe_test.go of transport/redis",
+		"CLUSTER SLOT-STATS counts keys by going through them, and neither processor time nor bytes; CLUSTER LINKS lists the connections of every kind of traffic, several to a node",
 	} {
 		differences = append(differences, difference{reason: reason})
 	}

@@ -182,17 +182,51 @@ func cmdCommandDocs(c *conn, args [][]byte) {
 	}
 }
 
+// group is the chapter of Redis's documents that a command stands in.
+func (c *command) group() string {
+	parent, _, _ := strings.Cut(c.name, "|")
+	switch parent {
+	case "dbsize", "flushall", "flushdb", "command":
+		return "server"
+	case "readonly", "readwrite", "asking", "cluster":
+		return "cluster"
+	case "wait", "object":
+		return "generic"
+	case "client":
+		return "connection"
+	case "script":
+		return "scripting"
+	case "subscribe", "unsubscribe":
+		return "pubsub"
+	}
+	switch c.class {
+	case "":
+		return "server"
+	case "keyspace":
+		return "generic"
+	case "transaction":
+		return "transactions"
+	}
+	return c.class
+}
+
 // document writes a command's name and what is known of it. Since when a command is
 // there and what it costs Redis is not copied from Redis's pages.
 func (c *conn) document(cmd *command) {
 	c.out = resp.AppendBulk(c.out, cmd.name)
-	pairs := 2
+	pairs, arguments := 2, argumentsOf(cmd.name)
 	if cmd.subs != nil {
+		pairs++
+	}
+	if arguments != nil {
 		pairs++
 	}
 	c.out = resp.AppendMap(c.out, c.sess.Proto, pairs)
 	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "summary"), cmd.summary)
-	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "group"), string(cmd.rights))
+	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "group"), cmd.group())
+	if arguments != nil {
+		c.out = c.appendArguments(resp.AppendBulk(c.out, "arguments"), arguments, cmd, new(int))
+	}
 	if cmd.subs == nil {
 		return
 	}

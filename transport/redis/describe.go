@@ -74,7 +74,7 @@ func (c *conn) appendKeySpecs(b []byte, cmd *command) []byte {
 		return c.appendFind(b, "keynum", field{"keynumidx", 0}, field{"firstkey", 1}, field{"keystep", 1})
 	case cmd.first == 0:
 		return resp.AppendArray(b, 0)
-	case cmd.last > cmd.first && !slices.Equal(keyFlags(cmd, nil, 0), keyFlags(cmd, nil, 1)):
+	case cmd.treatsKeysApart():
 		b = resp.AppendArray(b, cmd.last-cmd.first+1)
 		for i := cmd.first; i <= cmd.last; i++ {
 			b = c.appendKeySpec(b, keyFlags(cmd, nil, i-cmd.first), i)
@@ -92,6 +92,11 @@ func (c *conn) appendKeySpecs(b []byte, cmd *command) []byte {
 	}
 	b = c.appendKeySpec(resp.AppendArray(b, 1), flags, cmd.first)
 	return c.appendFind(b, "range", field{"lastkey", last}, field{"keystep", cmd.step}, field{"limit", 0})
+}
+
+// treatsKeysApart says that not the same is done to all keys.
+func (c *command) treatsKeysApart() bool {
+	return c.last > c.first && !slices.Equal(keyFlags(c, nil, 0), keyFlags(c, nil, 1))
 }
 
 // appendKeySpec begins a specification; appendFind must follow.

@@ -27,6 +27,33 @@ func init() {
 	}
 }
 
+// documentedElsewise are commands whose arguments differ from those of Redis 7.0 on purpose.
+var documentedElsewise = map[string]string{
+	"set":             "IFEQ, IFVER and a bare time in milliseconds",
+	"readonly":        "how much a read may lack",
+	"client|kill":     "filters of newer versions",
+	"client|list":     "filters of newer versions",
+	"command|getkeys": "Redis documents no arguments", "command|getkeysandflags": "Redis documents no arguments",
+	"config|get": "a group of one",
+}
+
+// docsOf reads what COMMAND DOCS says of arguments and where a command stands. The rest of
+// it is prose.
+func docsOf(all []resp.Reply, into map[string]string) {
+	for i := 0; i < len(all); i += 2 {
+		said := ""
+		for j, d := 0, all[i+1].Items; j < len(d); j += 2 {
+			switch key := string(d[j].Text); key {
+			case "group", "arguments":
+				said += key + " " + plain(d[j+1], false) + " "
+			case "subcommands":
+				docsOf(d[j+1].Items, into)
+			}
+		}
+		into[string(all[i].Text)] = said
+	}
+}
+
 // rowsOf reads rows of COMMAND and of the subcommands in them.
 func rowsOf(rows []resp.Reply, into map[string]map[string]string) {
 	for _, r := range rows {
@@ -50,7 +77,7 @@ func plain(v resp.Reply, sorted bool) string {
 	}
 	var all []string
 	for i := 0; i < len(v.Items); i++ {
-		if string(v.Items[i].Text) == "notes" {
+		if w := string(v.Items[i].Text); (w == "notes" || w == "since" || w == "deprecated_since") && i+1 < len(v.Items) {
 			i++
 			continue
 		}
@@ -90,6 +117,15 @@ func TestCommandsAreDescribedAsRedisDoes(t *testing.T) {
 				}
 			}
 		}
+		docs, asked := map[string]string{}, map[string]string{}
+		docsOf(us.do("COMMAND", "DOCS").Items, docs)
+		docsOf(real.do("COMMAND", "DOCS").Items, asked)
+		for name, got := range docs {
+			reason := documentedElsewise[name]
+			if want, known := asked[name]; known && (got != want) != (reason != "") {
+				t.Errorf("RESP%s, DOCS of %s:\n%s, redis says\n%s; %s", proto, name, got, want, reason)
+			}
+		}
 		if compared < 130 {
 			t.Errorf("%d rows were compared", compared)
 		}
@@ -114,4 +150,66 @@ func findByCategory(t *testing.T, s *Server, us, real *peer) {
 			t.Errorf("of @%s: %v, redis says %v", category, got, want)
 		}
 	}
+}
+
+// TestEveryArgumentIsDocumented: a command that takes words has a usage, and its keys stand
+// where the table says.
+func TestEveryArgumentIsDocumented(t *testing.T) {
+	tab := newTable()
+	for name := range usages {
+		if tab.findAny(name) == nil {
+			t.Errorf("a usage of %s, which is no command", name)
+		}
+	}
+	for _, name := range tab.everyName() {
+		cmd := tab.findAny(name)
+		if cmd.run == nil {
+			continue // a container
+		}
+		words := 1 + strings.Count(name, "|")
+		arguments := argumentsOf(name)
+		if takes := cmd.arity != words && name != "quit" && name != "command"; takes != (len(arguments) > 0) {
+			t.Errorf("%s: %d words or more, usage %q", name, cmd.arity, usages[name])
+		}
+		if cmd.first > 0 != slices.ContainsFunc(arguments, hasKey) && cmd.numkeys == 0 {
+			t.Errorf("%s: first key at %d, usage %q", name, cmd.first, usages[name])
+		}
+		least := words
+		for _, a := range arguments {
+			if !a.optional {
+				least += max(1, leastWords(a))
+			}
+		}
+		if cmd.arity != least && cmd.arity != -least && !slices.Contains(shorter, name) {
+			t.Errorf("%s: arity %d, usage %q has %d words at least", name, cmd.arity, usages[name], least)
+		}
+	}
+}
+
+// shorter take what the usage asks for, and say so themselves when it is not there.
+var shorter = []string{"command|getkeys", "command|getkeysandflags", "client|kill", "client|tracking", "cluster|slot-stats", "config|set", "hello"}
+
+func hasKey(a *argument) bool { return a.kind == "key" || slices.ContainsFunc(a.parts, hasKey) }
+
+// leastWords is how many words an argument has at least.
+func leastWords(a *argument) (n int) {
+	if a.token != "" && a.kind != "pure-token" {
+		n++
+	}
+	switch a.kind {
+	case "block":
+		for _, p := range a.parts {
+			if !p.optional {
+				n += leastWords(p)
+			}
+		}
+		return n
+	case "oneof":
+		least := leastWords(a.parts[0])
+		for _, p := range a.parts {
+			least = min(least, leastWords(p))
+		}
+		return n + least
+	}
+	return n + 1
 }
