@@ -89,7 +89,7 @@ func filled(n int, deadline int64, pool *Pool) *Store {
 	key, value := make([]byte, benchKeyBytes), make([]byte, benchValueBytes)
 	for i := range n {
 		k := benchKey(key, i)
-		s.Set(Entry{Hash(1, k), uint64(i + 1), deadline, k, value})
+		s.Set(Entry{Hash: Hash(1, k), Version: uint64(i + 1), Deadline: deadline, Key: k, Value: value})
 	}
 	return s
 }
@@ -213,7 +213,7 @@ func benchmarkFill(b *testing.B, deadline int64) {
 	key, value := make([]byte, benchKeyBytes), make([]byte, benchValueBytes)
 	for i := range n {
 		k := benchKey(key, i)
-		e := Entry{Hash(1, k), uint64(i + 1), deadline, k, value}
+		e := Entry{Hash: Hash(1, k), Version: uint64(i + 1), Deadline: deadline, Key: k, Value: value}
 		at, began := threadCPU(), time.Now()
 		s.Set(e)
 		wall.add(time.Since(began))

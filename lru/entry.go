@@ -108,7 +108,7 @@ func (r *run) setMeta(pos uint64, m meta) { *r.word(pos + 8) = uint64(m) }
 func (s *Store) entry(hash, slot uint64) Entry { return s.entryOf(hash, s.view(slot)) }
 
 func (s *Store) entryOf(hash uint64, rec record) Entry {
-	return Entry{hash, rec.version(), rec.deadline(), rec.key(), s.valueOf(rec)}
+	return Entry{hash, rec.version(), rec.deadline(), rec.key(), s.valueOf(rec), false}
 }
 
 func (s *Store) valueOf(rec record) []byte {
@@ -123,6 +123,9 @@ func (r record) mark() Mark { return Mark{r.version(), r.deadline()} }
 // insert files a new entry.
 func (s *Store) insert(e *Entry) {
 	q := s.admit(e.Hash)
+	if e.Protected {
+		q = protected
+	}
 	hi := uint32(e.Hash >> 32)
 	id, pos := s.write(s.queues[q].newest(q), metaOf(e, s.inline), e)
 	at := s.index.insert(hi, makeSlot(hi, id, pos, 0), s.cfg.Pool)

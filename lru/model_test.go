@@ -56,7 +56,7 @@ func (n *naive) set(e Entry, remembered bool) {
 	if it == nil {
 		it = &item{key: string(e.Key), value: string(e.Value), expires: e.Deadline != 0, extended: len(e.Value) > n.inline}
 		it.size = align(it.meta().used())
-		if remembered {
+		if remembered || e.Protected {
 			it.queue = protected
 		}
 		n.keys[it.key] = it
@@ -215,7 +215,7 @@ func newTrial(t testing.TB, d dice, pool *Pool) *trial {
 func (t *trial) run() {
 	steps := []func(){
 		t.set, t.set, t.set, t.set, t.set, t.set, t.get, t.get, t.get, t.get,
-		t.delete, t.meta, t.meta, t.merge, t.tick, t.budget, t.rare, t.several,
+		t.delete, t.meta, t.meta, t.merge, t.protect, t.tick, t.budget, t.rare, t.several,
 	}
 	for !t.over() {
 		steps[t.below(len(steps))]()
@@ -245,7 +245,7 @@ func (t *trial) deadline() int64 {
 func (t *trial) entry() Entry {
 	t.version++
 	key := t.key()
-	return Entry{t.hash(key), t.version, t.deadline(), key, t.value()}
+	return Entry{Hash: t.hash(key), Version: t.version, Deadline: t.deadline(), Key: key, Value: t.value(), Protected: t.below(16) == 0}
 }
 
 func (t *trial) set() {
@@ -329,6 +329,21 @@ func (t *trial) meta() {
 		t.n.push(it, it.queue)
 	}
 	it.version, it.deadline = t.version, d
+}
+
+// protect does what the owner of another copy saw.
+func (t *trial) protect() {
+	key := t.key()
+	it := t.n.keys[string(key)]
+	if it == nil || !t.named(it) {
+		return
+	}
+	t.s.Protect(t.hash(key), it.version)
+	if it.queue == probation {
+		it.hits = 0
+	}
+	it.size = align(it.meta().used())
+	t.n.push(it, protected)
 }
 
 // tick lets time pass and removes the dead.
@@ -422,7 +437,7 @@ func (t *trial) compare() {
 	t.s.Range(0, ^uint64(0), func(e Entry) bool {
 		seen++
 		it := t.n.keys[string(e.Key)]
-		if it == nil || string(e.Value) != it.value || e.Version != it.version || e.Deadline != it.deadline || e.Hash != t.hash(e.Key) {
+		if it == nil || string(e.Value) != it.value || e.Version != it.version || e.Deadline != it.deadline || e.Hash != t.hash(e.Key) || e.Protected != (it.queue == protected) {
 			t.Fatalf("%q is at %d, the model has %+v", e.Key, e.Version, it)
 		}
 		return true

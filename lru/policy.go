@@ -109,6 +109,9 @@ func (s *Store) spare(at *uint64, hash uint64, q int, m meta) bool {
 	default:
 		return false
 	}
+	if s.cfg.Protected != nil {
+		s.cfg.Protected(hash, s.view(*at).version())
+	}
 	s.transfer(at, hash, s.queues[protected].newest(protected), hits, m.withSlack(0))
 	return true
 }
@@ -119,6 +122,22 @@ func (s *Store) tail(id int) (at *uint64, hash uint64, rec record) {
 	rec = r.record(r.tail, &s.scratch[0])
 	hash = s.hash(rec.key())
 	return s.locate(hash, rec.key(), id, r.tail), hash, rec
+}
+
+// Protect moves a named entry to the head of the protected queue, as Victim does with
+// those that earned it by hits: for copies, which do not see the hits. It does nothing
+// when the entry is not there.
+func (s *Store) Protect(hash, version uint64) {
+	at := s.findVersion(hash, version)
+	if at == nil {
+		return
+	}
+	hits := *at & hitsMask
+	if slotRun(*at)/2 == probation {
+		hits = 0
+	}
+	s.transfer(at, hash, s.queues[protected].newest(protected), hits, s.view(*at).meta().withSlack(0))
+	s.tidy()
 }
 
 // Evict removes a named victim and remembers its hash, so that it is protected

@@ -10,6 +10,9 @@ type Entry struct {
 	Deadline int64 // unix ms; 0 = none
 	Key      []byte
 	Value    []byte
+	// Protected says that a walk found it in the protected queue, or that a new one
+	// belongs there, whatever the ghost says. It is not set elsewhere.
+	Protected bool
 }
 
 // Mark is what a change found in the place of the key.
@@ -31,6 +34,9 @@ type Config struct {
 	Pool        *Pool  // where memory comes from; nil = the Go heap
 	Policy      Policy
 	Admission   Admission
+	// Protected is told by Victim which entries it moves to the head of the protected
+	// queue: promoted ones, and those that get a second chance. nil = nobody asks.
+	Protected func(hash, version uint64)
 }
 
 // Store holds the entries of one shard. The zero Store cannot be used; see New.
@@ -287,6 +293,11 @@ func (s *Store) Range(lo, hi uint64, yield func(Entry) bool) {
 	s.index.walk(uint32(lo>>32), uint32(hi>>32), func(at *uint64) bool {
 		rec := s.read(*at, &s.scratch[1])
 		h := s.hash(rec.key())
-		return h < lo || h > hi || yield(s.entryOf(h, rec))
+		if h < lo || h > hi {
+			return true
+		}
+		e := s.entryOf(h, rec)
+		e.Protected = slotRun(*at)/2 == protected
+		return yield(e)
 	})
 }

@@ -49,11 +49,11 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	s := New(Config{BudgetBytes: 1 << 20, Secret: 1})
 	key, value := []byte("key"), make([]byte, 64)
 	h := Hash(1, key)
-	s.Set(Entry{h, 1, 0, key, value})
+	s.Set(Entry{Hash: h, Version: 1, Key: key, Value: value})
 	if n := testing.AllocsPerRun(1000, func() { s.Get(Hash(1, key), key) }); n != 0 {
 		t.Errorf("Get allocates %v times", n)
 	}
-	if n := testing.AllocsPerRun(1000, func() { s.Set(Entry{h, 2, 0, key, value}) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { s.Set(Entry{Hash: h, Version: 2, Key: key, Value: value}) }); n != 0 {
 		t.Errorf("Set of an equal size allocates %v times", n)
 	}
 }
@@ -63,7 +63,7 @@ func BenchmarkGet(b *testing.B) {
 	keys := make([][]byte, 10000)
 	for i := range keys {
 		keys[i] = fmt.Appendf(nil, "key:%d", i)
-		s.Set(Entry{Hash(1, keys[i]), 1, 0, keys[i], make([]byte, 64)})
+		s.Set(Entry{Hash: Hash(1, keys[i]), Version: 1, Key: keys[i], Value: make([]byte, 64)})
 	}
 	for i := 0; b.Loop(); i++ {
 		k := keys[i%len(keys)]

@@ -26,7 +26,7 @@ const (
 	recordVersion = 10
 	recordPrev    = 18
 	recordHead    = 33
-	recordExtra   = 28 // deadline, key version, dedup, count of evictions
+	recordExtra   = 32 // deadline, key version, dedup, counts of evicted and protected
 )
 
 func versionOf(rec []byte) shardmap.Version {

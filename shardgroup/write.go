@@ -99,7 +99,7 @@ func (s *shard) pass(now multiraft.Instant) int64 {
 
 // push puts the record of a change into the ring and tells the followers' lanes.
 func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
-	need := recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*len(rec.Evicted)
+	need := recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*(len(rec.Evicted)+len(rec.Protected))
 	room := s.ring.reserve(s, need)
 	off := s.ring.end
 	n := len(statemachine.AppendRecord(room, rec))

@@ -25,6 +25,9 @@ func (m *Machine) Apply(r *Record, filling bool) error {
 	if err != nil {
 		return err
 	}
+	for _, p := range r.Protected {
+		m.store.Protect(p.Hash, uint64(p.Version))
+	}
 	for _, ev := range r.Evicted {
 		m.evict(ev)
 	}

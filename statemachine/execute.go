@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -48,7 +49,7 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 // Shrink evicts at most limit entries because the budget fell, as a record of
 // its own; it reports whether anything was evicted.
 func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
-	*r = Record{Version: v, Prev: m.position, Op: OpEvict, Evicted: r.Evicted[:0]}
+	*r = Record{Version: v, Prev: m.position, Op: OpEvict, Evicted: r.Evicted[:0], Protected: r.Protected[:0]}
 	m.sweepFirst()
 	for m.store.Over() > 0 && len(r.Evicted) < limit {
 		if !m.evictOne(0, r) {
@@ -79,9 +80,10 @@ func (m *Machine) sweepFirst() {
 
 // evictOne evicts into a record, but never the entry that has version keep (0 =
 // none). A hash would not do as its name: other keys may have the same one, and
-// could then not be evicted either.
+// could then not be evicted either. What the store spared instead goes with it.
 func (m *Machine) evictOne(keep shardmap.Version, r *Record) bool {
 	e, ok := m.store.Victim(uint64(keep))
+	r.Protected, m.moved = append(r.Protected, m.moved...), m.moved[:0]
 	if !ok || (e.Version == uint64(keep) && keep != 0) {
 		return false
 	}
@@ -147,7 +149,7 @@ func (x *execution) run() error {
 // begin starts the record of a change.
 func (x *execution) begin(op Op) *Record {
 	r := &x.res.Record
-	*r = Record{Version: x.v, Prev: x.m.position, Op: op, Evicted: r.Evicted[:0]}
+	*r = Record{Version: x.v, Prev: x.m.position, Op: op, Evicted: r.Evicted[:0], Protected: r.Protected[:0]}
 	if op != OpFlush {
 		r.Key = x.c.Key
 	}
@@ -179,7 +181,7 @@ func (x *execution) store(value []byte, deadline int64) {
 	}
 	r := x.begin(OpSet)
 	r.Value, r.Deadline = value, deadline
-	x.m.put(x.hash, x.c.Key, value, x.v, deadline)
+	x.m.put(lru.Entry{Hash: x.hash, Version: uint64(x.v), Deadline: deadline, Key: x.c.Key, Value: value})
 }
 
 func (x *execution) del() {

@@ -13,8 +13,11 @@ import (
 
 // An entry in a chunk or in the answer to a revert:
 //
-//	version u64 | deadline i64 | key length u24 | value length u32 | key | value
-const entryHead = 8 + 8 + 3 + 4
+//	version u64 | deadline i64 | flag and key length u24 | value length u32 | key | value
+const (
+	entryHead      = 8 + 8 + 3 + 4
+	entryProtected = 0x80 // in the first byte of the key's length
+)
 
 // ErrBadChunk says that bytes of a bulk copy cannot be read.
 var ErrBadChunk = errors.New("statemachine: chunk is damaged")
@@ -22,7 +25,11 @@ var ErrBadChunk = errors.New("statemachine: chunk is damaged")
 func appendEntry(dst []byte, e lru.Entry) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, e.Version)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.Deadline))
-	dst = append(dst, byte(len(e.Key)>>16), byte(len(e.Key)>>8), byte(len(e.Key)))
+	flags := byte(len(e.Key) >> 16)
+	if e.Protected {
+		flags |= entryProtected
+	}
+	dst = append(dst, flags, byte(len(e.Key)>>8), byte(len(e.Key)))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(e.Value)))
 	return append(append(dst, e.Key...), e.Value...)
 }
@@ -33,7 +40,8 @@ func decodeEntry(b []byte) (e lru.Entry, rest []byte, err error) {
 	}
 	e.Version = binary.BigEndian.Uint64(b)
 	e.Deadline = int64(binary.BigEndian.Uint64(b[8:]))
-	keyLen := int(b[16])<<16 | int(b[17])<<8 | int(b[18])
+	e.Protected = b[16]&entryProtected != 0
+	keyLen := int(b[16]&^entryProtected)<<16 | int(b[17])<<8 | int(b[18])
 	valueLen := int(binary.BigEndian.Uint32(b[19:]))
 	if b = b[entryHead:]; keyLen+valueLen > len(b) {
 		return e, nil, ErrBadChunk
@@ -146,7 +154,8 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		if mutant.Is("newer-wins-in-chunk") && m.holdsNewer(e) {
 			continue
 		}
-		m.put(m.Hash(e.Key), e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
+		e.Hash = m.Hash(e.Key)
+		m.put(e)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type Machine struct {
 	valueMax int64 // 0 = derived from the budget
 	store    *lru.Store
 	position shardmap.Version
-	time     int64 // shard time T, unix ms; never goes back
+	time     int64 // shard time T, unix ms; goes back by a fill only
 	digest   [DigestBuckets]uint64
 	total    uint64 // XOR of digest
 	scratch  []byte
@@ -33,14 +33,17 @@ type Machine struct {
 	watch    Watcher
 	origin   uint64 // of the command under way
 	gone     goneCounts
+	moved    []Eviction // protected by the store since the last eviction; 32 at most
 }
 
 // New makes an empty machine at position 0.
 func New(cfg Config) *Machine {
-	return &Machine{
-		hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax,
-		store: lru.New(lru.Config{BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey, Pool: cfg.Pool}),
-	}
+	m := &Machine{hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax}
+	m.store = lru.New(lru.Config{
+		BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey, Pool: cfg.Pool,
+		Protected: func(hash, version uint64) { m.moved = append(m.moved, Eviction{hash, shardmap.Version(version)}) },
+	})
+	return m
 }
 
 // Position is the version of the last record in the contents.
@@ -155,24 +158,24 @@ func (m *Machine) Close() {
 
 // put stores an entry whatever was there before. Execute, Apply, fills and
 // reverts meet here.
-func (m *Machine) put(hash uint64, key, value []byte, v shardmap.Version, deadline int64) {
-	old, was := m.store.Set(lru.Entry{Hash: hash, Version: uint64(v), Deadline: deadline, Key: key, Value: value})
-	m.forget(hash, old, was)
-	m.toggle(hash, uint64(v), deadline)
-	m.tell(key)
+func (m *Machine) put(e lru.Entry) {
+	old, was := m.store.Set(e)
+	m.forget(e.Hash, old, was)
+	m.toggle(e.Hash, e.Version, e.Deadline)
+	m.tell(e.Key)
 }
 
 // merge stores what a record says, unless the key's present entry is newer.
 func (m *Machine) merge(hash uint64, r *Record) {
-	deadline := m.deadlineOf(r)
+	e := lru.Entry{Hash: hash, Version: uint64(r.Version), Deadline: m.deadlineOf(r), Key: r.Key, Value: r.Value}
 	if mutant.Is("M12") {
-		m.put(hash, r.Key, r.Value, r.Version, deadline)
+		m.put(e)
 		return
 	}
-	old, was, applied := m.store.Merge(lru.Entry{Hash: hash, Version: uint64(r.Version), Deadline: deadline, Key: r.Key, Value: r.Value})
+	old, was, applied := m.store.Merge(e)
 	if applied {
 		m.forget(hash, old, was)
-		m.toggle(hash, uint64(r.Version), deadline)
+		m.toggle(hash, e.Version, e.Deadline)
 		m.tell(r.Key)
 	}
 }

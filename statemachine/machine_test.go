@@ -59,7 +59,7 @@ func TestReplicasEndEqual(t *testing.T) {
 		cfg := Config{HashKey: 3, BudgetBytes: int64(rapid.SampledFrom([]int{2800, 4000, 1 << 20}).Draw(t, "budget"))}
 		leader, follower, filled := New(cfg), New(cfg), New(cfg)
 		var stream [][]byte // records that the filled copy has not seen
-		filled.put(filled.Hash([]byte("k1")), []byte("k1"), []byte("divergent"), shardmap.MakeVersion(9, 9), 0)
+		filled.put(lru.Entry{Hash: filled.Hash([]byte("k1")), Version: uint64(shardmap.MakeVersion(9, 9)), Key: []byte("k1"), Value: []byte("divergent")})
 		cursor, walking := uint64(0), true
 		var res Result
 		now, seq := int64(10), uint64(0)
@@ -258,7 +258,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(AppendRecord(nil, &Record{Version: 3, Prev: 2, Op: OpSet, Key: []byte("k"), Value: []byte("v"), Deadline: 9, Evicted: []Eviction{{1, 2}}}))
+	f.Add(AppendRecord(nil, &Record{Version: 3, Prev: 2, Op: OpSet, Key: []byte("k"), Value: []byte("v"), Deadline: 9, Evicted: []Eviction{{1, 2}}, Protected: []Eviction{{3, 4}, {5, 6}}}))
 	f.Add(AppendRecord(nil, &Record{Version: 3, Op: OpMeta, Key: []byte("k"), KeyVersion: 1, Dedup: 4}))
 	parts := AppendRecord(AppendRecord(nil, &Record{Version: 3, Op: OpSet, Key: []byte("k")}), &Record{Version: 3, Op: OpDel, Key: []byte("k")})
 	f.Add(AppendRecord(nil, &Record{Version: 3, Op: OpTxn, Value: parts}))
@@ -276,7 +276,7 @@ func FuzzDecodeRecord(f *testing.F) {
 
 func FuzzBulkBytes(f *testing.F) {
 	m := New(Config{BudgetBytes: 1 << 20})
-	m.put(m.Hash([]byte("k")), []byte("k"), []byte("v"), 1, 0)
+	m.put(lru.Entry{Hash: m.Hash([]byte("k")), Key: []byte("k"), Value: []byte("v"), Version: 1})
 	b, _ := m.Chunk(0, 1, nil)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -21,7 +21,7 @@ const (
 	OpTxn                 // Value holds records of this Version that live and die together
 )
 
-// Eviction names an entry that the leaseholder evicted.
+// Eviction names an entry that the leaseholder evicted, or protected.
 type Eviction struct {
 	Hash    uint64
 	Version shardmap.Version
@@ -39,22 +39,27 @@ type Record struct {
 	KeyVersion shardmap.Version // OpMeta: the key's version before
 	Dedup      uint64           // reserved for request ids, 0 = none
 	Evicted    []Eviction
+	// Protected were moved to the head of the store's protected queue before anything was
+	// evicted. It is for the hit ratio after a failover; nothing else rests on it.
+	Protected []Eviction
 }
 
 // A record on the wire and in rings (big endian):
 //
 //	length u32 (of everything after it) | crc32c u32 (of everything after it)
 //	op u8 | flags u8 | version u64 | prev u64 | key length u16+1 | value length u32
-//	[deadline i64] [key version u64] [dedup u64] [evicted count u32] key value { hash u64 version u64 }...
+//	[deadline i64] [key version u64] [dedup u64] [evicted count u32] [protected count u32]
+//	key value { hash u64 version u64 }... of the evicted, then of the protected
 //
 // The frames that carry records start with a format version; records have none.
 const (
-	recordHead  = 4 + 4 + 1 + 1 + 8 + 8 + 3 + 4
-	flagExpires = 1 << 0
-	flagKeyVer  = 1 << 1
-	flagDedup   = 1 << 2
-	flagEvicted = 1 << 3
-	flagsKnown  = flagExpires | flagKeyVer | flagDedup | flagEvicted
+	recordHead    = 4 + 4 + 1 + 1 + 8 + 8 + 3 + 4
+	flagExpires   = 1 << 0
+	flagKeyVer    = 1 << 1
+	flagDedup     = 1 << 2
+	flagEvicted   = 1 << 3
+	flagProtected = 1 << 4
+	flagsKnown    = flagExpires | flagKeyVer | flagDedup | flagEvicted | flagProtected
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -94,16 +99,33 @@ func AppendRecord(dst []byte, r *Record) []byte {
 		flags |= flagEvicted
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Evicted)))
 	}
-	dst = append(append(dst, r.Key...), r.Value...)
-	for _, e := range r.Evicted {
-		dst = binary.BigEndian.AppendUint64(dst, e.Hash)
-		dst = binary.BigEndian.AppendUint64(dst, uint64(e.Version))
+	if len(r.Protected) > 0 {
+		flags |= flagProtected
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Protected)))
 	}
+	dst = append(append(dst, r.Key...), r.Value...)
+	dst = appendNames(appendNames(dst, r.Evicted), r.Protected)
 	h = dst[start:]
 	h[9] = flags
 	binary.BigEndian.PutUint32(h, uint32(len(h)-4))
 	binary.BigEndian.PutUint32(h[4:], crc32.Checksum(h[8:], castagnoli))
 	return dst
+}
+
+func appendNames(dst []byte, names []Eviction) []byte {
+	for _, e := range names {
+		dst = binary.BigEndian.AppendUint64(dst, e.Hash)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(e.Version))
+	}
+	return dst
+}
+
+// decodeNames reads n names over those in into, and gives what follows them.
+func decodeNames(into []Eviction, b []byte, n int) (names []Eviction, rest []byte) {
+	for into = into[:0]; n > 0; n, b = n-1, b[16:] {
+		into = append(into, Eviction{binary.BigEndian.Uint64(b), shardmap.Version(binary.BigEndian.Uint64(b[8:]))})
+	}
+	return into, b
 }
 
 // RecordSize is the length of the first record in b, without reading it further;
@@ -116,7 +138,7 @@ func RecordSize(b []byte) int {
 }
 
 // DecodeRecord reads one record into r and says how many bytes it took. r.Key and
-// r.Value alias b; r.Evicted reuses its memory.
+// r.Value alias b; r.Evicted and r.Protected reuse their memory.
 func DecodeRecord(b []byte, r *Record) (int, error) {
 	if len(b) < recordHead {
 		return 0, ErrShortRecord
@@ -159,23 +181,23 @@ func (r *Record) decodeBody(b []byte) error {
 	r.Deadline = int64(u64(flagExpires))
 	r.KeyVersion = shardmap.Version(u64(flagKeyVer))
 	r.Dedup = u64(flagDedup)
-	evicted := 0
-	if flags&flagEvicted != 0 && ok {
-		if ok = len(rest) >= 4; ok {
-			evicted = int(binary.BigEndian.Uint32(rest))
-			rest = rest[4:]
-			ok = evicted != 0
+	count := func(flag byte) (n int) {
+		if flags&flag == 0 || !ok {
+			return 0
 		}
+		if ok = len(rest) >= 4; ok {
+			n, rest = int(binary.BigEndian.Uint32(rest)), rest[4:]
+			ok = n != 0
+		}
+		return n
 	}
-	if !ok || len(rest) != keyLen+valueLen+16*evicted {
+	evicted, protected := count(flagEvicted), count(flagProtected)
+	if !ok || len(rest) != keyLen+valueLen+16*(evicted+protected) {
 		return ErrBadRecord
 	}
 	r.Key, r.Value = rest[:keyLen:keyLen], rest[keyLen:keyLen+valueLen:keyLen+valueLen]
-	r.Evicted = r.Evicted[:0]
-	for rest = rest[keyLen+valueLen:]; len(rest) > 0; rest = rest[16:] {
-		r.Evicted = append(r.Evicted, Eviction{
-			binary.BigEndian.Uint64(rest), shardmap.Version(binary.BigEndian.Uint64(rest[8:])),
-		})
-	}
+	rest = rest[keyLen+valueLen:]
+	r.Evicted, rest = decodeNames(r.Evicted, rest, evicted)
+	r.Protected, _ = decodeNames(r.Protected, rest, protected)
 	return nil
 }

@@ -42,7 +42,7 @@ func (m *Machine) End(r *Record) bool {
 	if len(m.txn.parts) == 0 {
 		return false
 	}
-	*r = Record{Version: m.txn.version, Prev: m.position, Op: OpTxn, Value: m.txn.parts, Evicted: r.Evicted[:0]}
+	*r = Record{Version: m.txn.version, Prev: m.position, Op: OpTxn, Value: m.txn.parts, Evicted: r.Evicted[:0], Protected: r.Protected[:0]}
 	m.position = m.txn.version
 	m.shrink(r)
 	for m.store.Over() > 0 && m.evictOne(0, r) { // larger than the budget: the first ones go
@@ -65,7 +65,7 @@ func Parts(r, part *Record, visit func(*Record)) error {
 		if err != nil {
 			return err
 		}
-		if part.Op > OpMeta || part.Version != r.Version || len(part.Evicted) > 0 {
+		if part.Op > OpMeta || part.Version != r.Version || len(part.Evicted)+len(part.Protected) > 0 {
 			return ErrBadRecord
 		}
 		visit(part)
