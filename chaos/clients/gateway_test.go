@@ -229,11 +229,11 @@ func randomCommand(rnd *rand.Rand) []any {
 // within a connection is what Redis promises.
 func comparePipelines(ctx context.Context, t *testing.T, c, judge *redis.Client) {
 	t.Helper()
-	const pipelines, length = 200, 30
+	const pipelines, length, long = 200, 30, 600 // a long one is forwarded in several parts
 	rnd := rand.New(rand.NewPCG(3, 8))
 	for n := range pipelines {
 		var cmds [][]any
-		for range length {
+		for i := 0; i < length || n%50 == 0 && i < long; i++ {
 			cmds = append(cmds, randomCommand(rnd))
 		}
 		both := [2][]redis.Cmder{}

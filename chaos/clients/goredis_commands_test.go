@@ -53,16 +53,35 @@ func allWrong(all ...[]said) (err error) {
 func about(d time.Duration) between { return between{int64(d - time.Minute), int64(d)} }
 
 // goRedisCommands runs every method that go-redis offers for strings and keys, and a
-// transaction. The keys' edge cases are compareGoRedis's.
-func goRedisCommands(ctx context.Context, c *redis.ClusterClient) error {
+// transaction. The keys' edge cases are compareGoRedis's. walk is where the commands about
+// all keys go: the node of the key k, or a gateway.
+func goRedisCommands(ctx context.Context, c, walk redis.Cmdable) error {
 	tx, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error { p.Set(ctx, "{m}", 5, 0); p.Incr(ctx, "{m}"); return nil })
 	if err != nil || tx[1].(*redis.IntCmd).Val() != 6 {
 		return fmt.Errorf("a transaction: %v", err)
 	}
-	return allWrong(goRedisStrings(ctx, c), goRedisRefused(ctx, c), goRedisKeys(ctx, c), goRedisTimes(ctx, c), goRedisWalks(ctx, c))
+	all := slices.Concat(goRedisStrings(ctx, c), goRedisRefused(ctx, c), goRedisKeys(ctx, c), goRedisTimes(ctx, c), goRedisWalks(ctx, walk))
+	return errors.Join(allWrong(all), goRedisLeftOut(all))
 }
 
-func goRedisStrings(ctx context.Context, c *redis.ClusterClient) []said {
+// goRedisLeftOut are methods for strings and keys that were not run.
+func goRedisLeftOut(all []said) (err error) {
+	run := map[string]bool{}
+	for _, s := range all {
+		name, _, _ := strings.Cut(s.name, " ")
+		run[name] = true
+	}
+	for _, offered := range []reflect.Type{reflect.TypeFor[redis.StringCmdable](), reflect.TypeFor[redis.GenericCmdable]()} {
+		for i := range offered.NumMethod() {
+			if name := offered.Method(i).Name; !run[name] {
+				err = errors.Join(err, fmt.Errorf("%s was not called", name))
+			}
+		}
+	}
+	return err
+}
+
+func goRedisStrings(ctx context.Context, c redis.Cmdable) []said {
 	buf := make([]byte, 16)
 	return []said{
 		{"Set", answer(c.Set(ctx, "k", "v", 0).Result()), "OK"},
@@ -102,7 +121,7 @@ func goRedisStrings(ctx context.Context, c *redis.ClusterClient) []said {
 
 // goRedisRefused are what this server does not promise: what came with Redis 8 and what is
 // for other types and databases. A client must be told so by an error.
-func goRedisRefused(ctx context.Context, c *redis.ClusterClient) []said {
+func goRedisRefused(ctx context.Context, c redis.Cmdable) []said {
 	return []said{
 		{"Digest", answer(c.Digest(ctx, "k").Result()), refused("unknown command")},
 		{"DelExArgs", answer(c.DelExArgs(ctx, "k", redis.DelExArgs{Mode: "IFEQ", MatchValue: "v"}).Result()), refused("unknown command")},
@@ -125,9 +144,10 @@ func goRedisRefused(ctx context.Context, c *redis.ClusterClient) []said {
 	}
 }
 
-func goRedisKeys(ctx context.Context, c *redis.ClusterClient) []said {
+func goRedisKeys(ctx context.Context, c redis.Cmdable) []said {
 	form := c.Dump(ctx, "{t}b").Val()
 	return []said{
+		{"Dump", form != "", true},
 		{"Exists", answer(c.Exists(ctx, "{t}a", "{t}b", "{t}c").Result()), int64(2)},
 		{"Touch", answer(c.Touch(ctx, "{t}a", "{t}c").Result()), int64(1)},
 		{"Type", answer(c.Type(ctx, "{t}a").Result()), "string"},
@@ -145,7 +165,7 @@ func goRedisKeys(ctx context.Context, c *redis.ClusterClient) []said {
 	}
 }
 
-func goRedisTimes(ctx context.Context, c *redis.ClusterClient) []said {
+func goRedisTimes(ctx context.Context, c redis.Cmdable) []said {
 	at := time.Now().Add(2 * time.Hour).Truncate(time.Second)
 	since1970 := time.Duration(at.UnixNano())
 	return []said{
@@ -166,17 +186,17 @@ func goRedisTimes(ctx context.Context, c *redis.ClusterClient) []said {
 	}
 }
 
-// goRedisWalks are the commands about the keys of one node.
-func goRedisWalks(ctx context.Context, c *redis.ClusterClient) []said {
-	n, err := c.MasterForKey(ctx, "k")
-	if err != nil {
-		return []said{{"MasterForKey", err, nil}}
+// goRedisWalks are the commands about all keys of a server.
+func goRedisWalks(ctx context.Context, n redis.Cmdable) []said {
+	all := func(it *redis.ScanIterator) (keys []string, err error) {
+		for it.Next(ctx) {
+			keys = append(keys, it.Val())
+		}
+		return keys, it.Err()
 	}
-	scanned, _, err := n.Scan(ctx, 0, "k", 1<<20).Result()
-	typed, _, errTyped := n.ScanType(ctx, 0, "k", 1<<20, "string").Result()
 	return []said{
-		{"Scan", answer(scanned, err), []string{"k"}},
-		{"ScanType", answer(typed, errTyped), []string{"k"}},
+		{"Scan", answer(all(n.Scan(ctx, 0, "k", 1<<20).Iterator())), []string{"k"}},
+		{"ScanType", answer(all(n.ScanType(ctx, 0, "k", 1<<20, "string").Iterator())), []string{"k"}},
 		{"Keys", answer(n.Keys(ctx, "[k]").Result()), []string{"k"}},
 		{"RandomKey", answer(n.RandomKey(ctx).Val() != "", nil), true},
 		{"DBSize", answer(n.DBSize(ctx).Result()), between{1, 10}},

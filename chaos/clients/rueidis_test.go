@@ -140,7 +140,10 @@ func TestGoClientsInEveryPhase(t *testing.T) {
 	t.Parallel()
 	nodes := phaseCluster(t)
 	clients := map[string]conversation{}
-	for name, open := range map[string]func(*testing.T, []string) *goClient{"rueidis": openRueidis, "go-redis": openGoRedis} {
+	for name, open := range map[string]func(*testing.T, []string) *goClient{
+		"rueidis": openRueidis, "go-redis": openGoRedis,
+		"go-redis, gateway": openGoRedisGateway, "rueidis, gateway": openRueidisGateway,
+	} {
 		c := open(t, addresses(nodes))
 		c.name = name
 		clients[name] = c
@@ -155,15 +158,71 @@ func openGoRedis(t *testing.T, addrs []string) *goClient {
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
 	t.Cleanup(func() { _ = c.Close() })
 	return &goClient{
-		number:   moduleVersion("github.com/redis/go-redis/v9"),
-		set:      func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
-		get:      func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
-		commands: func(ctx context.Context) error { return goRedisCommands(ctx, c) },
+		number: moduleVersion("github.com/redis/go-redis/v9"),
+		set:    func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
+		get:    func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
+		commands: func(ctx context.Context) error {
+			n, err := c.MasterForKey(ctx, "k")
+			if err != nil {
+				return err
+			}
+			return goRedisCommands(ctx, c, n)
+		},
 	}
 }
 
+// openGoRedisGateway opens the client that knows no cluster, at one gateway. The node of
+// that gateway is among those that leave and are killed.
+func openGoRedisGateway(t *testing.T, addrs []string) *goClient {
+	c := redis.NewClient(&redis.Options{Addr: gatewayOf(addrs[0])})
+	t.Cleanup(func() { _ = c.Close() })
+	return &goClient{
+		number:   moduleVersion("github.com/redis/go-redis/v9"),
+		set:      func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
+		get:      func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
+		commands: func(ctx context.Context) error { return errors.Join(goRedisCommands(ctx, c, c), goRedisAcross(ctx, c)) },
+	}
+}
+
+// goRedisAcross are commands on keys of several slots, which only a standalone server has.
+func goRedisAcross(ctx context.Context, c *redis.Client) error {
+	pairs, keys := []any{}, []string{}
+	for i := range 20 {
+		keys = append(keys, fmt.Sprint("across:", i))
+		pairs = append(pairs, keys[i], i)
+	}
+	stored := answer(c.MSet(ctx, pairs...).Result())
+	walked := 0
+	for it := c.Scan(ctx, 0, "across:*", 3).Iterator(); it.Next(ctx); {
+		walked++
+	}
+	return allWrong([]said{
+		{"MSet", stored, "OK"},
+		{"Scan", walked, 20},
+		{"MGet", answer(c.MGet(ctx, keys[7], "nothing", keys[3]).Result()), []any{"7", nil, "3"}},
+		{"Exists", answer(c.Exists(ctx, keys...).Result()), int64(20)},
+		{"Touch", answer(c.Touch(ctx, keys...).Result()), int64(20)},
+		{"Keys", len(c.Keys(ctx, "across:*").Val()), 20},
+		{"Unlink", answer(c.Unlink(ctx, keys[:5]...).Result()), int64(5)},
+		{"Del", answer(c.Del(ctx, keys...).Result()), int64(15)},
+		{"FlushDB", answer(c.FlushDB(ctx).Result()), "OK"},
+		{"DBSize", answer(c.DBSize(ctx).Result()), int64(0)},
+	})
+}
+
 func openRueidis(t *testing.T, addrs []string) *goClient {
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: addrs})
+	return openRueidisWith(t, rueidis.ClientOption{InitAddress: addrs}, rueidisCache)
+}
+
+// openRueidisGateway opens it at one gateway, where it is told that this is no cluster.
+func openRueidisGateway(t *testing.T, addrs []string) *goClient {
+	o := rueidis.ClientOption{InitAddress: []string{gatewayOf(addrs[1])}, DisableCache: true}
+	return openRueidisWith(t, o, func(context.Context, rueidis.Client) error { return nil })
+}
+
+func openRueidisWith(t *testing.T, o rueidis.ClientOption, cache func(context.Context, rueidis.Client) error) *goClient {
+	t.Helper()
+	c, err := rueidis.NewClient(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,11 +235,11 @@ func openRueidis(t *testing.T, addrs []string) *goClient {
 		get: func(ctx context.Context, k string) (string, error) {
 			return c.Do(ctx, c.B().Get().Key(k).Build()).ToString()
 		},
-		commands: func(ctx context.Context) error { return rueidisCommands(ctx, c) },
+		commands: func(ctx context.Context) error { return errors.Join(rueidisCommands(ctx, c), cache(ctx, c)) },
 	}
 }
 
-// rueidisCommands runs what rueidis offers for strings and keys, then its cache.
+// rueidisCommands runs what rueidis offers for strings and keys.
 func rueidisCommands(ctx context.Context, c rueidis.Client) error {
 	b := c.B()
 	for _, s := range []struct {
@@ -241,7 +300,7 @@ func rueidisCommands(ctx context.Context, c rueidis.Client) error {
 		}
 	}
 	freq := said{"OBJECT FREQ", answer(c.Do(ctx, b.ObjectFreq().Key("k").Build()).AsInt64()), between{0, 3}}
-	return errors.Join(freq.wrong(), rueidisDump(ctx, c), rueidisWalks(ctx, c), rueidisTogether(ctx, c), rueidisCache(ctx, c))
+	return errors.Join(freq.wrong(), rueidisDump(ctx, c), rueidisWalks(ctx, c), rueidisTogether(ctx, c))
 }
 
 // rueidisDump carries a value from one key to another as bytes.
