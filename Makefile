@@ -8,7 +8,8 @@
 #                  come from AEGIS_TRACES or ../shared/traces, else synthetic ones: make hitratio HITRATIO='-o json'
 # make microbench  Go benchmarks of single rooms
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
-# make sequences   100,000 random command sequences on a node and on redis-server, compared (half a minute):
+# make sequences   100,000 random command sequences on a node and on redis-server, compared, and 10,000 of two
+#                  connections with MULTI and WATCH (a minute):
 #                  make sequences SEQUENCES=1000000
 # make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
 #                  busy cores (12 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
@@ -64,7 +65,7 @@ fuzz:
 	@FUZZTIME=$(FUZZTIME) .ci/stages fuzz
 
 sequences:
-	AEGIS_TEST_SEQUENCES=$(SEQUENCES) go test -count=1 -v -timeout 30m -run RandomSequences ./internal/node
+	AEGIS_TEST_SEQUENCES=$(SEQUENCES) go test -count=1 -v -timeout 30m -run "Random(Sequences|Transactions)" ./internal/node
 
 accept:
 	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_PAUSE=10s AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \

@@ -140,10 +140,9 @@ func init() {
 		"aegis.check": refuse("ERR the gateway port keeps no versions: check tokens on the client port"),
 		"dbsize":      gatewaySize, "flushall": gatewayFlush, "flushdb": gatewayFlush,
 		"keys": gatewayKeys, "randomkey": gatewayRandomKey, "scan": gatewayScan,
-		"exec":         gatewayExec,
-		"client|reply": refuse("ERR CLIENT REPLY is not available on the gateway port: use the client port"),
-		"watch":        gatewayWatch,
-		"aegis.if":     func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
+		"exec":     gatewayExec,
+		"watch":    gatewayWatch,
+		"aegis.if": func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
 	}
 	for _, name := range []string{"client|tracking", "client|caching", "client|maint_notifications"} {
 		gatewayWords[name] = refuse("ERR pushes are not sent on the gateway port: use the client port")

@@ -268,6 +268,7 @@ func TestGatewayTranscripts(t *testing.T) {
 		{"its settings", "CONFIG GET CLUSTER-*\r\nHELLO\r\n", "*2\r\n$15\r\ncluster-enabled\r\n$2\r\nno\r\n" + strings.Replace(helloReply, "{mode}", "$10\r\nstandalone", 1)},
 		{"transactions", "MULTI\r\nSET F0 1\r\nINCR F0\r\nPING\r\nEXEC\r\nGET F0\r\nMULTI\r\nSET H0 1\r\nEXEC\r\nMULTI\r\nSET H0 1\r\nSET F0 1\r\nEXEC\r\nMULTI\r\nCLIENT ID\r\nEXEC\r\nMULTI\r\nPING\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n:2\r\n+PONG\r\n$1\r\n2\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n-CROSSSLOT Keys in request don't hash to the same slot\r\n+OK\r\n-ERR 'client|id' cannot be in a transaction on the gateway port\r\n-EXECABORT Transaction discarded because of previous errors.\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n"},
 		{"all keys", "MSET H0 1 H1 1 F0 1\r\nDBSIZE\r\nFLUSHALL NOW\r\nFLUSHALL\r\nGET H0\r\nDBSIZE\r\n", "+OK\r\n:3\r\n-ERR syntax error\r\n+OK\r\n$-1\r\n:0\r\n"},
+		{"replies that are not wanted", "CLIENT REPLY OFF\r\nSET F0 1\r\nSET H0 1\r\nMSET F1 1 H1 1\r\nGET F0\r\nCLIENT REPLY ON\r\nINCR F0\r\nCLIENT REPLY SKIP\r\nINCR F0\r\nINCR F0\r\nCLIENT REPLY SKIP\r\nINCR H0\r\nMGET F1 H0 F0\r\n", "+OK\r\n:2\r\n:4\r\n*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n4\r\n"},
 		{"inline and empty lines", "\r\n\r\nSET F0 'a b'\r\n*2\r\n$3\r\nGET\r\n$F\r\n", "+OK\r\n$3\r\na b\r\n"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

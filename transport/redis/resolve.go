@@ -14,6 +14,7 @@ type hole struct {
 	since    time.Duration // of the server's start, when it began
 	from, to int           // its tasks
 	gather   *gather       // makes one reply of several; nil: there is one task
+	mute     bool          // the client does not want it
 }
 
 // forwards is what a gateway connection has under way between two flushes.
@@ -44,7 +45,7 @@ const (
 func (c *conn) forward(cmd *command, g *gather, tasks ...task) {
 	c.through(tasks)
 	f := &c.fw
-	h := hole{at: len(c.out), cmd: cmd, since: c.lap, from: len(f.tasks), gather: g}
+	h := hole{at: len(c.out), cmd: cmd, since: c.lap, from: len(f.tasks), gather: g, mute: c.mute != muting{}}
 	f.tasks = append(f.tasks, tasks...)
 	h.to = len(f.tasks)
 	f.holes = append(f.holes, h)
@@ -268,6 +269,9 @@ func (c *conn) answer(h *hole, tasks []task, now time.Duration) bool {
 	if f.text[at] == '-' {
 		failed = 1
 		c.srv.errors.count(f.text[at:])
+	}
+	if h.mute {
+		f.text = f.text[:at]
 	}
 	h.cmd.add(1, failed, now-h.since)
 	for i := range tasks {
