@@ -18,22 +18,30 @@ func clusterCommands() []*command {
 	keys := func(name string, arity int, run func(*conn, [][]byte)) *command {
 		return wide(&command{name: "cluster|" + name, arity: arity, flags: "stale", rights: g, run: run})
 	}
+	other := func(name string, answer func(*conn)) *command {
+		return &command{name: "cluster|" + name, arity: 3, flags: "admin stale", rights: g, run: func(c *conn, a [][]byte) { c.ofNode(a[2], answer) }}
+	}
 	return []*command{{
 		name: "cluster", arity: -2, rights: g, summary: "A container for cluster commands.",
 		subs: map[string]*command{
-			"SLOTS":           sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
-			"SHARDS":          sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
-			"NODES":           sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
-			"INFO":            sub("info", 2, cmdClusterInfo),
-			"MYID":            sub("myid", 2, cmdClusterMyID),
-			"KEYSLOT":         {name: "cluster|keyslot", arity: 3, flags: "stale", rights: g, run: func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }},
-			"LINKS":           {name: "cluster|links", arity: 2, flags: "stale", rights: g, run: cmdLinks},
-			"SLOT-STATS":      wide(sub("slot-stats", -4, cmdSlotStats)),
-			"COUNTKEYSINSLOT": keys("countkeysinslot", 3, cmdCountKeysInSlot),
-			"GETKEYSINSLOT":   keys("getkeysinslot", 4, cmdGetKeysInSlot),
+			"SLOTS":                 sub("slots", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).slots...) }),
+			"SHARDS":                sub("shards", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).shards...) }),
+			"NODES":                 sub("nodes", 2, func(c *conn, _ [][]byte) { c.out = append(c.out, c.srv.topology(c.sess.Proto).nodes...) }),
+			"INFO":                  sub("info", 2, cmdClusterInfo),
+			"MYID":                  sub("myid", 2, cmdClusterMyID),
+			"KEYSLOT":               {name: "cluster|keyslot", arity: 3, flags: "stale", rights: g, run: func(c *conn, a [][]byte) { c.int(int64(shardmap.SlotOf(a[2]))) }},
+			"MYSHARDID":             sub("myshardid", 2, cmdClusterMyID), // a shard of CLUSTER SHARDS is a node
+			"REPLICAS":              other("replicas", noReplicas),
+			"SLAVES":                other("slaves", noReplicas),
+			"COUNT-FAILURE-REPORTS": other("count-failure-reports", func(c *conn) { c.int(0) }),
+			"LINKS":                 {name: "cluster|links", arity: 2, flags: "stale", rights: g, run: cmdLinks},
+			"SLOT-STATS":            wide(sub("slot-stats", -4, cmdSlotStats)),
+			"COUNTKEYSINSLOT":       keys("countkeysinslot", 3, cmdCountKeysInSlot),
+			"GETKEYSINSLOT":         keys("getkeysinslot", 4, cmdGetKeysInSlot),
 			"HELP": sub("help", 2, func(c *conn, _ [][]byte) {
 				c.help("CLUSTER", "SLOTS -- slot ranges and who serves them", "SHARDS -- the same by node", "NODES -- all nodes", "INFO -- state of the cluster", "MYID -- the id of this node", "KEYSLOT key -- the slot of a key", "COUNTKEYSINSLOT slot -- how many keys of a slot are here", "GETKEYSINSLOT slot count -- some of them",
-					"SLOT-STATS SLOTSRANGE first last -- how many keys each slot has", "SLOT-STATS ORDERBY key-count [LIMIT n] [ASC|DESC] -- the same by that number", "LINKS -- the connections to other nodes")
+					"SLOT-STATS SLOTSRANGE first last -- how many keys each slot has", "SLOT-STATS ORDERBY key-count [LIMIT n] [ASC|DESC] -- the same by that number", "LINKS -- the connections to other nodes",
+					"MYSHARDID -- the id of this node's entry in SHARDS: its own", "REPLICAS id, SLAVES id -- none: nodes are told as holders only", "COUNT-FAILURE-REPORTS id -- 0: nodes are not voted dead, leases end")
 			}),
 		},
 	}}
@@ -173,6 +181,19 @@ func cmdClusterInfo(c *conn, _ [][]byte) {
 	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, fmt.Sprintf(
 		"cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:%d\r\ncluster_size:%d\r\ncluster_current_epoch:%d\r\ncluster_my_epoch:%d\r\n",
 		state, assigned, assigned, len(m.Nodes()), len(holders), m.Epoch(), m.Epoch()))
+}
+
+// noReplicas: a node that follows some shards and holds others is told as their holder
+// only, see encodeSlots.
+func noReplicas(c *conn) { c.out = resp.AppendArray(c.out, 0) }
+
+// ofNode answers what is asked about a node by its id.
+func (c *conn) ofNode(id []byte, answer func(*conn)) {
+	if !slices.ContainsFunc(c.srv.backend.Map().Nodes(), func(n shardmap.NodeInfo) bool { return n.HexID() == string(id) }) {
+		c.fail("ERR Unknown node " + untilNUL(id))
+		return
+	}
+	answer(c)
 }
 
 func cmdClusterMyID(c *conn, _ [][]byte) {

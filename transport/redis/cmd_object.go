@@ -36,7 +36,10 @@ func memoryCommand() *command {
 			"USAGE":  {name: "memory|usage", arity: -3, flags: "readonly", first: 2, last: 2, step: 1, rights: r, summary: "Returns the bytes that a key takes of the memory limit.", run: cmdMemoryUsage},
 			"DOCTOR": {name: "memory|doctor", arity: 2, rights: r, wide: true, summary: "Says where to look.", run: cmdMemoryDoctor},
 			"STATS":  {name: "memory|stats", arity: 2, rights: r, wide: true, summary: "Returns the memory of data and connections.", run: cmdMemoryStats},
-			"PURGE":  {name: "memory|purge", arity: 2, rights: r, wide: true, summary: "Accepted and without effect: memory is given back by itself.", run: func(c *conn, _ [][]byte) { c.ok() }},
+			"MALLOC-STATS": {name: "memory|malloc-stats", arity: 2, rights: r, wide: true, summary: "Says that the allocator tells nothing.", run: func(c *conn, _ [][]byte) {
+				c.out = resp.AppendBulk(c.out, "Stats not supported for the current allocator")
+			}},
+			"PURGE": {name: "memory|purge", arity: 2, rights: r, wide: true, summary: "Accepted and without effect: memory is given back by itself.", run: func(c *conn, _ [][]byte) { c.ok() }},
 			"HELP": {name: "memory|help", arity: 2, flags: "loading stale", rights: r, summary: "Lists the subcommands.", run: func(c *conn, _ [][]byte) {
 				c.help("MEMORY", "USAGE key [SAMPLES count] -- bytes that it takes of the memory limit", "STATS -- memory of data and connections", "DOCTOR -- where to look", "PURGE -- accepted, without effect")
 			}},

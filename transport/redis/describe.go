@@ -129,14 +129,14 @@ var tipsOf = map[string][]string{}
 
 func init() {
 	for tips, names := range map[string]string{
-		"nondeterministic_output": "client|info client|list cluster|getkeysinslot cluster|info cluster|links cluster|nodes cluster|shards cluster|slots " +
+		"nondeterministic_output": "client|info client|list cluster|count-failure-reports cluster|getkeysinslot cluster|info cluster|links cluster|myshardid cluster|nodes cluster|replicas cluster|shards cluster|slaves cluster|slots " +
 			"dump lastsave object|encoding object|freq object|idletime object|refcount pttl time ttl",
 		"nondeterministic_output_order":                                             "command command|docs command|info command|list",
 		"nondeterministic_output request_policy:all_nodes":                          "slowlog|get",
 		"nondeterministic_output request_policy:all_nodes response_policy:agg_sum":  "slowlog|len",
 		"nondeterministic_output request_policy:all_nodes response_policy:special":  "latency|doctor latency|graph latency|histogram latency|history latency|latest",
 		"nondeterministic_output request_policy:all_shards":                         "cluster|slot-stats",
-		"nondeterministic_output request_policy:all_shards response_policy:special": "info memory|doctor memory|stats randomkey",
+		"nondeterministic_output request_policy:all_shards response_policy:special": "info memory|doctor memory|malloc-stats memory|stats randomkey",
 		"nondeterministic_output request_policy:special response_policy:special":    "scan",
 		"request_policy:all_shards nondeterministic_output_order":                   "keys",
 		"request_policy:all_nodes response_policy:all_succeeded":                    "client|setinfo config|set latency|reset script|flush script|load slowlog|reset",

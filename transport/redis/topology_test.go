@@ -188,3 +188,15 @@ func TestClusterLinks(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestWordsAboutANode: what other nodes are asked for by their id.
+func TestWordsAboutANode(t *testing.T) {
+	_, addr := start(t, testConfig(), newMemory())
+	p := dial(t, addr)
+	id := string(p.do("CLUSTER", "MYID").Text)
+	if v := p.do("CLUSTER", "MYSHARDID"); string(v.Text) != id {
+		t.Errorf("MYSHARDID %q, MYID %q", v.Text, id)
+	}
+	p.send("CLUSTER REPLICAS " + id + "\r\nCLUSTER SLAVES " + id + "\r\nCLUSTER COUNT-FAILURE-REPORTS " + id + "\r\n")
+	p.want("*0\r\n*0\r\n:0\r\n")
+}

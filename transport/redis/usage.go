@@ -46,7 +46,7 @@ var usages = map[string]string{
 	"client|tracking": "(status: ON | OFF) [REDIRECT client-id] [PREFIX prefix] ... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
 	"client|unblock":  "client-id [TIMEOUT | ERROR]",
 
-	"cluster|countkeysinslot": "slot", "cluster|getkeysinslot": "slot count", "cluster|keyslot": "key<string>",
+	"cluster|countkeysinslot": "slot", "cluster|getkeysinslot": "slot count", "cluster|count-failure-reports": "node-id", "cluster|replicas": "node-id", "cluster|slaves": "node-id", "cluster|keyslot": "key<string>",
 	"cluster|slot-stats": "(filter: SLOTSRANGE (start-slot end-slot) | ORDERBY (metric [LIMIT limit] [order: ASC | DESC]))",
 	"command|docs":       "[command-name ...]", "command|info": "[command-name ...]",
 	"command|getkeys": "command-name [arg ...]", "command|getkeysandflags": "command-name [arg ...]",
