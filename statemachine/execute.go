@@ -64,10 +64,20 @@ func (m *Machine) Shrink(v shardmap.Version, limit int, r *Record) bool {
 }
 
 // shrink evicts into the record of the write that made the store too large, so
-// that no other write can come between the two at a follower.
+// that no other write can come between the two at a follower. What the write itself
+// left goes last, and goes all the same: a value may be taken that is longer than the
+// whole budget, and what is held never is. One that cannot fit goes first, so that it
+// does not cost the shard everything else.
 func (m *Machine) shrink(r *Record) {
 	m.sweepFirst()
+	if n := int64(len(r.Key) + len(r.Value)); r.Op == OpSet && n > m.store.Budget() {
+		ev := Eviction{m.Hash(r.Key), r.Version}
+		m.evict(ev)
+		r.Evicted = append(r.Evicted, ev)
+	}
 	for m.store.Over() > 0 && m.evictOne(r.Version, r) {
+	}
+	for m.store.Over() > 0 && m.evictOne(0, r) {
 	}
 }
 

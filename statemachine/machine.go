@@ -10,7 +10,7 @@ import (
 type Config struct {
 	HashKey       uint64    // of the cluster
 	BudgetBytes   int64     // the store's budget
-	ValueBytesMax int64     // longest value; 0 = a quarter of the budget, 1 MiB at least, 64 MiB at most
+	ValueBytesMax int64     // longest value; 0 = what ValueBytesMax says of the budget
 	Pool          *lru.Pool // where the store's memory comes from; nil = the Go heap
 }
 
@@ -82,8 +82,12 @@ func (m *Machine) ValueBytesMax() int64 {
 	if m.valueMax > 0 {
 		return m.valueMax
 	}
-	return max(1<<20, min(64<<20, m.store.Budget()/4))
+	return ValueBytesMax(m.store.Budget())
 }
+
+// ValueBytesMax is the longest value, in bytes, that a shard with a budget takes: a
+// quarter of it, but 1 MiB at least and 64 MiB at most.
+func ValueBytesMax(budgetBytes int64) int64 { return max(1<<20, min(lru.ValueBytesMax, budgetBytes/4)) }
 
 // Value is what Lookup finds; Data aliases the store until the next change.
 type Value struct {

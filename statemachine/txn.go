@@ -45,8 +45,6 @@ func (m *Machine) End(r *Record) bool {
 	*r = Record{Version: m.txn.version, Prev: m.position, Op: OpTxn, Value: m.txn.parts, Evicted: r.Evicted[:0], Protected: r.Protected[:0]}
 	m.position = m.txn.version
 	m.shrink(r)
-	for m.store.Over() > 0 && m.evictOne(0, r) { // larger than the budget: the first ones go
-	}
 	if cap(m.txn.parts) > 64<<10 {
 		m.txn.parts = nil // r keeps it until it is encoded
 	}
