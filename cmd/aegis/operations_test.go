@@ -57,7 +57,7 @@ const besideMemory = 28 << 20
 
 func TestPapersSayWhatTheProcessNeedsBesideItsMemory(t *testing.T) {
 	words := fmt.Sprintf("up to %d MiB with 64 MiB, %d MiB with 1 GiB",
-		(runtimeBytes(64<<20)+besideMemory)>>20, (runtimeBytes(1<<30)+besideMemory)>>20)
+		(node.GarbageBytes(64<<20)+besideMemory)>>20, (node.GarbageBytes(1<<30)+besideMemory)>>20)
 	for _, name := range []string{"README.md", "docs/operations.md"} {
 		if page := strings.Join(strings.Fields(paper(t, name)), " "); !strings.Contains(page, words) {
 			t.Errorf("%s does not say %q", name, words)

@@ -145,7 +145,7 @@ func (b backend) Links() (links []redis.Link) {
 
 // TooLargeText implements redis.Backend.
 func (b backend) TooLargeText() string {
-	return fmt.Sprintf(": the longest is %d bytes, a quarter of a shard's memory", b.n.valueMax.Load())
+	return fmt.Sprintf(": the longest is %d bytes, a quarter of a shard's memory, but 1 MiB at least and 64 MiB at most; give all nodes more --max-memory-bytes, or store it in parts", b.n.valueMax.Load())
 }
 
 // ResetStats implements redis.Backend.

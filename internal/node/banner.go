@@ -12,9 +12,11 @@ func (n *Node) Banner() []string {
 	lines := []string{
 		fmt.Sprintf("AegisKV %s, node %s (incarnation %d)", Version, c.ID, n.start.Identity.Inc.Counter),
 		fmt.Sprintf("  clients %s   peers %s   gossip %s", addrs.Client, addrs.Cluster, addrs.Gossip),
-		fmt.Sprintf("  memory %s: stores %s, rings %s, the rest for connections and transfers", mib(c.MaxMemoryBytes), mib(n.dataBytes()), mib(ringBytes(c.MaxMemoryBytes))),
 		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
 		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),
+	}
+	for _, l := range divide(c.MaxMemoryBytes).lines(c.NumShards) {
+		lines = append(lines, "  "+l)
 	}
 	switch {
 	case c.GatewayAddr != "":
@@ -28,5 +30,3 @@ func (n *Node) Banner() []string {
 	}
 	return lines
 }
-
-func mib(b int64) string { return fmt.Sprintf("%d MiB", b>>20) }

@@ -144,7 +144,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
-		BudgetBytes: max(1<<20, cfg.DataBytes/int64(layout.Shards)), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
+		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
 		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {

@@ -135,7 +135,7 @@ func (c *chat) self() membership.Meta {
 	m := membership.Meta{
 		Cluster: n.cluster, Node: n.self, Incarnation: n.start.Identity.Inc.Counter, Version: Version,
 		ClientAddr: a.Client, ClusterAddr: a.Cluster, GossipAddr: a.Gossip,
-		Draining: c.draining.Load(), MemoryMax: n.dataBytes(),
+		Draining: c.draining.Load(), MemoryMax: divide(n.cfg.MaxMemoryBytes).stores,
 	}
 	leases := 0
 	for g := 1; g <= n.routes.Load().Layout().Groups; g++ {

@@ -193,7 +193,7 @@ func TestThreeNodesGossip(t *testing.T) {
 		for _, n := range nodes {
 			_ = n.host.Do(context.Background(), func(now multiraft.Instant) {
 				for _, g := range n.core.NodeStatus(now).Gossip {
-					if g.State == membership.Alive && g.Incarnation == 1 && g.Version == Version && g.MemoryMax == n.dataBytes() {
+					if g.State == membership.Alive && g.Incarnation == 1 && g.Version == Version && g.MemoryMax == divide(n.cfg.MaxMemoryBytes).stores {
 						heard = append(heard, fmt.Sprint(n.self, " of ", g.Node))
 						leases += g.Leases
 					}

@@ -19,6 +19,7 @@ import (
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine"
 	"github.com/baxromumarov/aegisKV/transport"
 	"github.com/baxromumarov/aegisKV/transport/redis"
 )
@@ -85,24 +86,6 @@ func (c *counts) get(found bool) {
 	}
 }
 
-// reserveBytes is kept aside for connections, bulk transfers and the runtime. A small
-// node keeps more: a buffer that grows leaves as much garbage as it held, and the least
-// that buffers may hold does not shrink with the limit. With an eighth of 64 MiB, 20
-// clients with arguments of 60 MB made a process hold up to 53 MiB more than its limit,
-// 24 of them above what it held at rest.
-func reserveBytes(limit int64) int64 { return max(limit/8, min(16<<20, limit/4)) }
-
-// ringBytes is the memory of the replication rings: 2 % of the limit, 64 MiB at
-// least, but never more than an eighth of a small limit.
-func ringBytes(limit int64) int64 { return min(max(limit/50, 64<<20), max(limit/8, 8<<20)) }
-
-// ringBlock is the unit in which ring memory is lent. Every shard copy keeps one
-// block whatever happens, so blocks are small where memory is little or shards are
-// many: all of them together are half of the rings' memory at most.
-func ringBlock(rings int64, shards int) int {
-	return int(min(64<<10, max(1<<10, rings/2/int64(shards))))
-}
-
 // New checks the configuration, takes the data directory and opens the ports.
 // Whatever is wrong is said in one sentence.
 func New(cfg Config, log *zap.Logger) (*Node, error) {
@@ -143,8 +126,11 @@ func (n *Node) check() (err error) {
 	if n.cfg.ReplicationFactor < 1 || n.cfg.ReplicationFactor > 7 {
 		return fmt.Errorf("replicationFactor is %d: it must be from 1 to 7", n.cfg.ReplicationFactor)
 	}
-	if n.cfg.MaxMemoryBytes < 32<<20 {
-		return fmt.Errorf("maxMemoryBytes is %d: a node needs at least 32 MiB", n.cfg.MaxMemoryBytes)
+	if n.cfg.MaxMemoryBytes < memoryMin {
+		return fmt.Errorf("maxMemoryBytes is %d: a node needs at least %s", n.cfg.MaxMemoryBytes, about(memoryMin))
+	}
+	if err := divide(n.cfg.MaxMemoryBytes).check(n.cfg.NumShards); err != nil {
+		return err
 	}
 	if n.cfg.SecretFile == "" {
 		return nil
@@ -351,14 +337,17 @@ func (n *Node) build() error {
 	n.memory = lru.NewPool()
 	p := profiles[n.cfg.LeaseProfile]
 	n.routes.Store(shardmap.NewMap(n.founded.Settings.Layout()))
-	data := n.dataBytes()
-	layout := n.founded.Settings.Layout()
-	n.valueMax.Store(max(1<<20, min(64<<20, data/int64(layout.Shards)/4)))
+	d, layout := divide(n.cfg.MaxMemoryBytes), n.founded.Settings.Layout()
+	if err := d.check(layout.Shards); err != nil {
+		return err
+	}
+	n.valueMax.Store(statemachine.ValueBytesMax(d.shardBytes(layout.Shards)))
+	n.log.Info("memory divided", zap.Int64("limit", d.limit), zap.Int64("stores", d.stores), zap.Int64("rings", d.rings), zap.Int64("connections", d.buffers),
+		zap.Int64("transfers", d.transfers), zap.Int("shards", layout.Shards), zap.Int64("shard", d.shardBytes(layout.Shards)), zap.Int64("valueMax", n.valueMax.Load()))
 	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
 	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
-	rings := ringBytes(n.cfg.MaxMemoryBytes)
 	cfg := CoreConfig{
-		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: data, Pool: n.memory, RingBytes: rings, BlockBytes: ringBlock(rings, layout.Shards),
+		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),
@@ -376,7 +365,7 @@ func (n *Node) build() error {
 	}
 	rc := redis.DefaultConfig()
 	rc.Version = Version
-	rc.BuffersMax = max(8<<20, n.cfg.MaxMemoryBytes/8*3/4)
+	rc.BuffersMax = d.buffers
 	rc.MaintNotifications = n.cfg.MaintNotifications != "off"
 	rc.Staleness = time.Duration(n.cfg.FollowerStalenessMs) * time.Millisecond
 	rc.TrackedMax = int64(n.cfg.TrackedKeysMax)
@@ -384,9 +373,4 @@ func (n *Node) build() error {
 	n.forward = newForwarder()
 	n.face.Store(n.redis)
 	return nil
-}
-
-func (n *Node) dataBytes() int64 {
-	limit := n.cfg.MaxMemoryBytes
-	return limit - ringBytes(limit) - reserveBytes(limit)
 }

@@ -22,6 +22,8 @@ type Loaded struct {
 	WALDir    string
 	LogLevel  string
 	LogFormat string
+	Usable    Usable   // memory of this process at most
+	Warnings  []string // what an operator should look at, a sentence each
 
 	origins map[string]string // by key; absent = default
 }
@@ -193,12 +195,8 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 	if c.NumGroups == 0 {
 		c.NumGroups = min(64, c.NumShards)
 	}
-	if !c.Stated["maxMemoryBytes"] {
-		if most := machineMemory(readFile) / 10 * 6; most > 0 {
-			c.MaxMemoryBytes = max(min(c.MaxMemoryBytes, most), memoryMin)
-		}
-	}
-	return nil
+	c.Usable = usable(readFile)
+	return c.fitMemory()
 }
 
 // gatewayOffset is how far the gateway port is above the client port unless stated:
