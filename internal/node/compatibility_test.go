@@ -66,6 +66,7 @@ func compatibility(t *testing.T) []byte {
 	writeServed(&b, served)
 	writeDifferences(&b)
 	writeRefused(&b, refused)
+	writeGateway(&b, redis.DocumentGateway())
 	writeClients(t, &b)
 	return b.Bytes()
 }
@@ -86,6 +87,21 @@ func writeDifferences(b *bytes.Buffer) {
 
 func writeRefused(b *bytes.Buffer, refused map[string]string) {
 	b.WriteString("\n## What is refused\n\nThese answer an error that names the reason.\n\n| reason | commands |\n|---|---|\n")
+	writeReasons(b, refused)
+}
+
+// writeGateway says what a client finds on the gateway port.
+func writeGateway(b *bytes.Buffer, refused map[string]string) {
+	b.WriteString("\n## The gateway port\n\nOne standalone server on every node. SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHALL and FLUSHDB mean the whole cluster, shard by\n" +
+		"shard: they are right while shards move, and an error where a shard is not served. MGET, MSET, DEL, UNLINK, EXISTS and TOUCH\n" +
+		"take keys of any slots, not atomically. CLIENT TRACKING is taken in all modes and remembers nothing: every key is taken back\n" +
+		"right behind the reply that gave it, so clients that insist on it work (rueidis, whose DoCache then asks each time) and\n" +
+		"none caches. The reason: a holder's invalidations come by another connection than its replies, in no order with\n" +
+		"them, and each gateway would have to hear of every write. To cache, use the client port. Refused there:\n\n| answer | commands |\n|---|---|\n")
+	writeReasons(b, refused)
+}
+
+func writeReasons(b *bytes.Buffer, refused map[string]string) {
 	by := map[string][]string{}
 	for name, reason := range refused {
 		by[reason] = append(by[reason], strings.ReplaceAll(name, "|", " "))

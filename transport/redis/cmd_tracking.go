@@ -48,7 +48,9 @@ func (t *tracking) end(c *conn, cmd *command) {
 		return // a part of EXEC's reply is no place for pushes
 	}
 	t.reading = false
-	c.pushes.cutHere(c.pushAt())
+	if c.tracks() {
+		c.pushes.cutHere(c.pushAt())
+	}
 	if !strings.HasPrefix(cmd.name, "client|") && !c.multi.on { // it is for all of a transaction
 		t.caching = false
 	}
@@ -162,13 +164,28 @@ func (c *conn) track(want tracking) error {
 	c.pushing()
 	c.sendTo(want.redirect)
 	c.bcast.Store(want.bcast)
-	if err := c.srv.tracker.join(c, want.prefixes); err != nil {
+	if err := c.enroll(want.prefixes); err != nil {
 		return err
 	}
 	want.on, want.turn = true, c.tracking.turn+1
 	want.prefixes = slices.Concat(c.tracking.prefixes, want.prefixes)
 	want.caching = c.tracking.caching
 	c.tracking = want
+	return nil
+}
+
+// tracks says whether what the connection reads is remembered. On the gateway port it is
+// given back instead, see givenBack.
+func (c *conn) tracks() bool { return c.tracking.on && !c.gateway() }
+
+// enroll lets the connection hear of changes from here on.
+func (c *conn) enroll(prefixes []string) error {
+	if c.gateway() {
+		return nil
+	}
+	if err := c.srv.tracker.join(c, prefixes); err != nil {
+		return err
+	}
 	c.sess.Seen = c.seen
 	return nil
 }
@@ -189,10 +206,10 @@ func (c *conn) retrack(was tracking) {
 		return
 	}
 	c.untrack()
-	if was.on && c.srv.tracker.join(c, was.prefixes) == nil {
+	if was.on && c.enroll(was.prefixes) == nil {
 		c.sendTo(was.redirect)
 		c.bcast.Store(was.bcast)
-		c.tracking, c.sess.Seen = was, c.seen
+		c.tracking = was
 	}
 }
 

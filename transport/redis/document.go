@@ -29,6 +29,16 @@ func Document() (served []CommandRow, refusals map[string]string) {
 	return served, maps.Clone(refused)
 }
 
+// DocumentGateway lists what is refused on the gateway port alone, with the answers.
+func DocumentGateway() map[string]string {
+	all := maps.Clone(gatewayRefused)
+	all["client|tracking redirect"] = errGatewayRedirect
+	for _, name := range []string{"cluster", "readonly", "readwrite", "asking"} {
+		all[name] = errNoCluster
+	}
+	return all
+}
+
 func (c *command) row() CommandRow {
 	return CommandRow{
 		Name: strings.ToUpper(strings.ReplaceAll(c.name, "|", " ")), Arity: c.arity, Flags: c.flags,

@@ -129,25 +129,32 @@ type gatewayWord func(c *conn, cmd *command, args [][]byte)
 // gatewayWords are the commands that are something else on the gateway port.
 var gatewayWords map[string]gatewayWord
 
+// gatewayRefused are commands that the gateway port does not take, with what it says.
+var gatewayRefused = map[string]string{
+	"aegis.token":                "ERR the gateway port keeps no versions: take tokens on the client port",
+	"aegis.check":                "ERR the gateway port keeps no versions: check tokens on the client port",
+	"client|maint_notifications": "ERR moves of shards are not told on the gateway port, which follows them by itself",
+}
+
 func init() {
-	off := refuse("ERR This instance has cluster support disabled")
+	off := refuse(errNoCluster)
 	gatewayWords = map[string]gatewayWord{
 		"readonly": off, "readwrite": off, "asking": off,
 		"select":      gatewaySelect,
 		"client|capa": func(c *conn, _ *command, _ [][]byte) { c.ok() }, // unknown words are ignored, and here all are
 		"wait":        gatewayWait,
-		"aegis.token": refuse("ERR the gateway port keeps no versions: take tokens on the client port"),
-		"aegis.check": refuse("ERR the gateway port keeps no versions: check tokens on the client port"),
 		"dbsize":      gatewaySize, "flushall": gatewayFlush, "flushdb": gatewayFlush,
 		"keys": gatewayKeys, "randomkey": gatewayRandomKey, "scan": gatewayScan,
-		"exec":     gatewayExec,
-		"watch":    gatewayWatch,
-		"aegis.if": func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
+		"exec": gatewayExec, "watch": gatewayWatch,
+		"client|tracking": gatewayTracking,
+		"aegis.if":        func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
 	}
-	for _, name := range []string{"client|tracking", "client|caching", "client|maint_notifications"} {
-		gatewayWords[name] = refuse("ERR pushes are not sent on the gateway port: use the client port")
+	for name, text := range gatewayRefused {
+		gatewayWords[name] = refuse(text)
 	}
 }
+
+const errNoCluster = "ERR This instance has cluster support disabled"
 
 func gatewayWordOf(cmd *command) gatewayWord {
 	if strings.HasPrefix(cmd.name, "cluster") {

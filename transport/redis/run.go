@@ -62,8 +62,10 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	if cmd.rights == rightsConnection {
 		c.restless = true
 	}
+	var back []byte
 	if c.tracking.on {
 		c.tracking.begin(c, cmd)
+		back = c.givenBack(cmd, args)
 	}
 	c.capable.versions = c.capable.versions[:0]
 	holes := len(c.fw.holes)
@@ -83,6 +85,9 @@ func (c *conn) call(cmd *command, args [][]byte) {
 	}
 	if c.tracking.on {
 		c.tracking.end(c, cmd)
+		if !c.rerun && !c.quit {
+			c.out = append(c.out, back...)
+		}
 	}
 	if c.srv.tracker.debts.any.Load() && !c.executing {
 		c.srv.tracker.debts.pay(c.sess.ID)
@@ -264,7 +269,7 @@ func (c *conn) do() bool {
 		c.applied++
 	}
 	c.capable.note(c.sess.Version)
-	if c.tracking.on {
+	if c.tracks() {
 		c.pushes.cutHere(c.pushAt())
 	}
 	return true
