@@ -100,3 +100,28 @@ func TestJustWrittenIsNotTheVictim(t *testing.T) {
 		t.Fatalf("the victim is %q of version %d", v.Key, v.Version)
 	}
 }
+
+// What a store needs for itself is felt where it is small: this many entries of 16 and
+// 1,024 bytes are in a budget of so many, each with 45 bytes beside them, after many
+// more went through it.
+func TestSmallStoresAreNotFilledByTheirOwnTables(t *testing.T) {
+	for _, c := range []struct{ entries, least int }{{61, 55}, {99, 91}, {146, 135}, {292, 282}} {
+		s := New(Config{BudgetBytes: int64(c.entries) * (16 + 1024 + 45), Secret: 1})
+		value := make([]byte, 1024)
+		for i := range 60 * c.entries {
+			key := fmt.Appendf(nil, "key:%012d", i)
+			s.Set(Entry{Hash(1, key), uint64(i + 1), 0, key, value})
+			if back := i - c.entries/2; back >= 0 && i%2 == 0 { // half are evicted, remembered, and protected
+				key = fmt.Appendf(nil, "key:%012d", back)
+				s.Set(Entry{Hash(1, key), uint64(i + 1), 0, key, value})
+			}
+			for s.Over() > 0 {
+				e, _ := s.Victim(uint64(i + 1))
+				s.Evict(e.Hash, e.Version)
+			}
+		}
+		if s.Len() < c.least {
+			t.Errorf("a budget of %d entries holds %d, and should at least %d", c.entries, s.Len(), c.least)
+		}
+	}
+}
