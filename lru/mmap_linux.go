@@ -11,13 +11,16 @@ import (
 // The edge of this package: the only file that calls the system, and the only one
 // with a goroutine. A huge page costs the kernel 0.2 ms when it is lucky and 4 ms
 // when it is not, which no SET should pay; so the goroutine touches chunks ahead,
-// and a store that is faster than it gets one of small pages, 2 us each.
+// and a store that is faster than it gets one of small pages, 2 us each. Addresses are
+// kept from huge pages until the goroutine asks for them, those of a chunk that came
+// back as well.
 
 // mapped is memory that the Go runtime knows nothing of.
 type mapped struct {
 	mu     sync.Mutex
 	arenas [][]byte // for the end
 	rest   []byte   // of the last arena
+	idle   [][]byte // chunks that came back
 	ahead  [][]byte // resident chunks
 	large  map[*byte][]byte
 	wake   chan struct{}
@@ -30,6 +33,7 @@ const (
 	aheadMax   = 4        // chunks
 
 	madvHugepage      = 14
+	madvNoHugepage    = 15
 	madvPopulateWrite = 23 // since Linux 5.14
 )
 
@@ -61,8 +65,14 @@ func munmap(b []byte) {
 func (m *mapped) chunk() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if n := len(m.idle); n > 0 {
+		b := m.idle[n-1]
+		m.idle = m.idle[:n-1]
+		return b
+	}
 	if len(m.rest) < chunkBytes {
 		arena := mmap(arenaBytes + chunkBytes)
+		_ = syscall.Madvise(arena, madvNoHugepage)
 		m.arenas = append(m.arenas, arena)
 		skip := -uintptr(unsafe.Pointer(&arena[0])) % chunkBytes
 		m.rest = arena[skip : skip+arenaBytes]
@@ -133,6 +143,14 @@ func (m *mapped) close() {
 }
 
 func (m *mapped) release(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }
+
+func (m *mapped) retire(b []byte) {
+	m.release(b)
+	_ = syscall.Madvise(b, madvNoHugepage)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.idle = append(m.idle, b)
+}
 
 func (m *mapped) mapping(n int) []byte {
 	b := mmap(n)

@@ -22,7 +22,8 @@ const (
 type source interface {
 	chunk() []byte         // a chunk of addresses, a multiple of chunkBytes, not resident yet
 	ready() ([]byte, bool) // one that is resident, if any was prepared
-	release(b []byte)      // give the memory back, keep the addresses
+	release(b []byte)      // give memory within a chunk back, keep the addresses
+	retire(b []byte)       // give the memory of a chunk back, which may be lent again
 	mapping(n int) []byte  // n bytes for one large extent
 	unmap(b []byte)        // the end of a mapping
 	close()                // everything back, addresses included
@@ -47,7 +48,6 @@ type Pool struct {
 	shelves [pieceSizes + 1]shelf // by size; the last one holds extents
 	chunks  map[uintptr]*chunk    // by address / chunkBytes
 	spare   []*chunk              // empty and resident
-	virgin  []*chunk              // empty and not resident
 	lent    int64
 	idle    int64 // resident and not lent, in chunks of a shelf
 }
@@ -245,10 +245,6 @@ func (p *Pool) empty(sh *shelf) (c *chunk, resident bool) {
 			return p.enter(b), true
 		}
 	}
-	if n := len(p.virgin); n > 0 {
-		c, p.virgin = p.virgin[n-1], p.virgin[:n-1]
-		return c, false
-	}
 	return p.enter(p.src.chunk()), false
 }
 
@@ -313,8 +309,8 @@ func (p *Pool) retire(c *chunk) {
 		p.spare = append(p.spare, c)
 		return
 	}
-	p.src.release(c.mem)
-	p.virgin = append(p.virgin, c)
+	delete(p.chunks, uintptr(unsafe.Pointer(&c.mem[0]))/chunkBytes)
+	p.src.retire(c.mem)
 }
 
 // trim gives back the free pages of one chunk: the one that has most.

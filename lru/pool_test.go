@@ -30,6 +30,8 @@ func (h *heapSource) release(b []byte) {
 	}
 }
 
+func (h *heapSource) retire(b []byte) { h.release(b) }
+
 func (h *heapSource) mapping(n int) []byte { h.large++; return make([]byte, n) }
 func (h *heapSource) unmap([]byte)         { h.large-- }
 func (h *heapSource) close()               {}
