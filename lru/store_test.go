@@ -110,10 +110,10 @@ func TestSmallStoresAreNotFilledByTheirOwnTables(t *testing.T) {
 		value := make([]byte, 1024)
 		for i := range 60 * c.entries {
 			key := fmt.Appendf(nil, "key:%012d", i)
-			s.Set(Entry{Hash(1, key), uint64(i + 1), 0, key, value})
+			s.Set(Entry{Hash: Hash(1, key), Version: uint64(i + 1), Key: key, Value: value})
 			if back := i - c.entries/2; back >= 0 && i%2 == 0 { // half are evicted, remembered, and protected
 				key = fmt.Appendf(nil, "key:%012d", back)
-				s.Set(Entry{Hash(1, key), uint64(i + 1), 0, key, value})
+				s.Set(Entry{Hash: Hash(1, key), Version: uint64(i + 1), Key: key, Value: value})
 			}
 			for s.Over() > 0 {
 				e, _ := s.Victim(uint64(i + 1))
