@@ -68,7 +68,7 @@ sequences:
 	AEGIS_TEST_SEQUENCES=$(SEQUENCES) go test -count=1 -v -timeout 30m -run "Random(Sequences|Transactions)" ./internal/node
 
 accept:
-	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_PAUSE=10s AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m \
+	cd chaos/clients && AEGIS_TEST_KILLS=30 AEGIS_TEST_PAUSES=6 AEGIS_TEST_PAUSE=10s AEGIS_TEST_LEAVES=10 AEGIS_TEST_BUSY=2m AEGIS_TEST_WARM=10s \
 		go test -count=1 -v -timeout 60m -run '$(ACCEPT)' .
 
 clients:
