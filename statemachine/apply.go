@@ -26,7 +26,9 @@ func (m *Machine) Apply(r *Record, filling bool) error {
 		return err
 	}
 	for _, p := range r.Protected {
-		m.store.Protect(p.Hash, uint64(p.Version))
+		if !mutant.Is("hits-unsaid") {
+			m.store.Protect(p.Hash, uint64(p.Version))
+		}
 	}
 	for _, ev := range r.Evicted {
 		m.evict(ev)

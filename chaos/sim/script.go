@@ -21,6 +21,7 @@ type Script struct {
 	From   string // the note's schedule, or hole, that it plays
 	Nodes  int    // 3 when 0
 	Copies int    // of the data; 3 when 0
+	Data   int64  // bytes of a node for its stores; as usual when 0
 	Steps  []Step
 }
 
@@ -61,7 +62,8 @@ type stage struct {
 	kept    []byte     // a data frame
 	acked   []chaos.Op // writes that no Open has cut
 	tokens  []chaos.Op // all writes that were acknowledged
-	judged  uint32     // epochs up to here
+	readers readers
+	judged  uint32 // epochs up to here
 }
 
 // aborted ends a script whose next step makes no sense any more.
@@ -82,6 +84,9 @@ func RunScript(sc Script) Result {
 	}
 	if sc.Copies != 0 {
 		cfg.Factor = sc.Copies
+	}
+	if sc.Data != 0 {
+		cfg.DataBytes = sc.Data
 	}
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,

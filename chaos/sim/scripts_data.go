@@ -29,6 +29,17 @@ var dataScripts = []Script{
 		},
 	},
 	{
+		Name: "a failover keeps the cache warm", From: "engine 3.8", Data: 400 << 10, Steps: []Step{
+			do.steady(),
+			do.readThrough(20 * sec),
+			do.hitRatio("before", 4*sec),
+			do.crash(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.hitRatio("after", 4*sec),
+			do.asWarm("before", "after"),
+		},
+	},
+	{
 		Name: "longest tail survives", From: "data-protocol 12: 1", Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

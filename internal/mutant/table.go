@@ -97,6 +97,7 @@ var Bugs = []Bug{
 	{Name: "chunk-merges", Breaks: "a chunk merges instead of replacing its range", Source: "issue 2", Property: "P10", Script: "divergent suffix"},
 
 	{Name: "untold-loss", Breaks: "what was read under a lease that is lost stays cached", Source: clients, Property: "P19", Script: "cut off holder, cached"},
+	{Name: "hits-unsaid", Breaks: "a follower does not do what hits earned", Source: "issue 4", Property: "P21", Script: "a failover keeps the cache warm"},
 	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "not taken back"},
 
 	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Later: "there is no log of records yet"},
