@@ -30,6 +30,7 @@ func gatewayWords(ctx context.Context, t *testing.T, nodes []string) {
 			}
 		}
 	})
+	t.Run("tokens", func(t *testing.T) { gatewayTokens(ctx, t, nodes) })
 	t.Run("WATCH", func(t *testing.T) { gatewayCounters(ctx, t, nodes) })
 	t.Run("WAIT", func(t *testing.T) {
 		c := plain(t, gatewayOf(nodes[1]), 3).Conn()
@@ -44,6 +45,37 @@ func gatewayWords(ctx context.Context, t *testing.T, nodes []string) {
 				t.Fatalf("%d followers hold what was written, %v", n, err)
 			}
 		}
+	})
+}
+
+// gatewayTokens takes a token of writes on all nodes from one gateway and has it judged by
+// another, until everything is durable.
+func gatewayTokens(ctx context.Context, t *testing.T, nodes []string) {
+	t.Helper()
+	c := plain(t, gatewayOf(nodes[0]), 3).Conn()
+	defer func() { _ = c.Close() }()
+	for i := range 30 {
+		if err := c.Set(ctx, fmt.Sprint("token:", i), "v", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token, err := c.Do(ctx, "AEGIS.TOKEN").Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := plain(t, gatewayOf(nodes[1]), 2)
+	until(t, time.Minute, "everything is durable", func() bool {
+		rows, err := judge.Do(ctx, "AEGIS.CHECK", token).Slice()
+		if err != nil || len(rows) < 20 {
+			t.Fatalf("%s: %v %v", token, rows, err)
+		}
+		durable := 0
+		for _, row := range rows {
+			if one, ok := row.([]any); ok && len(one) == 3 && one[2] == "durable" {
+				durable++
+			}
+		}
+		return durable == len(rows)
 	})
 }
 

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,13 +56,19 @@ func (b backend) SetLevel(rs *redis.Session, word string) (string, error) {
 }
 
 // Token implements redis.Backend: "1:<cluster>:<shard>.<version>,...".
-func (b backend) Token(rs *redis.Session) string {
-	s := state(rs)
+func (b backend) Token(rs *redis.Session, marks []redis.Mark) string {
+	for shard, w := range state(rs).written.all {
+		marks = append(marks, redis.Mark{Shard: shard, Version: w.version})
+	}
+	slices.SortFunc(marks, func(x, y redis.Mark) int {
+		return cmp.Or(cmp.Compare(x.Shard, y.Shard), cmp.Compare(y.Version, x.Version))
+	})
+	marks = slices.CompactFunc(marks, func(x, y redis.Mark) bool { return x.Shard == y.Shard }) // the newest stays
 	var t strings.Builder
 	t.WriteString("1:" + hex.EncodeToString(b.n.cluster[:]) + ":")
 	comma := ""
-	for shard, w := range s.written.all {
-		fmt.Fprintf(&t, "%s%d.%d", comma, shard, w.version)
+	for _, m := range marks {
+		fmt.Fprintf(&t, "%s%d.%d", comma, m.Shard, m.Version)
 		comma = ","
 	}
 	return t.String()

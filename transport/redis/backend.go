@@ -147,6 +147,12 @@ type ReplyError string
 // Error is the text.
 func (e ReplyError) Error() string { return string(e) }
 
+// Mark is a version of a shard.
+type Mark struct {
+	Shard   shardmap.ShardID
+	Version shardmap.Version
+}
+
 // Verdict is what is known of a version.
 type Verdict struct {
 	Shard   shardmap.ShardID
@@ -228,8 +234,9 @@ type Backend interface {
 	Followers() int
 	// SetLevel changes the session's ack level ("" asks); it answers the level.
 	SetLevel(s *Session, level string) (string, error)
-	// Token names the newest write of the session in each shard it wrote.
-	Token(s *Session) string
+	// Token names the newest write of the session in each shard it wrote, or one of marks
+	// where that is newer.
+	Token(s *Session, marks []Mark) string
 	// Check judges a token.
 	Check(s *Session, token string) ([]Verdict, error)
 	// Admin runs an operator's words and answers JSON.

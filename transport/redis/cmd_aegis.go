@@ -39,7 +39,7 @@ func cmdDurability(c *conn, args [][]byte) {
 	c.out = resp.AppendBulk(c.out, level)
 }
 
-func cmdToken(c *conn, _ [][]byte) { c.out = resp.AppendBulk(c.out, c.srv.backend.Token(&c.sess)) }
+func cmdToken(c *conn, _ [][]byte) { c.out = resp.AppendBulk(c.out, c.srv.backend.Token(&c.sess, nil)) }
 
 // cmdCheck answers an array of [shard, version, verdict].
 func cmdCheck(c *conn, args [][]byte) {
@@ -48,8 +48,12 @@ func cmdCheck(c *conn, args [][]byte) {
 		c.failWith(err)
 		return
 	}
-	c.out = resp.AppendArray(c.out, len(verdicts))
-	for _, v := range verdicts {
+	c.verdicts(verdicts)
+}
+
+func (c *conn) verdicts(all []Verdict) {
+	c.out = resp.AppendArray(c.out, len(all))
+	for _, v := range all {
 		c.out = resp.AppendArray(c.out, 3)
 		c.out = resp.AppendInt(c.out, int64(v.Shard))
 		c.out = resp.AppendInt(c.out, int64(v.Version))

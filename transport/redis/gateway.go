@@ -131,8 +131,6 @@ var gatewayWords map[string]gatewayWord
 
 // gatewayRefused are commands that the gateway port does not take, with what it says.
 var gatewayRefused = map[string]string{
-	"aegis.token":                "ERR the gateway port keeps no versions: take tokens on the client port",
-	"aegis.check":                "ERR the gateway port keeps no versions: check tokens on the client port",
 	"client|maint_notifications": "ERR moves of shards are not told on the gateway port, which follows them by itself",
 }
 
@@ -147,6 +145,8 @@ func init() {
 		"keys": gatewayKeys, "randomkey": gatewayRandomKey, "scan": gatewayScan,
 		"exec": gatewayExec, "watch": gatewayWatch,
 		"client|tracking": gatewayTracking,
+		"aegis.token":     gatewayToken,
+		"aegis.check":     gatewayCheck,
 		"aegis.if":        func(c *conn, cmd *command, args [][]byte) { cmd.run(c, args) }, // it is about this connection
 	}
 	for name, text := range gatewayRefused {

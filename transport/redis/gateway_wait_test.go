@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -34,19 +35,38 @@ func TestGatewayWait(t *testing.T) {
 	hold(p.b, 2)
 	c.want(":2\r\n")
 
-	const lost = "-UNBLOCKED the lease of a shard written on this connection was lost; what was written may be lost, see AEGIS.CHECK\r\n"
 	p.a.mu.Lock()
 	p.a.epoch = 2
 	p.a.mu.Unlock()
 	p.move(shardmap.SlotOfString(far), 1, p.a, p.b)
 	c.send("WAIT 1 0\r\nWAIT 1 0\r\n")
-	c.want(lost + ":2\r\n") // once
+	c.want(lostLease + ":2\r\n") // once
 	c.send("SET " + far + " 2\r\nWAIT 1 0\r\n")
 	c.want("+OK\r\n:2\r\n")
 	o := dial(t, p.addr)
 	o.send("MSET " + far + " 1 " + p.keysOf(2, 1)[0] + " 1\r\nWAIT 1 0\r\nFLUSHALL\r\n")
 	c.send("GET " + far + "\r\n")
 	o.want("+OK\r\n:2\r\n+OK\r\n")
+}
+
+const lostLease = "-UNBLOCKED the lease of a shard written on this connection was lost; what was written may be lost, see AEGIS.CHECK\r\n"
+
+// TestGatewayTokens: a token names the shards that other nodes hold, and when the lease is
+// over that the client wrote under, it is told so in its place, once.
+func TestGatewayTokens(t *testing.T) {
+	p := startPair(t)
+	p.a.epoch, p.b.epoch = 1, 1
+	far := p.keysOf(2, 1)[0]
+	shard := shardmap.DefaultLayout.ShardOf(shardmap.SlotOfString(far))
+	token := fmt.Sprintf("1:0:3.7,%d.%d", shard, shardmap.MakeVersion(1, 1))
+	c := dial(t, p.addr)
+	c.send("AEGIS.TOKEN\r\nSET " + far + " 1\r\nAEGIS.TOKEN\r\n")
+	c.want(fmt.Sprintf("$7\r\n1:0:3.7\r\n+OK\r\n$%d\r\n%s\r\n", len(token), token))
+	p.b.mu.Lock()
+	p.b.epoch = 2
+	p.b.mu.Unlock()
+	c.send("AEGIS.TOKEN\r\nAEGIS.TOKEN\r\n")
+	c.want(lostLease + "$7\r\n1:0:3.7\r\n")
 }
 
 func (h *half) asked() int {

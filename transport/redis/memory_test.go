@@ -2,10 +2,12 @@ package redis
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -456,13 +458,25 @@ func (m *memory) SetLevel(_ *Session, level string) (string, error) {
 	return "", ReplyError("ERR unknown ack level")
 }
 
-func (m *memory) Token(*Session) string { return "1:0:3.7" }
-
-func (m *memory) Check(_ *Session, token string) ([]Verdict, error) {
-	if token != "1:0:3.7" {
-		return nil, ReplyError("ERR the token cannot be read")
+func (m *memory) Token(_ *Session, marks []Mark) string {
+	token := "1:0:3.7"
+	for _, k := range marks {
+		token += fmt.Sprintf(",%d.%d", k.Shard, k.Version)
 	}
-	return []Verdict{{Shard: 3, Version: 7, Word: "durable"}}, nil
+	return token
+}
+
+// Check finds everything durable.
+func (m *memory) Check(_ *Session, token string) (all []Verdict, err error) {
+	marks, ok := strings.CutPrefix(token, "1:0:")
+	for mark := range strings.SplitSeq(marks, ",") {
+		v := Verdict{Word: "durable"}
+		if n, _ := fmt.Sscanf(mark, "%d.%d", &v.Shard, &v.Version); !ok || n != 2 {
+			return nil, ReplyError("ERR the token cannot be read")
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 func (m *memory) Admin(_ *Session, words []string) ([]byte, error) {

@@ -288,7 +288,7 @@ func (b *backend) SetLevel(rs *redis.Session, level string) (string, error) {
 const cluster = "clienttest"
 
 // Token implements redis.Backend, in the form of a node's.
-func (b *backend) Token(rs *redis.Session) string {
+func (b *backend) Token(rs *redis.Session, _ []redis.Mark) string {
 	if v := of(rs).written; v != 0 {
 		return fmt.Sprintf("1:%s:0.%d", cluster, v)
 	}
