@@ -124,7 +124,13 @@ func (x *execution) run() error {
 		x.m.flush()
 		return nil
 	}
-	e, ok := x.m.find(x.hash, x.c.Key, x.c.Quiet)
+	var e lru.Entry
+	var ok bool
+	if x.c.Quiet {
+		e, ok = x.m.store.Peek(x.hash, x.c.Key)
+	} else {
+		e, ok = x.m.store.Get(x.hash, x.c.Key)
+	}
 	if x.overDead = ok && dead(e.Deadline, x.now); ok && !x.overDead {
 		x.res.Existed = true
 		x.old, x.oldVersion, x.oldDeadline = e.Value, shardmap.Version(e.Version), e.Deadline
