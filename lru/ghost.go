@@ -1,9 +1,6 @@
 package lru
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "unsafe"
 
 // ghost remembers the hashes that left probation lately, as many as nine tenths of
 // the entries: a mark of 4 bytes each, in lines of 16.
@@ -14,15 +11,12 @@ import (
 // evictions than there should be marks have come after it: its age says so, with no
 // queue beside it. A full line forgets its oldest mark.
 //
-// Lines come one by one (linear hashing): the line whose turn it is is copied to a
-// new one, which then has half of its hashes. A mark does not tell which half is its
-// own, so both lines have it, and the wrong one ages away. Ages count in units that
+// When a line is split, a mark does not tell which half is its own, so both lines have
+// it, and the wrong one ages away. Ages count in units that
 // double with the number of lines, which is why a line's unit depends on whether its
 // turn has come.
 type ghost struct {
-	pages []unsafe.Pointer
-	piece int
-	lines int
+	lineTable
 	clock uint64 // evictions remembered so far
 	limit uint64 // marks that count
 }
@@ -36,27 +30,9 @@ const (
 	linesPerEvict = 2 // lines added or dropped with each eviction, at most
 )
 
-// heldBytes is the memory of the marks.
-func (g *ghost) heldBytes() int64 {
-	return int64(len(g.pages)*g.piece) + int64(cap(g.pages))*8
-}
-
 // line is the marks of a line.
 func (g *ghost) line(i int) *[marksPerLine]uint32 {
-	per := g.piece / lineBytes
-	return (*[marksPerLine]uint32)(unsafe.Add(g.pages[i/per], i%per*lineBytes))
-}
-
-// level is log2 of the number of lines before the present round of doubling.
-func (g *ghost) level() int { return bits.Len(uint(g.lines)) - 1 }
-
-// place is the line of a hash.
-func (g *ghost) place(hash uint64) int {
-	level := g.level()
-	if i := int(hash & (2<<level - 1)); i < g.lines {
-		return i
-	}
-	return int(hash & (1<<level - 1))
+	return (*[marksPerLine]uint32)(unsafe.Pointer(g.at(i)))
 }
 
 // unit is the log2 of the evictions that an age of 1 stands for in a line.
@@ -113,8 +89,7 @@ func (g *ghost) add(hash uint64, entries, pieceBytes int, p *Pool) {
 // resize brings the number of lines nearer to what is wanted.
 func (g *ghost) resize(want, pieceBytes int, p *Pool) {
 	if g.lines == 0 {
-		g.piece = pieceBytes
-		g.addLine(p)
+		g.start(pieceBytes, p)
 	}
 	for range linesPerEvict {
 		switch {
@@ -128,11 +103,19 @@ func (g *ghost) resize(want, pieceBytes int, p *Pool) {
 
 // split copies the line whose turn it is to a new one.
 func (g *ghost) split(p *Pool) {
-	from := g.lines - 1<<g.level()
+	from := parent(g.lines)
 	before := g.unit(from)
-	g.addLine(p)
+	g.push(p)
 	g.convert(from, before)
-	*g.line(g.lines - 1) = *g.line(from)
+	g.convert(g.lines-1, before)
+}
+
+// dropLine forgets the last line; the one that it was split from has all hashes again.
+func (g *ghost) dropLine(p *Pool) {
+	from := parent(g.lines - 1)
+	before := g.unit(from)
+	g.pop(p)
+	g.convert(from, before)
 }
 
 // convert writes the ages of a line in its present unit.
@@ -149,31 +132,8 @@ func (g *ghost) convert(line, before int) {
 	}
 }
 
-func (g *ghost) addLine(p *Pool) {
-	if g.lines*lineBytes == len(g.pages)*g.piece {
-		g.pages = append(g.pages, p.take(g.piece))
-	}
-	g.lines++
-	clear(g.line(g.lines - 1)[:])
-}
-
-// dropLine forgets the last line; the one that it was split from has all hashes again.
-func (g *ghost) dropLine(p *Pool) {
-	last := g.lines - 1
-	from := last - 1<<(bits.Len(uint(last))-1)
-	before := g.unit(from)
-	g.lines = last
-	g.convert(from, before)
-	if n := len(g.pages) - 1; g.lines*lineBytes == n*g.piece {
-		p.give(g.pages[n], g.piece)
-		g.pages = g.pages[:n]
-	}
-}
-
-// clear gives everything back.
+// clear forgets everything and gives it back.
 func (g *ghost) clear(p *Pool) {
-	for _, page := range g.pages {
-		p.give(page, g.piece)
-	}
+	g.drop(p)
 	*g = ghost{}
 }

@@ -262,5 +262,6 @@ func (s *Store) lent() (n int64) {
 	for _, h := range []*heap{&s.index.single, &s.index.families} {
 		n += int64(len(h.pieces)-len(h.vacant)) * int64(h.piece)
 	}
-	return n + s.index.pages + s.extents.held + int64(len(s.ghost.pages)*s.ghost.piece)
+	return n + s.index.pages + s.extents.held + int64(len(s.ghost.pages)*s.ghost.piece) +
+		int64(len(s.sketch.pages)*s.sketch.piece)
 }

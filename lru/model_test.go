@@ -14,6 +14,7 @@ import (
 // queues that are slices. It knows the policy and nothing of memory; what the store
 // remembers of evicted hashes it is told.
 type naive struct {
+	policy Policy
 	keys   map[string]*item
 	inline int // longer values have an extent
 	queues [queues][]*item
@@ -82,6 +83,18 @@ func (n *naive) resize(it *item, value string, expires bool) {
 	n.push(it, it.queue)
 }
 
+// hit is what a Get does.
+func (n *naive) hit(it *item) {
+	switch n.policy {
+	case LRU:
+		n.push(it, it.queue)
+	case SLRU:
+		n.push(it, protected)
+	default:
+		it.hits = min(3, it.hits+1)
+	}
+}
+
 // push moves an item to the head of a queue.
 func (n *naive) push(it *item, queue int) {
 	n.drop(it)
@@ -113,19 +126,23 @@ func (n *naive) victim(keep uint64) *item {
 	for moves := 0; ; {
 		pro, prot := n.bytes(probation), n.bytes(protected)
 		q := probation
-		if pro == 0 || prot*100 > (pro+prot)*90 {
+		if pro == 0 || prot*100 > (pro+prot)*map[Policy]int{Segmented: 90, LRU: 90, SLRU: 80}[n.policy] {
 			q = protected
 		}
 		if kept[q] == n.bytes(q) && kept[1-q] < n.bytes(1-q) {
 			q = 1 - q
 		}
 		it := n.queues[q][0]
-		free := moves < movesMax && moved < moveBytesMax
+		to, free := protected, moves < movesMax && moved < moveBytesMax
 		switch {
 		case it.version == keep && kept[q] < n.bytes(q):
 			kept[q] += it.weight()
 			n.push(it, q)
 			continue
+		case free && n.policy == SLRU && q == protected:
+			to = probation
+		case n.policy != Segmented:
+			return it
 		case free && q == probation && it.hits >= 2:
 			it.hits = 0
 		case free && q == protected && it.hits > 0:
@@ -135,7 +152,7 @@ func (n *naive) victim(keep uint64) *item {
 		}
 		moves, moved, kept[protected] = moves+1, moved+it.size, 0
 		it.size = align(it.meta().used())
-		n.push(it, protected)
+		n.push(it, to)
 	}
 }
 
@@ -197,7 +214,9 @@ func newTrial(t testing.TB, d dice, pool *Pool) *trial {
 	}
 	k := kinds[tr.below(len(kinds))]
 	tr.keys, tr.values, tr.budgets = k.keys, k.values, k.budgets
-	tr.s = New(Config{BudgetBytes: k.budgets[0], Secret: 7, Pool: pool})
+	variant := []Config{{}, {}, {}, {Policy: LRU}, {Policy: SLRU}, {Admission: AdmitTinyLFU}}[tr.below(6)]
+	tr.n.policy = variant.Policy
+	tr.s = New(Config{BudgetBytes: k.budgets[0], Secret: 7, Pool: pool, Policy: variant.Policy, Admission: variant.Admission})
 	hashes := []func(uint64) uint64{
 		func(h uint64) uint64 { return h },
 		func(h uint64) uint64 { return h % 3 },                     // three hashes in one bucket
@@ -251,7 +270,7 @@ func (t *trial) entry() Entry {
 func (t *trial) set() {
 	e := t.entry()
 	was := t.n.keys[string(e.Key)]
-	remembered := was == nil && t.s.ghost.holds(e.Hash)
+	remembered := was == nil && t.s.returns(e.Hash)
 	before, ok := t.s.Set(e)
 	if ok != (was != nil) || ok && (before.Version != was.version || before.Deadline != was.deadline) {
 		t.Fatalf("Set of %q answered %+v %v, the model has %+v", e.Key, before, ok, was)
@@ -266,7 +285,7 @@ func (t *trial) several() {
 		key := t.key()
 		e.Hash, e.Key = t.hash(key), key
 		was := t.n.keys[string(key)]
-		remembered := was == nil && t.s.ghost.holds(e.Hash)
+		remembered := was == nil && t.s.returns(e.Hash)
 		t.s.Set(e)
 		t.n.set(e, remembered)
 	}
@@ -280,7 +299,7 @@ func (t *trial) merge() {
 		e.Version = t.version
 	}
 	want := was == nil || e.Version >= was.version
-	remembered := was == nil && t.s.ghost.holds(e.Hash)
+	remembered := was == nil && t.s.returns(e.Hash)
 	if _, _, applied := t.s.Merge(e); applied != want {
 		t.Fatalf("Merge of %q at %d: applied %v, the model has %+v", e.Key, e.Version, applied, was)
 	}
@@ -297,7 +316,7 @@ func (t *trial) get() {
 		t.Fatalf("Get of %q: %v", key, ok)
 	}
 	if ok {
-		it.hits = min(3, it.hits+1)
+		t.n.hit(it)
 	}
 }
 
@@ -376,7 +395,7 @@ func (t *trial) rare() {
 	switch t.below(8) {
 	case 0:
 		t.s.Clear()
-		t.n = naive{keys: map[string]*item{}, inline: t.n.inline}
+		t.n = naive{policy: t.n.policy, keys: map[string]*item{}, inline: t.n.inline}
 	case 1: // everything but a few
 		for _, k := range slices.Sorted(maps.Keys(t.n.keys)) {
 			if t.below(8) != 0 {
@@ -446,6 +465,9 @@ func (t *trial) compare() {
 		t.Fatalf("%d entries are walked, %d counted, %d in the model", seen, t.s.Len(), len(t.n.keys))
 	}
 }
+
+// returns says whether a new entry of this hash is protected at once.
+func (s *Store) returns(hash uint64) bool { return s.ghost.holds(hash) && s.welcome(hash) }
 
 // holds is take without forgetting.
 func (g *ghost) holds(hash uint64) bool {

@@ -9,8 +9,11 @@ const (
 	// were hit twice there, or came back soon after they left it, enter the protected
 	// queue, where a hit is a second chance.
 	Segmented Policy = iota
-	LRU              // one queue, a hit moves the entry to its head
-	SLRU             // probation 20 %, protected 80 %, each in order of use
+	// LRU and SLRU are there to be compared with: one queue, or probation of a fifth and
+	// a protected one, each in order of use. What a hit moves is a record, so their owner
+	// evicts after a Get as after a Set.
+	LRU
+	SLRU
 )
 
 // Admission says who may enter the protected queue on the strength of coming back.
@@ -29,6 +32,7 @@ const (
 	// protectedPercent of the bytes may be protected before the protected queue pays
 	// for evictions itself.
 	protectedPercent = 90
+	slruPercent      = 80
 
 	// One call of Victim moves this much at most, then names whoever is next. Bursts
 	// are rare, and the loss in hit ratio is not measurable; a write that had to look
@@ -52,10 +56,43 @@ type place struct {
 // admit chooses the queue of a new entry: protected when its hash was evicted
 // lately (it came back too soon), else probation.
 func (s *Store) admit(hash uint64) int {
-	if s.ghost.take(hash) {
-		return protected
+	q := probation
+	if s.ghost.take(hash) && s.welcome(hash) {
+		q = protected
 	}
-	return probation
+	if s.cfg.Admission == AdmitTinyLFU {
+		s.sketch.resize(s.count, s.index.single.piece, s.cfg.Pool)
+		s.sketch.count(hash)
+	}
+	return q
+}
+
+// welcome says whether a hash that came back may enter the protected queue: with this
+// request it must have been asked for as often as who is next to leave.
+func (s *Store) welcome(hash uint64) bool {
+	r := &s.runs[s.oldest(protected)]
+	if s.cfg.Admission != AdmitTinyLFU || r.head == r.tail {
+		return true
+	}
+	last := s.hash(r.record(r.tail, &s.scratch[0]).key())
+	return s.sketch.estimate(hash)+1 >= s.sketch.estimate(last)
+}
+
+// use is what a hit does unless it only counts: in the policies in order of use it
+// moves the entry.
+func (s *Store) use(at *uint64, hash uint64) Entry {
+	if s.cfg.Admission == AdmitTinyLFU {
+		s.sketch.count(hash)
+	}
+	if s.cfg.Policy != Segmented {
+		q := slotRun(*at) / 2
+		if s.cfg.Policy == SLRU {
+			q = protected
+		}
+		s.transfer(at, hash, s.queues[q].newest(q), 0, s.view(*at).meta())
+		s.tidy()
+	}
+	return s.entry(hash, *at)
 }
 
 // Victim names the entry that should leave next, never one of version keep (those
@@ -92,16 +129,26 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 // giver is the queue that has to give.
 func (s *Store) giver() int {
 	pro, prot := s.queues[probation].bytes, s.queues[protected].bytes
-	if pro == 0 || prot*100 > (pro+prot)*protectedPercent {
+	percent := int64(protectedPercent)
+	if s.cfg.Policy == SLRU {
+		percent = slruPercent
+	}
+	if pro == 0 || prot*100 > (pro+prot)*percent {
 		return protected
 	}
 	return probation
 }
 
-// spare gives the entry at the tail of a queue what it earned, if it earned anything.
+// spare gives the entry at the tail of a queue what it earned, if it earned anything:
+// in SLRU a protected one goes to probation.
 func (s *Store) spare(at *uint64, hash uint64, q int, m meta) bool {
 	hits := *at & hitsMask
 	switch {
+	case s.cfg.Policy == SLRU && q == protected:
+		s.transfer(at, hash, s.queues[probation].newest(probation), 0, m.withSlack(0))
+		return true
+	case s.cfg.Policy != Segmented:
+		return false
 	case q == probation && hits >= promotionHits:
 		hits = 0
 	case q == protected && hits > 0:
@@ -150,7 +197,7 @@ func (s *Store) Evict(hash, version uint64) (before Mark, was bool) {
 	if at == nil {
 		return Mark{}, false
 	}
-	if slotRun(*at)/2 == probation {
+	if s.cfg.Policy == Segmented && slotRun(*at)/2 == probation {
 		s.ghost.add(hash, s.count, s.index.single.piece, s.cfg.Pool)
 	}
 	return s.leave(at, hash)

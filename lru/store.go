@@ -56,6 +56,8 @@ type Store struct {
 	ramp    int64 // bytes kept free for the run that a pack is going to need
 	extents extents
 	ghost   ghost
+	sketch  sketch
+	plain   bool // a hit only counts
 	timers  timers
 	last    victim
 	seen    place     // what Get found, for the change that follows it
@@ -64,7 +66,7 @@ type Store struct {
 
 // New makes an empty store that should hold at most cfg.BudgetBytes.
 func New(cfg Config) *Store {
-	s := &Store{cfg: cfg}
+	s := &Store{cfg: cfg, plain: cfg.Policy == Segmented && cfg.Admission == AdmitAll}
 	s.hash = func(key []byte) uint64 { return Hash(cfg.Secret, key) }
 	s.index.records = s
 	s.shift, s.inline = segmentShift(cfg.BudgetBytes), inlineFor(cfg.BudgetBytes)
@@ -89,6 +91,7 @@ func (s *Store) Clear() {
 	s.index.clear(s.cfg.Pool)
 	s.extents.clear(s.cfg.Pool)
 	s.ghost.clear(s.cfg.Pool)
+	s.sketch.clear(s.cfg.Pool)
 	s.queues, s.timers, s.last, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, place{}, [2][]byte{}
 	s.count, s.live, s.work, s.ramp = 0, 0, 0, 0
 	s.start()
@@ -152,7 +155,8 @@ func (s *Store) Over() int64 {
 
 // fixed is what is held beside segments.
 func (s *Store) fixed() int64 {
-	n := int64(unsafe.Sizeof(*s)) + s.index.heldBytes() + s.extents.heldBytes() + s.ghost.heldBytes() + s.timers.heldBytes()
+	n := int64(unsafe.Sizeof(*s)) + s.index.heldBytes() + s.extents.heldBytes() + s.timers.heldBytes() +
+		s.ghost.heldBytes() + s.sketch.heldBytes()
 	for i := range s.runs {
 		n += int64(cap(s.runs[i].segs)) * 8
 	}
@@ -193,6 +197,9 @@ func (s *Store) Get(hash uint64, key []byte) (Entry, bool) {
 	s.seen.at, s.seen.hash = at, hash
 	if *at&hitsMask < maxHits {
 		*at++
+	}
+	if !s.plain {
+		return s.use(at, hash), true
 	}
 	return s.entryOf(hash, rec), true
 }

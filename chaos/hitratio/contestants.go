@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/Yiling-J/theine-go"
 	"github.com/baxromumarov/aegisKV/lru"
@@ -36,25 +37,32 @@ const (
 	manyParts = 64
 )
 
-// contestants are all that take part.
+// contestants are all that take part: without rivals only what the bars are about.
 func contestants(o Options) []contestant {
-	store := func(shards int) func(*Trace, int, func(int)) int {
-		return func(t *Trace, capacity int, step func(int)) int { return storeHits(t, capacity, shards, o, step) }
+	store := func(shards int, c lru.Config) func(*Trace, int, func(int)) int {
+		return func(t *Trace, capacity int, step func(int)) int {
+			c.BudgetBytes = int64(capacity) * int64(keyBytes+valueBytes+o.Spare) / int64(shards)
+			return storeHits(t, shards, c, step)
+		}
 	}
 	all := []contestant{
 		{nameLRU, lruHits},
-		{nameOne, store(1)},
-		{nameMany, store(manyParts)},
+		{nameOne, store(1, lru.Config{})},
+		{nameMany, store(manyParts, lru.Config{})},
 		{nameS3, s3Hits},
-		{"otter", otterHits},
-		{"theine", theineHits},
-		{"ristretto", ristrettoHits},
 		{nameOPT, optHits},
 	}
 	if !o.Rivals {
-		all = append(all[:4], all[7])
+		return all
 	}
-	return all
+	return slices.Insert(all, len(all)-1, []contestant{
+		{"as LRU", store(1, lru.Config{Policy: lru.LRU})},
+		{"as SLRU", store(1, lru.Config{Policy: lru.SLRU})},
+		{"+TinyLFU", store(1, lru.Config{Admission: lru.AdmitTinyLFU})},
+		{"otter", otterHits},
+		{"theine", theineHits},
+		{"ristretto", ristrettoHits},
+	}...)
 }
 
 // mix spreads the numbers of objects over all keys.
@@ -68,13 +76,11 @@ func mix(x uint64) uint64 {
 
 // storeHits replays a trace as a node does: a miss is followed by a SET, and the
 // owner evicts who the store names until it is within its budget.
-func storeHits(t *Trace, capacity, shards int, o Options, step func(int)) (hits int) {
+func storeHits(t *Trace, shards int, c lru.Config, step func(int)) (hits int) {
 	stores := make([]*lru.Store, shards)
+	c.Secret = secret
 	for i := range stores {
-		stores[i] = lru.New(lru.Config{
-			BudgetBytes: int64(capacity) * int64(keyBytes+valueBytes+o.Spare) / int64(shards),
-			Secret:      secret,
-		})
+		stores[i] = lru.New(c)
 	}
 	key, value, version := make([]byte, keyBytes), make([]byte, valueBytes), uint64(0)
 	for i, object := range t.Asked {
@@ -87,8 +93,8 @@ func storeHits(t *Trace, capacity, shards int, o Options, step func(int)) (hits 
 		} else {
 			version++
 			s.Set(lru.Entry{Hash: hash, Version: version, Key: key, Value: value})
-			settle(s, version)
 		}
+		settle(s, version) // after a hit as well: in order of use, it moves the entry
 		step(i)
 	}
 	for _, s := range stores {
