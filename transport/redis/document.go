@@ -12,7 +12,7 @@ type CommandRow struct {
 	Arity   int    // as in Redis: exact, or at least -Arity; the name counts
 	Flags   string
 	Rights  string // group of commands that a user may be given
-	Summary string // "" for most subcommands
+	Summary string
 }
 
 // Document lists the commands that are served, by name, and those that never will be,

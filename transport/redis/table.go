@@ -105,7 +105,9 @@ func (c *command) classify(class string) {
 	for name, s := range c.subs {
 		s.class = class
 		if name == "HELP" {
-			s.flags = "loading stale"
+			s.flags, s.summary = "loading stale", "Lists the subcommands."
+		} else if s.summary == "" {
+			s.summary = summaries[s.name]
 		}
 	}
 }

@@ -70,6 +70,9 @@ func TestTableIsWhole(t *testing.T) {
 		if c.first > 0 && (c.step <= 0 || c.last == 0) {
 			t.Errorf("%s: key positions %d %d %d", c.name, c.first, c.last, c.step)
 		}
+		if c.summary == "" {
+			t.Errorf("%s: no summary", c.name)
+		}
 		for name, s := range c.subs {
 			if want := c.name + "|" + strings.ToLower(name); s.name != want || tab.findAny(want) != s {
 				t.Errorf("subcommand %s is called %s", want, s.name)
@@ -78,11 +81,12 @@ func TestTableIsWhole(t *testing.T) {
 		}
 	}
 	for _, name := range tab.names {
-		c := tab.findAny(name)
-		if c.summary == "" {
-			t.Errorf("%s: no summary", name)
+		check(tab.findAny(name))
+	}
+	for name := range summaries {
+		if tab.findAny(name) == nil {
+			t.Errorf("a summary of %s, which is no command", name)
 		}
-		check(c)
 	}
 	for name := range refused {
 		if tab.findAny(name) != nil {
