@@ -115,6 +115,28 @@ func (s *Store) Live() int64 { return s.live }
 // Budget is the number of bytes the store should hold at most.
 func (s *Store) Budget() int64 { return s.cfg.BudgetBytes }
 
+// Holdings are what a store holds, in bytes, for people.
+type Holdings struct {
+	Budget int64
+	Held   int64 // all overhead included
+	Live   int64 // of that: keys and values
+	Dead   int64 // of that: records that no entry uses and that are not packed away yet
+}
+
+// Add makes h the sum of two stores' holdings.
+func (h *Holdings) Add(o Holdings) {
+	h.Budget, h.Held, h.Live, h.Dead = h.Budget+o.Budget, h.Held+o.Held, h.Live+o.Live, h.Dead+o.Dead
+}
+
+// Holdings says what the store holds.
+func (s *Store) Holdings() Holdings {
+	h := Holdings{Budget: s.cfg.BudgetBytes, Held: s.Held(), Live: s.live}
+	for i := range s.runs {
+		h.Dead += s.runs[i].dead
+	}
+	return h
+}
+
 // SetBudget changes the budget; the owner then evicts while Over is positive.
 // Segments follow the budget: they are laid out anew in steps, with later calls.
 func (s *Store) SetBudget(bytes int64) {

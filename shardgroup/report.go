@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -71,16 +72,16 @@ func (r *Replica) Len() int {
 	return n
 }
 
-// Holdings are the bytes of this replica's stores, and whether any of its shards has
+// Holdings are those of this replica's stores, and whether any of its shards has
 // ever taken a write. It takes one shard's mutex after the other and allocates nothing.
-func (r *Replica) Holdings() (bytes int64, written bool) {
+func (r *Replica) Holdings() (sum lru.Holdings, written bool) {
 	for _, s := range r.shards {
 		s.mu.Lock()
-		bytes += s.m.HeldBytes()
+		sum.Add(s.m.Holdings())
 		written = written || s.m.Position().Seq() > 0
 		s.mu.Unlock()
 	}
-	return bytes, written
+	return sum, written
 }
 
 // Keys is the number of keys of one shard here.

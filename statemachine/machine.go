@@ -70,6 +70,9 @@ func (m *Machine) Len() int { return m.store.Len() }
 // HeldBytes is what the contents count against the budget.
 func (m *Machine) HeldBytes() int64 { return m.store.Held() }
 
+// Holdings are the store's figures.
+func (m *Machine) Holdings() lru.Holdings { return m.store.Holdings() }
+
 // BudgetBytes is the store's budget.
 func (m *Machine) BudgetBytes() int64 { return m.store.Budget() }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
 	"github.com/baxromumarov/aegisKV/transport/redis"
@@ -188,16 +187,12 @@ func portOf(addr string) string {
 
 // Info implements redis.Backend.
 func (b backend) Info() []redis.InfoSection {
-	var used, keys, held int64
+	var keys, held int64
 	layout := b.n.routes.Load().Layout()
-	now := multiraft.Now()
 	for g := 1; g <= layout.Groups; g++ {
 		r := b.n.core.Data().Replica(shardmap.GroupID(g))
 		if r == nil {
 			continue
-		}
-		for _, s := range r.Status(now).Shards {
-			used += s.Bytes + s.RingBytes
 		}
 		if r.Lease() != nil {
 			held++
@@ -207,7 +202,7 @@ func (b backend) Info() []redis.InfoSection {
 	n := strconv.FormatInt
 	return []redis.InfoSection{
 		{Name: "Server", Fields: [][2]string{{"run_id", hex.EncodeToString(b.n.uuid[:])}, {"aegis_node_id", n(int64(b.n.self), 10)}, {"aegis_node_name", b.n.cfg.ID}}},
-		{Name: "Memory", Fields: [][2]string{{"used_memory", n(used, 10)}, {"maxmemory", n(b.n.cfg.MaxMemoryBytes, 10)}, {"maxmemory_policy", "allkeys-lru"}}},
+		b.n.takes().section(b.n.cfg.MaxMemoryBytes, b.n.peak.most.Load()),
 		{Name: "Persistence", Fields: [][2]string{{"loading", "0"}, {"rdb_bgsave_in_progress", "0"}, {"aof_enabled", "0"}}},
 		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}}},
 		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}}},

@@ -137,11 +137,10 @@ func (c *chat) self() membership.Meta {
 		ClientAddr: a.Client, ClusterAddr: a.Cluster, GossipAddr: a.Gossip,
 		Draining: c.draining.Load(), MemoryMax: divide(n.cfg.MaxMemoryBytes).stores,
 	}
+	m.MemoryUsed = n.holds().stores.Held
 	leases := 0
 	for g := 1; g <= n.routes.Load().Layout().Groups; g++ {
 		if r := n.core.Data().Replica(shardmap.GroupID(g)); r != nil {
-			bytes, _ := r.Holdings()
-			m.MemoryUsed += bytes
 			if r.Lease() != nil {
 				leases++
 			}

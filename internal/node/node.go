@@ -49,6 +49,7 @@ type Node struct {
 	core    *Core
 	host    *multiraft.Host
 	memory  *lru.Pool // of all values
+	peak    peak
 	mux     *transport.Mux
 	redis   *redis.Server
 	forward *forwarder                   // carries the gateway's commands to other nodes

@@ -158,11 +158,11 @@ func cmdMemoryDoctor(c *conn, _ [][]byte) {
 
 // cmdMemoryStats answers the few figures that mean here what they mean in Redis.
 func cmdMemoryStats(c *conn, _ [][]byte) {
-	var used int64
+	said := map[string]int64{}
 	for _, s := range c.srv.backend.Info() {
 		for _, f := range s.Fields {
-			if f[0] == "used_memory" {
-				used, _ = strconv.ParseInt(f[1], 10, 64)
+			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+				said[f[0]] = n
 			}
 		}
 	}
@@ -171,9 +171,21 @@ func cmdMemoryStats(c *conn, _ [][]byte) {
 		c.failWith(err)
 		return
 	}
-	b := resp.AppendMap(c.out, c.sess.Proto, 4)
-	b = resp.AppendInt(resp.AppendBulk(b, "dataset.bytes"), used)
-	b = resp.AppendInt(resp.AppendBulk(b, "clients.normal"), c.srv.buffered.Load())
-	b = resp.AppendInt(resp.AppendBulk(b, "total.allocated"), used+c.srv.buffered.Load())
-	c.out = resp.AppendInt(resp.AppendBulk(b, "keys.count"), keys)
+	figures := []struct {
+		name  string
+		bytes int64
+	}{
+		{"peak.allocated", said["used_memory_peak"]},
+		{"total.allocated", said["used_memory"]},
+		{"startup.allocated", said["used_memory_startup"]},
+		{"replication.backlog", said["mem_replication_backlog"]},
+		{"clients.normal", c.srv.BufferedBytes()},
+		{"overhead.total", said["used_memory_overhead"]},
+		{"dataset.bytes", said["used_memory_dataset"]},
+		{"keys.count", keys},
+	}
+	c.out = resp.AppendMap(c.out, c.sess.Proto, len(figures))
+	for _, f := range figures {
+		c.out = resp.AppendInt(resp.AppendBulk(c.out, f.name), f.bytes)
+	}
 }

@@ -205,6 +205,9 @@ func (c *conn) goesBefore(o *conn) bool {
 // ClientsMax is how many connections are taken.
 func (s *Server) ClientsMax() int { return s.cfg.ClientsMax }
 
+// BufferedBytes is what all connections hold, with the keys that are tracked for them.
+func (s *Server) BufferedBytes() int64 { return s.buffered.Load() }
+
 // Clients is the number of connections.
 func (s *Server) Clients() int {
 	s.mu.Lock()
