@@ -45,7 +45,7 @@ func (s *Store) approach(slot uint64) record {
 			return unsafe.Slice((*byte)(p), n)
 		}
 	}
-	return r.record(pos, &s.scratch[0])
+	return r.record(pos, &s.scratch)
 }
 
 // locate is the slot that names a place in a run, whose record is an entry's.
@@ -80,7 +80,7 @@ func (s *Store) findVersion(hash, version uint64) (at *uint64) {
 }
 
 // view is the record of a slot, valid until the next one.
-func (s *Store) view(slot uint64) record { return s.read(slot, &s.scratch[0]) }
+func (s *Store) view(slot uint64) record { return s.read(slot, &s.scratch) }
 
 // read is the record of a slot, copied to scratch when it reaches over the end of
 // a segment.

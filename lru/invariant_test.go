@@ -101,7 +101,7 @@ func (s *Store) findsAt(hash uint64, key []byte, at *uint64) bool {
 
 func (c *checker) entry(g *group, bucket uint32, at *uint64) error {
 	s := c.s
-	rec := s.read(*at, &s.scratch[1])
+	rec := s.read(*at, new([]byte))
 	m := rec.meta()
 	hash := s.hash(rec.key())
 	hi := uint32(hash >> 32)
@@ -202,7 +202,7 @@ func (c *checker) wheels() error {
 		}
 	}
 	for _, slot := range c.at {
-		rec := c.s.read(slot, &c.s.scratch[1])
+		rec := c.s.read(slot, new([]byte))
 		p := place{rec.meta().timer(), uint32(c.s.hash(rec.key()) >> 32)}
 		if p.timer != 0 && !filed[p] {
 			return fmt.Errorf("%q has timer %d and no record there", rec.key(), p.timer)

@@ -74,7 +74,7 @@ func (s *Store) welcome(hash uint64) bool {
 	if s.cfg.Admission != AdmitTinyLFU || r.head == r.tail {
 		return true
 	}
-	last := s.hash(r.record(r.tail, &s.scratch[0]).key())
+	last := s.hash(r.record(r.tail, &s.scratch).key())
 	return s.sketch.estimate(hash)+1 >= s.sketch.estimate(last)
 }
 
@@ -166,7 +166,7 @@ func (s *Store) spare(at *uint64, hash uint64, q int, m meta) bool {
 // tail is the oldest entry of a run.
 func (s *Store) tail(id int) (at *uint64, hash uint64, rec record) {
 	r := &s.runs[id]
-	rec = r.record(r.tail, &s.scratch[0])
+	rec = r.record(r.tail, &s.scratch)
 	hash = s.hash(rec.key())
 	return s.locate(hash, rec.key(), id, r.tail), hash, rec
 }

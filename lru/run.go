@@ -97,12 +97,12 @@ func (r *run) extend(n int, p *Pool) uint64 {
 	return pos
 }
 
-// add puts a segment at the end of the table, of which an eighth is free at most: in a
+// add puts a segment at the end of the table, of which a sixteenth is free at most: in a
 // small store a table that doubles takes more than all else that is not records.
 func (r *run) add(seg unsafe.Pointer) {
 	if len(r.segs) == cap(r.segs) {
 		live := r.segs[r.first:]
-		if want := len(live) + len(live)/8 + 4; r.first <= len(live)/8 || cap(r.segs) > 2*want {
+		if want := len(live) + len(live)/16 + 2; r.first <= len(live)/16 || cap(r.segs) > 2*want {
 			r.segs = make([]unsafe.Pointer, 0, want)
 		}
 		n := copy(r.segs[:cap(r.segs)], live)

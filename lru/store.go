@@ -60,8 +60,8 @@ type Store struct {
 	plain   bool // a hit only counts
 	timers  timers
 	last    victim
-	seen    place     // what Get found, for the change that follows it
-	scratch [2][]byte // for records that reach over a segment's end: calls, walks
+	seen    place  // what Get found, for the change that follows it
+	scratch []byte // for records that reach over a segment's end
 }
 
 // New makes an empty store that should hold at most cfg.BudgetBytes.
@@ -92,7 +92,7 @@ func (s *Store) Clear() {
 	s.extents.clear(s.cfg.Pool)
 	s.ghost.clear(s.cfg.Pool)
 	s.sketch.clear(s.cfg.Pool)
-	s.queues, s.timers, s.last, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, place{}, [2][]byte{}
+	s.queues, s.timers, s.last, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, place{}, nil
 	s.count, s.live, s.work, s.ramp = 0, 0, 0, 0
 	s.start()
 }
@@ -155,7 +155,7 @@ func (s *Store) Held() int64 {
 }
 
 // Over is by how many bytes the store is above its budget, 0 when it is not. It
-// counts up to two segments of each run as full, and each scratch as long as it can
+// counts up to two segments of each run as full, and the scratch as long as it can
 // get by reading: so what is held never exceeds the budget once Over is 0, and
 // evictions follow the writes byte by byte instead of coming when a segment is full.
 func (s *Store) Over() int64 {
@@ -163,9 +163,7 @@ func (s *Store) Over() int64 {
 		reach := s.reach()
 		s.trimScratch(reach)
 		s.stale, s.charge = false, s.fixed()
-		for i := range s.scratch {
-			s.charge += int64(reach - cap(s.scratch[i]))
-		}
+		s.charge += int64(reach - cap(s.scratch))
 		for i := range s.runs {
 			if r := &s.runs[i]; r.head != r.tail {
 				s.charge += r.length() + 2<<r.shift
@@ -182,15 +180,13 @@ func (s *Store) fixed() int64 {
 	for i := range s.runs {
 		n += int64(cap(s.runs[i].segs)) * 8
 	}
-	return n + int64(cap(s.scratch[0])+cap(s.scratch[1]))
+	return n + int64(cap(s.scratch))
 }
 
 // trimScratch lets go of a scratch that is longer than any record.
 func (s *Store) trimScratch(reach int) {
-	for i := range s.scratch {
-		if cap(s.scratch[i]) > reach {
-			s.scratch[i] = nil
-		}
+	if cap(s.scratch) > reach {
+		s.scratch = nil
 	}
 }
 
@@ -319,8 +315,9 @@ func (s *Store) leave(at *uint64, hash uint64) (before Mark, was bool) {
 // in rising hash order of the buckets, until yield says false. The store must
 // not change meanwhile; yield may look keys up.
 func (s *Store) Range(lo, hi uint64, yield func(Entry) bool) {
+	var scratch []byte // beside the store's, and gone with the walk
 	s.index.walk(uint32(lo>>32), uint32(hi>>32), func(at *uint64) bool {
-		rec := s.read(*at, &s.scratch[1])
+		rec := s.read(*at, &scratch)
 		h := s.hash(rec.key())
 		if h < lo || h > hi {
 			return true
