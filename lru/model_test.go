@@ -119,6 +119,14 @@ func (n *naive) bytes(queue int) (sum int) {
 	return sum
 }
 
+// percent is how much may be protected.
+func (n *naive) percent() int {
+	if n.policy == SLRU || len(n.keys) >= 128 && len(n.keys) < 512 {
+		return 80
+	}
+	return 90
+}
+
 // victim is the policy.
 func (n *naive) victim(keep uint64) *item {
 	moved := 0
@@ -126,7 +134,7 @@ func (n *naive) victim(keep uint64) *item {
 	for moves := 0; ; {
 		pro, prot := n.bytes(probation), n.bytes(protected)
 		q := probation
-		if pro == 0 || prot*100 > (pro+prot)*map[Policy]int{Segmented: 90, LRU: 90, SLRU: 80}[n.policy] {
+		if pro == 0 || prot*100 > (pro+prot)*n.percent() {
 			q = protected
 		}
 		if kept[q] == n.bytes(q) && kept[1-q] < n.bytes(1-q) {

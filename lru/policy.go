@@ -33,6 +33,13 @@ const (
 	// for evictions itself.
 	protectedPercent = 90
 	slruPercent      = 80
+	// A store of a few hundred entries gives more to probation: a tenth of it is a dozen
+	// or two, which an entry leaves before its second use. Recorded traces in shards of
+	// 142 to 403 entries gain up to 0.6 points, or lose 0.2; in smaller and larger ones
+	// more is lost than gained.
+	fewMin     = 128
+	fewMax     = 512
+	fewPercent = 80
 
 	// One call of Victim moves this much at most, then names whoever is next. Bursts
 	// are rare, and the loss in hit ratio is not measurable; a write that had to look
@@ -129,14 +136,21 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 // giver is the queue that has to give.
 func (s *Store) giver() int {
 	pro, prot := s.queues[probation].bytes, s.queues[protected].bytes
-	percent := int64(protectedPercent)
-	if s.cfg.Policy == SLRU {
-		percent = slruPercent
-	}
-	if pro == 0 || prot*100 > (pro+prot)*percent {
+	if pro == 0 || prot*100 > (pro+prot)*s.protectedPercent() {
 		return protected
 	}
 	return probation
+}
+
+// protectedPercent is how many percent of the bytes may be protected.
+func (s *Store) protectedPercent() int64 {
+	switch {
+	case s.cfg.Policy == SLRU:
+		return slruPercent
+	case s.count >= fewMin && s.count < fewMax:
+		return fewPercent
+	}
+	return protectedPercent
 }
 
 // spare gives the entry at the tail of a queue what it earned, if it earned anything:

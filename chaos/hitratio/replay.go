@@ -48,6 +48,7 @@ func measure(o Options) (*Report, error) {
 				continue
 			}
 			row.Published = published[row.name()]
+			row.Judged = row.Published > 0 || row.large() || len(published) == 0
 			r.Rows = append(r.Rows, row)
 			for _, c := range all {
 				jobs = append(jobs, job{t, row, c})

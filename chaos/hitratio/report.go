@@ -23,6 +23,7 @@ type Row struct {
 	Objects   int                `json:"objects"`
 	Capacity  int                `json:"capacityObjects"`
 	Published float64            `json:"publishedS3FIFO,omitempty"` // hit ratio in %, 0 = none
+	Judged    bool               `json:"judged"`                    // of small rows only those with a published figure, if there are figures
 	Hits      map[string]float64 `json:"hitPercent"`
 	Missed    []string           `json:"missed,omitempty"` // bars
 }
@@ -63,7 +64,9 @@ func (r *Report) judge() {
 	r.MeanChange = map[string]float64{}
 	large := 0
 	for _, row := range r.Rows {
-		row.judge()
+		if row.Judged {
+			row.judge()
+		}
 		for _, m := range row.Missed {
 			r.Missed = append(r.Missed, row.name()+": "+m)
 		}
@@ -144,8 +147,11 @@ func (r *Report) line(w io.Writer, row *Row) {
 		fmt.Fprintf(w, "%.2f\t", row.Hits[c])
 	}
 	verdict := "ok"
-	if len(row.Missed) > 0 {
+	switch {
+	case len(row.Missed) > 0:
 		verdict = "MISSED"
+	case !row.Judged:
+		verdict = "not judged"
 	}
 	fmt.Fprint(w, verdict, "\t\n")
 }
