@@ -9,5 +9,10 @@ func Run(Options) (Report, error) {
 	return Report{}, errors.New("the benchmark charges servers by /proc and needs Linux")
 }
 
+// Memory needs /proc.
+func Memory(MemoryOptions) (MemoryReport, error) {
+	return MemoryReport{}, errors.New("the memory of a server is read from /proc and needs Linux")
+}
+
 // Binary is the aegis in PATH.
 func Binary() string { return "aegis" }

@@ -86,8 +86,8 @@ func portFree(port int) bool {
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// startAegis runs n nodes; with three, every key has three copies.
-func startAegis(binary, dir string, n, cores int) (*system, error) {
+// startAegis runs n nodes, with more flags; with three, every key has three copies.
+func startAegis(binary, dir string, n, cores int, more ...string) (*system, error) {
 	s := &system{name: "aegis"}
 	ports, err := freePorts(3 * n)
 	if err != nil {
@@ -102,6 +102,7 @@ func startAegis(binary, dir string, n, cores int) (*system, error) {
 			"--id", fmt.Sprintf("bench%d", i+1), "--data-dir", filepath.Join(dir, "aegis"), "--lease-profile", "noisy", "--log-level", "warn",
 			"--client-addr", local(ports[3*i]), "--cluster-addr", local(ports[3*i+1]), "--gossip-addr", local(ports[3*i+2]), "--gateway-addr", "off",
 		}
+		args = append(args, more...)
 		if n > 1 {
 			args = append(args, "--seeds", strings.Join(seeds, ","))
 		}
