@@ -102,7 +102,7 @@ func BenchmarkBesideMap(b *testing.B) {
 	n := benchEntries()
 	key := make([]byte, benchKeyBytes)
 	before := quietBytes()
-	pool := NewPool()
+	pool := NewPool(0)
 	defer pool.Close()
 	s := filled(n, 0, pool)
 	debug.FreeOSMemory()
@@ -207,7 +207,7 @@ func benchmarkFill(b *testing.B, deadline int64) {
 	n := benchEntries()
 	var cpu, wall pauses
 	before := quietBytes()
-	pool := NewPool()
+	pool := NewPool(0)
 	defer pool.Close()
 	s := New(Config{BudgetBytes: 1 << 40, Secret: 1, Pool: pool})
 	key, value := make([]byte, benchKeyBytes), make([]byte, benchValueBytes)

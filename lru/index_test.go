@@ -80,7 +80,7 @@ func TestIndexIsNeverHalfEmpty(t *testing.T) {
 
 // What was filled and emptied again holds what it held at first.
 func TestEmptiedStoreHoldsNothing(t *testing.T) {
-	pool := NewPool()
+	pool := NewPool(0)
 	defer pool.Close()
 	s := New(Config{BudgetBytes: 1 << 30, Secret: 1, Pool: pool})
 	held, lent := s.Held(), pool.LentBytes()

@@ -22,6 +22,8 @@ type mapped struct {
 	rest   []byte   // of the last arena
 	idle   [][]byte // chunks that came back
 	ahead  [][]byte // resident chunks
+	given  int64    // bytes of chunks that there are
+	most   int64    // of them, as far as they are touched ahead; 0 = no bound
 	large  map[*byte][]byte
 	wake   chan struct{}
 	ended  chan struct{} // closed when nothing is touched ahead any more
@@ -37,11 +39,13 @@ const (
 	madvPopulateWrite = 23 // since Linux 5.14
 )
 
-// NewPool makes a pool outside the Go heap, which lasts until Close. (To end it when it
-// cannot be reached any more was refused: memory that the collector does not see does
-// not make it run.)
-func NewPool() *Pool {
-	m := &mapped{wake: make(chan struct{}, 1), ended: make(chan struct{}), large: make(map[*byte][]byte)}
+// NewPool makes a pool outside the Go heap, which lasts until Close. Its stores are going
+// to take mostBytes together, 0 = unknown: beyond that nothing is touched ahead, which a
+// full node of 64 MiB would hold 16 MiB of for nothing. (To end it when it cannot be
+// reached any more was refused: memory that the collector does not see does not make it
+// run.)
+func NewPool(mostBytes int64) *Pool {
+	m := &mapped{most: mostBytes, wake: make(chan struct{}, 1), ended: make(chan struct{}), large: make(map[*byte][]byte)}
 	go m.prepare()
 	return newPool(m)
 }
@@ -79,6 +83,7 @@ func (m *mapped) chunk() []byte {
 	}
 	b := m.rest[:chunkBytes:chunkBytes]
 	m.rest = m.rest[chunkBytes:]
+	m.given += chunkBytes
 	return b
 }
 
@@ -120,7 +125,7 @@ func (m *mapped) prepare() {
 func (m *mapped) short() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.closed && len(m.ahead) < aheadMax
+	return !m.closed && len(m.ahead) < aheadMax && (m.most == 0 || m.given-int64(len(m.idle))*chunkBytes < m.most)
 }
 
 // close ends the goroutine and gives everything back.

@@ -11,7 +11,7 @@ import (
 )
 
 func TestMappedMemoryGoesBackToTheSystem(t *testing.T) {
-	p := NewPool()
+	p := NewPool(0)
 	before := residentBytes()
 	const n = 256
 	var pieces []unsafe.Pointer
@@ -73,7 +73,7 @@ func hugeBytesAt(address uintptr) (n int64) {
 // lies in small pages until the goroutine has touched it ahead: a huge one that a SET
 // touches first keeps it for 0.2 ms and more.
 func TestChunksThatCameBackAreLentAgain(t *testing.T) {
-	p := NewPool()
+	p := NewPool(0)
 	defer p.Close()
 	m := p.src.(*mapped)
 	arenas := 0
@@ -103,5 +103,24 @@ func TestChunksThatCameBackAreLentAgain(t *testing.T) {
 			t.Errorf("round %d: the first touch of a chunk that came back brought %d bytes of huge pages", round, n)
 		}
 		m.retire(b)
+	}
+}
+
+// TestNothingIsTouchedAheadOfAFullPool: what its stores will never ask for stays untouched.
+func TestNothingIsTouchedAheadOfAFullPool(t *testing.T) {
+	const chunks = 8
+	p := NewPool(chunks * chunkBytes)
+	defer p.Close()
+	for range chunks * (chunkBytes / pieceMax) {
+		p.take(pieceMax)
+	}
+	m := p.src.(*mapped)
+	for range 2 { // the second is sent when the first has been looked at
+		m.wake <- struct{}{}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.ahead); n > 1 { // one may have been under way while a store took another
+		t.Errorf("%d chunks are kept ready beside %d that are all there should be", n, chunks)
 	}
 }

@@ -501,7 +501,7 @@ func TestStoreDoesWhatTheModelDoes(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			var pool *Pool
 			if seed%3 == 0 {
-				pool = NewPool()
+				pool = NewPool(0)
 				defer pool.Close()
 			}
 			tr := newTrial(t, &seeded{rand.New(rand.NewPCG(uint64(seed), 1)), steps}, pool)

@@ -39,7 +39,7 @@ func TestWarmChangesNothing(t *testing.T) {
 // sixteen warmed together.
 func BenchmarkColdGet(b *testing.B) {
 	const keys, batch = 1 << 20, 16
-	stores, pool := make([]*Store, 256), NewPool()
+	stores, pool := make([]*Store, 256), NewPool(0)
 	defer pool.Close()
 	for i := range stores {
 		stores[i] = New(Config{BudgetBytes: 4 << 20, Pool: pool})

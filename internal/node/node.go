@@ -335,7 +335,7 @@ func (n *Node) leave() {
 // build puts the core, its host, the peers and the face together.
 func (n *Node) build() error {
 	n.host = multiraft.NewHost(n.storage)
-	n.memory = lru.NewPool()
+	n.memory = lru.NewPool(divide(n.cfg.MaxMemoryBytes).stores)
 	p := profiles[n.cfg.LeaseProfile]
 	n.routes.Store(shardmap.NewMap(n.founded.Settings.Layout()))
 	d, layout := divide(n.cfg.MaxMemoryBytes), n.founded.Settings.Layout()
