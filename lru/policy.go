@@ -22,7 +22,7 @@ type Admission uint8
 // Admissions.
 const (
 	AdmitAll     Admission = iota
-	AdmitTinyLFU           // only if it was not asked for less often than the entry that is next to leave
+	AdmitTinyLFU           // only if nobody who was asked for more often has to leave for it
 )
 
 const (
@@ -74,15 +74,24 @@ func (s *Store) admit(hash uint64) int {
 	return q
 }
 
-// welcome says whether a hash that came back may enter the protected queue: with this
-// request it must have been asked for as often as who is next to leave.
+// welcome says whether a hash that came back may enter the protected queue: if somebody
+// has to leave there for it, with this request it must have been asked for as often.
 func (s *Store) welcome(hash uint64) bool {
-	r := &s.runs[s.oldest(protected)]
-	if s.cfg.Admission != AdmitTinyLFU || r.head == r.tail {
+	if s.cfg.Admission != AdmitTinyLFU || s.giver() != protected {
 		return true
 	}
-	last := s.hash(r.record(r.tail, &s.scratch).key())
-	return s.sketch.estimate(hash)+1 >= s.sketch.estimate(last)
+	r := &s.runs[s.oldest(protected)]
+	for pos, n := r.tail, 0; pos != r.head && n < movesMax; n++ {
+		rec := r.record(pos, &s.scratch)
+		if m := rec.meta(); !m.dead() {
+			last := s.hash(rec.key())
+			if at := s.locate(last, rec.key(), s.oldest(protected), pos); *at&hitsMask == 0 {
+				return s.sketch.estimate(hash)+1 >= s.sketch.estimate(last)
+			}
+		}
+		pos += uint64(rec.meta().size())
+	}
+	return true
 }
 
 // use is what a hit does unless it only counts: in the policies in order of use it
