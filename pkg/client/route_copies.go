@@ -14,8 +14,10 @@ import "time"
 // says so, and is passed over for that shard: for a second, and longer each time it says
 // so again.
 
-// fadeTime is how long it takes until what is known of a node's answers counts half.
-const fadeTime = time.Second
+// fadeTime is how long it takes until what is known of a node's answers counts half: a
+// node that stood still once for as long as anybody waits is tried again after about a
+// second. With a second for the half it took five.
+const fadeTime = 250 * time.Millisecond
 
 // leastTook is what an answer takes at least; below it differences are chance.
 const leastTook = 20 * time.Microsecond

@@ -15,6 +15,7 @@ func TestTheCopyThatAnswersSoonestIsAsked(t *testing.T) {
 		{"idle before busy", burden(ms, 0, 0), burden(ms, 0, 1)},
 		{"far and idle before near and busy", burden(2*ms, 0, 0), burden(ms, 0, 2)},
 		{"what was slow long ago is tried again", burden(time.Second, 20*time.Second, 0), burden(ms, 0, 0)},
+		{"what stood still once is tried again soon", burden(smoothed(ms/5, followerPatience), 2*time.Second, 0), burden(ms/5, 0, 0)},
 		{"unknown before known", burden(0, 0, 0), burden(ms, 0, 0)},
 		{"and does not take all", burden(ms, 0, 0), burden(0, 0, 100)},
 	} {
