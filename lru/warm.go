@@ -11,23 +11,25 @@ const WarmSteps = 3
 // needs the answer to the one before. Who takes every step for a dozen keys before the
 // next waits for memory three times, and not three times for each of them. Nothing is
 // changed or answered: a key that is not there is looked for as if nobody had asked.
-func (s *Store) Warm(hash uint64, step int) {
+// It says whether a further step is of use: two are enough for nearly every key.
+func (s *Store) Warm(hash uint64, step int) (more bool) {
 	hi := uint32(hash >> 32)
 	g := s.index.group(hi)
 	l := g.line(g.bucket(hi))
 	if step == 0 {
 		prefetch(unsafe.Pointer(l))
-		return
+		return true
 	}
 	if s.warmRecord(l, hi) || l.next() == 0 {
-		return
+		return false
 	}
 	l = s.index.single.line(l.next())
 	if step == 1 {
 		prefetch(unsafe.Pointer(l))
-		return
+		return true
 	}
 	s.warmRecord(l, hi)
+	return false
 }
 
 // warmRecord asks for the record that a slot of a line names, if one has the tag of
@@ -50,6 +52,13 @@ func (s *Store) warmRecord(l *line, hi uint32) bool {
 // Prefetch brings the cache line of what p points to near: what an owner keeps
 // beside a store, by the same hash.
 func Prefetch(p *uint64) { prefetch(unsafe.Pointer(p)) }
+
+// PrefetchBytes brings the cache lines of b near, the one that it ends in aside.
+func PrefetchBytes(b []byte) {
+	for at := 0; at < len(b); at += lineBytes {
+		prefetch(unsafe.Pointer(&b[at]))
+	}
+}
 
 // warmBytes of a record are asked for: the processor notices by itself when more of
 // a long one is read.

@@ -59,6 +59,18 @@ func (r *ring) reserve(s *shard, need int) []byte {
 	return b.buf[:0]
 }
 
+// aheadBytes is what most records take.
+const aheadBytes = 256
+
+// ahead is where the next record is going to be written, if that is in the last block.
+func (r *ring) ahead() []byte {
+	if len(r.blocks) == 0 {
+		return nil
+	}
+	b := r.blocks[len(r.blocks)-1].buf
+	return b[len(b):min(cap(b), len(b)+aheadBytes)]
+}
+
 // commit makes the n bytes written into reserve's room the last record.
 func (r *ring) commit(n int) {
 	b := r.blocks[len(r.blocks)-1]

@@ -1,6 +1,7 @@
 package shardgroup
 
 import (
+	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
 )
@@ -24,11 +25,18 @@ func (r *Replica) Warm(id shardmap.ShardID, key []byte) Warming {
 	return Warming{s, s.m.Hash(key)} // the key of the hash never changes
 }
 
-// Step takes one of WarmSteps steps. A shard at work is left alone: a hint is not worth
-// a wait.
-func (w Warming) Step(step int) {
-	if w.s != nil && w.s.mu.TryLock() {
-		w.s.m.Warm(w.hash, step)
-		w.s.mu.Unlock()
+// Step takes one of WarmSteps steps, none that is of no use. A shard at work is left
+// alone: a hint is not worth a wait.
+func (w *Warming) Step(step int) {
+	s := w.s
+	if s == nil || !s.mu.TryLock() {
+		return
 	}
+	if step == 1 && s.serving() {
+		lru.PrefetchBytes(s.ring.ahead())
+	}
+	if !s.m.Warm(w.hash, step) {
+		w.s = nil
+	}
+	s.mu.Unlock()
 }

@@ -122,11 +122,11 @@ func (m *Machine) Usage(key []byte) (lru.Usage, bool) { return m.store.Usage(m.H
 const WarmSteps = lru.WarmSteps
 
 // Warm brings a key near that is about to be asked for; see lru.Store.Warm.
-func (m *Machine) Warm(hash uint64, step int) {
-	m.store.Warm(hash, step)
+func (m *Machine) Warm(hash uint64, step int) (more bool) {
 	if step == 0 {
 		lru.Prefetch(&m.digest[hash>>digestShift])
 	}
+	return m.store.Warm(hash, step)
 }
 
 // dead says whether a deadline has passed.

@@ -15,8 +15,8 @@ func (b backend) Warm(keys [][]byte) {
 		ws = append(ws, data.ReplicaOf(shard).Warm(shard, key))
 	}
 	for step := range shardgroup.WarmSteps {
-		for _, w := range ws {
-			w.Step(step)
+		for i := range ws {
+			ws[i].Step(step)
 		}
 	}
 }
