@@ -136,6 +136,7 @@ func (s *Store) insert(e *Entry) {
 
 // write appends a record with a fresh value to a run.
 func (s *Store) write(id int, m meta, e *Entry) (run int, pos uint64) {
+	s.keeping = keeping{}
 	size := m.size()
 	r := s.begin(id, size)
 	pos = r.extend(size, s.cfg.Pool)
@@ -195,6 +196,7 @@ func (r *run) fillPieces(pos uint64, m meta, e *Entry, value []byte) {
 // replace gives an entry a new version, deadline and value: in its place when they
 // fit there and leave little of it unused, else in a new record of the same queue.
 func (s *Store) replace(at *uint64, rec record, e *Entry) Mark {
+	s.keeping = keeping{}
 	before, old := rec.mark(), rec.meta()
 	m := metaOf(e, s.inline).withTimer(old.timer())
 	if old.expires() {
@@ -247,6 +249,7 @@ func (s *Store) rewrite(at *uint64, m meta, e *Entry) {
 
 // remark changes version and deadline of an entry.
 func (s *Store) remark(at *uint64, rec record, hash, version uint64, deadline int64) Mark {
+	s.keeping = keeping{}
 	before, m := rec.mark(), rec.meta()
 	if deadline != 0 && !m.expires() {
 		q := slotRun(*at) / 2

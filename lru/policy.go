@@ -105,6 +105,7 @@ func (s *Store) use(at *uint64, hash uint64) Entry {
 		if s.cfg.Policy == SLRU {
 			q = protected
 		}
+		s.keeping = keeping{}
 		s.transfer(at, hash, s.queues[q].newest(q), 0, s.view(*at).meta())
 		s.tidy()
 	}
@@ -119,7 +120,7 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 	if s.count == 0 {
 		return Entry{}, false
 	}
-	var kept [queues]int64 // bytes of each queue that were passed over since another entry was seen there
+	kept := s.keptBefore(keep)
 	for moves, bytes := 0, 0; ; {
 		q := s.giver()
 		if kept[q] == s.queues[q].bytes && kept[1-q] < s.queues[1-q].bytes {
@@ -138,8 +139,34 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 			continue
 		}
 		s.last = victim{at, hash, rec.version()}
+		s.keeping.version = keep
+		for q := range kept {
+			s.keeping.all[q] = kept[q] == s.queues[q].bytes
+		}
 		return s.entryOf(hash, rec), true
 	}
+}
+
+// keeping is what Victim found out about the entries of a version that it may not name,
+// for its next call: a large transaction evicts thousands, and would pass over all of
+// its own entries for each of them. It holds until something is written.
+type keeping struct {
+	version uint64
+	all     [queues]bool // a queue has no others
+}
+
+// keptBefore is how many bytes of each queue need not be looked at again, because
+// entries of version keep were seen there and no others.
+func (s *Store) keptBefore(keep uint64) (bytes [queues]int64) {
+	if keep == 0 || s.keeping.version != keep {
+		return bytes
+	}
+	for q, all := range s.keeping.all {
+		if all {
+			bytes[q] = s.queues[q].bytes
+		}
+	}
+	return bytes
 }
 
 // giver is the queue that has to give.
@@ -202,6 +229,7 @@ func (s *Store) Protect(hash, version uint64) {
 	if at == nil {
 		return
 	}
+	s.keeping = keeping{}
 	hits := *at & hitsMask
 	if slotRun(*at)/2 == probation {
 		hits = 0

@@ -60,6 +60,7 @@ type Store struct {
 	plain   bool // a hit only counts
 	timers  timers
 	last    victim
+	keeping keeping
 	seen    place  // what Get found, for the change that follows it
 	scratch []byte // for records that reach over a segment's end
 }
@@ -92,7 +93,7 @@ func (s *Store) Clear() {
 	s.extents.clear(s.cfg.Pool)
 	s.ghost.clear(s.cfg.Pool)
 	s.sketch.clear(s.cfg.Pool)
-	s.queues, s.timers, s.last, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, place{}, nil
+	s.queues, s.timers, s.last, s.keeping, s.seen, s.scratch = [queues]queue{}, timers{}, victim{}, keeping{}, place{}, nil
 	s.count, s.live, s.work, s.ramp = 0, 0, 0, 0
 	s.start()
 }

@@ -93,6 +93,9 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 		return
 	}
 	s.whole, s.floor = false, m.floor
+	if m.time < s.m.Time() {
+		s.m.Reset() // the store's wheel does not turn back
+	}
 	s.rebase(m.start)
 	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})

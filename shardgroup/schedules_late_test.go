@@ -537,6 +537,10 @@ func TestACopyAheadOfTheLineageInTimeIsFilled(t *testing.T) {
 			w, a, _, _ := trio(t)
 			w.timed = true
 			w.do(a, 0, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 2000}, Async)
+			for i := range 8 { // these die after the fill, by the lineage's time
+				c := &statemachine.Command{Kind: statemachine.Set, Key: fmt.Appendf(nil, "s%d", i), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: int64(1500 + 100*i)}
+				w.do(a, 0, c, Async)
+			}
 			w.spread()
 			w.cut(0, 1, false)
 			w.cut(0, 2, false)
@@ -554,6 +558,7 @@ func TestACopyAheadOfTheLineageInTimeIsFilled(t *testing.T) {
 			w.do(b, 0, &statemachine.Command{Kind: statemachine.Persist, Key: []byte("k")}, Async)
 			w.healLinks()
 			w.synced(1, 2, 3)
+			w.run(3 * time.Second)
 			if eventSeen(a, EventNotWhole, "") || !eventSeen(a, EventOverwritten, "filling") {
 				t.Fatalf("not filled in good order: %+v", a.events)
 			}

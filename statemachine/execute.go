@@ -24,7 +24,7 @@ func (m *Machine) Execute(c *Command, v shardmap.Version, now int64, res *Result
 	if int64(len(c.Value)) > m.ValueBytesMax() {
 		return ErrTooLarge
 	}
-	if m.txn.open && m.txn.grown > max(txnGrowthMin, m.store.Budget()) {
+	if m.txn.open && m.full(c) {
 		return ErrTxnTooLarge
 	}
 	x := execution{m: m, c: c, res: res, v: v, now: now, hash: m.Hash(c.Key)}
@@ -88,12 +88,19 @@ func (m *Machine) sweepFirst() {
 	}
 }
 
+// protectedMax bounds how many names of spared entries a record takes, about: a large
+// transaction may spare every entry of its shard. Followers are a little less warm then.
+const protectedMax = 1024
+
 // evictOne evicts into a record, but never the entry that has version keep (0 =
 // none). A hash would not do as its name: other keys may have the same one, and
 // could then not be evicted either. What the store spared instead goes with it.
 func (m *Machine) evictOne(keep shardmap.Version, r *Record) bool {
 	e, ok := m.store.Victim(uint64(keep))
-	r.Protected, m.moved = append(r.Protected, m.moved...), m.moved[:0]
+	if len(r.Protected) < protectedMax {
+		r.Protected = append(r.Protected, m.moved...)
+	}
+	m.moved = m.moved[:0]
 	if !ok || (e.Version == uint64(keep) && keep != 0) {
 		return false
 	}

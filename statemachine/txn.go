@@ -22,6 +22,21 @@ type txn struct {
 // as many records as one command has arguments.
 const txnGrowthMin = 64 << 20
 
+// txnBytesMax is how long a transaction's record may get by one more command; the first
+// may be any. A record must fit into one message between nodes, which is longer.
+const txnBytesMax = 64 << 20
+
+// full says that a command has no room in the record of the transaction under way.
+func (m *Machine) full(c *Command) bool {
+	t := &m.txn
+	n := len(t.parts) + len(c.Key) + len(c.Value)
+	if c.Kind == Append || c.Kind == SetRange {
+		e, _ := m.store.Peek(m.Hash(c.Key), c.Key)
+		n += len(e.Value)
+	}
+	return t.grown > max(txnGrowthMin, m.store.Budget()) || len(t.parts) > 0 && n > txnBytesMax
+}
+
 // add takes the record of a command.
 func (t *txn) add(c *Command, r *Record) {
 	before := len(t.parts)
