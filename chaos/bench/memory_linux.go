@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -23,17 +22,10 @@ func Memory(o MemoryOptions) (MemoryReport, error) {
 	if o.Entries < 1000 {
 		return r, errors.New("fewer than 1000 entries say nothing about one")
 	}
-	out, err := exec.Command(o.Aegis, "version").Output()
-	if err != nil {
-		return r, fmt.Errorf("%s cannot be run: %w (make build)", o.Aegis, err)
-	}
-	r.Aegis = strings.TrimSpace(string(out))
-	redis, err := exec.LookPath(o.Redis)
-	if err == nil {
-		r.Redis, err = redisVersion(redis)
-	}
-	if err != nil {
-		redis, r.Redis = "", fmt.Sprintf("nothing (%s is not installed: apt-get install redis-server)", o.Redis)
+	var redis string
+	var err error
+	if r.Aegis, redis, r.Redis, err = programs(o.Aegis, o.Redis); err != nil {
+		return r, err
 	}
 	for _, ttl := range []bool{false, true} {
 		row := MemoryRow{TTL: ttl}

@@ -21,17 +21,12 @@ func Run(o Options) (Report, error) {
 	if o.Rounds < 1 || o.Conns < 3 || o.Keys < 100 || o.Window <= 0 {
 		return r, errors.New("a run needs a round, three connections, 100 keys and some time")
 	}
-	out, err := exec.Command(o.Aegis, "version").Output()
-	if err != nil {
-		return r, fmt.Errorf("%s cannot be run: %w (make build)", o.Aegis, err)
+	var redis string
+	var err error
+	if r.Aegis, redis, r.Redis, err = programs(o.Aegis, o.Redis); err != nil {
+		return r, err
 	}
-	r.Aegis = strings.TrimSpace(string(out))
-	redis, err := exec.LookPath(o.Redis)
-	if err == nil {
-		r.Redis, err = redisVersion(redis)
-	}
-	if err != nil {
-		redis, r.Redis = "", fmt.Sprintf("nothing (%s is not installed: apt-get install redis-server)", o.Redis)
+	if redis == "" {
 		fmt.Fprintf(o.Log, "%s is not installed: AegisKV is measured alone\n", o.Redis)
 	}
 	for _, nodes := range topologies {

@@ -141,6 +141,23 @@ func startRedis(binary, dir string, n, cores int) (*system, error) {
 	return s, nil
 }
 
+// programs says what is measured: the version of ours, and where the redis-server beside
+// it is, "" when there is none, and which or why not.
+func programs(ours, theirs string) (aegis, redis, version string, err error) {
+	out, err := exec.Command(ours, "version").Output()
+	if err != nil {
+		return "", "", "", fmt.Errorf("%s cannot be run: %w (make build)", ours, err)
+	}
+	aegis = strings.TrimSpace(string(out))
+	if redis, err = exec.LookPath(theirs); err == nil {
+		version, err = redisVersion(redis)
+	}
+	if err != nil {
+		return aegis, "", fmt.Sprintf("nothing (%s is not installed: apt-get install redis-server)", theirs), nil
+	}
+	return aegis, redis, version, nil
+}
+
 // redisVersion is the first words of redis-server --version.
 func redisVersion(binary string) (string, error) {
 	out, err := exec.Command(binary, "--version").Output()
