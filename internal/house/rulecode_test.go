@@ -27,6 +27,10 @@ var ruleRooms = map[string]ruleRoom{
 	"transport/resp": {},
 	"statemachine":   {},
 	"shardgroup":     {},
+	"statemachine/wal": {edges: map[string]string{
+		"disk*.go":      "the directory of a log: files",
+		"committer*.go": "the goroutines that write and fsync",
+	}},
 	"multiraft/meta": {},
 	"multiraft": {edges: map[string]string{
 		"host*.go":  "the loop and the append goroutine around a Core",

@@ -1,8 +1,12 @@
-// Package wal owns how durable the writes of one node are: the words for it
-// today, the write-ahead log and its snapshots when they are built. It must know
-// neither commands nor replicas: records are opaque bytes to it.
+// Package wal owns how durable the writes of one node are: the words for it, and the
+// node's write-ahead log. It must know neither commands nor replicas: a frame is opaque
+// bytes of a shard to it, with a position that it gives back when they are logged.
 //
-// This version has no log. A node keeps its data in memory only, and what it
-// alone held is lost when it dies; raft's votes and leases are on disk in every
-// mode.
+// Encoding, chain, recovery and the log itself are functions of bytes and of an FS, so
+// that crashes can be enumerated; disk.go and committer.go put files and goroutines to
+// them. What is lost: in mode write, on a power cut, about the last second; nothing that
+// was called durable. Damage is never stepped over in silence.
+//
+// Nothing uses the log yet: a node keeps its data in memory only, and refuses the modes
+// write and fsync.
 package wal

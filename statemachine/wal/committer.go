@@ -1,0 +1,166 @@
+package wal
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Committer runs a Log: one goroutine writes, one makes durable. While an fsync is under
+// way the next batch grows, and one fsync serves all who wait; in mode write nobody waits
+// for the fsyncs that go on behind it.
+type Committer struct {
+	log    *Log
+	told   func()
+	failed func(error)
+
+	write, sync chan struct{} // one token: there is work
+	stop        chan struct{}
+	done        sync.WaitGroup
+	once        sync.Once // for failed
+	forced      atomic.Bool
+	busy        [2]atomic.Int64 // when the write, and the fsync, under way began, unix ns; 0 = none is
+
+	mu     sync.Mutex // of moved
+	moved  *sync.Cond // Written, Synced or Err has changed
+	closed bool
+}
+
+// syncEvery is how much of a log in mode write a power cut may lose at most, and how
+// long a log may be idle before it states what is durable.
+const syncEvery = time.Second
+
+// Run begins to commit a log. told is called, from either goroutine, when more is logged
+// or durable; failed once, with the error that ended the log. Neither may block.
+func Run(l *Log, told func(), failed func(error)) *Committer {
+	c := &Committer{
+		log: l, told: told, failed: failed,
+		write: make(chan struct{}, 1), sync: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	c.moved = sync.NewCond(&c.mu)
+	c.done.Add(2)
+	go c.writes()
+	go c.syncs()
+	return c
+}
+
+// Wake says that something was appended. It never blocks.
+func (c *Committer) Wake() { poke(c.write) }
+
+func poke(work chan struct{}) {
+	select {
+	case work <- struct{}{}:
+	default:
+	}
+}
+
+// Force asks for one fsync of what is written: a +fsync ack in mode write. It never blocks.
+func (c *Committer) Force() {
+	c.forced.Store(true)
+	poke(c.write)
+}
+
+// Wait waits until the log is written up to an LSN, or is durable up to it, and says
+// whether that will never be.
+func (c *Committer) Wait(upto LSN, durable bool) error {
+	if durable {
+		c.Force()
+	} else {
+		c.Wake()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		reached := c.log.Written()
+		if durable {
+			reached = c.log.Synced()
+		}
+		if reached >= upto {
+			return nil
+		}
+		if err := c.log.Err(); err != nil {
+			return err
+		}
+		if c.closed {
+			return ErrClosed
+		}
+		c.moved.Wait()
+	}
+}
+
+// Stalled is how long the write or fsync under way has taken by now, 0 when none is.
+func (c *Committer) Stalled() (longest time.Duration) {
+	for i := range c.busy {
+		if began := c.busy[i].Load(); began != 0 {
+			longest = max(longest, time.Since(time.Unix(0, began)))
+		}
+	}
+	return longest
+}
+
+// Stop closes the log: what was appended is written and durable when it returns.
+func (c *Committer) Stop() error {
+	close(c.stop)
+	c.done.Wait()
+	err := c.log.Close()
+	c.mu.Lock()
+	c.closed = true
+	c.moved.Broadcast()
+	c.mu.Unlock()
+	return err
+}
+
+func (c *Committer) writes() {
+	defer c.done.Done()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-c.write:
+		}
+		forced := c.forced.Swap(false) // first: who forces has appended before
+		if c.log.Backlog() > 0 {
+			c.do(0, func() error { _, err := c.log.Commit(); return err })
+		}
+		if c.log.cfg.Mode == Fsync || forced {
+			poke(c.sync)
+		}
+	}
+}
+
+func (c *Committer) syncs() {
+	defer c.done.Done()
+	idle := time.NewTicker(syncEvery)
+	defer idle.Stop()
+	for {
+		var state bool
+		select {
+		case <-c.stop:
+			return
+		case <-c.sync:
+		case <-idle.C:
+			state = true
+		}
+		if c.log.Synced() < c.log.Written() {
+			c.do(1, c.log.Sync)
+		} else if state {
+			c.do(1, c.log.State)
+		}
+	}
+}
+
+// do does some I/O and tells of it.
+func (c *Committer) do(which int, io func() error) {
+	c.busy[which].Store(time.Now().UnixNano())
+	err := io()
+	c.busy[which].Store(0)
+	c.mu.Lock() // whoever looked before is waiting by now
+	c.moved.Broadcast()
+	c.mu.Unlock()
+	if err == nil {
+		c.told()
+	} else if !errors.Is(err, ErrClosed) {
+		c.once.Do(func() { c.failed(err) })
+	}
+}

@@ -1,0 +1,214 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// gate is a directory whose fsyncs wait until they are let through.
+type gate struct {
+	*Memory
+	armed   atomic.Bool
+	arrived chan struct{}
+	pass    chan error
+	syncs   atomic.Int64
+}
+
+func newGate() *gate {
+	g := &gate{Memory: NewMemory(), arrived: make(chan struct{}), pass: make(chan error)}
+	g.Before = func(change, _ string) error {
+		if change != "sync" || !g.armed.Load() {
+			return nil
+		}
+		g.syncs.Add(1)
+		g.arrived <- struct{}{}
+		return <-g.pass
+	}
+	return g
+}
+
+func openOn(t *testing.T, fs FS, mode Mode) *Log {
+	t.Helper()
+	l, _, err := Open(Config{FS: fs, Mode: mode, ID: [16]byte{1}, Boot: [16]byte{1}, Shards: testShards}, (&story{}).reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func unexpected(t *testing.T) func(error) {
+	return func(err error) { t.Errorf("the log failed: %v", err) }
+}
+
+// TestOneFsyncServesAllWhoWait lets fifty writers come while an fsync is under way: one
+// more answers all of them, and none is answered before it.
+func TestOneFsyncServesAllWhoWait(t *testing.T) {
+	g := newGate()
+	l := openOn(t, g, Fsync)
+	c := Run(l, func() {}, unexpected(t))
+	g.armed.Store(true)
+	first := l.Append(0, kindTest, 1, []byte("first"))
+	c.Wake()
+	<-g.arrived
+	var answered atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 50 {
+		end := l.Append(uint16(i%testShards), kindTest, uint64(i+2), []byte("many"))
+		wg.Go(func() {
+			if err := c.Wait(end, true); err != nil {
+				t.Error(err)
+			}
+			answered.Add(1)
+		})
+	}
+	if err := c.Wait(l.End(), false); err != nil || l.Synced() >= first || answered.Load() > 0 {
+		t.Errorf("%v; durable up to %d, %d answered while no fsync has ended", err, l.Synced(), answered.Load())
+	}
+	g.pass <- nil
+	<-g.arrived
+	if n := answered.Load(); n > 0 || l.Synced() != first {
+		t.Errorf("%d were answered by an fsync that began before they wrote; durable up to %d of %d", n, l.Synced(), first)
+	}
+	if c.Stalled() <= 0 {
+		t.Error("an fsync is under way and nothing stalls")
+	}
+	g.pass <- nil
+	wg.Wait()
+	if n := g.syncs.Load(); n != 2 || answered.Load() != 50 {
+		t.Errorf("%d fsyncs answered %d", n, answered.Load())
+	}
+	g.armed.Store(false)
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAFailedFsyncIsTold fails the one fsync that all wait for.
+func TestAFailedFsyncIsTold(t *testing.T) {
+	g := newGate()
+	l := openOn(t, g, Fsync)
+	failed := make(chan error, 2)
+	c := Run(l, func() {}, func(err error) { failed <- err })
+	g.armed.Store(true)
+	var wg sync.WaitGroup
+	for range 5 {
+		end := l.Append(0, kindTest, 1, []byte("x"))
+		wg.Go(func() {
+			if err := c.Wait(end, true); !errors.Is(err, errDisk) {
+				t.Errorf("a write waits for an fsync that failed, and hears %v", err)
+			}
+		})
+	}
+	<-g.arrived
+	g.pass <- errDisk
+	wg.Wait()
+	if err := <-failed; !errors.Is(err, errDisk) {
+		t.Error(err)
+	}
+	if err := c.Wait(l.Append(0, kindTest, 2, nil), false); !errors.Is(err, errDisk) {
+		t.Errorf("a write after the failure hears %v", err)
+	}
+	if err := c.Stop(); !errors.Is(err, errDisk) || len(failed) > 0 || g.syncs.Load() != 1 {
+		t.Errorf("stopped with %v after %d fsyncs, failed was told %d times more", err, g.syncs.Load(), len(failed))
+	}
+}
+
+// TestModeWriteWaitsForNoFsync answers writes while an fsync hangs, and a +fsync when it ends.
+func TestModeWriteWaitsForNoFsync(t *testing.T) {
+	g := newGate()
+	l := openOn(t, g, Write)
+	c := Run(l, func() {}, unexpected(t))
+	g.armed.Store(true)
+	end := l.Append(0, kindTest, 1, []byte("forced"))
+	durable := make(chan error, 1)
+	go func() { durable <- c.Wait(end, true) }()
+	<-g.arrived
+	for i := range 20 {
+		if err := c.Wait(l.Append(1, kindTest, uint64(i), []byte("x")), false); err != nil {
+			t.Error(err)
+		}
+	}
+	if l.Synced() >= end || len(durable) > 0 {
+		t.Error("+fsync is answered while its fsync hangs")
+	}
+	g.armed.Store(false)
+	g.pass <- nil
+	if err := <-durable; err != nil || l.Durable(0) != 1 {
+		t.Errorf("%v, durable %d", err, l.Durable(0))
+	}
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// tally counts the frames of each shard and wants each one's numbers in order.
+type tally struct {
+	t     *testing.T
+	seen  [testShards]uint64
+	bytes int64
+}
+
+func (v *tally) Frame(f *Frame) error {
+	if n := binary.BigEndian.Uint64(f.Payload); n != v.seen[f.Shard] {
+		v.t.Errorf("shard %d: frame %d comes where %d belongs", f.Shard, n, v.seen[f.Shard])
+	}
+	v.seen[f.Shard]++
+	return nil
+}
+func (v *tally) Damaged(shard uint16)       { v.t.Errorf("shard %d is damaged", shard) }
+func (v *tally) Progress(done, total int64) { v.bytes = done }
+
+// TestOnARealDisk writes from several goroutines and reads everything back, after a stop
+// and after a process that went without one.
+func TestOnARealDisk(t *testing.T) {
+	for _, mode := range []Mode{Write, Fsync} {
+		d, err := OpenDisk(filepath.Join(t.TempDir(), "wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := Config{FS: d, Mode: mode, ID: [16]byte{1}, Boot: Boot(), Shards: testShards, SegmentBytes: 32 << 10}
+		l, rec, err := Open(cfg, &tally{t: t})
+		if err != nil || rec.Intact {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+		c := Run(l, func() {}, unexpected(t))
+		var wg sync.WaitGroup
+		for shard := range uint16(testShards) {
+			wg.Go(func() {
+				payload := make([]byte, 200)
+				for i := range uint64(100) {
+					binary.BigEndian.PutUint64(payload, i)
+					end := l.Append(shard, kindTest, i, payload)
+					if err := c.Wait(end, i%50 == 49); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		left := &tally{t: t}
+		if rec, err := Verify(cfg, left); err != nil || !rec.Intact || rec.Frames != 100*testShards || left.bytes < 100*testShards*200 {
+			t.Errorf("%v: left without a stop: %+v, %v", mode, rec, err)
+		}
+		freed, err := l.DropBelow(l.Synced())
+		if err != nil || freed < 64<<10 {
+			t.Errorf("%v: %d bytes were freed, %v", mode, freed, err)
+		}
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+		cfg.From = l.Synced()
+		cfg.Boot = [16]byte{99}
+		l, rec, err = Open(cfg, &tally{t: t})
+		if err != nil || !rec.Intact || rec.Frames != 0 || rec.End != cfg.From {
+			t.Fatalf("%v: after a stop and a reboot: %+v, %v", mode, rec, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
