@@ -56,9 +56,10 @@ type Log struct {
 	next    uint64 // segment
 	chain   uint32
 	counts  []uint64
-	stated  LSN      // by the last mark or head
-	dirty   *touched // shards written since the last Sync began
-	unnamed bool     // there is a file whose name is not durable
+	stated  LSN           // by the last mark or head
+	dirty   *touched      // shards written since the last Sync began
+	unnamed bool          // there is a file whose name is not durable
+	named   atomic.Uint64 // the last segment whose name is
 
 	syncing sync.Mutex // one Sync at a time; guards the rest
 	clean   *touched
@@ -105,9 +106,6 @@ func (s *scan) mend() error {
 				return err
 			}
 		}
-		if err := s.cfg.FS.SyncNames(); err != nil {
-			return err
-		}
 	}
 	for i, e := range s.heads {
 		if e.end >= s.stated || i == len(s.heads)-1 { // its last mark may not be durable
@@ -116,7 +114,7 @@ func (s *scan) mend() error {
 			}
 		}
 	}
-	return nil
+	return s.cfg.FS.SyncNames() // the next head says that all of it is durable
 }
 
 // next is the number of the segment that follows those that are kept.
@@ -299,7 +297,7 @@ func (l *Log) Sync() error {
 		l.commit.Unlock()
 		return err
 	}
-	upto, dirty, retired, file, unnamed := l.Written(), l.dirty, l.retired, l.file, l.unnamed
+	upto, dirty, retired, file, unnamed, last := l.Written(), l.dirty, l.retired, l.file, l.unnamed, l.last().number
 	l.dirty, l.retired, l.unnamed = l.clean, nil, false
 	l.commit.Unlock()
 	for _, f := range append(slices.Clone(retired), file) {
@@ -313,6 +311,7 @@ func (l *Log) Sync() error {
 		}
 	}
 	l.tell(dirty, upto)
+	l.named.Store(last)
 	dirty.reset()
 	l.clean = dirty
 	for _, f := range retired {
@@ -354,7 +353,8 @@ func (l *Log) state(kind Kind) error {
 }
 
 // DropBelow removes the segments that end at or below an LSN and says how many bytes
-// that freed. The segment being written stays, and what is not durable stays.
+// that freed. What is not durable stays, and one segment whose name is: a log that has
+// lost all its segments could not be told from one that never had any.
 func (l *Log) DropBelow(at LSN) (freed int64, err error) {
 	l.commit.Lock()
 	defer l.commit.Unlock()
@@ -362,7 +362,7 @@ func (l *Log) DropBelow(at LSN) (freed int64, err error) {
 		return 0, err
 	}
 	at = min(at, l.Synced())
-	for len(l.segs) > 1 && l.segs[0].end <= at {
+	for l.segs[0].end <= at && l.segs[0].number < l.named.Load() {
 		if err := l.cfg.FS.Remove(segmentName(l.segs[0].number)); err != nil {
 			return freed, err
 		}

@@ -87,6 +87,7 @@ type extent struct {
 }
 
 func (s *scan) run() error {
+	s.lsn = s.cfg.From
 	if err := s.choose(); err != nil {
 		return err
 	}
@@ -158,11 +159,14 @@ func (s *scan) segment(i int, b []byte) error {
 		return s.headless(i, b)
 	case h.id != s.cfg.ID || h.shards != uint32(s.cfg.Shards):
 		return fmt.Errorf("%w: it has %d shards and the id %x", ErrForeign, h.shards, h.id)
-	case i == 0:
-		s.chain = h.seed
-		if h.first > s.cfg.From {
-			s.damage(Place{n, 0}, "the log before it is missing", s.everyone())
+	case i == 0 && h.first > s.cfg.From:
+		s.last = h
+		if s.torn(i, b, 0, frameBadHead) { // names that were not durable: a later one may be there alone
+			s.tear(i, 0)
+			return nil
 		}
+		s.damage(Place{n, 0}, "the log before it is missing", s.everyone())
+	case i == 0:
 	case !s.untold && (n != s.segs[i-1]+1 || h.seed != s.chain):
 		if s.torn(i, b, 0, frameBadHead) {
 			s.tear(i, 0)
