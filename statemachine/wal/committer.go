@@ -22,9 +22,8 @@ type Committer struct {
 	forced      atomic.Bool
 	busy        [2]atomic.Int64 // when the write, and the fsync, under way began, unix ns; 0 = none is
 
-	mu     sync.Mutex // of moved
-	moved  *sync.Cond // Written, Synced or Err has changed
-	closed bool
+	mu    sync.Mutex // of moved
+	moved *sync.Cond // Acked, Synced or Err has changed
 }
 
 // syncEvery is how much of a log in mode write a power cut may lose at most, and how
@@ -61,8 +60,8 @@ func (c *Committer) Force() {
 	poke(c.write)
 }
 
-// Wait waits until the log is written up to an LSN, or is durable up to it, and says
-// whether that will never be.
+// Wait waits until the log is logged up to an LSN in the sense of the mode, or durable
+// whatever the mode. An error says that it never will be.
 func (c *Committer) Wait(upto LSN, durable bool) error {
 	if durable {
 		c.Force()
@@ -72,7 +71,7 @@ func (c *Committer) Wait(upto LSN, durable bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		reached := c.log.Written()
+		reached := c.log.Acked()
 		if durable {
 			reached = c.log.Synced()
 		}
@@ -81,9 +80,6 @@ func (c *Committer) Wait(upto LSN, durable bool) error {
 		}
 		if err := c.log.Err(); err != nil {
 			return err
-		}
-		if c.closed {
-			return ErrClosed
 		}
 		c.moved.Wait()
 	}
@@ -105,7 +101,6 @@ func (c *Committer) Stop() error {
 	c.done.Wait()
 	err := c.log.Close()
 	c.mu.Lock()
-	c.closed = true
 	c.moved.Broadcast()
 	c.mu.Unlock()
 	return err

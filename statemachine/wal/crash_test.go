@@ -78,16 +78,33 @@ type run struct {
 	fs     *Memory
 	log    *Log
 	boot   byte
-	life   uint64
+	life   byte
 	story  story
 	checks int
 }
 
 const testShards = 8
 
+func verify(cfg Config, v Visitor) (Recovery, error) {
+	r, err := Recover(cfg, v)
+	if r == nil {
+		return Recovery{}, err
+	}
+	return r.Recovery, err
+}
+
+func open(cfg Config, v Visitor) (*Log, Recovery, error) {
+	r, err := Recover(cfg, v)
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	l, err := r.Begin([16]byte{})
+	return l, r.Recovery, err
+}
+
 func (x *run) config(fs *Memory, boot byte) Config {
 	return Config{
-		FS: fs, Mode: x.mode, ID: [16]byte{1, 2, 3}, Boot: [16]byte{boot}, Life: x.life,
+		FS: fs, Mode: x.mode, ID: [16]byte{1, 2, 3}, Boot: [16]byte{boot},
 		Shards: testShards, SegmentBytes: 6 << 10, From: x.story.from,
 	}
 }
@@ -125,7 +142,7 @@ func (x *run) check(fs *Memory, powerCut bool) {
 		boot++
 	}
 	v := x.story.reader()
-	rec, err := Verify(x.config(fs, boot), v)
+	rec, err := verify(x.config(fs, boot), v)
 	if err != nil {
 		x.t.Fatalf("check %d: %v (%v)", x.checks, err, v.wrong)
 	}
@@ -146,6 +163,8 @@ func (x *run) judge(rec Recovery, v *reader, powerCut bool) {
 		x.t.Fatalf("check %d: the log ends at %d and its frames at %d", x.checks, rec.End, v.end)
 	case v.end < x.acknowledged(powerCut):
 		x.t.Fatalf("check %d, power cut %v: %d came back, %d was acknowledged; torn %+v", x.checks, powerCut, v.end, x.acknowledged(powerCut), rec.Torn)
+	case rec.Mode != Off && rec.Life[0]+1 < x.life:
+		x.t.Fatalf("check %d: the log of life %d says that it is of life %d", x.checks, x.life, rec.Life[0])
 	case rec.Intact && x.mode == Write && v.end < x.story.inKernel:
 		x.t.Fatalf("check %d: called intact at %d, %d was acknowledged", x.checks, v.end, x.story.inKernel)
 	case !rec.Intact && rec.Mode != Off && (x.mode == Fsync || !powerCut && x.log != nil):
@@ -157,7 +176,7 @@ func (x *run) judge(rec Recovery, v *reader, powerCut bool) {
 func (x *run) twice(fs *Memory, boot byte, end LSN) {
 	x.t.Helper()
 	cfg := x.config(fs, boot)
-	l, _, err := Open(cfg, x.story.reader())
+	l, _, err := open(cfg, x.story.reader())
 	if err != nil {
 		x.t.Fatalf("check %d: open: %v", x.checks, err)
 	}
@@ -174,19 +193,24 @@ func (x *run) twice(fs *Memory, boot byte, end LSN) {
 	at := max(end, x.story.from)
 	late.frames = append(late.frames, written{at, l.End(), 3, []byte("after the crash")})
 	v := late.reader()
-	rec, err := Verify(cfg, v)
+	rec, err := verify(cfg, v)
 	if err != nil || rec.Torn != nil || len(rec.Damages) > 0 || !rec.Intact || v.end != l.End() {
 		x.t.Fatalf("check %d: after a crash, a start and a stop: %+v, %v, %v; ends at %d, not %d", x.checks, rec, err, v.wrong, v.end, l.End())
 	}
 }
 
-// open starts the log on what a crash has left.
-func (x *run) open() {
+// start begins the log on what a crash has left.
+func (x *run) start() {
 	x.life++
 	x.log = nil
 	x.fs.After = x.crash
 	v := x.story.reader()
-	l, rec, err := Open(x.config(x.fs, x.boot), v)
+	r, err := Recover(x.config(x.fs, x.boot), v)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	rec := r.Recovery
+	l, err := r.Begin([16]byte{x.life})
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -223,16 +247,16 @@ func (x *run) step() {
 		_, err = x.log.DropBelow(x.story.from)
 	case n < 98:
 		if err = x.log.Close(); err == nil {
-			x.open()
+			x.start()
 		}
 	case n < 99:
 		x.fs = x.fs.Kill(x.r)
-		x.open()
+		x.start()
 	default:
 		x.fs = x.fs.PowerCut(x.r)
 		x.boot++
 		x.story.inKernel = x.story.onDisk
-		x.open()
+		x.start()
 	}
 	if err != nil {
 		x.t.Fatal(err)
@@ -260,7 +284,7 @@ func TestCrashAnywhere(t *testing.T) {
 		for _, seed := range []int64{5, 105, 109} {
 			t.Run(fmt.Sprintf("%v/%d", mode, seed), func(t *testing.T) {
 				x := &run{t: t, r: rand.New(rand.NewSource(seed)), mode: mode, fs: NewMemory(), boot: 1}
-				x.open()
+				x.start()
 				for range 2500 {
 					x.step()
 				}
@@ -276,7 +300,7 @@ func TestCrashAnywhere(t *testing.T) {
 func flood(t *testing.T, mode Mode, closed bool) *run {
 	t.Helper()
 	x := &run{t: t, r: rand.New(rand.NewSource(7)), mode: mode, fs: NewMemory(), boot: 1}
-	l, _, err := Open(x.config(x.fs, 1), x.story.reader())
+	l, _, err := open(x.config(x.fs, 1), x.story.reader())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +339,7 @@ func TestEveryFlippedBitIsDetected(t *testing.T) {
 		for bit := int64(x.r.Intn(97)); bit < size*8; bit += 97 {
 			x.fs.Flip(name, bit)
 			v := x.story.reader()
-			rec, err := Verify(x.config(x.fs, byte(1+x.r.Intn(2))), v)
+			rec, err := verify(x.config(x.fs, byte(1+x.r.Intn(2))), v)
 			x.fs.Flip(name, bit)
 			flips++
 			if v.wrong != nil {
@@ -363,7 +387,7 @@ func TestDamageStaysKnown(t *testing.T) {
 		name := segmentName(uint64(1 + x.r.Intn(len(files))))
 		x.fs.Flip(name, bit%(files[name]*8))
 		first := x.story.reader()
-		l, rec, err := Open(x.config(x.fs, 1), first)
+		l, rec, err := open(x.config(x.fs, 1), first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,7 +398,7 @@ func TestDamageStaysKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := x.story.reader()
-		if rec, err = Verify(x.config(x.fs, 2), again); err != nil || fmt.Sprint(again.damaged) != fmt.Sprint(first.damaged) {
+		if rec, err = verify(x.config(x.fs, 2), again); err != nil || fmt.Sprint(again.damaged) != fmt.Sprint(first.damaged) {
 			t.Fatalf("%s, bit %d: %v, %v; named %v first, then %v", name, bit, err, rec, first.damaged, again.damaged)
 		}
 	}
@@ -390,7 +414,7 @@ func TestASegmentIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := x.story.reader()
-		rec, err := Verify(x.config(fs, 1), v)
+		rec, err := verify(x.config(fs, 1), v)
 		if err != nil || v.wrong != nil || len(rec.Damages) == 0 || len(v.damaged) == 0 {
 			t.Errorf("segment %d is missing: %+v, %v, %v", n, rec, err, v.wrong)
 		}
@@ -402,19 +426,19 @@ func TestRefusals(t *testing.T) {
 	x := flood(t, Fsync, true)
 	cfg := x.config(x.fs, 1)
 	cfg.ID[0]++
-	if _, _, err := Open(cfg, x.story.reader()); err == nil || !bytes.Contains([]byte(err.Error()), []byte("another node")) {
+	if _, _, err := open(cfg, x.story.reader()); err == nil || !bytes.Contains([]byte(err.Error()), []byte("another node")) {
 		t.Errorf("the log of another node: %v", err)
 	}
 	cfg = x.config(x.fs, 1)
 	cfg.Shards *= 2
-	if _, _, err := Open(cfg, x.story.reader()); err == nil {
+	if _, _, err := open(cfg, x.story.reader()); err == nil {
 		t.Error("a log of other shards was opened")
 	}
 	b := x.fs.files[segmentName(1)].data
 	binary.BigEndian.PutUint16(b[8:], segmentFormat+1)
 	h := b[:segmentHead-4]
 	binary.BigEndian.PutUint32(b[segmentHead-4:], crc32.Checksum(h, castagnoli))
-	if _, _, err := Open(x.config(x.fs, 1), x.story.reader()); err == nil || !bytes.Contains([]byte(err.Error()), []byte("newer")) {
+	if _, _, err := open(x.config(x.fs, 1), x.story.reader()); err == nil || !bytes.Contains([]byte(err.Error()), []byte("newer")) {
 		t.Errorf("a log of a newer format: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func breakAt(t *testing.T, mode Mode, change string, nth int) *broken {
 		}
 		return nil
 	}
-	l, _, err := Open(x.config(x.fs, 1), x.story.reader())
+	l, _, err := open(x.config(x.fs, 1), x.story.reader())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +96,9 @@ func TestLoggedIsWhatTheModeSays(t *testing.T) {
 		l.Append(1, kindTest, 10, []byte("a"))
 		l.Append(1, kindTest, 11, []byte("b"))
 		want("appended", 0, 0, 0)
+		l.Restore(2, 19)
+		want("restored", 0, 0, 19)
+		l.Restore(2, 0)
 		commit()
 		want("written", written(11), 0, 0)
 		l.Append(2, kindTest, 20, []byte("c"))

@@ -57,10 +57,10 @@ func FuzzRecovery(f *testing.F) {
 			boot = 1
 		}
 		v := x.story.reader()
-		if _, err := Verify(x.config(x.fs, boot), v); v.wrong != nil {
+		if _, err := verify(x.config(x.fs, boot), v); v.wrong != nil {
 			t.Fatalf("%v, %v", v.wrong, err)
 		}
-		l, _, err := Open(x.config(x.fs, boot), x.story.reader())
+		l, _, err := open(x.config(x.fs, boot), x.story.reader())
 		if err == nil && l.Close() != nil {
 			t.Error("what was opened cannot be closed")
 		}

@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,6 @@ type Config struct {
 	Mode         Mode     // Write or Fsync
 	ID           [16]byte // of the log's owner
 	Boot         [16]byte // of the kernel that runs now; zero = it tells none
-	Life         uint64   // of the owner: a number that rises with every start
 	Shards       int      // at most 65536
 	SegmentBytes int64    // a segment ends before the write that would make it longer; 0 = 64 MiB
 	From         LSN      // what lies below is held elsewhere and is not read
@@ -49,6 +47,7 @@ type Log struct {
 	writtenAt, syncedAt []atomic.Uint64
 
 	commit  sync.Mutex // one Commit at a time; guards the rest
+	life    [16]byte
 	spare   *batch
 	file    File
 	retired []File // segments that are full and not durable yet
@@ -63,69 +62,6 @@ type Log struct {
 
 	syncing sync.Mutex // one Sync at a time; guards the rest
 	clean   *touched
-}
-
-// Open recovers a log, cuts what a crash left unfinished, and begins a new segment. The
-// caller holds a lock on the directory.
-func Open(cfg Config, v Visitor) (*Log, Recovery, error) {
-	if cfg.Mode != Write && cfg.Mode != Fsync {
-		return nil, Recovery{}, fmt.Errorf("wal: mode %v has no log", cfg.Mode)
-	}
-	if cfg.SegmentBytes == 0 {
-		cfg.SegmentBytes = segmentBytes
-	}
-	s := &scan{cfg: &cfg, v: v, counts: make([]uint64, cfg.Shards)}
-	if err := s.run(); err != nil {
-		return nil, s.rec, err
-	}
-	if err := s.mend(); err != nil {
-		return nil, s.rec, err
-	}
-	l := &Log{
-		cfg: cfg, batch: newBatch(cfg.Shards), spare: newBatch(cfg.Shards),
-		writtenAt: make([]atomic.Uint64, cfg.Shards), syncedAt: make([]atomic.Uint64, cfg.Shards),
-		dirty: newTouched(cfg.Shards), clean: newTouched(cfg.Shards),
-		segs: append(s.older, s.heads...), next: s.next(), chain: s.chain, counts: s.counts, end: max(s.lsn, cfg.From),
-	}
-	l.batch.end = l.end
-	l.written.Store(uint64(l.end))
-	l.synced.Store(uint64(l.end))
-	if err := l.begin(); err != nil {
-		return nil, s.rec, err
-	}
-	return l, s.rec, l.Sync()
-}
-
-// mend makes durable what recovery has given, and removes what it has not. The last
-// segment goes first: stopped halfway, what is left is still one run.
-func (s *scan) mend() error {
-	if t := s.rec.Torn; t != nil {
-		at := slices.Index(s.segs, t.Segment)
-		for i := len(s.segs) - 1; i > at || i == at && t.Offset == 0; i-- {
-			if err := s.cfg.FS.Remove(segmentName(s.segs[i])); err != nil {
-				return err
-			}
-		}
-	}
-	for i, e := range s.heads {
-		if e.end >= s.stated || i == len(s.heads)-1 { // its last mark may not be durable
-			if err := s.cfg.FS.Cut(segmentName(e.number), e.bytes); err != nil {
-				return err
-			}
-		}
-	}
-	return s.cfg.FS.SyncNames() // the next head says that all of it is durable
-}
-
-// next is the number of the segment that follows those that are kept.
-func (s *scan) next() uint64 {
-	switch n := len(s.heads); {
-	case n > 0:
-		return s.heads[n-1].number + 1
-	case s.rec.Torn != nil:
-		return s.rec.Torn.Segment
-	}
-	return 1
 }
 
 // Append puts a frame behind the others and says where it ends. position is what Logged
@@ -159,8 +95,23 @@ func (l *Log) Written() LSN { return LSN(l.written.Load()) }
 // Synced is up to where the log is durable.
 func (l *Log) Synced() LSN { return LSN(l.synced.Load()) }
 
+// Acked is up to where the log is logged in the sense of the mode.
+func (l *Log) Acked() LSN {
+	if l.cfg.Mode == Fsync {
+		return l.Synced()
+	}
+	return l.Written()
+}
+
+// Restore says at which position recovery left a shard, which is durable. It is called
+// before anything of the shard is appended.
+func (l *Log) Restore(shard uint16, position uint64) {
+	l.writtenAt[shard].Store(position)
+	l.syncedAt[shard].Store(position)
+}
+
 // Logged is the position of a shard's last frame that is logged in the sense of the
-// mode: what an ack may state. It is 0 until something of the shard was logged.
+// mode: what an ack may state. It is 0 until something of the shard was logged or restored.
 func (l *Log) Logged(shard uint16) uint64 {
 	if l.cfg.Mode == Fsync {
 		return l.syncedAt[shard].Load()
@@ -265,7 +216,7 @@ func (l *Log) begin() error {
 	}
 	h := head{
 		mode: l.cfg.Mode, shards: uint32(l.cfg.Shards), id: l.cfg.ID, boot: l.cfg.Boot,
-		number: e.number, first: e.first, synced: l.Synced(), life: l.cfg.Life, seed: l.chain,
+		number: e.number, first: e.first, synced: l.Synced(), life: l.life, seed: l.chain,
 	}
 	b := appendHead(nil, &h)
 	b = appendFrame(b, kindTable, 0, appendTable(nil, l.counts))

@@ -37,24 +37,14 @@ type Recovery struct {
 	Bytes    int64
 	Frames   uint64 // of the user, those below Config.From left out
 	End      LSN
-	Mode     Mode   // in which it was last written, Off when there is no log
-	Life     uint64 // of the owner that wrote it last
+	Mode     Mode     // in which it was last written, Off when there is no log
+	Life     [16]byte // given to Begin by who wrote it last
 	Torn     *Tear
 	Damages  []Damage
 	// Intact says that all that was ever acknowledged out of this log has come back, but
 	// for the shards that Damaged named. Why says why not.
 	Intact bool
 	Why    string
-}
-
-// Verify reads a log and changes nothing. The error is that of a log that cannot be
-// opened at all, of its files, or of the visitor.
-func Verify(cfg Config, v Visitor) (Recovery, error) {
-	s := &scan{cfg: &cfg, v: v, counts: make([]uint64, cfg.Shards)}
-	if err := s.run(); err != nil {
-		return s.rec, err
-	}
-	return s.rec, nil
 }
 
 // scan reads the segments of a log one after the other.

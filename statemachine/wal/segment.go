@@ -12,13 +12,13 @@ import (
 // A segment is a head, a table, and frames (big endian):
 //
 //	magic 8 | format u16 | mode u8 | 0 u8 | shards u32 | log id 16 | boot id 16
-//	segment u64 | LSN of its first frame u64 | synced LSN u64 | life u64 | seed u32 | sum u32
+//	segment u64 | LSN of its first frame u64 | synced LSN u64 | life 16 | seed u32 | sum u32
 //
 // The seed is the chain at the end of the segment before. Place and meaning of the head
 // and its sum stay in every format, so that a newer one can be told from a damaged one.
 const (
 	segmentFormat = 1
-	segmentHead   = 8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 4 + 4
+	segmentHead   = 8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 16 + 4 + 4
 	segmentSuffix = ".wal"
 )
 
@@ -39,8 +39,8 @@ type head struct {
 	boot   [16]byte // of the kernel that it was written under
 	number uint64
 	first  LSN
-	synced LSN    // when it was made
-	life   uint64 // of the owner when it was made
+	synced LSN      // when it was made
+	life   [16]byte // of the owner when it was made
 	seed   uint32
 }
 
@@ -54,7 +54,7 @@ func appendHead(dst []byte, h *head) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, h.number)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.first))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.synced))
-	dst = binary.BigEndian.AppendUint64(dst, h.life)
+	dst = append(dst, h.life[:]...)
 	dst = binary.BigEndian.AppendUint32(dst, h.seed)
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
@@ -76,8 +76,8 @@ func decodeHead(b []byte) (h head, err error) {
 	h.number = binary.BigEndian.Uint64(b[48:])
 	h.first = LSN(binary.BigEndian.Uint64(b[56:]))
 	h.synced = LSN(binary.BigEndian.Uint64(b[64:]))
-	h.life = binary.BigEndian.Uint64(b[72:])
-	h.seed = binary.BigEndian.Uint32(b[80:])
+	copy(h.life[:], b[72:])
+	h.seed = binary.BigEndian.Uint32(b[88:])
 	return h, nil
 }
 

@@ -1,0 +1,62 @@
+package wal
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// BenchmarkAppend is one record of a SET of 100 bytes, 64 of them in one write to a disk.
+func BenchmarkAppend(b *testing.B) {
+	d, err := OpenDisk(filepath.Join(b.TempDir(), "wal"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, _, err := open(Config{FS: d, Mode: Write, Shards: testShards}, &ignore{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	record := make([]byte, 33+16+100)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(record)))
+	for i := range b.N {
+		l.Append(uint16(i%testShards), kindTest, uint64(i), record)
+		if i%64 == 63 {
+			if _, err := l.Commit(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkRecover reads such records, without what a shard does with them.
+func BenchmarkRecover(b *testing.B) {
+	fs := NewMemory()
+	cfg := Config{FS: fs, Mode: Write, Boot: [16]byte{1}, Shards: testShards}
+	l, _, err := open(cfg, &ignore{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	record := make([]byte, 33+16+100)
+	for i := range b.N {
+		l.Append(uint16(i%testShards), kindTest, uint64(i), record)
+		if i%1024 == 1023 {
+			_, err = l.Commit()
+		}
+	}
+	if _, err = l.Commit(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(record)))
+	b.ResetTimer()
+	v := &ignore{}
+	if rec, err := verify(cfg, v); err != nil || !rec.Intact || v.frames != b.N {
+		b.Fatalf("%+v, %v, %d frames", rec, err, v.frames)
+	}
+}
+
+// ignore counts frames.
+type ignore struct{ frames int }
+
+func (v *ignore) Frame(*Frame) error         { v.frames++; return nil }
+func (v *ignore) Damaged(shard uint16)       {}
+func (v *ignore) Progress(done, total int64) {}

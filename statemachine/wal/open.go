@@ -1,0 +1,85 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+)
+
+// Recovered is a log that was read and is not written yet. Between Recover and Begin its
+// owner decides who it is from here on.
+type Recovered struct {
+	Recovery
+	scan *scan
+}
+
+// Recover reads a log and changes nothing. The caller holds a lock on the directory. The
+// error is that of a log that cannot be opened at all, of its files, or of the visitor.
+func Recover(cfg Config, v Visitor) (*Recovered, error) {
+	if cfg.Mode != Write && cfg.Mode != Fsync {
+		return nil, fmt.Errorf("wal: mode %v has no log", cfg.Mode)
+	}
+	if cfg.SegmentBytes == 0 {
+		cfg.SegmentBytes = segmentBytes
+	}
+	s := &scan{cfg: &cfg, v: v, counts: make([]uint64, cfg.Shards)}
+	err := s.run()
+	return &Recovered{s.rec, s}, err
+}
+
+// Begin cuts what a crash left unfinished, makes what was recovered durable, and begins a
+// new segment. life is what the next Recovery will give back: the name under which the
+// owner acknowledges from now on.
+func (r *Recovered) Begin(life [16]byte) (*Log, error) {
+	s := r.scan
+	if err := s.mend(); err != nil {
+		return nil, err
+	}
+	shards := s.cfg.Shards
+	l := &Log{
+		cfg: *s.cfg, life: life, batch: newBatch(shards), spare: newBatch(shards),
+		writtenAt: make([]atomic.Uint64, shards), syncedAt: make([]atomic.Uint64, shards),
+		dirty: newTouched(shards), clean: newTouched(shards),
+		segs: append(s.older, s.heads...), next: s.next(), chain: s.chain, counts: s.counts,
+		end: max(s.lsn, s.cfg.From),
+	}
+	l.batch.end = l.end
+	l.written.Store(uint64(l.end))
+	l.synced.Store(uint64(l.end))
+	if err := l.begin(); err != nil {
+		return nil, err
+	}
+	return l, l.Sync()
+}
+
+// mend makes durable what recovery has given, and removes what it has not. The last
+// segment goes first: stopped halfway, what is left is still one run.
+func (s *scan) mend() error {
+	if t := s.rec.Torn; t != nil {
+		at := slices.Index(s.segs, t.Segment)
+		for i := len(s.segs) - 1; i > at || i == at && t.Offset == 0; i-- {
+			if err := s.cfg.FS.Remove(segmentName(s.segs[i])); err != nil {
+				return err
+			}
+		}
+	}
+	for i, e := range s.heads {
+		if e.end >= s.stated || i == len(s.heads)-1 { // its last mark may not be durable
+			if err := s.cfg.FS.Cut(segmentName(e.number), e.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	return s.cfg.FS.SyncNames() // the next head says that all of it is durable
+}
+
+// next is the number of the segment that follows those that are kept.
+func (s *scan) next() uint64 {
+	switch n := len(s.heads); {
+	case n > 0:
+		return s.heads[n-1].number + 1
+	case s.rec.Torn != nil:
+		return s.rec.Torn.Segment
+	}
+	return 1
+}
