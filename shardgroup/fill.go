@@ -98,6 +98,7 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 	}
 	s.rebase(m.start)
 	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
+	s.mark(markRebase)
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
 	l.markAck(s.id, false)
 }
@@ -115,7 +116,9 @@ func (n *Node) onChunk(l *lane, conn uint64, m *chunk) {
 	if s.m.ReplaceRange(m.lo, m.hi, m.entries) != nil {
 		s.doubt("chunk does not fit")
 		l.markAck(s.id, true)
+		return
 	}
+	s.writeRange(m.lo, m.hi, m.entries)
 }
 
 // onFillEnd makes the copy whole if it is where the holder's is and agrees with it (F5, F7).
@@ -136,6 +139,7 @@ func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
 	} else {
 		probeFilled.Hit()
 		s.whole, s.matched = true, true
+		s.mark(0)
 	}
 	l.markAck(s.id, true)
 }

@@ -205,6 +205,7 @@ func (s *shard) play(buf []byte, filling bool) bool {
 			return false
 		}
 		s.ring.add(s, raw)
+		s.writeRecord(raw)
 	}
 	return true
 }
@@ -241,6 +242,7 @@ func (s *shard) doubt(why string) {
 	s.broken = true
 	if s.whole {
 		s.whole = false
+		s.mark(0)
 		s.n.out.Event(Event{Kind: EventNotWhole, Group: s.r.g, Shard: s.id, Detail: why})
 	}
 }

@@ -69,26 +69,26 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.in, s.xfer, s.fresh = inSession{}, 0, 0
-	at := shardmap.MakeVersion(last.epoch, 0)
+	at, flags := shardmap.MakeVersion(last.epoch, 0), byte(0)
 	if last.hole.has(s.idx) {
 		if pos := s.m.Position(); s.whole && pos != 0 {
 			s.rollback(0)
 		}
 		probeHole.Hit()
 		s.wipe(at)
-		s.floor = at
+		s.floor, flags = at, markWipe
 		if mutant.Is("tail-across-a-hole-row") {
 			s.rebase(last.base[s.idx])
 			s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
 			s.m.SetPosition(at)
 		}
 	} else {
-		s.ring.commit(len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])))
-		s.m.SetPosition(at)
+		s.pushOpen(last)
 	}
 	s.m.AdvanceTime(time)
 	s.began = s.m.Time()
 	s.whole = true
+	s.mark(flags)
 	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false
 	s.held, s.answered = held, last.base[s.idx]
 	if mutant.Is("gate-counts-from-base") {
@@ -103,6 +103,15 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	s.setHeld(off)
 	s.tail.note(off, now.Mono) // how old what is not held may be is not known: it counts from here
 	s.advance()
+}
+
+// pushOpen puts the OPEN record of an epoch into the ring and says how long it is.
+func (s *shard) pushOpen(last *row) int {
+	raw := appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx])
+	s.ring.commit(len(raw))
+	s.m.SetPosition(shardmap.MakeVersion(last.epoch, 0))
+	s.writeRecord(raw)
+	return len(raw)
 }
 
 // decided takes the outcome of a control entry while this node serves. That of an entry
@@ -405,10 +414,7 @@ func (r *Replica) renewed() {
 	r.lead.epoch = last.epoch
 	for _, s := range r.shards {
 		s.mu.Lock()
-		n := len(appendOpen(s.ring.reserve(s, recordHead), last.epoch, last.base[s.idx]))
-		s.ring.commit(n)
-		s.countTail(n)
-		s.m.SetPosition(shardmap.MakeVersion(last.epoch, 0))
+		s.countTail(s.pushOpen(last))
 		s.epoch, s.began = last.epoch, s.m.Time()
 		for _, f := range s.followers {
 			f.lane.markData(s.id)

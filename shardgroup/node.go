@@ -8,6 +8,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // Node is all replicas of one node and the lanes to and from its peers. It
@@ -21,6 +22,7 @@ type Node struct {
 	out    Out
 	pool   *pool
 	seqMax uint64
+	log    *wal.Log // nil = none; set before anything is written
 
 	groups []atomic.Pointer[Replica] // by GroupID
 	list   atomic.Pointer[[]*Replica]
@@ -78,6 +80,7 @@ func (n *Node) add(g shardmap.GroupID, id uint64, role multiraft.Role, whole boo
 	r := newReplica(n, g, id, role, whole)
 	n.groups[g].Store(r)
 	n.relist()
+	r.writeCopies(id)
 	r.watch() // once it is listed: a Watch that comes meanwhile finds it there
 	for _, l := range *n.lanes.Load() {
 		if l.conn.Load() != 0 {
@@ -105,6 +108,7 @@ func (n *Node) Drop(g shardmap.GroupID) {
 		s.mu.Unlock()
 	}
 	r.mu.Unlock()
+	r.writeCopies(0)
 	n.groups[g].Store(nil)
 	n.relist()
 }

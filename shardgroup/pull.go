@@ -306,11 +306,13 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 		}
 		s.whole = mutant.Is("whole-before-open")
 		s.rebase(0)
+		s.mark(markRebase)
 	}
 	if s.m.ReplaceRange(a.lo, a.hi, a.data) != nil {
 		r.giveUp(c.whom)
 		return
 	}
+	s.writeRange(a.lo, a.hi, a.data)
 	c.asked = 0
 	if a.hi != ^uint64(0) {
 		c.lo = a.hi + 1
@@ -320,6 +322,7 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 	s.floor = a.floor
 	s.rebase(a.pos)
 	s.m.AdvanceTime(a.time)
+	s.mark(markRebase)
 	c.bulk = 0
 	c.done = a.pos == c.base
 }

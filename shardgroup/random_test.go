@@ -237,6 +237,12 @@ func (w *world) play(rt rates, steps int) string {
 	for i := 0; i < steps && w.fail == ""; i++ {
 		w.step(rt, false)
 		w.check()
+		for j, m := range w.nodes {
+			if m.up && (m.turned || i%100 == 0 && i/100%len(w.nodes) == j) {
+				m.turned = false
+				w.checkLog(m)
+			}
+		}
 	}
 	if w.fail != "" {
 		return w.fail

@@ -151,6 +151,7 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 	}
 	probeReverted.Hit()
 	s.m.AdvanceTime(m.time)
+	s.writeRevert(m)
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "reverted"})
 }
 
@@ -161,6 +162,9 @@ func (s *shard) force(m *revert) bool {
 		return false
 	}
 	s.rebase(m.cut)
+	was := s.unlogged
+	s.unlogged = true // it goes into the log as a whole
+	defer func() { s.unlogged = was }()
 	return s.play(m.records, true) && s.replace(m.states)
 }
 

@@ -41,6 +41,11 @@ type shard struct {
 	fresh time.Duration
 	asked bool // an ackKeys is due
 
+	// As what is in the log.
+	marked   int64 // shard time that the log knows
+	unlogged bool  // what happens comes from the log, or goes into it as a whole
+	lost     bool  // restoring: nothing counts until the copy begins anew
+
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard
 	parked    bool

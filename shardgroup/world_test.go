@@ -3,11 +3,13 @@ package shardgroup
 import (
 	"math"
 	"math/rand"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // world is a cluster of real Nodes around one group, on queues instead of
@@ -56,6 +58,9 @@ type member struct {
 	events  []Event
 	wakes   int
 	refuses bool // leases are closed as soon as they would open
+	disk    *wal.Memory
+	wal     *wal.Log
+	turned  bool // a copy was overwritten or given up since the log was looked at
 }
 
 // raftLead is what a raft leader keeps.
@@ -116,6 +121,9 @@ func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
 			w.cut(i, j, true)
 		}
 	}
+	if !strings.HasPrefix(t.Name(), "TestRandom") { // that looks on its way, and has many worlds
+		t.Cleanup(w.checkLogs)
+	}
 	return w
 }
 
@@ -150,6 +158,7 @@ func (m *member) start(founding bool) {
 		w.t.Fatal(err)
 	}
 	m.n = n
+	m.keepLog()
 	if founding {
 		n.Create(worldGroup, uint64(m.id), m.role)
 	} else {
@@ -249,6 +258,7 @@ func (m *member) Due(t Ticket, o Outcome) { m.due[t.ID] = o; m.w.ticketDue(t, o)
 func (m *member) Wake(shardmap.GroupID)   { m.wakes++ }
 func (m *member) Event(e Event) {
 	m.events = append(m.events, e)
+	m.turned = m.turned || e.Kind == EventOverwritten || e.Kind == EventNotWhole
 	m.w.tracef("node %d: event %d shard %d epoch %d %s", m.id, e.Kind, e.Shard, e.Epoch, e.Detail)
 }
 func (m *member) RolledBack(r Rollback) { m.rolled = append(m.rolled, r) }

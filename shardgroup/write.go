@@ -102,8 +102,10 @@ func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	need := recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*(len(rec.Evicted)+len(rec.Protected))
 	room := s.ring.reserve(s, need)
 	off := s.ring.end
-	n := len(statemachine.AppendRecord(room, rec))
+	raw := statemachine.AppendRecord(room, rec)
+	n := len(raw)
 	s.ring.commit(n)
+	s.writeRecord(raw)
 	s.tail.note(off, now.Mono)
 	s.countTail(n)
 	for _, f := range s.followers {

@@ -1,0 +1,228 @@
+package shardgroup
+
+import (
+	"errors"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
+
+// Frames of the node's log, by kind. All are appended under the shard's mutex in the
+// step that changes the copy, so that every prefix of the log is a state the copy was in.
+//
+//	record  as it stands in the ring, OPEN too
+//	copy    raft id u64 | whole u8: what the shard held before is gone; id 0 = it holds nothing
+//	mark    flags u8 | position u64 | floor u64 | time i64
+//	chunk   lo u64 | hi u64 | entries
+//	revert  as it came over the wire
+const (
+	logRecord = wal.KindFirst + iota
+	logCopy
+	logMark
+	logChunk
+	logRevert
+)
+
+// Flags of a mark.
+const (
+	markWhole  = 1 << iota // the copy is exact
+	markRebase             // it stands at the position with an empty ring, whatever stood there
+	markWipe               // and without contents
+)
+
+// markEveryMs is how far shard time may pass beyond what the log knows of it.
+const markEveryMs = 1000
+
+// SetLog gives the node the log that its copies are written to. It is called once, after
+// what the log held was restored and before anything else happens to a copy.
+func (n *Node) SetLog(l *wal.Log) {
+	n.log = l
+	for _, r := range n.all() {
+		for _, s := range r.shards {
+			s.mu.Lock()
+			l.Restore(uint16(s.id), uint64(s.m.Position()))
+			if s.lost { // from here on it is another copy, or the same one begun anew
+				s.lost = false
+				s.writeCopy(r.id)
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+// write appends a frame of the shard. The caller holds mu.
+func (s *shard) write(kind wal.Kind, payload []byte) {
+	if s.n.log != nil && !s.unlogged {
+		s.n.log.Append(uint16(s.id), kind, uint64(s.m.Position()), payload)
+	}
+}
+
+// writeRecord appends a record that was applied, and what time it is when that is long ago.
+func (s *shard) writeRecord(raw []byte) {
+	s.write(logRecord, raw)
+	if s.n.log != nil && s.m.Time() >= s.marked+markEveryMs {
+		s.mark(0)
+	}
+}
+
+// mark appends how the copy stands when no record says it.
+func (s *shard) mark(flags byte) {
+	if s.n.log == nil || s.unlogged {
+		return
+	}
+	if s.whole {
+		flags |= markWhole
+	}
+	s.marked = s.m.Time()
+	w := writer{b: make([]byte, 0, 25)}
+	w.u8(flags)
+	w.u64(uint64(s.m.Position()))
+	w.u64(uint64(s.floor))
+	w.u64(uint64(s.marked))
+	s.write(logMark, w.b)
+}
+
+// writeCopies says whose copies the shards of a group are from here on.
+func (r *Replica) writeCopies(id uint64) {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.writeCopy(id)
+		s.mu.Unlock()
+	}
+}
+
+func (s *shard) writeCopy(id uint64) {
+	w := writer{}
+	w.u64(id)
+	w.flag(s.whole && id != 0)
+	s.write(logCopy, w.b)
+}
+
+// writeRange appends a hash range that was replaced.
+func (s *shard) writeRange(lo, hi uint64, entries []byte) {
+	if s.n.log == nil {
+		return
+	}
+	w := writer{b: make([]byte, 0, 16+len(entries))}
+	w.u64(lo)
+	w.u64(hi)
+	w.b = append(w.b, entries...)
+	s.write(logChunk, w.b)
+}
+
+// writeRevert appends a revert as a whole: half of one is a state of no history.
+func (s *shard) writeRevert(m *revert) {
+	if s.n.log == nil {
+		return
+	}
+	w := writer{}
+	w.revert(m)
+	s.write(logRevert, w.b[messageHead:])
+}
+
+// errLog says that a frame of the log cannot be what this copy did.
+var errLog = errors.New("shardgroup: a frame of the log does not fit the copy")
+
+// Restore plays one frame of the log into the copy that it is of, in the order of the log
+// and before the node runs. Frames of different shards may be played at the same time. A
+// frame that does not fit is as good as a lost one.
+func (n *Node) Restore(f *wal.Frame) error {
+	r := n.ReplicaOf(shardmap.ShardID(f.Shard))
+	if r == nil {
+		return nil // of a group that has left
+	}
+	s := r.shard(shardmap.ShardID(f.Shard))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unlogged = true
+	defer func() { s.unlogged = false }()
+	if err := s.restore(f.Kind, f.Payload); err != nil {
+		s.lose()
+		return err
+	}
+	return nil
+}
+
+// Lost says that frames of a shard are missing at this place of the log: what is left of
+// the copy is worth nothing, and what follows too, until it begins anew.
+func (n *Node) Lost(id shardmap.ShardID) {
+	if r := n.ReplicaOf(id); r != nil {
+		s := r.shard(id)
+		s.mu.Lock()
+		s.lose()
+		s.mu.Unlock()
+	}
+}
+
+func (s *shard) lose() {
+	s.wipe(0)
+	s.m.SetTime(0)
+	s.whole, s.floor, s.lost = false, 0, true
+}
+
+func (s *shard) restore(kind wal.Kind, b []byte) error {
+	r := reader{b: b}
+	switch kind {
+	case logCopy:
+		s.restoreCopy(r.u64(), r.flag())
+	case logMark:
+		return s.restoreMark(r.u8(), r.version(), r.version(), int64(r.u64()), r.bad)
+	case logRecord:
+		if !s.lost && (len(b) < recordHead || statemachine.RecordSize(b) != len(b) || !s.play(b, !s.whole)) {
+			return errLog
+		}
+		return nil
+	case logChunk:
+		if lo, hi := r.u64(), r.u64(); !s.lost && (r.bad || s.m.ReplaceRange(lo, hi, r.b) != nil) {
+			return errLog
+		}
+		return nil
+	case logRevert:
+		if m := r.revert(); !s.lost && (r.bad || !s.force(&m)) {
+			return errLog
+		} else if !s.lost {
+			s.m.AdvanceTime(m.time)
+		}
+		return nil
+	default:
+		return errLog
+	}
+	if r.bad {
+		return errLog
+	}
+	return nil
+}
+
+// restoreCopy begins a copy: the one that this node has by raft, or a former one.
+func (s *shard) restoreCopy(id uint64, whole bool) {
+	s.lose()
+	s.lost = id != s.r.id
+	s.whole = whole && !s.lost
+}
+
+func (s *shard) restoreMark(flags byte, pos, floor shardmap.Version, time int64, bad bool) error {
+	rebase := flags&(markRebase|markWipe) != 0
+	switch {
+	case bad:
+		return errLog
+	case s.lost && !rebase:
+		return nil
+	case !rebase && pos != s.m.Position():
+		return errLog
+	}
+	s.lost = false
+	if flags&markWipe != 0 {
+		s.m.Reset()
+	}
+	if rebase {
+		s.rebase(pos)
+		s.m.SetTime(time)
+	}
+	s.m.AdvanceTime(time)
+	s.whole, s.floor, s.marked = flags&markWhole != 0, floor, time
+	if s.whole {
+		s.m.Settle()
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package shardgroup
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
+
+// walConfig is of the log that a member of a world keeps.
+func (m *member) walConfig() wal.Config {
+	return wal.Config{FS: m.disk, Mode: wal.Write, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 32 << 10}
+}
+
+// keepLog gives a new process an empty log: as long as no node reads one, what a former
+// process wrote is lost with it.
+func (m *member) keepLog() {
+	m.disk = wal.NewMemory()
+	m.wal = beginLog(m.w.t, m.walConfig())
+	m.n.SetLog(m.wal)
+}
+
+func beginLog(t testing.TB, cfg wal.Config) *wal.Log {
+	t.Helper()
+	r, err := wal.Recover(cfg, restoring{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.Begin([16]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// restoring plays a log into a node.
+type restoring struct{ n *Node }
+
+func (v restoring) Frame(f *wal.Frame) error   { return v.n.Restore(f) }
+func (v restoring) Damaged(shard uint16)       { v.n.Lost(shardmap.ShardID(shard)) }
+func (v restoring) Progress(done, total int64) {}
+
+// deaf is an Out that nobody listens to.
+type deaf struct{}
+
+func (deaf) WakeData(shardmap.NodeID)        {}
+func (deaf) WakeAck(shardmap.NodeID, bool)   {}
+func (deaf) Control(shardmap.NodeID, []byte) {}
+func (deaf) Due(Ticket, Outcome)             {}
+func (deaf) Wake(shardmap.GroupID)           {}
+func (deaf) Event(Event)                     {}
+func (deaf) RolledBack(Rollback)             {}
+
+// revived is the node that a process would be that starts now with this member's log.
+func (m *member) revived() (*Node, error) {
+	if _, err := m.wal.Commit(); err != nil {
+		return nil, err
+	}
+	cfg := m.w.cfg
+	cfg.Self = multiraft.Member{Node: m.id, Inc: m.inc}
+	n, err := NewNode(cfg, nil, deaf{})
+	if err != nil {
+		return nil, err
+	}
+	n.Join(worldGroup, uint64(m.id), m.role)
+	_, err = wal.Recover(m.walConfig(), restoring{n})
+	return n, err
+}
+
+// checkLog wants the copies of a member back from its log as they are in its memory.
+func (w *world) checkLog(m *member) {
+	n, err := m.revived()
+	if err != nil {
+		w.bad("node %d: its log: %v", m.id, err)
+		return
+	}
+	for i, is := range m.rep().shards {
+		back := n.Replica(worldGroup).shards[i]
+		if back.m.Time() > is.m.Time() {
+			w.bad("node %d shard %d: time %d comes back as %d", m.id, i, is.m.Time(), back.m.Time())
+		}
+		back.m.AdvanceTime(is.m.Time()) // what died since the log heard the time is swept here
+		back.m.Settle()
+		is.m.Settle()
+		if a, b := standing(is), standing(back); a != b {
+			w.bad("node %d shard %d is %s, and comes back as %s", m.id, i, a, b)
+		}
+		if low := back.ring.low; len(back.ring.blocks) > 0 && low > is.m.Position() {
+			w.bad("node %d shard %d: the ring begins at %v, behind %v", m.id, i, low, is.m.Position())
+		}
+	}
+}
+
+// checkLogs is the last word of every schedule: what happened in it is in the logs.
+func (w *world) checkLogs() {
+	if w.fail != "" || w.t.Failed() {
+		return
+	}
+	for _, m := range w.nodes {
+		if m.up {
+			w.checkLog(m)
+		}
+	}
+	if w.fail != "" {
+		w.t.Error(w.fail)
+	}
+}
+
+// standing is all that a log has to say of a copy.
+func standing(s *shard) string {
+	return fmt.Sprintf("at %v, whole %v, floor %v [%s]", s.m.Position(), s.whole, s.floor, dump(s))
+}
+
+// TestALostFrameIsALostCopy leaves out one frame of the log: the copy that it was of is not
+// whole, whatever follows, until it begins anew.
+func TestALostFrameIsALostCopy(t *testing.T) {
+	w := newWorld(t, 1, worldConfig(), 3, 3)
+	m := w.nodes[0]
+	s := m.rep().shards[0]
+	for i := range 3 {
+		rec := statemachine.Record{
+			Version: shardmap.MakeVersion(1, uint64(i+1)), Prev: s.m.Position(), Op: statemachine.OpSet,
+			Key: []byte("k"), Value: []byte{byte('0' + i)},
+		}
+		s.mu.Lock()
+		s.play(statemachine.AppendRecord(nil, &rec), false)
+		s.mu.Unlock()
+	}
+	w.checkLog(m)
+	if w.fail != "" {
+		t.Fatal(w.fail)
+	}
+	for leave := range 4 { // the copy frame is the first one
+		cfg := w.cfg
+		cfg.Self = multiraft.Member{Node: m.id, Inc: m.inc}
+		n, _ := NewNode(cfg, nil, deaf{})
+		n.Join(worldGroup, uint64(m.id), m.role)
+		v := &leaving{restoring: restoring{n}, frame: leave}
+		if _, err := wal.Recover(m.walConfig(), v); err != nil {
+			t.Fatal(err)
+		}
+		back := n.Replica(worldGroup).shards[0]
+		if back.whole || back.m.Len() > 0 || back.m.Position() != 0 {
+			t.Errorf("without frame %d: %s", leave, standing(back))
+		}
+		if other := n.Replica(worldGroup).shards[1]; !other.whole {
+			t.Errorf("without frame %d of shard 0: shard 1 is %s", leave, standing(other))
+		}
+		own := m.walConfig()
+		own.FS = wal.NewMemory()
+		l := beginLog(t, own)
+		if n.SetLog(l); back.lost || l.Backlog() == 0 { // it begins anew, in the log as well
+			t.Errorf("without frame %d: lost %v, %d bytes are logged of it", leave, back.lost, l.Backlog())
+		}
+	}
+}
+
+// leaving leaves one frame of shard 0 out and says so.
+type leaving struct {
+	restoring
+	frame int
+}
+
+func (v *leaving) Frame(f *wal.Frame) error {
+	if f.Shard == 0 {
+		if v.frame--; v.frame == -1 {
+			v.Damaged(0)
+			return nil
+		}
+	}
+	return v.restoring.Frame(f)
+}
+
+// TestADoubtedCopyComesBackDoubted: what is in the log may be just what is wrong.
+func TestADoubtedCopyComesBackDoubted(t *testing.T) {
+	w := newWorld(t, 1, worldConfig(), 3, 3)
+	m := w.nodes[0]
+	s := m.rep().shards[0]
+	s.mu.Lock()
+	s.doubt("it differs")
+	s.mu.Unlock()
+	n, err := m.revived()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true} {
+		if back := n.Replica(worldGroup).shards[i]; back.whole != want {
+			t.Errorf("shard %d comes back %s", i, standing(back))
+		}
+	}
+}
+
+// FuzzRestore plays any frame behind sound ones: it is taken, or the copy is lost, and what
+// was of another shard stays.
+func FuzzRestore(f *testing.F) {
+	w := newWorld(f, 1, worldConfig(), 3, 3)
+	rec := statemachine.AppendRecord(nil, &statemachine.Record{
+		Version: shardmap.MakeVersion(1, 1), Op: statemachine.OpSet, Key: []byte("k"), Value: []byte("v"),
+	})
+	f.Add(byte(logRecord), rec)
+	f.Add(byte(logMark), []byte{markRebase, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5})
+	f.Add(byte(logChunk), append(make([]byte, 8), 255, 255, 255, 255, 255, 255, 255, 255))
+	f.Add(byte(logCopy), []byte{0, 0, 0, 0, 0, 0, 0, 1, 1})
+	m := revert{asOf: shardmap.MakeVersion(1, 1), records: rec}
+	wr := writer{}
+	wr.revert(&m)
+	f.Add(byte(logRevert), wr.b[messageHead:])
+	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
+		cfg := w.cfg
+		n, err := NewNode(cfg, nil, deaf{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := n.Join(worldGroup, 1, multiraft.RoleVoter)
+		whole := []byte{0, 0, 0, 0, 0, 0, 0, 1, 1}
+		for shard := range uint16(2) {
+			for _, fr := range []wal.Frame{{Kind: logCopy, Shard: shard, Payload: whole}, {Kind: logRecord, Shard: shard, Payload: rec}} {
+				if err := n.Restore(&fr); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		err = n.Restore(&wal.Frame{Kind: wal.Kind(kind), Payload: payload})
+		if s := r.shards[0]; err != nil && (s.whole || s.m.Len() > 0) {
+			t.Errorf("%v, and yet: %s", err, standing(s))
+		}
+		if s := r.shards[1]; !s.whole || s.m.Len() != 1 {
+			t.Errorf("shard 1: %s", standing(s))
+		}
+	})
+}
