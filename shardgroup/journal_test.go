@@ -55,7 +55,10 @@ func (deaf) Event(Event)                     {}
 func (deaf) RolledBack(Rollback)             {}
 
 // revived is the node that a process would be that starts now with this member's log.
-func (m *member) revived() (*Node, error) {
+func (m *member) revived() (*Node, error) { return m.revivedAs(uint64(m.id)) }
+
+// revivedAs is revived with a copy of another raft id.
+func (m *member) revivedAs(id uint64) (*Node, error) {
 	if _, err := m.wal.Commit(); err != nil {
 		return nil, err
 	}
@@ -65,7 +68,7 @@ func (m *member) revived() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.Join(worldGroup, uint64(m.id), m.role)
+	n.Join(worldGroup, id, m.role)
 	_, err = wal.Recover(m.walConfig(), restoring{n})
 	return n, err
 }
@@ -119,15 +122,8 @@ func standing(s *shard) string {
 func TestALostFrameIsALostCopy(t *testing.T) {
 	w := newWorld(t, 1, worldConfig(), 3, 3)
 	m := w.nodes[0]
-	s := m.rep().shards[0]
-	for i := range 3 {
-		rec := statemachine.Record{
-			Version: shardmap.MakeVersion(1, uint64(i+1)), Prev: s.m.Position(), Op: statemachine.OpSet,
-			Key: []byte("k"), Value: []byte{byte('0' + i)},
-		}
-		s.mu.Lock()
-		s.play(statemachine.AppendRecord(nil, &rec), false)
-		s.mu.Unlock()
+	for i := range uint64(3) {
+		writeOne(m, i+1, 0)
 	}
 	w.checkLog(m)
 	if w.fail != "" {
@@ -189,6 +185,60 @@ func TestADoubtedCopyComesBackDoubted(t *testing.T) {
 	for i, want := range []bool{false, true} {
 		if back := n.Replica(worldGroup).shards[i]; back.whole != want {
 			t.Errorf("shard %d comes back %s", i, standing(back))
+		}
+	}
+}
+
+// TestADroppedCopyStaysDropped: the contents of a copy that left do not come back under the
+// id of another, nor under its own.
+func TestADroppedCopyStaysDropped(t *testing.T) {
+	for _, rejoined := range []uint64{0, 9} {
+		w := newWorld(t, 1, worldConfig(), 3, 3)
+		m := w.nodes[0]
+		m.up = false // for the last look of the world
+		writeOne(m, 1, 0)
+		m.n.Drop(worldGroup)
+		if rejoined != 0 {
+			m.n.Join(worldGroup, rejoined, multiraft.RoleVoter)
+		}
+		for _, id := range []uint64{uint64(m.id), 9} {
+			n, err := m.revivedAs(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back := n.Replica(worldGroup).shards[0]
+			if back.whole || back.m.Len() > 0 || back.lost != (id != rejoined) {
+				t.Errorf("left, rejoined as %d, and comes back as %d: lost %v, %s", rejoined, id, back.lost, standing(back))
+			}
+		}
+	}
+}
+
+// writeOne puts one record into shard 0 of a member, at a shard time.
+func writeOne(m *member, seq uint64, time int64) {
+	s := m.rep().shards[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m.AdvanceTime(time)
+	s.play(statemachine.AppendRecord(nil, &statemachine.Record{
+		Version: shardmap.MakeVersion(1, seq), Prev: s.m.Position(), Op: statemachine.OpSet,
+		Key: []byte("k"), Value: []byte{byte('0' + seq)},
+	}), false)
+}
+
+// TestTheLogKnowsTheTime to within markEveryMs of the last record, and never a later one.
+func TestTheLogKnowsTheTime(t *testing.T) {
+	w := newWorld(t, 1, worldConfig(), 3, 3)
+	m := w.nodes[0]
+	for i := range int64(50) {
+		now := 1_000_000_000 + i*330
+		writeOne(m, uint64(i+1), now)
+		n, err := m.revived()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back := n.Replica(worldGroup).shards[0].m.Time(); back > now || back <= now-markEveryMs {
+			t.Errorf("at %d the log says %d", now, back)
 		}
 	}
 }
