@@ -273,7 +273,9 @@ func FuzzRestore(f *testing.F) {
 				}
 			}
 		}
-		err = n.Restore(&wal.Frame{Kind: wal.Kind(kind), Payload: payload})
+		fr := wal.Frame{Kind: wal.Kind(kind), Payload: payload}
+		_ = DescribeFrame(&fr)
+		err = n.Restore(&fr)
 		if s := r.shards[0]; err != nil && (s.whole || s.m.Len() > 0) {
 			t.Errorf("%v, and yet: %s", err, standing(s))
 		}

@@ -22,6 +22,15 @@ func OpenDisk(dir string) (Disk, error) {
 	return Disk{dir}, syncDir(filepath.Dir(dir))
 }
 
+// LookInto is a directory that is there, to be read only.
+func LookInto(dir string) (Disk, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no directory", dir)
+	}
+	return Disk{dir}, err
+}
+
 func (d Disk) path(name string) string { return filepath.Join(d.dir, name) }
 
 // List implements FS.

@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 )
@@ -25,6 +27,40 @@ func Recover(cfg Config, v Visitor) (*Recovered, error) {
 	s := &scan{cfg: &cfg, v: v, counts: make([]uint64, cfg.Shards)}
 	err := s.run()
 	return &Recovered{s.rec, s}, err
+}
+
+// Describe says whose log a directory holds, how many shards it has, in which mode it was
+// last written, and where it begins: what Recover must be told by somebody who is neither
+// its owner nor knows its image.
+func Describe(fs FS) (Config, error) {
+	files, err := fs.List()
+	if err != nil {
+		return Config{}, err
+	}
+	cfg := Config{FS: fs}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if _, ok := segmentNumber(name); !ok {
+			continue
+		}
+		b, err := fs.Read(name, nil, segmentHead)
+		if err != nil {
+			return Config{}, err
+		}
+		h, err := decodeHead(b)
+		switch {
+		case errors.Is(err, ErrNewer):
+			return Config{}, err
+		case err != nil:
+			continue
+		case cfg.Mode == Off:
+			cfg.From = h.first
+		}
+		cfg.ID, cfg.Shards, cfg.Mode = h.id, int(h.shards), h.mode
+	}
+	if cfg.Mode == Off {
+		return Config{}, ErrNone
+	}
+	return cfg, nil
 }
 
 // Begin cuts what a crash left unfinished, makes what was recovered durable, and begins a

@@ -28,6 +28,7 @@ var segmentMagic = []byte("AEGISWAL")
 var (
 	ErrNewer   = errors.New("wal: the log is of a newer format")
 	ErrForeign = errors.New("wal: the log is of another node or another division into shards")
+	ErrNone    = errors.New("wal: there is no segment of a log whose head can be read")
 	errHead    = errors.New("the head of the segment is damaged")
 )
 

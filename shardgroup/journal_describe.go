@@ -1,0 +1,48 @@
+package shardgroup
+
+import (
+	"fmt"
+
+	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
+
+var opWords = map[statemachine.Op]string{
+	statemachine.OpSet: "set", statemachine.OpDel: "del", statemachine.OpMeta: "deadline",
+	statemachine.OpFlush: "flush", statemachine.OpEvict: "evict", statemachine.OpTxn: "transaction",
+}
+
+// DescribeFrame is one line about a frame of a log, for people.
+func DescribeFrame(f *wal.Frame) string {
+	r := reader{b: f.Payload}
+	switch f.Kind {
+	case logRecord:
+		return describeRecord(f.Payload)
+	case logCopy:
+		id, whole := r.u64(), r.flag()
+		return fmt.Sprintf("copy of raft id %d, whole %v", id, whole)
+	case logMark:
+		flags, pos, floor, time := r.u8(), r.version(), r.version(), r.u64()
+		return fmt.Sprintf("mark at %v, floor %v, time %d, whole %v, rebase %v, wipe %v", pos, floor, time,
+			flags&markWhole != 0, flags&markRebase != 0, flags&markWipe != 0)
+	case logChunk:
+		lo, hi := r.u64(), r.u64()
+		return fmt.Sprintf("chunk of hashes %016x to %016x, %d bytes", lo, hi, len(r.b))
+	case logRevert:
+		m := r.revert()
+		return fmt.Sprintf("revert from above %v to %v, %d hashes", m.cut, m.asOf, len(m.states))
+	}
+	return fmt.Sprintf("kind %d, %d bytes", f.Kind, len(f.Payload))
+}
+
+func describeRecord(raw []byte) string {
+	if len(raw) == recordHead && raw[recordOp] == opOpen {
+		return fmt.Sprintf("open %v on %v", versionOf(raw), prevOf(raw))
+	}
+	var rec statemachine.Record
+	if _, err := statemachine.DecodeRecord(raw, &rec); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s %v after %v, key %q, value %d bytes, deadline %d, evicted %d, protected %d",
+		opWords[rec.Op], rec.Version, rec.Prev, rec.Key, len(rec.Value), rec.Deadline, len(rec.Evicted), len(rec.Protected))
+}
