@@ -150,12 +150,7 @@ func (s *scan) segment(i int, b []byte) error {
 	case h.id != s.cfg.ID || h.shards != uint32(s.cfg.Shards):
 		return fmt.Errorf("%w: it has %d shards and the id %x", ErrForeign, h.shards, h.id)
 	case i == 0 && h.first > s.cfg.From:
-		s.last = h
-		if s.torn(i, b, 0, frameBadHead) { // names that were not durable: a later one may be there alone
-			s.tear(i, 0)
-			return nil
-		}
-		s.damage(Place{n, 0}, "the log before it is missing", s.everyone())
+		s.damage(Place{n, 0}, "the log before it is missing", s.everyone()) // no crash does that: see DropBelow
 	case i == 0:
 	case !s.untold && (n != s.segs[i-1]+1 || h.seed != s.chain):
 		if s.torn(i, b, 0, frameBadHead) {
