@@ -16,7 +16,7 @@ import (
 //
 //	message: kind u8 | length u32 | body
 const (
-	frameFormat   = 1
+	frameFormat   = 2
 	frameMessages = 1
 	frameFirst    = 2 // total u32 | bytes
 	framePart     = 3 // bytes
@@ -145,6 +145,7 @@ type revert struct {
 	dataHead
 	cut, asOf shardmap.Version
 	time      int64
+	digest    uint64 // of the holder's contents at asOf, all that is dead at time swept
 	states    []hashState
 	records   []byte
 }
@@ -161,6 +162,7 @@ func (w *writer) revert(m *revert) {
 	w.u64(uint64(m.cut))
 	w.u64(uint64(m.asOf))
 	w.u64(uint64(m.time))
+	w.u64(m.digest)
 	w.u32(uint32(len(m.states)))
 	for _, s := range m.states {
 		w.u64(s.hash)
@@ -172,7 +174,7 @@ func (w *writer) revert(m *revert) {
 }
 
 func (r *reader) revert() revert {
-	m := revert{dataHead: r.head(), cut: r.version(), asOf: r.version(), time: int64(r.u64())}
+	m := revert{dataHead: r.head(), cut: r.version(), asOf: r.version(), time: int64(r.u64()), digest: r.u64()}
 	n := int(r.u32())
 	if n > len(r.b)/12 {
 		r.bad = true

@@ -21,6 +21,8 @@ type copying struct {
 	asked time.Duration   // of the question under way; 0 = none
 	whom  shardmap.NodeID
 	tries int
+
+	from shardmap.NodeID // whose contents the own ones are by now; 0 = still the own
 }
 
 // plan chooses where a shard's contents come from to get to a base; false when
@@ -286,12 +288,32 @@ func (n *Node) onPullReply(peer shardmap.NodeID, a *pullReply, now multiraft.Ins
 		return
 	}
 	c.asked = 0
-	if !s.play(upTo(a.data, c.base), false) || len(a.data) == 0 {
-		r.giveUp(peer)
+	if s.broken = false; !s.play(upTo(a.data, c.base), false) || len(a.data) == 0 {
+		r.misfit(s, c)
 		return
 	}
 	probePulled.Hit()
 	c.done = s.m.Position() == c.base
+}
+
+// misfit notes that pulled records could not be played. A gap is the source's fault. A
+// record that does not fit is that of the contents below it: the own copy is replaced
+// then, though its position counts as before, or the one that was copied is a source of
+// contents no more. Giving the records' source up would open below what it holds.
+func (r *Replica) misfit(s *shard, c *copying) {
+	if !s.broken {
+		r.giveUp(c.whom)
+		return
+	}
+	probeMisfit.Hit()
+	if p := r.take.reply(c.from); p != nil {
+		p.shards[s.idx].whole = false
+	}
+	r.take.replaced.put(s.idx, true)
+	r.take.decided = false
+	// The next Seal finds this copy in doubt and counts it nowhere: what this takeover
+	// knows of its position would be lost with it, and the Open unclean.
+	r.passes = passesMax
 }
 
 // takeRange puts a piece of another replica's contents in the place of the own
@@ -323,6 +345,6 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 	s.rebase(a.pos)
 	s.m.AdvanceTime(a.time)
 	s.mark(markRebase)
-	c.bulk = 0
+	c.bulk, c.from = 0, c.bulk
 	c.done = a.pos == c.base
 }

@@ -101,12 +101,15 @@ const revertMax = 8 << 20
 // composeRevert sends the present state of every hash that the follower changed
 // above its cut, and the lineage's records from there.
 func (s *shard) composeRevert(f *follower, w *writer) {
+	if s.m.Sweep(sweepStep) {
+		return // the digest is of what is settled: again with the next frame
+	}
 	off, have := s.ring.find(f.cut, s.m.Position())
 	if !have {
 		s.startFill(f)
 		return
 	}
-	m := revert{dataHead: s.headFor(f), cut: f.cut, asOf: s.m.Position(), time: s.m.Time()}
+	m := revert{dataHead: s.headFor(f), cut: f.cut, asOf: s.m.Position(), time: s.m.Time(), digest: s.m.Digest()}
 	size := int(s.ring.end - off)
 	var flat []byte
 	for _, h := range f.asked {
@@ -145,13 +148,20 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 		return
 	}
 	s.rollback(m.cut)
-	if !s.force(m) || s.m.Position() != m.asOf {
+	fits := s.force(m) && s.m.Position() == m.asOf
+	s.writeRevert(m)
+	if !fits {
 		s.doubt("revert does not fit")
 		return
 	}
-	probeReverted.Hit()
 	s.m.AdvanceTime(m.time)
-	s.writeRevert(m)
+	s.m.Settle()
+	if s.m.Digest() != m.digest {
+		probeRevertDiffers.Hit()
+		s.doubt("reverted copy differs")
+		return
+	}
+	probeReverted.Hit()
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "reverted"})
 }
 

@@ -140,7 +140,7 @@ func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
 		f.mode = modeWait
 	case modeRevert:
 		s.composeRevert(f, w)
-		return f.off < s.ring.end
+		return f.mode == modeRevert || f.off < s.ring.end
 	case modeBegin:
 		return s.beginFill(f, w)
 	case modeTail, modeFill:

@@ -3,13 +3,15 @@ package sim
 // Elsewhere are the rare places (metrics.Probe) that no cluster of the simulator comes
 // to, with the reason and the test that does.
 var Elsewhere = map[string]string{
-	"shardgroup.epoch.renewed":      "2^40 writes to a shard; shardgroup TestSchedule54SequenceRunsOut",
-	"shardgroup.follow.doubt":       "nothing damages memory here, and a copy in doubt is P10 broken; shardgroup TestADamagedCopyIsFilled",
-	"shardgroup.open.without_lease": "a lease that closes takes the takeover with it, in one thread; shardgroup TestAnOpenWithoutItsLeaseOpensNothing",
-	"shardgroup.follow.ring_short":  "one seed in hundreds; shardgroup TestRingTakenBackBeforeTheRevert",
-	"shardgroup.takeover.refused":   "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
-	"multiraft.conf.joint_stuck":    "one seed in hundreds; multiraft TestSchedules nobody_leaves_a_joint_configuration",
-	"node.move.taken_back":          "the target stops to vote between the park and the flush of a move, milliseconds",
+	"shardgroup.epoch.renewed":         "2^40 writes to a shard; shardgroup TestSchedule54SequenceRunsOut",
+	"shardgroup.follow.doubt":          "nothing damages memory here, and a copy in doubt is P10 broken; shardgroup TestADamagedCopyIsFilled",
+	"shardgroup.open.without_lease":    "a lease that closes takes the takeover with it, in one thread; shardgroup TestAnOpenWithoutItsLeaseOpensNothing",
+	"shardgroup.follow.ring_short":     "one seed in hundreds; shardgroup TestRingTakenBackBeforeTheRevert",
+	"shardgroup.takeover.misfit":       "a copy ahead of its lineage in time, as one seed in hundreds has, must be elected; shardgroup TestACopyThatDoesNotFitGivesItselfUp",
+	"shardgroup.follow.revert_differs": "the same over two takeovers in a row; shardgroup TestARevertIsJudgedByTheDigest",
+	"shardgroup.takeover.refused":      "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
+	"multiraft.conf.joint_stuck":       "one seed in hundreds; multiraft TestSchedules nobody_leaves_a_joint_configuration",
+	"node.move.taken_back":             "the target stops to vote between the park and the flush of a move, milliseconds",
 }
 
 // Faults are the names of the kinds of faults that many seeds must have seen act.
