@@ -3,6 +3,7 @@
 package lru
 
 import (
+	"math/bits"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -18,21 +19,23 @@ import (
 // mapped is memory that the Go runtime knows nothing of.
 type mapped struct {
 	mu     sync.Mutex
-	arenas [][]byte // for the end
-	rest   []byte   // of the last arena
-	idle   [][]byte // chunks that came back
-	ahead  [][]byte // resident chunks
-	given  int64    // bytes of chunks that there are
-	most   int64    // of them, as far as they are touched ahead; 0 = no bound
-	large  map[*byte][]byte
+	arenas [][]byte         // for the end
+	rest   []byte           // of the last arena
+	idle   [][]byte         // chunks that came back
+	ahead  [][]byte         // resident chunks
+	given  int64            // bytes of chunks that there are
+	most   int64            // of them, as far as they are touched ahead; 0 = no bound
+	slots  map[int][][]byte // for large extents, by size: those that are free
+	region []byte           // what is left of the addresses for slots
 	wake   chan struct{}
 	ended  chan struct{} // closed when nothing is touched ahead any more
 	closed bool
 }
 
 const (
-	arenaBytes = 64 << 20 // addresses are taken from the system in this size
-	aheadMax   = 4        // chunks
+	arenaBytes  = 64 << 20  // addresses are taken from the system in this size
+	regionBytes = 256 << 20 // and those for large extents in this one
+	aheadMax    = 4         // chunks
 
 	madvHugepage      = 14
 	madvNoHugepage    = 15
@@ -45,13 +48,13 @@ const (
 // reached any more was refused: memory that the collector does not see does not make it
 // run.)
 func NewPool(mostBytes int64) *Pool {
-	m := &mapped{most: mostBytes, wake: make(chan struct{}, 1), ended: make(chan struct{}), large: make(map[*byte][]byte)}
+	m := &mapped{most: mostBytes, wake: make(chan struct{}, 1), ended: make(chan struct{}), slots: make(map[int][][]byte)}
 	go m.prepare()
 	return newPool(m)
 }
 
 // mmap gets n bytes of addresses; the system has none left only when the machine
-// is misconfigured, and nothing can go on then.
+// is misconfigured (MappingsMax), and nothing can go on then.
 func mmap(n int) []byte {
 	at, _, errno := syscall.Syscall6(syscall.SYS_MMAP, 0, uintptr(n), syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE, ^uintptr(0), 0)
@@ -102,6 +105,12 @@ func (m *mapped) ready() (b []byte, ok bool) {
 	return b, b != nil
 }
 
+func (m *mapped) prepared() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return int64(len(m.ahead)) * chunkBytes
+}
+
 // prepare touches chunks ahead until the pool is closed.
 func (m *mapped) prepare() {
 	defer close(m.ended)
@@ -142,9 +151,6 @@ func (m *mapped) close() {
 	for _, b := range m.arenas {
 		munmap(b)
 	}
-	for _, b := range m.large {
-		munmap(b)
-	}
 }
 
 func (m *mapped) release(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }
@@ -157,17 +163,39 @@ func (m *mapped) retire(b []byte) {
 	m.idle = append(m.idle, b)
 }
 
+// mapping takes a slot of addresses. A large extent was a mapping of its own once, and the
+// system allows a process 65,530 of them: values of 1 MiB reached that at 65 GiB. Slots
+// come in four sizes per doubling and are kept, so no address is looked for and no
+// munmap can fail; what is not used of them, and free ones, are addresses and no memory.
 func (m *mapped) mapping(n int) []byte {
-	b := mmap(n)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.large[&b[0]] = b
+	size := slotBytes(n)
+	if free := m.slots[size]; len(free) > 0 {
+		b := free[len(free)-1]
+		m.slots[size] = free[:len(free)-1]
+		return b[:n:n]
+	}
+	if len(m.region) < size {
+		m.region = mmap(regionBytes)
+		_ = syscall.Madvise(m.region, madvNoHugepage) // one would reach into the next slot
+		m.arenas = append(m.arenas, m.region)
+	}
+	b := m.region[:n:n]
+	m.region = m.region[size:]
 	return b
 }
 
+// slotBytes is the size of the slot for an extent of n bytes.
+func slotBytes(n int) int {
+	step := 1 << (bits.Len(uint(n-1)) - 3) // n is in (4 step, 8 step]
+	return (n + step - 1) &^ (step - 1)
+}
+
 func (m *mapped) unmap(b []byte) {
+	m.release(b)
+	size := slotBytes(len(b))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.large, &b[0])
-	munmap(b)
+	m.slots[size] = append(m.slots[size], b)
 }

@@ -2,7 +2,6 @@ package lru
 
 import (
 	"math/bits"
-	"slices"
 	"sync"
 	"unsafe"
 )
@@ -22,6 +21,7 @@ const (
 type source interface {
 	chunk() []byte         // a chunk of addresses, a multiple of chunkBytes, not resident yet
 	ready() ([]byte, bool) // one that is resident, if any was prepared
+	prepared() int64       // bytes that wait for ready
 	release(b []byte)      // give memory within a chunk back, keep the addresses
 	retire(b []byte)       // give the memory of a chunk back, which may be lent again
 	mapping(n int) []byte  // n bytes for one large extent
@@ -47,6 +47,7 @@ type Pool struct {
 	src     source
 	shelves [pieceSizes + 1]shelf // by size; the last one holds extents
 	chunks  map[uintptr]*chunk    // by address / chunkBytes
+	warm    rank                  // chunks by what they could give back
 	spare   []*chunk              // empty and resident
 	lent    int64
 	idle    int64 // resident and not lent, in chunks of a shelf
@@ -54,19 +55,10 @@ type Pool struct {
 
 // shelf is the chunks of one size.
 type shelf struct {
-	unit int
-	open []*chunk // with a free unit
-	cur  *chunk   // the one to take from, nil or in open
-}
-
-// chunk is chunkBytes of memory cut into units.
-type chunk struct {
-	mem   []byte
-	shelf *shelf
-	used  []uint64 // a bit per unit
-	cold  []uint64 // free units that are not resident
-	n     int      // units in use
-	open  bool
+	unit    int
+	extents bool   // units are lent in runs
+	open    rank   // those with a free unit, by their room
+	cur     *chunk // of pieces: the one to take from, nil or in open
 }
 
 const (
@@ -79,8 +71,10 @@ func newPool(src source) *Pool {
 	p := &Pool{src: src, chunks: make(map[uintptr]*chunk)}
 	for i := range p.shelves {
 		p.shelves[i].unit = pieceMin << i
+		p.shelves[i].open.seat = seatRoom
 	}
-	p.shelves[pieceSizes].unit = pageBytes
+	p.shelves[pieceSizes].unit, p.shelves[pieceSizes].extents = pageBytes, true
+	p.warm.seat = seatIdle
 	return p
 }
 
@@ -96,6 +90,10 @@ func (p *Pool) Close() {
 	p.src.close()
 }
 
+// MappingsMax is how many mappings of the system a pool takes at most that lends so many
+// bytes: a chunk with huge pages between two without is one of its own.
+func MappingsMax(bytes int64) int64 { return bytes / chunkBytes }
+
 // LentBytes is what the stores hold of the pool.
 func (p *Pool) LentBytes() int64 {
 	if p == nil {
@@ -106,14 +104,14 @@ func (p *Pool) LentBytes() int64 {
 	return p.lent
 }
 
-// IdleBytes is what the pool keeps ready beside that.
+// IdleBytes is what the pool keeps resident beside that.
 func (p *Pool) IdleBytes() int64 {
 	if p == nil {
 		return 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.idle + int64(len(p.spare))*chunkBytes
+	return p.idle + int64(len(p.spare))*chunkBytes + p.src.prepared()
 }
 
 // take lends a piece; n is a power of two from pieceMin to pieceMax. What is in it
@@ -125,8 +123,8 @@ func (p *Pool) take(n int) unsafe.Pointer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sh := &p.shelves[bits.TrailingZeros(uint(n/pieceMin))]
-	if sh.cur == nil || !sh.cur.open {
-		sh.cur = p.lowest(sh)
+	if sh.cur == nil {
+		sh.cur = p.opened(sh, 1)
 	}
 	c := sh.cur
 	i := 0
@@ -166,15 +164,10 @@ func (p *Pool) extent(n int) []byte {
 	}
 	sh := &p.shelves[pieceSizes]
 	want := size / pageBytes
-	for _, c := range sh.open {
-		if i := c.room(want); i >= 0 {
-			p.mark(c, i, want)
-			return c.mem[i*pageBytes : i*pageBytes+n : i*pageBytes+size]
-		}
-	}
-	c := p.begin(sh)
-	p.mark(c, 0, want)
-	return c.mem[:n:size]
+	c := p.opened(sh, want)
+	i := c.fit(want)
+	p.mark(c, i, want)
+	return c.mem[i*pageBytes : i*pageBytes+n : i*pageBytes+size]
 }
 
 // extentBytes is what an extent of n bytes takes.
@@ -201,25 +194,19 @@ func (p *Pool) giveExtent(b []byte) {
 	p.clear(c, int(at-uintptr(unsafe.Pointer(&c.mem[0])))/pageBytes, len(b)/pageBytes)
 }
 
-// lowest is the open chunk with the lowest address, so that the high ones fall
-// empty; a new one when there is none.
-func (p *Pool) lowest(sh *shelf) *chunk {
-	if len(sh.open) == 0 {
-		return p.begin(sh)
+// opened is the chunk of a shelf with least room, but so much; a new one when there is none.
+func (p *Pool) opened(sh *shelf, room int) *chunk {
+	if c := sh.open.least(room); c != nil {
+		return c
 	}
-	return slices.MinFunc(sh.open, func(a, b *chunk) int {
-		if uintptr(unsafe.Pointer(&a.mem[0])) < uintptr(unsafe.Pointer(&b.mem[0])) {
-			return -1
-		}
-		return 1
-	})
+	return p.begin(sh)
 }
 
 // begin puts an empty chunk on a shelf.
 func (p *Pool) begin(sh *shelf) *chunk {
 	c, resident := p.empty(sh)
 	words := chunkBytes / sh.unit / 64
-	c.shelf, c.open = sh, true
+	c.shelf = sh
 	c.used, c.cold = make([]uint64, words), make([]uint64, words)
 	if resident {
 		p.idle += chunkBytes
@@ -228,8 +215,18 @@ func (p *Pool) begin(sh *shelf) *chunk {
 			c.cold[i] = ^uint64(0)
 		}
 	}
-	sh.open = append(sh.open, c)
+	p.file(c)
 	return c
+}
+
+// file puts a chunk where its room and its idle bytes say, after they changed.
+func (p *Pool) file(c *chunk) {
+	room := c.room()
+	c.shelf.open.move(c, room)
+	p.warm.move(c, (c.idle()*rankBins+chunkBytes-1)/chunkBytes)
+	if room == 0 && c.shelf.cur == c {
+		c.shelf.cur = nil
+	}
 }
 
 // empty finds a chunk, one that is resident before one that is not. Extents do
@@ -266,10 +263,7 @@ func (p *Pool) mark(c *chunk, i, n int) {
 	}
 	c.n += n
 	p.lent += int64(n * unit)
-	if c.n == chunkBytes/unit {
-		c.open = false
-		c.shelf.open = slices.DeleteFunc(c.shelf.open, func(o *chunk) bool { return o == c })
-	}
+	p.file(c)
 }
 
 // clear takes n units back.
@@ -281,13 +275,12 @@ func (p *Pool) clear(c *chunk, i, n int) {
 	c.n -= n
 	p.lent -= int64(n * unit)
 	p.idle += int64(n * unit)
-	if !c.open {
-		c.open = true
-		c.shelf.open = append(c.shelf.open, c)
-	}
 	if c.n == 0 {
 		p.retire(c)
-	} else if p.idle > max(idleMin, p.lent/32) {
+		return
+	}
+	p.file(c)
+	if p.idle > max(idleMin, p.lent/32) {
 		p.trim()
 	}
 }
@@ -295,7 +288,8 @@ func (p *Pool) clear(c *chunk, i, n int) {
 // retire takes an empty chunk off its shelf.
 func (p *Pool) retire(c *chunk) {
 	sh := c.shelf
-	sh.open = slices.DeleteFunc(sh.open, func(o *chunk) bool { return o == c })
+	sh.open.move(c, 0)
+	p.warm.move(c, 0)
 	if sh.cur == c {
 		sh.cur = nil
 	}
@@ -304,7 +298,7 @@ func (p *Pool) retire(c *chunk) {
 		resident -= bits.OnesCount64(w) * sh.unit
 	}
 	p.idle -= int64(resident)
-	c.shelf, c.used, c.cold, c.open = nil, nil, nil, false
+	c.shelf, c.used, c.cold = nil, nil, nil
 	if len(p.spare) < spareMax && resident == chunkBytes {
 		p.spare = append(p.spare, c)
 		return
@@ -313,63 +307,10 @@ func (p *Pool) retire(c *chunk) {
 	p.src.retire(c.mem)
 }
 
-// trim gives back the free pages of one chunk: the one that has most.
+// trim gives free pages of one chunk back: of the one that has most.
 func (p *Pool) trim() {
-	var best *chunk
-	most := 0
-	for i := range p.shelves {
-		for _, c := range p.shelves[i].open {
-			if n := c.idle(); n > most {
-				best, most = c, n
-			}
-		}
+	if c := p.warm.most(); c != nil {
+		p.idle -= int64(c.cool(p.src))
+		p.file(c)
 	}
-	if best != nil {
-		p.idle -= int64(best.cool(p.src))
-	}
-}
-
-// idle is how many bytes of the chunk are free, resident, and could be given back.
-func (c *chunk) idle() (n int) {
-	if c.shelf.unit < pageBytes {
-		return 0
-	}
-	for i, w := range c.used {
-		n += bits.OnesCount64(^w &^ c.cold[i])
-	}
-	return n * c.shelf.unit
-}
-
-// cool gives the free units back to the system, run by run.
-func (c *chunk) cool(src source) (bytes int) {
-	unit, units := c.shelf.unit, chunkBytes/c.shelf.unit
-	warm := func(i int) bool { return i < units && (c.used[i/64]|c.cold[i/64])>>(i%64)&1 == 0 }
-	for i := 0; i < units; i++ {
-		from := i
-		for ; warm(i); i++ {
-			c.cold[i/64] |= 1 << (i % 64)
-		}
-		if i > from {
-			src.release(c.mem[from*unit : i*unit])
-			bytes += (i - from) * unit
-		}
-	}
-	return bytes
-}
-
-// room is the first unit of n free ones in a row, -1 if there are none.
-func (c *chunk) room(n int) int {
-	run := 0
-	for i := range chunkBytes / c.shelf.unit {
-		if i%64 == 0 && c.used[i/64] == ^uint64(0) {
-			run = 0
-			continue
-		}
-		if c.used[i/64]>>(i%64)&1 != 0 {
-			run = 0
-		} else if run++; run == n {
-			return i - n + 1
-		}
-	}
-	return -1
 }

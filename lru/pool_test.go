@@ -23,6 +23,7 @@ func (h *heapSource) chunk() []byte {
 }
 
 func (h *heapSource) ready() ([]byte, bool) { return nil, false }
+func (h *heapSource) prepared() int64       { return 0 }
 
 func (h *heapSource) release(b []byte) {
 	for i := 0; i < len(b); i += pageBytes {

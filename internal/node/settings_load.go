@@ -196,7 +196,11 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 		c.NumGroups = min(64, c.NumShards)
 	}
 	c.Usable = usable(readFile)
-	return c.fitMemory()
+	if err := c.fitMemory(); err != nil {
+		return err
+	}
+	c.warnOfMappings(limitFile(readFile, mappingsFile))
+	return nil
 }
 
 // gatewayOffset is how far the gateway port is above the client port unless stated:

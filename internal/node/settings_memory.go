@@ -7,6 +7,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/baxromumarov/aegisKV/lru"
 )
 
 // Usable is the memory that this process may use at most.
@@ -36,6 +38,22 @@ func (c *Loaded) fitMemory() error {
 			about(c.MaxMemoryBytes), about(u.Bytes), u.From, about(u.Bytes/100*warnPercent)))
 	}
 	return nil
+}
+
+const (
+	mappingsFile = "/proc/sys/vm/max_map_count"
+	mappingsElse = 2000 // of the program, its threads and the Go heap
+)
+
+// warnOfMappings says that the stores may need more mappings than the system allows a
+// process (0 = unknown), which would end the node when the cache has filled: at 250 GiB
+// with the 65,530 that are usual.
+func (c *Loaded) warnOfMappings(allowed int64) {
+	need := lru.MappingsMax(c.MaxMemoryBytes) + mappingsElse
+	if allowed > 0 && need > allowed {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("maxMemoryBytes is %s, for which this process may need %d mappings of the system; %s allows %d, and at the limit the node ends: raise it with sysctl -w vm.max_map_count=%d",
+			about(c.MaxMemoryBytes), need, mappingsFile, allowed, 2*need))
+	}
 }
 
 // usable is the least of the machine's memory and the limits of all control groups

@@ -69,3 +69,22 @@ func TestAStatedLimitMustFit(t *testing.T) {
 		t.Errorf("the default comes from %q, warnings %q", c.Origin("maxMemoryBytes"), c.Warnings)
 	}
 }
+
+// TestTooFewMappingsAreSaid: a node that may reach the limit of the system says what to do.
+func TestTooFewMappingsAreSaid(t *testing.T) {
+	for _, x := range []struct {
+		size, allowed string
+		warned        bool
+	}{
+		{"64GiB", "65530\n", false},
+		{"400GiB", "65530\n", true},
+		{"400GiB", "262144\n", false},
+		{"400GiB", "", false},
+	} {
+		s := flags("max-memory-bytes", x.size)
+		s.ReadFile = files(map[string]string{"/proc/meminfo": "MemTotal: 1073741824 kB\n", "/proc/sys/vm/max_map_count": x.allowed})
+		if c := load(t, s); (len(c.Warnings) == 1) != x.warned || x.warned && !strings.Contains(c.Warnings[0], "sysctl -w vm.max_map_count=") {
+			t.Errorf("%s with %q mappings: %q", x.size, x.allowed, c.Warnings)
+		}
+	}
+}

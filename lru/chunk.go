@@ -1,0 +1,100 @@
+package lru
+
+import "math/bits"
+
+// chunk is chunkBytes of memory cut into units.
+type chunk struct {
+	mem   []byte
+	shelf *shelf
+	used  []uint64 // a bit per unit
+	cold  []uint64 // free units that are not resident
+	n     int      // units in use
+	seats [seats]seat
+}
+
+// units is how many units the chunk is cut into.
+func (c *chunk) units() int { return chunkBytes / c.shelf.unit }
+
+// room is the chunk's number in its shelf: of pieces what is free of it, in steps, so
+// that the fullest one serves first and the others fall empty; of extents the pages of
+// its longest free run.
+func (c *chunk) room() int {
+	if c.shelf.extents {
+		longest := 0
+		c.free(func(_, n int) { longest = max(longest, n) })
+		return min(longest, rankBins)
+	}
+	return ((c.units()-c.n)*rankBins + c.units() - 1) / c.units()
+}
+
+// fit is the first unit of the shortest free run that has n units; there must be one.
+func (c *chunk) fit(n int) (at int) {
+	shortest := c.units() + 1
+	c.free(func(from, length int) {
+		if length >= n && length < shortest {
+			at, shortest = from, length
+		}
+	})
+	return at
+}
+
+// free calls visit for every run of free units.
+func (c *chunk) free(visit func(from, n int)) {
+	for i, end := 0, c.units(); ; {
+		from := next(c.used, i, end, false)
+		if from == end {
+			return
+		}
+		i = next(c.used, from, end, true)
+		visit(from, i-from)
+	}
+}
+
+// next is the first bit from i on that is as wanted, end if none is.
+func next(words []uint64, i, end int, want bool) int {
+	flip := ^uint64(0)
+	if want {
+		flip = 0
+	}
+	for from := i; i < end; i = i&^63 + 64 {
+		w := words[i/64] ^ flip
+		if i == from {
+			w = w >> (i % 64) << (i % 64)
+		}
+		if w != 0 {
+			return min(end, i&^63+bits.TrailingZeros64(w))
+		}
+	}
+	return end
+}
+
+// idle is how many bytes of the chunk are free, resident, and could be given back.
+func (c *chunk) idle() (n int) {
+	if c.shelf.unit < pageBytes {
+		return 0
+	}
+	for i, w := range c.used {
+		n += bits.OnesCount64(^w &^ c.cold[i])
+	}
+	return n * c.shelf.unit
+}
+
+// coolMax bounds the runs that one call gives back: each is a call of the system.
+const coolMax = 32
+
+// cool gives free units back to the system, run by run.
+func (c *chunk) cool(src source) (bytes int) {
+	unit, end := c.shelf.unit, c.units()
+	warm := func(i int) bool { return (c.used[i/64]|c.cold[i/64])>>(i%64)&1 == 0 }
+	for i, runs := 0, 0; i < end && runs < coolMax; i++ {
+		from := i
+		for ; i < end && warm(i); i++ {
+			c.cold[i/64] |= 1 << (i % 64)
+		}
+		if i > from {
+			src.release(c.mem[from*unit : i*unit])
+			bytes, runs = bytes+(i-from)*unit, runs+1
+		}
+	}
+	return bytes
+}
