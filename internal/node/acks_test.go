@@ -20,8 +20,8 @@ func TestAcksAreForTheNewestDataConnection(t *testing.T) {
 		}
 	}
 	h, peer := peerHandler{n}, transport.Identity{Cluster: n.cluster, Node: 7}
-	tick := []byte{1, 1, 8, 0, 0, 0, 26}
-	tick = append(tick, make([]byte, 26)...) // stamp, echo, time, no groups
+	tick := []byte{2, 1, 8, 0, 0, 0, 26}
+	tick = append(tick, make([]byte, 26)...) // format 2: stamp, echo, time, no groups
 	frame := func(conn uint64) {
 		if err := h.Frame(peer, transport.Data, conn, tick); err != nil {
 			t.Fatal(err)
