@@ -212,7 +212,7 @@ func (s *shard) restoreMark(flags byte, pos, floor shardmap.Version, time int64,
 		return errLog
 	}
 	s.lost = false
-	if flags&markWipe != 0 {
+	if flags&markWipe != 0 || rebase && time < s.m.Time() { // as in onFillBegin
 		s.m.Reset()
 	}
 	if rebase {
