@@ -18,12 +18,13 @@ type acks struct {
 }
 
 // collect takes the positions of a set of seats (L3): only whole copies of the
-// admitted incarnation that acked in the holder's own epoch count.
+// admitted incarnation that acked in the holder's own epoch count, the holder's own as far
+// as it is logged.
 func (s *shard) collect(seats []multiraft.Member) (a acks) {
 	for _, m := range seats {
 		p := shardmap.Version(0)
 		if m.Node == s.q.self {
-			p = s.m.Position()
+			p = s.logged()
 		} else if f := s.follower(m.Node); f != nil && f.whole && f.inc == m.Inc && f.acked.Epoch() == s.epoch {
 			p = f.acked
 		}

@@ -165,11 +165,11 @@ func (n *Node) compare(l *lane, conn uint64, d *tickDigest) {
 	case s.m.Digest() == d.digest:
 		if !s.matched {
 			s.matched = true
-			l.markAck(s.id, false)
+			s.ack(l, false)
 		}
 	default:
 		s.doubt("digest differs")
-		l.markAck(s.id, true)
+		s.ack(l, true)
 	}
 }
 

@@ -100,7 +100,7 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
 	s.mark(markRebase)
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
-	l.markAck(s.id, false)
+	s.ack(l, false)
 }
 
 // onChunk replaces a hash range, if it is of the transfer under way.
@@ -115,7 +115,7 @@ func (n *Node) onChunk(l *lane, conn uint64, m *chunk) {
 	}
 	if s.m.ReplaceRange(m.lo, m.hi, m.entries) != nil {
 		s.doubt("chunk does not fit")
-		l.markAck(s.id, true)
+		s.ack(l, true)
 		return
 	}
 	s.writeRange(m.lo, m.hi, m.entries)
@@ -141,5 +141,5 @@ func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
 		s.whole, s.matched = true, true
 		s.mark(0)
 	}
-	l.markAck(s.id, true)
+	s.ack(l, true)
 }

@@ -171,7 +171,7 @@ func (n *Node) onBatch(l *lane, conn uint64, b *batch) {
 		s.m.AdvanceTime(b.time)
 		s.m.Sweep(sweepStep)
 	}
-	l.markAck(s.id, b.urgent)
+	s.ack(l, b.urgent)
 }
 
 // sweepStep bounds how many dead keys one step removes under the shard's mutex.
@@ -326,7 +326,10 @@ func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
 		w.keys(&k)
 		return
 	}
-	p := position{sess: s.in.sess, shard: id, fill: s.fill, pos: s.m.Position()}
+	p := position{sess: s.in.sess, shard: id, fill: s.fill, pos: s.logged()}
+	if s.barred() || s.gap && p.pos != s.m.Position() {
+		return // the log will tell; a gap is where the copy ends in memory
+	}
 	for _, f := range [...]struct {
 		on  *bool
 		bit byte

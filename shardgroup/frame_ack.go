@@ -52,9 +52,12 @@ func (r *reader) position() position {
 	return position{sess: r.u32(), shard: shardmap.ShardID(r.u16()), flags: r.u8(), fill: r.u32(), pos: r.version()}
 }
 
-// copyState is what a replica says of one of its shards.
+// copyState is what a replica says of one of its shards: pos and what goes with it can be
+// fetched, logged counts. Stating one of them alone would let what a crash takes back be
+// counted, or give up what is alive in memory.
 type copyState struct {
 	pos     shardmap.Version
+	logged  shardmap.Version // what its log has; 0 = that cannot be said now
 	floor   shardmap.Version
 	ringLow shardmap.Version
 	head    shardmap.Version // the highest version it heard of
@@ -62,11 +65,15 @@ type copyState struct {
 	whole   bool
 }
 
+// copyBytes is the length of an encoded copyState.
+const copyBytes = 6*8 + 1
+
 func (w *writer) copyStates(cs []copyState) {
 	w.u16(uint16(len(cs)))
 	for i := range cs {
 		c := &cs[i]
 		w.u64(uint64(c.pos))
+		w.u64(uint64(c.logged))
 		w.u64(uint64(c.floor))
 		w.u64(uint64(c.ringLow))
 		w.u64(uint64(c.head))
@@ -77,14 +84,14 @@ func (w *writer) copyStates(cs []copyState) {
 
 func (r *reader) copyStates() []copyState {
 	n := int(r.u16())
-	if n > MaxShards || n*41 > len(r.b) {
+	if n > MaxShards || n*copyBytes > len(r.b) {
 		r.bad = true
 		return nil
 	}
 	cs := make([]copyState, n)
 	for i := range cs {
 		cs[i] = copyState{
-			pos: r.version(), floor: r.version(), ringLow: r.version(), head: r.version(),
+			pos: r.version(), logged: r.version(), floor: r.version(), ringLow: r.version(), head: r.version(),
 			time: int64(r.u64()), whole: r.flag(),
 		}
 	}

@@ -35,13 +35,17 @@ const (
 const markEveryMs = 1000
 
 // SetLog gives the node the log that its copies are written to. It is called once, after
-// what the log held was restored and before anything else happens to a copy.
-func (n *Node) SetLog(l *wal.Log) {
+// what the log held was restored and before anything else happens to a copy. intact is
+// wal.Recovery's: without it, a copy without records says nothing of what it acked.
+func (n *Node) SetLog(l *wal.Log, intact bool) {
 	n.log = l
 	for _, r := range n.all() {
 		for _, s := range r.shards {
 			s.mu.Lock()
 			l.Restore(uint16(s.id), uint64(s.m.Position()))
+			if !intact && s.m.Position() == 0 {
+				s.lost, s.whole = true, false
+			}
 			if s.lost { // from here on it is another copy, or the same one begun anew
 				s.lost = false
 				s.writeCopy(r.id)
@@ -51,26 +55,28 @@ func (n *Node) SetLog(l *wal.Log) {
 	}
 }
 
-// write appends a frame of the shard. The caller holds mu.
-func (s *shard) write(kind wal.Kind, payload []byte) {
-	if s.n.log != nil && !s.unlogged {
-		s.n.log.Append(uint16(s.id), kind, uint64(s.m.Position()), payload)
-	}
-}
+// keeps says whether what happens to the copy goes into a log.
+func (s *shard) keeps() bool { return s.n.log != nil && !s.unlogged }
 
 // writeRecord appends a record that was applied, and what time it is when that is long ago.
 func (s *shard) writeRecord(raw []byte) {
-	s.write(logRecord, raw)
-	if s.n.log != nil && s.m.Time() >= s.marked+markEveryMs {
-		s.mark(0)
+	if !s.keeps() {
+		return
+	}
+	s.append(logRecord, raw)
+	if s.m.Time() >= s.marked+markEveryMs {
+		s.appendMark(0)
 	}
 }
 
 // mark appends how the copy stands when no record says it.
 func (s *shard) mark(flags byte) {
-	if s.n.log == nil || s.unlogged {
-		return
+	if s.keeps() {
+		s.barrier = s.appendMark(flags)
 	}
+}
+
+func (s *shard) appendMark(flags byte) wal.LSN {
 	if s.whole {
 		flags |= markWhole
 	}
@@ -80,7 +86,7 @@ func (s *shard) mark(flags byte) {
 	w.u64(uint64(s.m.Position()))
 	w.u64(uint64(s.floor))
 	w.u64(uint64(s.marked))
-	s.write(logMark, w.b)
+	return s.append(logMark, w.b)
 }
 
 // writeCopies says whose copies the shards of a group are from here on.
@@ -93,32 +99,35 @@ func (r *Replica) writeCopies(id uint64) {
 }
 
 func (s *shard) writeCopy(id uint64) {
+	if !s.keeps() {
+		return
+	}
 	w := writer{}
 	w.u64(id)
 	w.flag(s.whole && id != 0)
-	s.write(logCopy, w.b)
+	s.barrier = s.append(logCopy, w.b)
 }
 
 // writeRange appends a hash range that was replaced.
 func (s *shard) writeRange(lo, hi uint64, entries []byte) {
-	if s.n.log == nil {
+	if !s.keeps() {
 		return
 	}
 	w := writer{b: make([]byte, 0, 16+len(entries))}
 	w.u64(lo)
 	w.u64(hi)
 	w.b = append(w.b, entries...)
-	s.write(logChunk, w.b)
+	s.append(logChunk, w.b)
 }
 
 // writeRevert appends a revert as a whole: half of one is a state of no history.
 func (s *shard) writeRevert(m *revert) {
-	if s.n.log == nil {
+	if !s.keeps() {
 		return
 	}
 	w := writer{}
 	w.revert(m)
-	s.write(logRevert, w.b[messageHead:])
+	s.barrier = s.append(logRevert, w.b[messageHead:])
 }
 
 // errLog says that a frame of the log cannot be what this copy did.

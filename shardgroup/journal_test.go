@@ -12,7 +12,7 @@ import (
 
 // walConfig is of the log that a member of a world keeps.
 func (m *member) walConfig() wal.Config {
-	return wal.Config{FS: m.disk, Mode: wal.Write, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 32 << 10}
+	return wal.Config{FS: m.disk, Mode: m.mode, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 32 << 10}
 }
 
 // keepLog gives a new process an empty log: as long as no node reads one, what a former
@@ -20,7 +20,40 @@ func (m *member) walConfig() wal.Config {
 func (m *member) keepLog() {
 	m.disk = wal.NewMemory()
 	m.wal = beginLog(m.w.t, m.walConfig())
-	m.n.SetLog(m.wal)
+	m.n.SetLog(m.wal, true)
+}
+
+// promptly writes the log of a member at once, where the test is not about that.
+func (w *world) promptly(m *member) {
+	if !w.lazy {
+		w.commitLog(m)
+	}
+}
+
+// commitLog does what the writer of a member's log does, unless its disk stalls.
+func (w *world) commitLog(m *member) {
+	if !m.up || m.stalls {
+		return
+	}
+	if _, err := m.wal.Commit(); err != nil {
+		w.bad("node %d: its log: %v", m.id, err)
+	}
+	if m.mode == wal.Fsync {
+		w.syncLog(m)
+	}
+	w.tellLog(m)
+}
+
+func (w *world) syncLog(m *member) {
+	if err := m.wal.Sync(); err != nil {
+		w.bad("node %d: its log: %v", m.id, err)
+	}
+}
+
+func (w *world) tellLog(m *member) {
+	if m.n.Logged() {
+		m.n.Pump(w.now)
+	}
 }
 
 func beginLog(t testing.TB, cfg wal.Config) *wal.Log {
@@ -148,7 +181,7 @@ func TestALostFrameIsALostCopy(t *testing.T) {
 		own := m.walConfig()
 		own.FS = wal.NewMemory()
 		l := beginLog(t, own)
-		if n.SetLog(l); back.lost || l.Backlog() == 0 { // it begins anew, in the log as well
+		if n.SetLog(l, true); back.lost || l.Backlog() == 0 { // it begins anew, in the log as well
 			t.Errorf("without frame %d: lost %v, %d bytes are logged of it", leave, back.lost, l.Backlog())
 		}
 	}

@@ -367,7 +367,10 @@ func (r *Replica) nextSeats() []multiraft.Member {
 func (r *Replica) carries(next []multiraft.Member) bool {
 	for _, s := range r.shards {
 		s.mu.Lock()
-		has := 1 + s.holdingOf(next, s.answered) // the holder has all
+		has := s.holdingOf(next, s.answered)
+		if s.logged() >= s.answered { // the holder has all, but maybe not in its log
+			has++
+		}
 		s.mu.Unlock()
 		if len(next)-has >= readQuorum(len(next)) {
 			return false

@@ -23,6 +23,7 @@ type Node struct {
 	pool   *pool
 	seqMax uint64
 	log    *wal.Log // nil = none; set before anything is written
+	ahead  bitset   // shards of which not all is logged
 
 	groups []atomic.Pointer[Replica] // by GroupID
 	list   atomic.Pointer[[]*Replica]
@@ -31,6 +32,7 @@ type Node struct {
 
 	tailBytes atomic.Int64
 	waiting   atomic.Int64 // tickets
+	awaits    atomic.Bool  // a takeover waits for the log
 	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64
@@ -54,6 +56,7 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
 	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
+	n.ahead = newBitset(cfg.Layout.Shards)
 	n.groups = make([]atomic.Pointer[Replica], cfg.Layout.Groups+1)
 	n.list.Store(&[]*Replica{})
 	n.lanes.Store(&[]*lane{})
@@ -239,6 +242,13 @@ func (n *Node) leadsAny() bool {
 // openings, transfers). Call it after every call into multiraft's Core that may
 // have made upcalls, and after OnControl; it costs nothing when there is nothing.
 func (n *Node) Pump(now multiraft.Instant) {
+	if n.awaits.Swap(false) {
+		for _, r := range n.all() {
+			if r.taking.Load() {
+				r.kick()
+			}
+		}
+	}
 	for len(n.kicked) > 0 {
 		list := n.kicked
 		n.kicked = nil

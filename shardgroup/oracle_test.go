@@ -89,6 +89,7 @@ func (w *world) wrote(r *Replica, s int, prev shardmap.Version, a Admission, lev
 	w.stats.writes++
 	x := &write{s: s, v: a.Version, solo: sh.soloOn}
 	w.writes = append(w.writes, x)
+	w.promptly(w.node(r.n.cfg.Self.Node))
 	if level == Async {
 		x.acked = a.Fresh(w.now)
 		return

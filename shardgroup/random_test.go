@@ -81,11 +81,13 @@ func (w *world) step(rt rates, healing bool) {
 		if l != nil && !healing {
 			w.randomWrite(l, rt)
 		}
-	case p < 330:
+	case p < 180:
+		w.commitLog(f)
+	case p < 345:
 		for range 1 + w.r.Intn(4) {
 			w.send(m, w.nodes[w.r.Intn(len(w.nodes))])
 		}
-	case p < 560:
+	case p < 565:
 		for range 1 + w.r.Intn(6) {
 			w.deliver(m, w.nodes[w.r.Intn(len(w.nodes))])
 		}

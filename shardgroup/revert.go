@@ -135,7 +135,7 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 		return
 	}
 	defer s.mu.Unlock()
-	l.markAck(s.id, true)
+	defer s.ack(l, true)
 	if !s.whole {
 		s.doubt("revert of a copy that is not exact")
 		return

@@ -22,7 +22,7 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 		r.promise(b, sealer, now)
 	}
 	r.noteTakeover(now)
-	w := writer{b: make([]byte, 0, 32+41*len(r.shards))}
+	w := writer{b: make([]byte, 0, 32+copyBytes*len(r.shards))}
 	w.u8(entryFormat)
 	w.u8(byte(r.role))
 	w.u64(uint64(r.heard))

@@ -190,7 +190,7 @@ func (s *shard) verdict(f *follower, c *copyState, cut shardmap.Version, known b
 	off, have := s.ring.find(cut, s.m.Position())
 	exact := known && c.whole && !s.behind(c) && (cut >= c.floor || mutant.Is("tail-across-a-hole-row"))
 	f.cut = cut
-	f.acked, f.whole, f.old = c.pos, exact && (cut == c.pos || kept), c.whole
+	f.acked, f.whole, f.old = c.logged, exact && (cut == c.pos || kept), c.whole
 	switch {
 	case exact && have && (cut == c.pos || kept):
 		f.off, f.mode = off, modeTail

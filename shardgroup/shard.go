@@ -4,9 +4,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // shard is one copy of one shard. Everything is guarded by mu but for the fields
@@ -42,9 +44,11 @@ type shard struct {
 	asked bool // an ackKeys is due
 
 	// As what is in the log.
-	marked   int64 // shard time that the log knows
-	unlogged bool  // what happens comes from the log, or goes into it as a whole
-	lost     bool  // restoring: nothing counts until the copy begins anew
+	marked   int64   // shard time that the log knows
+	barrier  wal.LSN // after the last frame by which the copy became another
+	hurry    bool    // somebody waits for the ack of what is being logged
+	unlogged bool    // what happens comes from the log, or goes into it as a whole
+	lost     bool    // restoring: nothing counts until the copy begins anew
 
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard
@@ -95,7 +99,11 @@ func (s *shard) state() copyState {
 	if len(s.ring.blocks) == 0 {
 		low = pos
 	}
-	return copyState{pos: pos, floor: s.floor, ringLow: low, head: max(s.headSeen, pos), time: s.m.Time(), whole: s.whole}
+	c := copyState{pos: pos, logged: s.logged(), floor: s.floor, ringLow: low, head: max(s.headSeen, pos), time: s.m.Time(), whole: s.whole}
+	if mutant.Is("seal-reply-unlogged") {
+		c.logged = pos
+	}
+	return c
 }
 
 // wipe empties the copy at a position.

@@ -132,7 +132,7 @@ func (r *Replica) takeOver(now multiraft.Instant) {
 	if r.overwrites() && r.offer(now) {
 		return
 	}
-	if r.gather(now) {
+	if r.gather(now) && r.baseLogged() {
 		r.proposeOpen(now)
 	}
 }
@@ -368,12 +368,18 @@ func (r *Replica) decide() {
 	}
 }
 
-// needed is the highest position that somebody counts for: a clean Open keeps it.
+// needed is the highest position that somebody counts for: a clean Open keeps it. What
+// was never logged was never acked, and need not be kept when its only source dies. While a
+// copy cannot say what is logged it may have acked all that it holds.
 func (r *Replica) needed(s int) shardmap.Version {
 	best := shardmap.Version(0)
 	for _, p := range r.take.replies {
 		if r.counts(p, s) {
-			cut, _ := r.line.cut(s, p.shards[s].pos)
+			at := p.shards[s].logged
+			if at == 0 {
+				at = p.shards[s].pos
+			}
+			cut, _ := r.line.cut(s, at)
 			best = max(best, cut)
 		}
 	}
@@ -455,13 +461,14 @@ func (r *Replica) staysSolo(s int) bool {
 	return r.line.solo.has(s) && !c.hole && r.sealedWatermark(s, c.base) < c.base
 }
 
-// sealedWatermark is what W seats are known to hold of the former epochs: the
-// replies, cut to the lineage and to the base, the holder at the base (L3).
+// sealedWatermark is what W seats are known to hold of the former epochs: what the replies
+// have logged, cut to the lineage and to the base, the holder at the base (L3), which its
+// log has (baseLogged).
 func (r *Replica) sealedWatermark(s int, base shardmap.Version) shardmap.Version {
 	ps := []shardmap.Version{base}
 	for _, p := range r.take.replies {
 		if p.from.Node != r.n.cfg.Self.Node && r.counts(p, s) {
-			cut, _ := r.line.cut(s, p.shards[s].pos)
+			cut, _ := r.line.cut(s, p.shards[s].logged)
 			ps = append(ps, min(base, cut))
 		}
 	}

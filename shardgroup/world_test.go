@@ -30,6 +30,7 @@ type world struct {
 	oracle
 	conn uint64
 	mute map[[2]shardmap.NodeID]bool // pairs whose data and acks stand still
+	lazy bool                        // logs are written at random
 }
 
 const worldGroup = shardmap.GroupID(1)
@@ -60,6 +61,8 @@ type member struct {
 	refuses bool // leases are closed as soon as they would open
 	disk    *wal.Memory
 	wal     *wal.Log
+	mode    wal.Mode
+	stalls  bool // the disk: what is appended stays in memory
 	turned  bool // a copy was overwritten or given up since the log was looked at
 }
 
@@ -108,7 +111,7 @@ func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
 	w.link = make([][]bool, n)
 	for i := range n {
 		w.link[i] = make([]bool, n)
-		m := &member{w: w, id: shardmap.NodeID(i + 1), role: multiraft.RoleVoter}
+		m := &member{w: w, id: shardmap.NodeID(i + 1), role: multiraft.RoleVoter, mode: wal.Write}
 		w.nodes = append(w.nodes, m)
 	}
 	w.spares = n - seats
@@ -121,7 +124,7 @@ func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
 			w.cut(i, j, true)
 		}
 	}
-	if !strings.HasPrefix(t.Name(), "TestRandom") { // that looks on its way, and has many worlds
+	if w.lazy = strings.HasPrefix(t.Name(), "TestRandom"); !w.lazy { // that looks on its way, and has many worlds
 		t.Cleanup(w.checkLogs)
 	}
 	return w
@@ -307,6 +310,7 @@ func (w *world) send(a, b *member) {
 	if a == b || !w.reach(a, b) || w.mute[[2]shardmap.NodeID{a.id, b.id}] {
 		return
 	}
+	w.promptly(a)
 	if q := queue(a.data, b.id); len(*q) < 8 {
 		if f := a.n.NextData(b.id, nil, w.now); len(f) > 0 {
 			*q = append(*q, f)
@@ -347,6 +351,7 @@ func (w *world) deliver(a, b *member) bool {
 		b.n.Pump(w.now)
 		return err
 	})
+	w.promptly(b)
 	return did
 }
 

@@ -105,8 +105,8 @@ var Bugs = []Bug{
 	{Name: "hits-unsaid", Breaks: "a follower does not do what hits earned", Source: "issue 4", Property: "P21", Script: "a failover keeps the cache warm"},
 	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "not taken back"},
 
-	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Later: "there is no log of records yet"},
-	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P15", Later: "there is no log of records yet"},
+	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Room: plane, Test: "TestAnAckWaitsForTheLog", Says: "answered: true"},
+	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P15", Room: plane, Test: "TestWhatIsOnlyInMemory", Says: "judged durable while one log has it"},
 }
 
 // Find is the bug of a name.
