@@ -89,7 +89,7 @@ func (h *Host) Run(ctx context.Context, core Stepper) error {
 		case err := <-h.failed:
 			h.core.StorageFailed(err, Now())
 			h.core.Flush(Now())
-			return fmt.Errorf("raft.db cannot be written, all leases were given up: %w", err)
+			return fmt.Errorf("%w; all leases were given up", err)
 		case f := <-h.inbox:
 			f(Now())
 		case b := <-h.saved:
@@ -164,7 +164,7 @@ func (h *Host) saveLoop(ctx context.Context) {
 		h.mu.Unlock()
 		if len(work) > 0 {
 			if err := h.save(work); err != nil {
-				h.failed <- err
+				h.Fail(fmt.Errorf("raft.db cannot be written: %w", err))
 				return
 			}
 			for _, b := range work {
@@ -181,6 +181,15 @@ func (h *Host) saveLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// Fail ends the host because a disk failed, its own or another of the node's: the leases
+// are given up before anything else happens, and Run returns. The first failure counts.
+func (h *Host) Fail(err error) {
+	select {
+	case h.failed <- err:
+	default:
 	}
 }
 

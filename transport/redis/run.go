@@ -20,6 +20,11 @@ func (c *conn) run(args [][]byte) {
 	case cmd == nil:
 		c.multi.spoiled = c.multi.on
 		c.srv.errors.count(c.out[c.replyAt:])
+	case !cmd.early && c.srv.loading.Load():
+		cmd.rejected.Add(1)
+		c.multi.spoiled = c.multi.on
+		c.failWith(ErrLoading)
+		c.srv.errors.count(c.out[c.replyAt:])
 	case c.srv.pause.Load() != nil && !c.waitPause(cmd):
 	case c.subscribed && c.listens(cmd):
 	case c.multi.on && !cmd.atOnce:

@@ -60,6 +60,7 @@ type Server struct {
 	// mapPending: the map changed and will be told.
 	mapPending atomic.Bool
 	pause      atomic.Pointer[pause]
+	loading    atomic.Bool
 	slow       *slowlog
 	lcs        sync.Mutex // one connection after the other works on LCS
 
@@ -94,6 +95,13 @@ func NewServer(cfg Config, b Backend) *Server {
 	s.tracker = newTracker(s)
 	return s
 }
+
+// SetLoading says whether the data is being read from a disk: until it is there, commands
+// that need it, or the map, answer LOADING.
+func (s *Server) SetLoading(on bool) { s.loading.Store(on) }
+
+// Loading reports what SetLoading said.
+func (s *Server) Loading() bool { return s.loading.Load() }
 
 // ErrClosed is what Serve returns after Shutdown.
 var ErrClosed = errors.New("redis: server closed")

@@ -353,3 +353,32 @@ func TestTheFamiliarInfo(t *testing.T) {
 		t.Errorf("INFO clients: %q", only)
 	}
 }
+
+// TestWhileDataIsLoaded answers what needs neither data nor map, as Redis does, and LOADING
+// to the rest, which spoils a transaction too.
+func TestWhileDataIsLoaded(t *testing.T) {
+	s, addr := start(t, testConfig(), newMemory())
+	s.SetLoading(true)
+	p := dial(t, addr)
+	const loading = "LOADING AegisKV is loading the dataset in memory"
+	for _, args := range [][]string{{"PING"}, {"GET", "a"}, {"SET", "a", "1"}, {"DBSIZE"}, {"CLUSTER", "SLOTS"}, {"AEGIS.MAP"}, {"OBJECT", "FREQ", "a"}} {
+		if v := p.do(args...); !v.IsError() || string(v.Text) != loading {
+			t.Errorf("%v: %q", args, v.Text)
+		}
+	}
+	for _, args := range [][]string{{"ECHO", "a"}, {"HELLO"}, {"CLIENT", "ID"}, {"INFO"}, {"CONFIG", "GET", "save"}, {"OBJECT", "HELP"}, {"MULTI"}} {
+		if v := p.do(args...); v.IsError() {
+			t.Errorf("%v: %q", args, v.Text)
+		}
+	}
+	if v := p.do("SET", "a", "1"); string(v.Text) != loading {
+		t.Errorf("in a transaction: %q", v.Text)
+	}
+	s.SetLoading(false)
+	if v := p.do("EXEC"); !strings.HasPrefix(string(v.Text), "EXECABORT") {
+		t.Errorf("EXEC: %q", v.Text)
+	}
+	if v := p.do("SET", "a", "1"); string(v.Text) != "OK" {
+		t.Errorf("afterwards: %q", v.Text)
+	}
+}

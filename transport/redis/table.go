@@ -36,6 +36,7 @@ type command struct {
 	summary string
 	run     func(c *conn, args [][]byte)
 	reads   bool                // flagged readonly: what it answers may be cached
+	early   bool                // runs while the data is being loaded
 	subs    map[string]*command // by upper-case name, for containers
 
 	tally
@@ -63,6 +64,7 @@ func newTable() *table {
 		for _, c := range group.rows {
 			c.classify(group.class)
 			c.reads = strings.Contains(c.flags, "readonly")
+			c.hasten()
 			t.byName[strings.ToUpper(c.name)] = c
 			t.names = append(t.names, c.name)
 		}
@@ -109,6 +111,16 @@ func (c *command) classify(class string) {
 		} else if s.summary == "" {
 			s.summary = summaries[s.name]
 		}
+	}
+}
+
+// hasten finds out which commands run while the data is being loaded. The flag is what
+// Redis says; but a node that is loading does not know the map yet, and an empty one
+// would send clients nowhere, while an error sends them to another node.
+func (c *command) hasten() {
+	c.early = c.has("loading") && c.rights != rightsCluster
+	for _, s := range c.subs {
+		s.hasten()
 	}
 }
 
