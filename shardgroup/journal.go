@@ -42,11 +42,14 @@ func (n *Node) SetLog(l *wal.Log, intact bool) {
 	for _, r := range n.all() {
 		for _, s := range r.shards {
 			s.mu.Lock()
+			if s.whole {
+				s.m.Settle() // by shard time, as its peers do: by the clock its digest would differ
+			}
 			l.Restore(uint16(s.id), uint64(s.m.Position()))
-			if !intact && s.m.Position() == 0 {
+			if !intact && !s.lost && s.m.Position() == 0 { // restored, not founded just now
 				s.lost, s.whole = true, false
 			}
-			if s.lost { // from here on it is another copy, or the same one begun anew
+			if s.lost { // another copy, the same one begun anew, or one that was made before there was a log
 				s.lost = false
 				s.writeCopy(r.id)
 			}
@@ -162,6 +165,19 @@ func (n *Node) Lost(id shardmap.ShardID) {
 		s.lose()
 		s.mu.Unlock()
 	}
+}
+
+// InLog says whether what was restored of a shard is a copy: nothing of it was lost, or it
+// began anew behind that.
+func (n *Node) InLog(id shardmap.ShardID) bool {
+	r := n.ReplicaOf(id)
+	if r == nil {
+		return false
+	}
+	s := r.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.lost
 }
 
 func (s *shard) lose() {

@@ -365,3 +365,42 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// TestACopyOlderThanItsLog: a founder makes its copies before its log is begun, and a
+// node may get its first log late. Both come back as what they were.
+func TestACopyOlderThanItsLog(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		w := newWorld(t, 1, worldConfig(), 3, 3)
+		m := w.nodes[0]
+		blank := func() *Node {
+			cfg := w.cfg
+			cfg.Self = multiraft.Member{Node: m.id, Inc: m.inc}
+			n, err := NewNode(cfg, nil, deaf{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		cfg := m.walConfig()
+		cfg.FS = wal.NewMemory()
+		first := blank()
+		if whole {
+			first.Create(worldGroup, 7, multiraft.RoleVoter)
+		} else {
+			first.Join(worldGroup, 7, multiraft.RoleVoter)
+		}
+		l := beginLog(t, cfg)
+		first.SetLog(l, false)
+		if _, err := l.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		second := blank()
+		second.Join(worldGroup, 7, multiraft.RoleVoter)
+		if _, err := wal.Recover(cfg, restoring{second}); err != nil {
+			t.Fatal(err)
+		}
+		if s := second.Replica(worldGroup).shards[0]; s.whole != whole || s.lost {
+			t.Errorf("a copy with whole %v comes back with %v, lost %v", whole, s.whole, s.lost)
+		}
+	}
+}

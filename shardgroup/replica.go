@@ -71,7 +71,7 @@ func newReplica(n *Node, g shardmap.GroupID, id uint64, role multiraft.Role, who
 	r.line.shards = per
 	for i := range per {
 		r.shards = append(r.shards, &shard{
-			r: r, n: n, pool: n.pool, id: r.first + shardmap.ShardID(i), idx: i, whole: whole,
+			r: r, n: n, pool: n.pool, id: r.first + shardmap.ShardID(i), idx: i, whole: whole, lost: n.log == nil,
 			m: statemachine.New(statemachine.Config{
 				HashKey: n.cfg.Secret, BudgetBytes: n.cfg.BudgetBytes, ValueBytesMax: n.cfg.ValueBytesMax, Pool: n.cfg.Pool,
 			}),

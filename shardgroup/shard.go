@@ -48,7 +48,7 @@ type shard struct {
 	barrier  wal.LSN // after the last frame by which the copy became another
 	hurry    bool    // somebody waits for the ack of what is being logged
 	unlogged bool    // what happens comes from the log, or goes into it as a whole
-	lost     bool    // restoring: nothing counts until the copy begins anew
+	lost     bool    // no log knows this copy: what is restored counts when it begins anew
 
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard
