@@ -18,11 +18,11 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// startNodes runs n whole nodes on loopback ports until the test ends.
-func startNodes(t testing.TB, n int, memory int64) []*Node {
+// freePorts finds loopback addresses that nobody listens on.
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var held []net.Listener
-	ports := make([]string, 3*n)
+	ports := make([]string, n)
 	for i := range ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -33,6 +33,13 @@ func startNodes(t testing.TB, n int, memory int64) []*Node {
 	for _, l := range held {
 		l.Close()
 	}
+	return ports
+}
+
+// startNodes runs n whole nodes on loopback ports until the test ends.
+func startNodes(t testing.TB, n int, memory int64) []*Node {
+	t.Helper()
+	ports := freePorts(t, 3*n)
 	dir := t.TempDir()
 	nodes := make([]*Node, n)
 	for i := range nodes {

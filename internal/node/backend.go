@@ -376,15 +376,21 @@ func (b backend) collect(s *session, first int) shardgroup.Outcome {
 	return worst
 }
 
-// Commit implements redis.Backend: acks first, then the fresh lease checks.
+// Commit implements redis.Backend: acks first, then the log, then the fresh lease checks.
 func (b backend) Commit(rs *redis.Session) error {
 	s := state(rs)
 	s.fresh = false
 	outcome := shardgroup.Acked
+	if s.wrote {
+		b.n.durable.wake() // it is written while the acks are waited for
+	}
 	if len(s.tickets) > 0 {
 		outcome = b.collect(s, 0)
 	}
 	ok := outcome == shardgroup.Acked
+	if ok && s.wrote {
+		ok = b.n.durable.settle() == nil
+	}
 	if len(s.leases) > 0 && ok {
 		mono, offset := multiraft.CheckClock()
 		for _, l := range s.leases {

@@ -164,7 +164,8 @@ func (b backend) ResetStats() {
 // Settings implements redis.Backend.
 func (b backend) Settings() [][2]string {
 	return [][2]string{
-		{"appendonly", "no"},
+		{"appendonly", yesNo(b.n.durable != nil)},
+		{"appendfsync", b.n.durable.policy()},
 		{"save", ""},
 		{"maxmemory", strconv.FormatInt(b.n.cfg.MaxMemoryBytes, 10)},
 		{"maxmemory-policy", "allkeys-lru"},
@@ -176,6 +177,13 @@ func (b backend) Settings() [][2]string {
 		{"num-shards", strconv.Itoa(b.n.routes.Load().Layout().Shards)}, // our Go client asks
 		{"proto-max-bulk-len", strconv.Itoa(redis.DefaultConfig().BulkMax)},
 	}
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 func portOf(addr string) string {
@@ -203,7 +211,7 @@ func (b backend) Info() []redis.InfoSection {
 	return []redis.InfoSection{
 		{Name: "Server", Fields: [][2]string{{"run_id", hex.EncodeToString(b.n.uuid[:])}, {"aegis_node_id", n(int64(b.n.self), 10)}, {"aegis_node_name", b.n.cfg.ID}}},
 		b.n.takes().section(b.n.cfg.MaxMemoryBytes, b.n.peak.most.Load()),
-		{Name: "Persistence", Fields: [][2]string{{"loading", "0"}, {"rdb_bgsave_in_progress", "0"}, {"aof_enabled", "0"}}},
+		b.n.durable.section(b.n.redis.Loading()),
 		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}}},
 		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}}},
 		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}}},

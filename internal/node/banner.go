@@ -12,7 +12,7 @@ func (n *Node) Banner() []string {
 	lines := []string{
 		fmt.Sprintf("AegisKV %s, node %s (incarnation %d)", Version, c.ID, n.start.Identity.Inc.Counter),
 		fmt.Sprintf("  clients %s   peers %s   gossip %s", addrs.Client, addrs.Cluster, addrs.Gossip),
-		fmt.Sprintf("  replication factor %d, ack level %s, no write-ahead log", c.ReplicationFactor, c.AckLevel),
+		fmt.Sprintf("  replication factor %d, ack level %s, %s", c.ReplicationFactor, c.AckLevel, n.durable.line()),
 		fmt.Sprintf("  lease profile %s: heartbeat %v, lease %v", c.LeaseProfile, p.heartbeat, p.promise),
 	}
 	for _, l := range divide(c.MaxMemoryBytes).lines(c.NumShards) {

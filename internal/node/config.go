@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // Version is the release this code is.
@@ -25,6 +26,11 @@ type Config struct {
 	AckLevel     string
 	Recovery     string
 	Solo         string
+
+	WAL    wal.Mode
+	WALDir string // of all logs; used when it is stated, otherwise the log lives in the node's own directory
+	// AcceptDataLoss lets a node start that lost data which nobody else has.
+	AcceptDataLoss bool
 
 	ReplicationFactor int
 	VirtualNodes      int

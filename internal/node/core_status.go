@@ -88,6 +88,13 @@ func (c *Core) groupReport(id shardmap.GroupID, now multiraft.Instant) GroupRepo
 	return g
 }
 
+// Alone reports whether this node has the only copy of a shard that raft knows of.
+func (c *Core) Alone(shard shardmap.ShardID) bool {
+	g := c.routes.Layout().GroupOf(shard)
+	st, ok := c.raft.Group(g)
+	return ok && c.data.Replica(g) != nil && len(st.Config.Voters) == 1 && len(st.Config.Learners) == 0
+}
+
 func nodesOf(ds []multiraft.ReplicaDesc) []shardmap.NodeID {
 	ns := make([]shardmap.NodeID, len(ds))
 	for i, d := range ds {

@@ -65,7 +65,7 @@ func (n *Node) diskAdvice(err error) error {
 	if !errors.Is(err, unix.ENOSPC) {
 		return err
 	}
-	return fmt.Errorf("the disk of data directory %s is full (%w), so this node ends: free some space there and start it again; nothing in the directory needs to be removed", n.dirPath(), unix.ENOSPC)
+	return fmt.Errorf("the disk of directory %s is full (%w), so this node ends: free some space there and start it again; nothing in the directory needs to be removed", n.failedDir(), unix.ENOSPC)
 }
 
 // dirPath is the node's directory, which may not have been made.

@@ -25,6 +25,8 @@ func (h peerHandler) Frame(from transport.Identity, class transport.Class, conn 
 		kept := append([]byte(nil), frame...)
 		n.host.Post(func(now multiraft.Instant) { core.Control(from.Node, kept, now) })
 	case transport.Data:
+		n.durable.hold()
+		defer n.durable.wake()
 		return core.Data().OnData(from.Node, conn, frame, multiraft.Glance())
 	case transport.Ack:
 		return core.Data().OnAck(from.Node, frame, multiraft.Glance())
@@ -40,9 +42,13 @@ func (n *Node) standing() *Core {
 }
 
 // ready waits for the core: peers connect as soon as it names them, which is
-// before its making has returned. nil when it was never made.
+// before its making has returned, and before the log is read. nil when it will never
+// take part in anything.
 func (n *Node) ready() *Core {
 	<-n.built
+	if !n.fit {
+		return nil
+	}
 	return n.standing()
 }
 

@@ -34,6 +34,7 @@ type Node struct {
 	dir     *dataDir
 	storage *multiraft.BoltStorage
 	start   multiraft.Restored
+	durable *durability       // nil in mode off
 	begun   multiraft.Instant // read after the lock was won
 	client  net.Listener
 	gateway net.Listener // nil: no gateway port
@@ -61,7 +62,8 @@ type Node struct {
 	wakes    wakes
 	counts   counts
 	watch    watch
-	built    chan struct{} // closed when core is set, or will never be
+	built    chan struct{} // closed when the core has what the log held, or will never have it
+	fit      bool          // it has; read once built is closed
 	refusals refusals
 	links    sync.Map // shardmap.NodeID -> struct{}: peers to which a control connection stands
 
@@ -168,6 +170,9 @@ func (n *Node) open() error {
 	if n.cfg.ID == "" {
 		n.cfg.ID = fmt.Sprintf("node-%x", n.uuid[:4])
 	}
+	if err := n.openLog(); err != nil {
+		return err
+	}
 	if n.client, err = listen("client", n.cfg.ClientAddr, "--client-addr"); err != nil {
 		return err
 	}
@@ -243,39 +248,68 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return n.diskAdvice(err)
 	}
-	loop, stopLoop := context.WithCancel(context.Background())
-	defer stopLoop()
 	if err := n.build(); err != nil {
+		close(n.built)
 		return err
 	}
 	defer n.mux.Close()
 	var wg sync.WaitGroup
-	wg.Add(2)
-	go func() {
-		defer wg.Done()
-		if err := n.host.Run(loop, n.core); err != nil {
-			n.end(err)
+	n.serveClients(&wg)
+	err := n.restore(ctx)
+	n.fit = err == nil
+	close(n.built)
+	if err != nil {
+		n.shutClients(&wg)
+		if errors.Is(err, context.Canceled) {
+			return nil
 		}
-	}()
-	go func() {
-		defer wg.Done()
+		return n.diskAdvice(err)
+	}
+	err = n.serve(ctx, &wg)
+	return n.diskAdvice(errors.Join(err, n.durable.stop()))
+}
+
+// serveClients opens the doors. As long as the log is read, clients hear LOADING.
+func (n *Node) serveClients(wg *sync.WaitGroup) {
+	n.redis.SetLoading(n.durable != nil)
+	wg.Go(func() {
 		if err := n.redis.Serve(n.client); !errors.Is(err, redis.ErrClosed) {
 			n.end(err)
 		}
-	}()
-	if n.gateway != nil {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := n.redis.ServeGateway(n.gateway, n.forward); !errors.Is(err, redis.ErrClosed) {
-				n.end(err)
-			}
-		}()
+	})
+	if n.gateway == nil {
+		return
 	}
+	wg.Go(func() {
+		if err := n.redis.ServeGateway(n.gateway, n.forward); !errors.Is(err, redis.ErrClosed) {
+			n.end(err)
+		}
+	})
+}
+
+// shutClients ends what serveClients began.
+func (n *Node) shutClients(wg *sync.WaitGroup) {
+	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
+	defer cancel()
+	_ = n.redis.Shutdown(shut)
+	n.forward.close()
+	wg.Wait()
+}
+
+// serve takes part in the cluster until ctx ends or something fails.
+func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
+	loop, stopLoop := context.WithCancel(context.Background())
+	defer stopLoop()
+	var host sync.WaitGroup
+	host.Go(func() {
+		if err := n.host.Run(loop, logged{n.core, n.durable}); err != nil {
+			n.end(err)
+		}
+	})
+	n.redis.SetLoading(false)
 	chat := n.startChat()
 	defer chat.close()
 	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addresses().Client))
-	var err error
 	select {
 	case <-ctx.Done():
 		chat.drain()
@@ -283,15 +317,12 @@ func (n *Node) Run(ctx context.Context) error {
 	case err = <-n.failed:
 	}
 	said := chat.goodbye()
-	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
-	defer cancel()
-	_ = n.redis.Shutdown(shut)
-	n.forward.close()
+	n.shutClients(clients)
 	<-said
 	stopLoop()
 	n.mux.Close()
-	wg.Wait()
-	return n.diskAdvice(err)
+	host.Wait()
+	return err
 }
 
 // end makes Run end with an error; the first one counts.
@@ -359,7 +390,6 @@ func (n *Node) build() error {
 	n.mu.Lock()
 	n.core = core
 	n.mu.Unlock()
-	close(n.built)
 	if err != nil {
 		n.mux.Close()
 		return err
@@ -372,6 +402,9 @@ func (n *Node) build() error {
 	rc.TrackedMax = int64(n.cfg.TrackedKeysMax)
 	n.redis = redis.NewServer(rc, backend{n})
 	n.forward = newForwarder()
+	if n.durable != nil {
+		n.durable.progress.begun = time.Now()
+	}
 	n.face.Store(n.redis)
 	return nil
 }

@@ -10,16 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // Loaded is a Config as an operator stated it, complete and checked, with what the
 // process around the node needs and where every value comes from.
 type Loaded struct {
 	Config
-	WAL       wal.Mode
-	WALDir    string
 	LogLevel  string
 	LogFormat string
 	Usable    Usable   // memory of this process at most

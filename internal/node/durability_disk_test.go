@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
+
+// startOn starts the node with another directory in the place of its log's, unless it is nil.
+func (l *lone) startOn(t *testing.T, fs wal.FS) *raw {
+	t.Helper()
+	var err error
+	if l.node, err = New(l.cfg, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	if fs != nil {
+		l.node.durable.fs = fs
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.node.Run(ctx) }()
+	l.cancel, l.stop = cancel, func() error { cancel(); return <-done }
+	return dialRaw(t, l.cfg.ClientAddr)
+}
+
+// TestAFailingLogEndsTheNode fails one fsync, or one write: whoever waits for it is not
+// answered, the leases are given up, nothing is tried again, and the node says why it ends.
+func TestAFailingLogEndsTheNode(t *testing.T) {
+	for _, c := range []struct {
+		mode   wal.Mode
+		change string
+		err    error
+		says   string
+	}{
+		{wal.Fsync, "sync", unix.EIO, "cannot be written: input/output error; all leases were given up"},
+		{wal.Fsync, "write", unix.ENOSPC, "wal is full"},
+		{wal.Write, "write", unix.EIO, "cannot be written: input/output error; all leases were given up"},
+		{wal.Write, "sync", unix.EIO, "cannot be written: input/output error; all leases were given up"},
+	} {
+		l := newLone(t, c.mode)
+		fs := wal.NewMemory()
+		r := l.startOn(t, fs)
+		r.pipeline(1, "", "SET", "a", "1")
+		r.until(t, "+OK\r\n")
+		var armed, refused atomic.Int64
+		fs.Before = func(change, _ string) error {
+			if change == c.change && armed.Load() > 0 {
+				refused.Add(1)
+				return c.err
+			}
+			return nil
+		}
+		armed.Store(1)
+		waits := c.mode == wal.Fsync || c.change == "write"
+		if _, err := r.nc.Write([]byte("SET a 2\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(r.nc); waits && len(b) > 0 {
+			t.Errorf("%v, %s: a write that is not logged is answered %q, %v", c.mode, c.change, b, err)
+		}
+		err := l.stop()
+		if err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, c.err) {
+			t.Errorf("%v, %s: ended with %v", c.mode, c.change, err)
+		}
+		if n := refused.Load(); n != 1 {
+			t.Errorf("%v, %s: tried %d times", c.mode, c.change, n)
+		}
+	}
+}
+
+// slowReads is a directory whose files cannot be read until they may be.
+type slowReads struct {
+	wal.FS
+	may chan struct{}
+}
+
+func (f slowReads) Read(name string, dst []byte, limit int64) ([]byte, error) {
+	<-f.may
+	return f.FS.Read(name, dst, limit)
+}
+
+// TestANodeThatReadsItsLogSaysSo: clients reach a node before its log is read, and hear
+// what Redis would say; afterwards the same connection is served.
+func TestANodeThatReadsItsLogSaysSo(t *testing.T) {
+	l := written(t, wal.Write, 20)
+	disk, err := wal.LookInto(l.cfg.DataDir + "/n1/wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := slowReads{disk, make(chan struct{})}
+	r := l.startOn(t, fs)
+	const loading = "-LOADING AegisKV is loading the dataset in memory\r\n"
+	for _, words := range [][]string{{"PING"}, {"GET", "key:1"}, {"SET", "key:1", "x"}, {"CLUSTER", "SLOTS"}, {"DBSIZE"}} {
+		if got := r.say(t, words...); got != loading {
+			t.Errorf("%v while the log is read: %q", words, got)
+		}
+	}
+	if got := r.say(t, "ECHO", "x"); got != "$1\r\n" {
+		t.Errorf("ECHO while the log is read: %q", got)
+	}
+	if s := l.node.durable.section(l.node.redis.Loading()); s.Fields[0] != [2]string{"loading", "1"} {
+		t.Errorf("INFO says %v", s)
+	}
+	close(fs.may)
+	r = dialRaw(t, l.cfg.ClientAddr)
+	r.pipeline(1, "", "EXISTS", "key:1")
+	r.until(t, ":1\r\n")
+	if s := l.node.durable.section(l.node.redis.Loading()); s.Fields[0] != [2]string{"loading", "0"} {
+		t.Errorf("INFO says %v", s)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestANodeIsStoppedWhileItReadsItsLog: that is no failure, and takes no longer than the
+// read that is under way.
+func TestANodeIsStoppedWhileItReadsItsLog(t *testing.T) {
+	l := written(t, wal.Write, 20)
+	disk, err := wal.LookInto(l.cfg.DataDir + "/n1/wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := slowReads{disk, make(chan struct{})}
+	r := l.startOn(t, fs)
+	if got := r.say(t, "PING"); !strings.HasPrefix(got, "-LOADING") {
+		t.Fatal(got)
+	}
+	l.cancel()
+	close(fs.may)
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+	r = l.start(t)
+	r.pipeline(1, "", "EXISTS", "key:1")
+	r.until(t, ":1\r\n")
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
