@@ -94,7 +94,7 @@ func (d *durability) run(n *Node, l *wal.Log) {
 		}
 	}, func(err error) {
 		n.log.Error("the write-ahead log failed: this node gives its leases up and ends", zap.String("dir", d.dir), zap.Error(err))
-		n.host.Fail(fmt.Errorf("the write-ahead log in %s cannot be written: %w", d.dir, err))
+		n.host.Fail(d.broken(err))
 	})
 }
 
@@ -103,7 +103,15 @@ func (d *durability) stop() error {
 	if d == nil || d.committer == nil {
 		return nil
 	}
-	return d.committer.Stop()
+	if err := d.committer.Stop(); err != nil {
+		return d.broken(err)
+	}
+	return nil
+}
+
+// broken says which log cannot be written.
+func (d *durability) broken(err error) error {
+	return fmt.Errorf("the write-ahead log in %s cannot be written: %w", d.dir, err)
 }
 
 // wake says that something was appended.

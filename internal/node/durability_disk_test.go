@@ -27,7 +27,7 @@ func (l *lone) startOn(t *testing.T, fs wal.FS) *raw {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.node.Run(ctx) }()
-	l.cancel, l.stop = cancel, func() error { cancel(); return <-done }
+	l.cancel, l.ended = cancel, done
 	return dialRaw(t, l.cfg.ClientAddr)
 }
 
@@ -66,7 +66,7 @@ func TestAFailingLogEndsTheNode(t *testing.T) {
 		if b, err := io.ReadAll(r.nc); waits && len(b) > 0 {
 			t.Errorf("%v, %s: a write that is not logged is answered %q, %v", c.mode, c.change, b, err)
 		}
-		err := l.stop()
+		err := <-l.ended
 		if err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, c.err) {
 			t.Errorf("%v, %s: ended with %v", c.mode, c.change, err)
 		}

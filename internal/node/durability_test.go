@@ -22,7 +22,7 @@ type lone struct {
 	cfg    Config
 	node   *Node
 	cancel func()
-	stop   func() error // and wait
+	ended  chan error
 }
 
 func newLone(t *testing.T, mode wal.Mode) *lone {
@@ -38,6 +38,11 @@ func newLone(t *testing.T, mode wal.Mode) *lone {
 func (l *lone) start(t *testing.T) *raw {
 	t.Helper()
 	return l.startOn(t, nil)
+}
+
+func (l *lone) stop() error {
+	l.cancel()
+	return <-l.ended
 }
 
 // refused starts the node and wants a sentence instead.

@@ -266,7 +266,10 @@ func (n *Node) Run(ctx context.Context) error {
 		return n.diskAdvice(err)
 	}
 	err = n.serve(ctx, &wg)
-	return n.diskAdvice(errors.Join(err, n.durable.stop()))
+	if stopped := n.durable.stop(); err == nil { // a log that failed before says it again
+		err = stopped
+	}
+	return n.diskAdvice(err)
 }
 
 // serveClients opens the doors. As long as the log is read, clients hear LOADING.
