@@ -159,7 +159,10 @@ func (s *Store) Held() int64 {
 // counts up to two segments of each run as full, and the scratch as long as it can
 // get by reading: so what is held never exceeds the budget once Over is 0, and
 // evictions follow the writes byte by byte instead of coming when a segment is full.
-func (s *Store) Over() int64 {
+func (s *Store) Over() int64 { return max(0, s.Charged()+s.ramp-s.cfg.BudgetBytes) }
+
+// Charged is what Over counts without what it wants free for a run to come.
+func (s *Store) Charged() int64 {
 	if s.stale {
 		reach := s.reach()
 		s.trimScratch(reach)
@@ -171,7 +174,7 @@ func (s *Store) Over() int64 {
 			}
 		}
 	}
-	return max(0, s.charge+s.ramp-s.cfg.BudgetBytes)
+	return s.charge
 }
 
 // fixed is what is held beside segments.

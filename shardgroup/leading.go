@@ -88,6 +88,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	s.m.AdvanceTime(time)
 	s.began = s.m.Time()
 	s.whole = true
+	s.m.SetBudget(s.m.BudgetBytes()) // a copy may hold more; the first write does not pay for all of it
 	s.mark(flags)
 	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false
 	s.held, s.answered = held, last.base[s.idx]
@@ -444,7 +445,7 @@ func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 				busy = true
 			}
 		}
-		if s.m.HeldBytes() > s.m.BudgetBytes() {
+		if s.m.LimitBytes() > s.m.BudgetBytes() {
 			busy = true
 			if s.serving() && !s.parked && s.lease.Check(now.Mono, now.SuspendOffset) && !s.overBound(now.Mono) {
 				s.shrink(now)

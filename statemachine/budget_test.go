@@ -10,7 +10,8 @@ import (
 
 // TestHeldStaysWithinTheBudget: whatever is written, from nothing to a value larger
 // than the whole budget, alone or in transactions, no write is refused and no call
-// leaves more behind than the budget; a copy that plays the records ends equal.
+// leaves more behind than the limit in force, which is the budget, or what was held when
+// it fell and never more again; a copy that plays the records ends equal.
 func TestHeldStaysWithinTheBudget(t *testing.T) {
 	for _, budget := range []int64{24 << 10, 160 << 10, 900 << 10, 3 << 20} {
 		t.Run(fmt.Sprint(budget>>10, " KiB"), func(t *testing.T) {
@@ -18,7 +19,7 @@ func TestHeldStaysWithinTheBudget(t *testing.T) {
 			cfg := Config{HashKey: 3, BudgetBytes: budget}
 			leader, follower := New(cfg), New(cfg)
 			var res Result
-			written := int64(0)
+			written, before := int64(0), budget
 			for step := 0; written < max(8*budget, 24<<20); step++ {
 				if step%7 == 0 {
 					budget = max(20<<10, cfg.BudgetBytes*int64(50+r.IntN(50))/100)
@@ -43,9 +44,10 @@ func TestHeldStaysWithinTheBudget(t *testing.T) {
 				if n > 1 {
 					leader.End(&res.Record)
 				}
-				if held := leader.HeldBytes(); held > budget {
-					t.Fatalf("step %d: %d bytes held, the budget is %d", step, held, budget)
+				if held := leader.HeldBytes(); held > leader.LimitBytes() || leader.LimitBytes() > max(budget, before) {
+					t.Fatalf("step %d: %d bytes held, the limit is %d, it was %d, the budget is %d", step, held, leader.LimitBytes(), before, budget)
 				}
+				before = leader.LimitBytes()
 				if err := follower.Apply(&res.Record, false); err != nil {
 					t.Fatal(err)
 				}

@@ -22,6 +22,7 @@ type Config struct {
 type Machine struct {
 	hashKey  uint64
 	valueMax int64 // 0 = derived from the budget
+	budget   int64 // what it should hold at most; the store's is the limit in force
 	store    *lru.Store
 	position shardmap.Version
 	time     int64 // shard time T, unix ms; goes back by a fill only
@@ -38,7 +39,7 @@ type Machine struct {
 
 // New makes an empty machine at position 0.
 func New(cfg Config) *Machine {
-	m := &Machine{hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax}
+	m := &Machine{hashKey: cfg.HashKey, valueMax: cfg.ValueBytesMax, budget: cfg.BudgetBytes}
 	m.store = lru.New(lru.Config{
 		BudgetBytes: cfg.BudgetBytes, Secret: cfg.HashKey, Pool: cfg.Pool,
 		Protected: func(hash, version uint64) { m.moved = append(m.moved, Eviction{hash, shardmap.Version(version)}) },
@@ -71,21 +72,18 @@ func (m *Machine) Len() int { return m.store.Len() }
 func (m *Machine) HeldBytes() int64 { return m.store.Held() }
 
 // Holdings are the store's figures.
-func (m *Machine) Holdings() lru.Holdings { return m.store.Holdings() }
-
-// BudgetBytes is the store's budget.
-func (m *Machine) BudgetBytes() int64 { return m.store.Budget() }
-
-// SetBudget changes the budget. Shrinking evicts nothing by itself: the
-// leaseholder calls Shrink until it fits, followers apply what it decided.
-func (m *Machine) SetBudget(bytes int64) { m.store.SetBudget(bytes) }
+func (m *Machine) Holdings() lru.Holdings {
+	h := m.store.Holdings()
+	h.Budget = m.budget
+	return h
+}
 
 // ValueBytesMax is the longest value this copy takes.
 func (m *Machine) ValueBytesMax() int64 {
 	if m.valueMax > 0 {
 		return m.valueMax
 	}
-	return ValueBytesMax(m.store.Budget())
+	return ValueBytesMax(m.budget)
 }
 
 // ValueBytesMax is the longest value, in bytes, that a shard with a budget takes: a

@@ -34,7 +34,7 @@ func (m *Machine) full(c *Command) bool {
 		e, _ := m.store.Peek(m.Hash(c.Key), c.Key)
 		n += len(e.Value)
 	}
-	return t.grown > max(txnGrowthMin, m.store.Budget()) || len(t.parts) > 0 && n > txnBytesMax
+	return t.grown > max(txnGrowthMin, m.budget) || len(t.parts) > 0 && n > txnBytesMax
 }
 
 // add takes the record of a command.
