@@ -37,7 +37,7 @@ func (s *system) prepare(o Options, copies int) error {
 		if time.Since(since) < settled {
 			return errNotYet
 		}
-		parts = s.divide(o, copies)
+		parts = s.divide(o.keysOf(copies))
 		for a, addr := range s.addrs {
 			if len(parts[a][0]) == 0 {
 				if time.Since(begun) < balanceMax {
@@ -71,14 +71,14 @@ func (s *system) owning(o Options, parts [][][]int) (addrs []string, keys [][][]
 	return addrs, keys
 }
 
-// divide says which keys each address serves.
-func (s *system) divide(o Options, nodes int) [][][]int {
+// divide says which keys each address serves, of so many of each value size.
+func (s *system) divide(keys []int) [][][]int {
 	parts := make([][][]int, len(s.addrs))
 	for a := range parts {
 		parts[a] = make([][]int, len(valueSizes))
 	}
 	for i, size := range valueSizes {
-		for k := range o.keys(nodes, size) {
+		for k := range keys[i] {
 			a := s.owners[shardmap.SlotOf(load.AppendKey(nil, keyPrefix(size), k))]
 			parts[a][i] = append(parts[a][i], k)
 		}

@@ -65,6 +65,14 @@ func (o Options) keys(nodes, size int) int {
 	return min(o.Keys, keysMax)
 }
 
+// keysOf is how many of each value size.
+func (o Options) keysOf(nodes int) (keys []int) {
+	for _, size := range valueSizes {
+		keys = append(keys, o.keys(nodes, size))
+	}
+	return keys
+}
+
 // topologies are the numbers of nodes that are measured.
 var topologies = []int{1, 3}
 

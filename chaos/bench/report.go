@@ -19,6 +19,7 @@ type Report struct {
 	Keys    int           `json:"keys"`
 	Took    time.Duration `json:"tookNanoseconds"`
 	Rows    []Row         `json:"rows"`
+	Copies  []Copies      `json:"leaseholderAndFollowers,omitempty"`
 }
 
 // Machine is where the run was made.
@@ -56,6 +57,9 @@ func (r Report) Text(w io.Writer) error {
 	}
 	for _, row := range r.Rows {
 		row.remarks(w)
+	}
+	if err := copiesText(w, r.Keys, r.Copies); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(w, "took %v\n", r.Took.Round(time.Second))
 	return err

@@ -30,75 +30,86 @@ func Run(o Options) (Report, error) {
 		fmt.Fprintf(o.Log, "%s is not installed: AegisKV is measured alone\n", o.Redis)
 	}
 	for _, nodes := range topologies {
-		cells := o.cells(nodes)
-		if len(cells) == 0 {
-			continue
-		}
-		rows, err := o.topology(nodes, cells, redis)
-		if err != nil {
+		if err := o.topology(nodes, redis, &r); err != nil {
 			return r, err
 		}
-		r.Rows = append(r.Rows, rows...)
 	}
 	r.Took = time.Since(begun)
 	return r, nil
 }
 
 // topology starts the systems, fills them, and measures the cells in rounds.
-func (o Options) topology(nodes int, cells []Cell, redis string) (rows []Row, err error) {
+func (o Options) topology(nodes int, redis string, r *Report) error {
+	cells, copies := o.cells(nodes), o.copiesCells(nodes)
+	if len(cells)+len(copies) == 0 {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "aegis-bench-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	fmt.Fprintf(o.Log, "%d node(s): starting and filling\n", nodes)
 	aegis, err := startAegis(o.Aegis, dir, nodes, runtime.NumCPU())
 	defer aegis.stop()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	systems := []*system{aegis}
-	if redis != "" {
+	if redis != "" && len(cells) > 0 {
 		s, err := startRedis(redis, dir, nodes, runtime.NumCPU())
 		defer s.stop()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		systems = append(systems, s)
 	}
 	for _, s := range systems {
 		if err := s.prepare(o, nodes); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if slices.ContainsFunc(cells, Cell.timed) {
 		e, err := startEcho(serverCore(runtime.NumCPU(), 0))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer e.stop()
 		s := &system{name: "echo", addrs: []string{e.listener.Addr().String()}}
 		defer s.stop()
 		if s.gen, err = newGenerator(s.addrs, o.Conns, func(int) [][]int { return [][]int{{0}, {0}} }); err != nil {
-			return nil, err
+			return err
 		}
 		systems = append(systems, s)
 	}
-	return o.rounds(cells, systems)
+	return onFirstCore(func() error {
+		rows, err := o.rounds(cells, systems)
+		r.Rows = append(r.Rows, rows...)
+		if err == nil && len(copies) > 0 {
+			r.Copies, err = aegis.copies(o, copies)
+		}
+		return err
+	})
+}
+
+// onFirstCore runs the generator where no server runs, if there are two cores.
+func onFirstCore(run func() error) error {
+	if runtime.NumCPU() == 1 {
+		return run()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := pin(0)
+	if err != nil {
+		return err
+	}
+	defer unpin(before)
+	return run()
 }
 
 // rounds measures every cell for each system in turn; the order turns with the round.
 // The echo server is asked in cells of latency only.
 func (o Options) rounds(cells []Cell, systems []*system) (rows []Row, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if runtime.NumCPU() > 1 {
-		before, err := pin(0)
-		if err != nil {
-			return nil, err
-		}
-		defer unpin(before)
-	}
 	all := make(map[string]*measured)
 	at := func(c Cell, s *system) *measured {
 		m := all[c.Name()+s.name]
