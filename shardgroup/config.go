@@ -49,6 +49,8 @@ type Config struct {
 	EmptyWait time.Duration // 10 s
 	FillBytes int           // most bytes of one bulk chunk, 64 KiB
 
+	ImageBlockBytes int // about what one block of the image has, 8 KiB
+
 	Recovery Recovery
 	Solo     Solo
 	Factor   int // configured replicas, for the refusal of majority writes; 3
@@ -67,6 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 	setSize(&c.TailBytes, 16<<20)
 	setInt(&c.BlockBytes, 64<<10)
 	setInt(&c.FillBytes, 64<<10)
+	setInt(&c.ImageBlockBytes, 8<<10)
 	setInt(&c.Factor, 3)
 	setDuration(&c.Lease, 600*time.Millisecond)
 	setDuration(&c.TickEvery, 100*time.Millisecond)

@@ -242,6 +242,7 @@ func (s *shard) doubt(why string) {
 	s.broken = true
 	if s.whole {
 		s.whole = false
+		s.turn++
 		s.mark(0)
 		s.n.out.Event(Event{Kind: EventNotWhole, Group: s.r.g, Shard: s.id, Detail: why})
 	}

@@ -29,6 +29,7 @@ const (
 	markWhole  = 1 << iota // the copy is exact
 	markRebase             // it stands at the position with an empty ring, whatever stood there
 	markWipe               // and without contents
+	markCarry              // a rebase that begins nothing anew: it follows the ranges that were replaced
 )
 
 // markEveryMs is how far shard time may pass beyond what the log knows of it.
@@ -38,6 +39,7 @@ const markEveryMs = 1000
 // what the log held was restored and before anything else happens to a copy. intact is
 // wal.Recovery's: without it, a copy without records says nothing of what it acked.
 func (n *Node) SetLog(l *wal.Log, intact bool) {
+	n.ended(l.End())
 	n.log = l
 	for _, r := range n.all() {
 		for _, s := range r.shards {
@@ -61,6 +63,17 @@ func (n *Node) SetLog(l *wal.Log, intact bool) {
 // keeps says whether what happens to the copy goes into a log.
 func (s *shard) keeps() bool { return s.n.log != nil && !s.unlogged }
 
+// ended says that the log was played to its end.
+func (n *Node) ended(end wal.LSN) {
+	for _, r := range n.all() {
+		for _, s := range r.shards {
+			s.mu.Lock()
+			s.restored(end)
+			s.mu.Unlock()
+		}
+	}
+}
+
 // writeRecord appends a record that was applied, and what time it is when that is long ago.
 func (s *shard) writeRecord(raw []byte) {
 	if !s.keeps() {
@@ -83,6 +96,9 @@ func (s *shard) appendMark(flags byte) wal.LSN {
 	if s.whole {
 		flags |= markWhole
 	}
+	if beginsAnew(flags) {
+		s.needFrom()
+	}
 	s.marked = s.m.Time()
 	w := writer{b: make([]byte, 0, 25)}
 	w.u8(flags)
@@ -91,6 +107,14 @@ func (s *shard) appendMark(flags byte) wal.LSN {
 	w.u64(uint64(s.marked))
 	return s.append(logMark, w.b)
 }
+
+// beginsAnew says whether a mark is the first frame of what a restart has to know of a copy.
+func beginsAnew(flags byte) bool {
+	return flags&(markRebase|markWipe) != 0 && flags&markCarry == 0
+}
+
+// needFrom says that the copy begins anew with the next frame.
+func (s *shard) needFrom() { s.need, s.forgotten = s.n.log.End(), false }
 
 // writeCopies says whose copies the shards of a group are from here on.
 func (r *Replica) writeCopies(id uint64) {
@@ -108,6 +132,9 @@ func (s *shard) writeCopy(id uint64) {
 	w := writer{}
 	w.u64(id)
 	w.flag(s.whole && id != 0)
+	if s.n.log != nil {
+		s.needFrom()
+	}
 	s.barrier = s.append(logCopy, w.b)
 }
 
@@ -147,22 +174,31 @@ func (n *Node) Restore(f *wal.Frame) error {
 	s := r.shard(shardmap.ShardID(f.Shard))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.meet(f) {
+		return nil
+	}
 	s.unlogged = true
 	defer func() { s.unlogged = false }()
-	if err := s.restore(f.Kind, f.Payload); err != nil {
+	if err := s.restore(f); err != nil {
 		s.lose()
 		return err
 	}
 	return nil
 }
 
-// Lost says that frames of a shard are missing at this place of the log: what is left of
-// the copy is worth nothing, and what follows too, until it begins anew.
+// Lost says that frames of a shard are missing at this place of the log, or its part of
+// the image: what is left of the copy is worth nothing, and what follows too, until it
+// begins anew. While the image that was loaded may hold what is missing, the next frame
+// says whether it does.
 func (n *Node) Lost(id shardmap.ShardID) {
 	if r := n.ReplicaOf(id); r != nil {
 		s := r.shard(id)
 		s.mu.Lock()
-		s.lose()
+		if s.saved != nil {
+			s.holed = true
+		} else {
+			s.lose()
+		}
 		s.mu.Unlock()
 	}
 }
@@ -184,14 +220,20 @@ func (s *shard) lose() {
 	s.wipe(0)
 	s.m.SetTime(0)
 	s.whole, s.floor, s.lost = false, 0, true
+	s.saved, s.holed, s.recalled = nil, false, 0
 }
 
-func (s *shard) restore(kind wal.Kind, b []byte) error {
+func (s *shard) restore(f *wal.Frame) error {
+	b := f.Payload
 	r := reader{b: b}
-	switch kind {
+	switch f.Kind {
 	case logCopy:
+		s.need = f.LSN
 		s.restoreCopy(r.u64(), r.flag())
 	case logMark:
+		if len(b) > 0 && beginsAnew(b[0]) {
+			s.need = f.LSN
+		}
 		return s.restoreMark(r.u8(), r.version(), r.version(), int64(r.u64()), r.bad)
 	case logRecord:
 		if !s.lost && (len(b) < recordHead || statemachine.RecordSize(b) != len(b) || !s.play(b, !s.whole)) {
@@ -222,7 +264,8 @@ func (s *shard) restore(kind wal.Kind, b []byte) error {
 // restoreCopy begins a copy: the one that this node has by raft, or a former one.
 func (s *shard) restoreCopy(id uint64, whole bool) {
 	s.lose()
-	s.lost = id != s.r.id
+	s.other = id != s.r.id
+	s.lost = s.other
 	s.whole = whole && !s.lost
 }
 
@@ -231,7 +274,7 @@ func (s *shard) restoreMark(flags byte, pos, floor shardmap.Version, time int64,
 	switch {
 	case bad:
 		return errLog
-	case s.lost && !rebase:
+	case s.other, s.lost && !beginsAnew(flags):
 		return nil
 	case !rebase && pos != s.m.Position():
 		return errLog
@@ -245,8 +288,11 @@ func (s *shard) restoreMark(flags byte, pos, floor shardmap.Version, time int64,
 		s.m.SetTime(time)
 	}
 	s.m.AdvanceTime(time)
-	s.whole, s.floor, s.marked = flags&markWhole != 0, floor, time
-	if s.whole {
+	s.floor, s.marked = floor, time
+	if s.saved != nil { // the log has not come to where the image ended
+		return nil
+	}
+	if s.whole = flags&markWhole != 0; s.whole {
 		s.m.Settle()
 	}
 	return nil

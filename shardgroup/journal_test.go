@@ -12,13 +12,13 @@ import (
 
 // walConfig is of the log that a member of a world keeps.
 func (m *member) walConfig() wal.Config {
-	return wal.Config{FS: m.disk, Mode: m.mode, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 32 << 10}
+	return wal.Config{FS: m.disk, Mode: m.mode, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 4 << 10}
 }
 
 // keepLog gives a new process an empty log: as long as no node reads one, what a former
 // process wrote is lost with it.
 func (m *member) keepLog() {
-	m.disk = wal.NewMemory()
+	m.disk, m.image = wal.NewMemory(), nil
 	m.wal = beginLog(m.w.t, m.walConfig())
 	m.n.SetLog(m.wal, true)
 }
@@ -88,7 +88,7 @@ func (deaf) Event(Event)                     {}
 func (deaf) RolledBack(Rollback)             {}
 
 // revived is the node that a process would be that starts now with this member's log.
-func (m *member) revived() (*Node, error) { return m.revivedAs(uint64(m.id)) }
+func (m *member) revived() (*Node, error) { return m.revivedAs(m.rep().id) }
 
 // revivedAs is revived with a copy of another raft id.
 func (m *member) revivedAs(id uint64) (*Node, error) {
@@ -102,7 +102,14 @@ func (m *member) revivedAs(id uint64) (*Node, error) {
 		return nil, err
 	}
 	n.Join(worldGroup, id, m.role)
-	_, err = wal.Recover(m.walConfig(), restoring{n})
+	own := m.walConfig()
+	if m.image != nil {
+		m.loadInto(n, &own)
+	}
+	r, err := wal.Recover(own, restoring{n})
+	if err == nil {
+		n.ended(r.End)
+	}
 	return n, err
 }
 
@@ -124,10 +131,24 @@ func (w *world) checkLog(m *member) {
 		if a, b := standing(is), standing(back); a != b {
 			w.bad("node %d shard %d is %s, and comes back as %s", m.id, i, a, b)
 		}
-		if low := back.ring.low; len(back.ring.blocks) > 0 && low > is.m.Position() {
-			w.bad("node %d shard %d: the ring begins at %v, behind %v", m.id, i, low, is.m.Position())
+		if at := ringLeads(back); at != is.m.Position() {
+			w.bad("node %d shard %d: the ring leads to %v, the copy is at %v", m.id, i, at, is.m.Position())
 		}
 	}
+}
+
+// ringLeads is where the records of a ring lead to, one after the other.
+func ringLeads(s *shard) shardmap.Version {
+	at := s.ring.low
+	s.ring.each(s.ring.start(), func(raw []byte) bool {
+		if prevOf(raw) != at {
+			at = 0
+			return false
+		}
+		at = versionOf(raw)
+		return true
+	})
+	return at
 }
 
 // checkLogs is the last word of every schedule: what happened in it is in the logs.

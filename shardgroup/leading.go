@@ -87,6 +87,9 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 	}
 	s.m.AdvanceTime(time)
 	s.began = s.m.Time()
+	if s.forgotten && flags&markWipe == 0 {
+		s.relog()
+	}
 	s.whole = true
 	s.m.SetBudget(s.m.BudgetBytes()) // a copy may hold more; the first write does not pay for all of it
 	s.mark(flags)

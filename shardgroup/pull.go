@@ -344,7 +344,7 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 	s.floor = a.floor
 	s.rebase(a.pos)
 	s.m.AdvanceTime(a.time)
-	s.mark(markRebase)
+	s.mark(markRebase | markCarry)
 	c.bulk, c.from = 0, c.bulk
 	c.done = a.pos == c.base
 }

@@ -47,6 +47,7 @@ func randomWorld(t testing.TB, seed int64) (*world, rates) {
 		n = 4
 	}
 	w := newWorldSpares(t, seed, cfg, n, 3)
+	w.saves = seed%3 == 1
 	return w, rt
 }
 
@@ -238,6 +239,16 @@ func (w *world) randomWrite(l *member, rt rates) {
 func (w *world) play(rt rates, steps int) string {
 	for i := 0; i < steps && w.fail == ""; i++ {
 		w.step(rt, false)
+		if w.saves && w.chance(1) {
+			w.save(w.nodes[w.r.Intn(len(w.nodes))], func() {
+				if l := w.randomLeader(); l != nil {
+					w.randomWrite(l, rt)
+				}
+				for range w.r.Intn(12) {
+					w.step(rt, false)
+				}
+			})
+		}
 		w.check()
 		for j, m := range w.nodes {
 			if m.up && (m.turned || i%100 == 0 && i/100%len(w.nodes) == j) {
@@ -287,17 +298,24 @@ func TestRandom(t *testing.T) {
 		seeds = seeds[len(rareSeeds):]
 	}
 	var sum oracle
+	var saved images
 	for i, seed := range seeds {
 		w, rt := randomWorld(t, seed)
 		w.trace = *showSteps && i == 0
 		if why := w.play(rt, *stepCount); why != "" {
 			t.Fatalf("seed %d: %s\n(go test ./shardgroup -run TestRandom -seed %d -seeds 1 -steps %d -show)", seed, why, seed, *stepCount)
 		}
+		saved.add(&w.images)
+		w.closeFiles()
 		s, o := &sum.stats, &w.stats
 		s.opens, s.unclean, s.unbounded, s.holes = s.opens+o.opens, s.unclean+o.unclean, s.unbounded+o.unbounded, s.holes+o.holes
 		s.writes, s.majority, s.lost, s.refused = s.writes+o.writes, s.majority+o.majority, s.lost+o.lost, s.refused+o.refused
 	}
 	t.Logf("%d seeds: %+v", n, sum.stats)
+	t.Logf("images: %+v", saved)
+	if n >= 50 && (saved.Kept == 0 || saved.Written == 0 || saved.Abandoned == 0 || saved.dropped == 0) {
+		t.Errorf("some case of images was never visited: %+v", saved)
+	}
 	if s := sum.stats; n >= 100 && !mutant.Enabled && (s.unclean == 0 || s.holes == 0 || s.unbounded == 0 || s.lost == 0 || s.majority == 0) {
 		t.Errorf("some case was never visited: %+v", s)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/image"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
@@ -49,6 +50,15 @@ type shard struct {
 	hurry    bool    // somebody waits for the ack of what is being logged
 	unlogged bool    // what happens comes from the log, or goes into it as a whole
 	lost     bool    // no log knows this copy: what is restored counts when it begins anew
+	other    bool    // restoring: what the log tells is of another copy than this node has
+
+	// As what is in the image; see checkpoint.go.
+	turn      uint32           // rises whenever anything but a record happens to the copy
+	need      wal.LSN          // from here on the log, with the image, tells the copy
+	forgotten bool             // the log does not: it was let go of while the copy was not whole
+	saved     *image.Row       // restoring: the image that was loaded is not one state yet
+	holed     bool             // restoring: frames are missing, perhaps such as the image has
+	recalled  shardmap.Version // restoring: of the last record in the ring, 0 = begin anew
 
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard
@@ -114,6 +124,7 @@ func (s *shard) wipe(at shardmap.Version) {
 
 // rebase puts the copy at a position with an empty ring.
 func (s *shard) rebase(at shardmap.Version) {
+	s.turn++
 	s.m.SetPosition(at)
 	s.ring.reset(s, at)
 }

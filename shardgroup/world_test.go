@@ -9,6 +9,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine/image"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
@@ -28,6 +29,7 @@ type world struct {
 	fail  string
 
 	oracle
+	images
 	conn uint64
 	mute map[[2]shardmap.NodeID]bool // pairs whose data and acks stand still
 	lazy bool                        // logs are written at random
@@ -62,7 +64,9 @@ type member struct {
 	disk    *wal.Memory
 	wal     *wal.Log
 	mode    wal.Mode
-	stalls  bool // the disk: what is appended stays in memory
+	stalls  bool         // the disk: what is appended stays in memory
+	image   *image.Image // made by the first checkpoint of a process
+	saving  bool
 	turned  bool // a copy was overwritten or given up since the log was looked at
 }
 
@@ -98,7 +102,7 @@ func (l *worldLease) Closed() bool { return l.closed }
 func worldConfig() Config {
 	return Config{
 		Layout: shardmap.Layout{Shards: 2, Groups: 1}, Secret: 7,
-		BudgetBytes: 3000, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120,
+		BudgetBytes: 3000, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120, ImageBlockBytes: 60,
 		TailAge: 250 * time.Millisecond,
 	}
 }

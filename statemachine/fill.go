@@ -55,10 +55,16 @@ func decodeEntry(b []byte) (e lru.Entry, rest []byte, err error) {
 // hash is never cut. It answers the last hash covered; ^uint64(0) means that the
 // walk is over.
 func (m *Machine) Chunk(lo uint64, sizeMax int, dst []byte) (b []byte, hi uint64) {
+	return m.ChunkWithin(lo, ^uint64(0), sizeMax, dst)
+}
+
+// ChunkWithin is Chunk for the hash range [lo, last]; last as the last hash covered means
+// that the walk is over.
+func (m *Machine) ChunkWithin(lo, last uint64, sizeMax int, dst []byte) (b []byte, hi uint64) {
 	start, step := len(dst), m.chunkStep()
 	for {
 		room := sizeMax - (len(dst) - start)
-		hi = lo | (step - 1)
+		hi = min(last, lo|(step-1))
 		size := m.rangeSize(lo, hi)
 		if size > room {
 			if len(dst) > start {
@@ -67,7 +73,7 @@ func (m *Machine) Chunk(lo uint64, sizeMax int, dst []byte) (b []byte, hi uint64
 			hi = m.cutRange(lo, hi, room)
 		}
 		dst = m.AppendRange(lo, hi, dst)
-		if hi == ^uint64(0) || size >= room {
+		if hi == last || size >= room {
 			return dst, hi
 		}
 		lo = hi + 1
@@ -158,6 +164,20 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		m.put(e)
 	}
 	return nil
+}
+
+// ChunkDigest is the XOR that the entries of a chunk are in the digest of who holds them;
+// hashKey is the cluster's. The chunk is one that was just made.
+func ChunkDigest(hashKey uint64, chunk []byte) (digest uint64) {
+	for len(chunk) > 0 {
+		e, rest, err := decodeEntry(chunk)
+		if err != nil {
+			return 0
+		}
+		digest ^= digestEntry(lru.Hash(hashKey, e.Key), e.Version, e.Deadline)
+		chunk = rest
+	}
+	return digest
 }
 
 // holdsNewer is what the seeded bug newer-wins-in-chunk asks.

@@ -31,6 +31,9 @@ var ruleRooms = map[string]ruleRoom{
 		"disk*.go":      "the directory of a log: files",
 		"committer*.go": "the goroutines that write and fsync",
 	}},
+	"statemachine/image": {edges: map[string]string{
+		"bolt*.go": "the bbolt file",
+	}},
 	"multiraft/meta": {},
 	"multiraft": {edges: map[string]string{
 		"host*.go":  "the loop and the append goroutine around a Core",

@@ -18,6 +18,7 @@ type Config struct {
 	Shards       int      // at most 65536
 	SegmentBytes int64    // a segment ends before the write that would make it longer; 0 = 64 MiB
 	From         LSN      // what lies below is held elsewhere and is not read
+	Durable      LSN      // up to here it was durable, as somebody else knows who saw it
 }
 
 const segmentBytes = 64 << 20

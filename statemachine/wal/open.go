@@ -77,7 +77,7 @@ func (r *Recovered) Begin(life [16]byte) (*Log, error) {
 		writtenAt: make([]atomic.Uint64, shards), syncedAt: make([]atomic.Uint64, shards),
 		dirty: newTouched(shards), clean: newTouched(shards),
 		segs: append(s.older, s.heads...), next: s.next(), chain: s.chain, counts: s.counts,
-		end: max(s.lsn, s.cfg.From),
+		end: max(s.lsn, s.cfg.From, s.cfg.Durable),
 	}
 	l.batch.end = l.end
 	l.written.Store(uint64(l.end))

@@ -77,7 +77,7 @@ type extent struct {
 }
 
 func (s *scan) run() error {
-	s.lsn = s.cfg.From
+	s.lsn, s.stated = s.cfg.From, s.cfg.Durable
 	if err := s.choose(); err != nil {
 		return err
 	}
@@ -386,7 +386,7 @@ func (s *scan) judge() {
 	switch {
 	case r.Mode == Off:
 		r.Why = "there is no log"
-	case s.lsn < s.cfg.From:
+	case s.lsn < max(s.cfg.From, s.cfg.Durable):
 		r.Why = "the log ends before the image that was made of it"
 	case r.Mode == Write && !s.closed && s.rebooted():
 		r.Why = "the machine was restarted since, and what was written in mode write may not have been on the disk"
