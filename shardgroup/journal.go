@@ -39,7 +39,7 @@ const markEveryMs = 1000
 // what the log held was restored and before anything else happens to a copy. intact is
 // wal.Recovery's: without it, a copy without records says nothing of what it acked.
 func (n *Node) SetLog(l *wal.Log, intact bool) {
-	n.ended(l.End())
+	n.Ended(l.End())
 	n.log = l
 	for _, r := range n.all() {
 		for _, s := range r.shards {
@@ -63,8 +63,9 @@ func (n *Node) SetLog(l *wal.Log, intact bool) {
 // keeps says whether what happens to the copy goes into a log.
 func (s *shard) keeps() bool { return s.n.log != nil && !s.unlogged }
 
-// ended says that the log was played to its end.
-func (n *Node) ended(end wal.LSN) {
+// Ended says that the log was played to its end: an image to whose end it did not come is
+// of no use.
+func (n *Node) Ended(end wal.LSN) {
 	for _, r := range n.all() {
 		for _, s := range r.shards {
 			s.mu.Lock()

@@ -108,7 +108,7 @@ func (m *member) revivedAs(id uint64) (*Node, error) {
 	}
 	r, err := wal.Recover(own, restoring{n})
 	if err == nil {
-		n.ended(r.End)
+		n.Ended(r.End)
 	}
 	return n, err
 }

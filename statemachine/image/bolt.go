@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	boltErrors "go.etcd.io/bbolt/errors"
 )
 
 // The file:
@@ -68,7 +69,7 @@ func Open(cfg Config) (*Image, error) {
 // from the operating system.
 func bad(err error) error {
 	var path *os.PathError
-	if errors.As(err, &path) || errors.Is(err, bbolt.ErrTimeout) {
+	if errors.As(err, &path) || errors.Is(err, boltErrors.ErrTimeout) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
