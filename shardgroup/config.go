@@ -29,9 +29,10 @@ const (
 
 // Config fixes what a Node is. Zero durations and sizes mean the defaults.
 type Config struct {
-	Self   multiraft.Member
-	Layout shardmap.Layout // at most MaxShards shards per group
-	Secret uint64          // the cluster's hash key
+	Self    multiraft.Member      // its incarnation is that of the data: SetLog may say an older one
+	Process multiraft.Incarnation // of this process, which is multiraft's; zero = that of Self
+	Layout  shardmap.Layout       // at most MaxShards shards per group
+	Secret  uint64                // the cluster's hash key
 
 	BudgetBytes   int64     // per shard copy; Replica.SetBudget changes it
 	ValueBytesMax int64     // longest value, 0 = derived from the budget
@@ -63,6 +64,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if n := c.Layout.ShardsPerGroup(); n > MaxShards {
 		return c, fmt.Errorf("shardgroup: %d shards per group, at most %d", n, MaxShards)
+	}
+	if c.Process == (multiraft.Incarnation{}) {
+		c.Process = c.Self.Inc
 	}
 	setSize(&c.BudgetBytes, 64<<20)
 	setSize(&c.RingBytes, 64<<20)

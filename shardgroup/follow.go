@@ -116,7 +116,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.isWitness() || h.to != r.id || h.ballot.Less(r.promised) {
+	if r.isWitness() || h.to != r.id || h.ballot.Less(r.promised) || h.epoch < r.newest() {
 		return // or for a copy that this node had, or will have, in this one's place
 	}
 	if r.promised.Less(h.ballot) {
@@ -136,6 +136,16 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	r.wake()
 	l.states.set(int(h.group))
 	l.wakeAck(true)
+}
+
+// newest is the highest epoch that this copy has anything of. Who serves an older one is of
+// the past, whatever a process that restarted since remembers of its promises. The caller
+// holds mu.
+func (r *Replica) newest() (epoch uint32) {
+	for _, s := range r.shards {
+		epoch = max(epoch, s.at().Epoch())
+	}
+	return epoch
 }
 
 // listening is the shard that a message is for, locked, if it is of the session

@@ -17,7 +17,7 @@ const (
 type pull struct {
 	group    shardmap.GroupID
 	ballot   multiraft.Ballot
-	inc      multiraft.Incarnation // of the replica that is asked
+	inc      multiraft.Incarnation // of the process that is asked
 	shard    shardmap.ShardID
 	bulk     bool
 	lo       uint64

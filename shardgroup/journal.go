@@ -3,6 +3,7 @@ package shardgroup
 import (
 	"errors"
 
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
@@ -36,11 +37,16 @@ const (
 const markEveryMs = 1000
 
 // SetLog gives the node the log that its copies are written to. It is called once, after
-// what the log held was restored and before anything else happens to a copy. intact is
-// wal.Recovery's: without it, a copy without records says nothing of what it acked.
-func (n *Node) SetLog(l *wal.Log, intact bool) {
+// what the log held was restored and before anything else happens to a copy. data is the
+// incarnation under which the copies count from here on: that of the process which wrote
+// the log if wal.Recovery found it intact, this process's own if not. Then nothing of what
+// was restored counts until it is admitted; but it is what it was at some earlier time, and
+// may be fetched (T4). Only a copy without any record is worth nothing then (hole 19).
+func (n *Node) SetLog(l *wal.Log, data multiraft.Incarnation) {
+	intact := data != n.cfg.Process
 	n.Ended(l.End())
-	n.log = l
+	n.log, n.cfg.Self.Inc = l, data
+	time := int64(0)
 	for _, r := range n.all() {
 		for _, s := range r.shards {
 			s.mu.Lock()
@@ -48,6 +54,7 @@ func (n *Node) SetLog(l *wal.Log, intact bool) {
 				s.m.Settle() // by shard time, as its peers do: by the clock its digest would differ
 			}
 			l.Restore(uint16(s.id), uint64(s.m.Position()))
+			time = max(time, s.m.Time())
 			if !intact && !s.lost && s.m.Position() == 0 { // restored, not founded just now
 				s.lost, s.whole = true, false
 			}
@@ -57,6 +64,22 @@ func (n *Node) SetLog(l *wal.Log, intact bool) {
 			}
 			s.mu.Unlock()
 		}
+	}
+	for _, r := range n.all() { // no holder may begin below what some shard of this node has seen
+		r.mu.Lock()
+		r.heard = max(r.heard, time)
+		r.mu.Unlock()
+	}
+}
+
+// Promised says which raft term a former process of this node had on its disk when it
+// ended: a group whose copy comes out of a log listens to nobody below that. What was
+// promised within the term need not be known, for one process leads all of it.
+func (n *Node) Promised(g shardmap.GroupID, term uint64) {
+	if r := n.Replica(g); r != nil {
+		r.mu.Lock()
+		r.promised.Term = max(r.promised.Term, term)
+		r.mu.Unlock()
 	}
 }
 
@@ -247,10 +270,8 @@ func (s *shard) restore(f *wal.Frame) error {
 		}
 		return nil
 	case logRevert:
-		if m := r.revert(); !s.lost && (r.bad || !s.force(&m)) {
-			return errLog
-		} else if !s.lost {
-			s.m.AdvanceTime(m.time)
+		if m := r.revert(); !s.lost {
+			return s.restoreRevert(&m, r.bad)
 		}
 		return nil
 	default:
@@ -259,6 +280,17 @@ func (s *shard) restore(f *wal.Frame) error {
 	if r.bad {
 		return errLog
 	}
+	return nil
+}
+
+// restoreRevert judges as onRevert did: the doubt that followed may not have come back.
+func (s *shard) restoreRevert(m *revert, bad bool) error {
+	if bad || !s.force(m) {
+		return errLog
+	}
+	s.m.AdvanceTime(m.time)
+	s.m.Settle()
+	s.whole = s.whole && s.m.Position() == m.asOf && s.m.Digest() == m.digest
 	return nil
 }
 

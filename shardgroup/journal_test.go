@@ -1,6 +1,7 @@
 package shardgroup
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -12,15 +13,57 @@ import (
 
 // walConfig is of the log that a member of a world keeps.
 func (m *member) walConfig() wal.Config {
-	return wal.Config{FS: m.disk, Mode: m.mode, Boot: [16]byte{1}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 4 << 10}
+	return wal.Config{FS: m.disk, Mode: m.mode, Boot: [16]byte{1, m.boots}, Shards: m.w.cfg.Layout.Shards, SegmentBytes: 4 << 10}
 }
 
-// keepLog gives a new process an empty log: as long as no node reads one, what a former
-// process wrote is lost with it.
+// keepLog brings the copies of a new process back from what the former one left of its
+// log, if it left one, and goes on with it.
 func (m *member) keepLog() {
-	m.disk, m.image = wal.NewMemory(), nil
-	m.wal = beginLog(m.w.t, m.walConfig())
-	m.n.SetLog(m.wal, true)
+	m.inc, m.disk, m.after = m.proc, m.after, nil
+	if m.disk == nil {
+		m.disk, m.image = wal.NewMemory(), nil
+	} else {
+		m.n.Promised(worldGroup, m.term)
+	}
+	cfg := m.walConfig()
+	if m.image != nil {
+		m.loadInto(m.n, &cfg)
+	}
+	r, err := wal.Recover(cfg, restoring{m.n})
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	if r.Intact {
+		m.inc = multiraft.Incarnation{Counter: binary.BigEndian.Uint64(r.Life[:]), Nonce: binary.BigEndian.Uint64(r.Life[8:])}
+	}
+	var life [16]byte
+	binary.BigEndian.PutUint64(life[:], m.inc.Counter)
+	binary.BigEndian.PutUint64(life[8:], m.inc.Nonce)
+	if m.wal, err = r.Begin(life); err != nil {
+		m.w.t.Fatal(err)
+	}
+	m.n.SetLog(m.wal, m.inc)
+}
+
+// fall is a crash that takes the disk along in so many cases of 100, and otherwise kills
+// the process or cuts the machine's power.
+func (w *world) fall(m *member, wipes int) {
+	if !m.up {
+		return
+	}
+	switch {
+	case w.chance(wipes):
+	case w.chance(50):
+		m.after = m.disk.Kill(w.r)
+	default:
+		m.cutPower()
+	}
+	w.crash(m)
+}
+
+func (m *member) cutPower() {
+	m.after = m.disk.PowerCut(m.w.r)
+	m.boots++
 }
 
 // promptly writes the log of a member at once, where the test is not about that.
@@ -202,7 +245,7 @@ func TestALostFrameIsALostCopy(t *testing.T) {
 		own := m.walConfig()
 		own.FS = wal.NewMemory()
 		l := beginLog(t, own)
-		if n.SetLog(l, true); back.lost || l.Backlog() == 0 { // it begins anew, in the log as well
+		if n.SetLog(l, multiraft.Incarnation{}); back.lost || l.Backlog() == 0 { // it begins anew, in the log as well
 			t.Errorf("without frame %d: lost %v, %d bytes are logged of it", leave, back.lost, l.Backlog())
 		}
 	}
@@ -411,7 +454,7 @@ func TestACopyOlderThanItsLog(t *testing.T) {
 			first.Join(worldGroup, 7, multiraft.RoleVoter)
 		}
 		l := beginLog(t, cfg)
-		first.SetLog(l, false)
+		first.SetLog(l, m.inc) // as the log of a copy that was not restored
 		if _, err := l.Commit(); err != nil {
 			t.Fatal(err)
 		}

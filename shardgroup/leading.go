@@ -26,7 +26,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 	if last.clean != r.line.all() {
 		probeUnclean.Hit()
 	}
-	r.lead = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}
+	r.lead, r.served = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}, last.epoch
 	r.setQuorum() // before the first shard opens: from then on clients write to it
 	for s := range r.shards {
 		r.shards[s].open(last, r.startTime(s, now), r.sealedWatermark(s, last.base[s]), now)
@@ -52,7 +52,7 @@ func (r *Replica) startTime(s int, now multiraft.Instant) int64 {
 	for _, p := range r.take.replies {
 		last = max(last, p.shards[s].time)
 		ceiling = max(ceiling, p.heard)
-		if p.from == r.take.former.holder && p.shards[s].pos.Epoch() == r.take.former.epoch {
+		if p.told(&r.take.former) && p.shards[s].pos.Epoch() == r.take.former.epoch {
 			exact = true // it served, and its clock is in its answer
 		}
 	}
@@ -418,7 +418,7 @@ func (r *Replica) renewEpoch(now multiraft.Instant) {
 func (r *Replica) renewed() {
 	probeRenewed.Hit()
 	last := r.line.last()
-	r.lead.epoch = last.epoch
+	r.lead.epoch, r.served = last.epoch, last.epoch
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.countTail(s.pushOpen(last))

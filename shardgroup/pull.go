@@ -175,7 +175,7 @@ func (r *Replica) question(s int, now multiraft.Instant) {
 	}
 	c.tries++
 	c.asked = now.Mono
-	q.inc = r.take.reply(c.whom).from.Inc
+	q.inc = r.take.reply(c.whom).proc
 	w := writer{}
 	w.pull(&q)
 	r.n.out.Control(c.whom, w.b)
@@ -220,7 +220,7 @@ func (n *Node) onPull(peer shardmap.NodeID, q *pull) {
 	}
 	w := writer{}
 	r.mu.Lock()
-	if r.promised == q.ballot && q.inc == n.cfg.Self.Inc {
+	if r.promised == q.ballot && q.inc == n.cfg.Process {
 		s.mu.Lock()
 		s.serve(&a)
 		s.mu.Unlock()
@@ -267,7 +267,7 @@ func (n *Node) onPullReply(peer shardmap.NodeID, a *pullReply, now multiraft.Ins
 	}
 	c := &t.copies[s.idx]
 	p := t.reply(peer)
-	if c.done || c.asked == 0 || c.whom != peer || p == nil || p.from.Inc != a.inc || a.bulk != (c.bulk != 0) {
+	if c.done || c.asked == 0 || c.whom != peer || p == nil || p.proc != a.inc || a.bulk != (c.bulk != 0) {
 		return
 	}
 	r.kick()

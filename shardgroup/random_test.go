@@ -12,6 +12,7 @@ import (
 	"github.com/baxromumarov/aegisKV/internal/metrics"
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/statemachine"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 var (
@@ -24,6 +25,7 @@ var (
 // rates are the fault rates of one seed.
 type rates struct {
 	crash, elect int
+	wipes        int  // of 100 crashes, how many take the disk along
 	moving       bool // about seat swaps: no crashes, majority writes
 }
 
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 func randomWorld(t testing.TB, seed int64) (*world, rates) {
 	cfg := worldConfig()
 	rt := rates{crash: []int{2, 5, 20}[seed%3], elect: []int{3, 10, 25}[seed/3%3]}
-	rt.moving = seed%4 == 3
+	rt.moving, rt.wipes = seed%4 == 3, []int{100, 10, 10, 0, 0}[seed%5]
 	if rt.moving {
 		rt.crash = 0
 	}
@@ -48,6 +50,9 @@ func randomWorld(t testing.TB, seed int64) (*world, rates) {
 	}
 	w := newWorldSpares(t, seed, cfg, n, 3)
 	w.saves = seed%3 == 1
+	for _, m := range w.nodes {
+		m.mode = wal.Mode(1 + w.r.Intn(2))
+	}
 	return w, rt
 }
 
@@ -109,7 +114,7 @@ func (w *world) step(rt rates, healing bool) {
 	case p < 820:
 		for range 1 + w.r.Intn(3) {
 			f = w.nodes[w.r.Intn(len(w.nodes))]
-			if l != nil && l.lead != nil && w.reach(l, f) && (l.lead.sealed[f.id] != f.inc) {
+			if l != nil && l.lead != nil && w.reach(l, f) && (l.lead.sealed[f.id] != f.proc) {
 				w.seal(l, f)
 			}
 		}
@@ -133,7 +138,10 @@ func (w *world) step(rt rates, healing bool) {
 		}
 	case p < 952:
 		if !healing && w.chance(rt.crash) {
-			w.crash(m)
+			w.fall(m, rt.wipes)
+			for rt.wipes < 100 && w.chance(40) { // the machines of a rack
+				w.fall(w.nodes[w.r.Intn(len(w.nodes))], rt.wipes/5)
+			}
 		}
 	case p < 968:
 		w.restart(m)

@@ -42,6 +42,7 @@ type Replica struct {
 	gate     multiraft.Ballot // the last one whose holds are waited out
 	take     *takeover
 	lead     *leading
+	served   uint32            // the last epoch this process served
 	target   []shardmap.NodeID // wanted seats
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served

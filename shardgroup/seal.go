@@ -22,10 +22,12 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 		r.promise(b, sealer, now)
 	}
 	r.noteTakeover(now)
-	w := writer{b: make([]byte, 0, 32+copyBytes*len(r.shards))}
-	w.u8(entryFormat)
+	w := writer{b: make([]byte, 0, 64+copyBytes*len(r.shards))}
+	w.u8(replyFormat)
 	w.u8(byte(r.role))
 	w.u64(uint64(r.heard))
+	w.inc(n.cfg.Self.Inc)
+	w.u32(r.served)
 	cs := make([]copyState, len(r.shards))
 	for i, s := range r.shards {
 		s.mu.Lock()
@@ -47,21 +49,32 @@ func (r *Replica) noteTakeover(now multiraft.Instant) {
 	r.sealed = now.Mono
 }
 
+const replyFormat = 2
+
 // reply is one replica's answer to our Seal.
 type reply struct {
-	from   multiraft.Member
+	from   multiraft.Member      // with the incarnation of its data
+	proc   multiraft.Incarnation // of the process that answered
+	served uint32                // the last epoch that this very process served, 0 none
 	role   multiraft.Role
 	heard  int64
 	shards []copyState
 	gone   bool // it did not answer a pull: no source any more
 }
 
+// told says whether it is the word of the holder of a row itself, which had all that was
+// ever written in that epoch. One that has read its log since has what was logged.
+func (p *reply) told(last *row) bool { return p.from == last.holder && p.served == last.epoch }
+
+// decodeReply reads the answer of a node whose process is from.
 func decodeReply(from multiraft.Member, b []byte) (*reply, error) {
 	r := reader{b: b}
-	if r.u8() != entryFormat {
+	if r.u8() != replyFormat {
 		return nil, ErrFrame
 	}
-	p := &reply{from: from, role: multiraft.Role(r.u8()), heard: int64(r.u64()), shards: r.copyStates()}
+	p := &reply{proc: from.Inc, role: multiraft.Role(r.u8()), heard: int64(r.u64())}
+	p.from = multiraft.Member{Node: from.Node, Inc: r.inc()}
+	p.served, p.shards = r.u32(), r.copyStates()
 	if r.bad || len(r.b) != 0 {
 		return nil, ErrFrame
 	}
@@ -78,15 +91,15 @@ func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Mem
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p, err := decodeReply(from, state)
+	if err != nil || len(p.shards) != len(r.shards) {
+		return
+	}
 	if r.lead != nil && r.lead.ballot == b {
-		r.greetLate(from)
+		r.greetLate(p.from)
 		return
 	}
 	if b.Less(r.promised) {
-		return
-	}
-	p, err := decodeReply(from, state)
-	if err != nil || len(p.shards) != len(r.shards) {
 		return
 	}
 	if r.take == nil || r.take.ballot != b {

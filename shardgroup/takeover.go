@@ -32,7 +32,7 @@ type takeover struct {
 func (t *takeover) insert(p *reply) {
 	i := sort.Search(len(t.replies), func(i int) bool { return t.replies[i].from.Node >= p.from.Node })
 	if i < len(t.replies) && t.replies[i].from.Node == p.from.Node {
-		if t.replies[i].from.Inc != p.from.Inc {
+		if t.replies[i].proc != p.proc {
 			t.decided = t.decided && t.proposed // its former life is no source any more
 		}
 		t.replies[i] = p
@@ -196,7 +196,7 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 	return r.waitedForCopies(now) || r.seatsAnswered() || !r.bestIsEmpty()
 }
 
-// holderTold says whether the last holder itself, in the life that held, has answered
+// holderTold says whether the last holder itself, in the process that held, has answered
 // with sound copies to a seat: nobody has a write of its epoch that it lacks, so the
 // other seats cannot add to the base. A planned move waits for the slowest disk of the
 // group without this.
@@ -206,7 +206,7 @@ func (r *Replica) holderTold() bool {
 		return false
 	}
 	p := r.take.reply(last.holder.Node)
-	if p == nil || p.from != last.holder || p.gone {
+	if p == nil || !p.told(last) || p.gone {
 		return false
 	}
 	for s := range r.shards {
@@ -504,7 +504,7 @@ func (r *Replica) cutNothing(base []shardmap.Version) bool {
 		return false
 	}
 	p := r.take.reply(last.holder.Node)
-	if p == nil || p.from != last.holder {
+	if p == nil || !p.told(last) {
 		return false
 	}
 	for s := range base {

@@ -117,18 +117,18 @@ func (w *world) seal(l, f *member) {
 		f.term = l.lead.ballot.Term
 		w.depose(f)
 	}
-	state := f.n.Seal(worldGroup, l.lead.ballot, multiraft.Member{Node: l.id, Inc: l.inc}, w.now)
+	state := f.n.Seal(worldGroup, l.lead.ballot, multiraft.Member{Node: l.id, Inc: l.proc}, w.now)
 	if state == nil {
 		return
 	}
-	l.lead.sealed[f.id] = f.inc
+	l.lead.sealed[f.id] = f.proc
 	w.tracef("seal %d by %d", f.id, l.id)
-	l.n.Sealed(worldGroup, l.lead.ballot, multiraft.Member{Node: f.id, Inc: f.inc}, f.role, state, w.now)
+	l.n.Sealed(worldGroup, l.lead.ballot, multiraft.Member{Node: f.id, Inc: f.proc}, f.role, state, w.now)
 	l.n.Pump(w.now)
 }
 
 func (w *world) openGate(l *member) {
-	if l.lead == nil || len(l.lead.sealed) <= w.voters()/2 || l.lead.sealed[l.id] != l.inc {
+	if l.lead == nil || len(l.lead.sealed) <= w.voters()/2 || l.lead.sealed[l.id] != l.proc {
 		return
 	}
 	l.lead.gate = true

@@ -54,7 +54,7 @@ func (w *world) lead(l *member) {
 	for w.applyNext(l) {
 	}
 	for _, f := range w.nodes {
-		if l.lead != nil && w.reach(l, f) && l.lead.sealed[f.id] != f.inc {
+		if l.lead != nil && w.reach(l, f) && l.lead.sealed[f.id] != f.proc {
 			w.seal(l, f)
 		}
 	}

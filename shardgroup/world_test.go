@@ -41,7 +41,8 @@ const worldGroup = shardmap.GroupID(1)
 type member struct {
 	w       *world
 	id      shardmap.NodeID
-	inc     multiraft.Incarnation
+	inc     multiraft.Incarnation // of its data
+	proc    multiraft.Incarnation // of the process
 	role    multiraft.Role
 	up      bool
 	n       *Node
@@ -62,6 +63,8 @@ type member struct {
 	wakes   int
 	refuses bool // leases are closed as soon as they would open
 	disk    *wal.Memory
+	after   *wal.Memory // what a crash left of the disk, nil = it is a new one
+	boots   byte
 	wal     *wal.Log
 	mode    wal.Mode
 	stalls  bool         // the disk: what is appended stays in memory
@@ -152,25 +155,24 @@ func (w *world) config(seats int) multiraft.GroupConfig {
 // start brings a process up: a new incarnation, empty memory, the raft state from disk.
 func (m *member) start(founding bool) {
 	w := m.w
-	m.inc.Counter++
-	m.inc.Nonce = uint64(w.r.Int63())
+	m.proc = multiraft.Incarnation{Counter: m.proc.Counter + 1, Nonce: uint64(w.r.Int63())}
 	m.up, m.lead, m.lease = true, nil, nil
 	m.data, m.acks, m.ctl = map[shardmap.NodeID]*[][]byte{}, map[shardmap.NodeID]*[][]byte{}, map[shardmap.NodeID]*[][]byte{}
 	m.conns = map[shardmap.NodeID]uint64{}
 	m.due = map[uint64]Outcome{}
 	cfg := w.cfg
-	cfg.Self = multiraft.Member{Node: m.id, Inc: m.inc}
+	cfg.Self = multiraft.Member{Node: m.id, Inc: m.proc}
 	n, err := NewNode(cfg, m, m)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	m.n = n
-	m.keepLog()
 	if founding {
 		n.Create(worldGroup, uint64(m.id), m.role)
 	} else {
 		n.Join(worldGroup, uint64(m.id), m.role)
 	}
+	m.keepLog()
 	if m.snap != nil {
 		n.StateRestore(worldGroup, m.snap, w.now)
 	}

@@ -85,6 +85,10 @@ func lifeOf(i multiraft.Incarnation) (life [16]byte) {
 	return life
 }
 
+func incarnationOf(life [16]byte) multiraft.Incarnation {
+	return multiraft.Incarnation{Counter: binary.BigEndian.Uint64(life[:]), Nonce: binary.BigEndian.Uint64(life[8:])}
+}
+
 // run begins to write the log that was recovered.
 func (d *durability) run(n *Node, l *wal.Log) {
 	d.log = l

@@ -38,11 +38,18 @@ func (n *Node) restore(ctx context.Context) error {
 	if err := n.mayLose(misfits); err != nil {
 		return err
 	}
-	l, err := rec.Begin(lifeOf(n.core.Self().Inc))
+	data := n.core.Self().Inc
+	if d.found.Intact {
+		data = incarnationOf(d.found.Life)
+	}
+	l, err := rec.Begin(lifeOf(data))
 	if err != nil {
 		return fmt.Errorf("write-ahead log in %s cannot be begun: %w", d.dir, err)
 	}
-	n.core.Data().SetLog(l, d.found.Intact)
+	for i := range n.start.Groups {
+		n.core.Data().Promised(n.start.Groups[i].Group, n.start.Groups[i].HardState.GetTerm())
+	}
+	n.core.Data().SetLog(l, data)
 	d.run(n, l)
 	return nil
 }
