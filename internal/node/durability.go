@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/statemachine/image"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
@@ -26,11 +27,16 @@ type durability struct {
 	took      time.Duration // to read it
 	log       *wal.Log
 	committer *wal.Committer
+
+	image       *image.Image // of who restores it, then of checkpoints
+	loaded      loaded
+	checkpoints *checkpoints
 }
 
 // progress is how far the log has been read.
 type progress struct {
 	begun       time.Time
+	image       atomic.Int64 // bytes of the image, which is read first
 	done, total atomic.Int64 // bytes
 }
 
@@ -52,9 +58,10 @@ func (n *Node) openLog() error {
 	dir := n.cfg.logDir(n.dir.path)
 	whose, err := describeLog(dir)
 	switch {
-	case errors.Is(err, wal.ErrNone) && n.cfg.WAL == wal.Off:
-		return nil
 	case errors.Is(err, wal.ErrNone):
+		if err := n.leaveImage(); err != nil || n.cfg.WAL == wal.Off {
+			return err
+		}
 	case err != nil:
 		return fmt.Errorf("write-ahead log in %s: %w", dir, err)
 	case n.cfg.WAL == wal.Off:
@@ -102,9 +109,16 @@ func (d *durability) run(n *Node, l *wal.Log) {
 	})
 }
 
-// stop closes the log, when it was ever begun.
+// stop closes the image and the log, as far as they were opened.
 func (d *durability) stop() error {
-	if d == nil || d.committer == nil {
+	if d == nil {
+		return nil
+	}
+	d.checkpoints.end()
+	if d.image != nil {
+		_ = d.image.Close()
+	}
+	if d.committer == nil {
 		return nil
 	}
 	if err := d.committer.Stop(); err != nil {

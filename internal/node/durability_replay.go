@@ -24,6 +24,9 @@ func (n *Node) restore(ctx context.Context) error {
 		return nil
 	}
 	cfg := wal.Config{FS: d.fs, Mode: d.mode, ID: n.uuid, Boot: wal.Boot(), Shards: n.founded.Settings.Shards}
+	if err := n.loadImage(ctx, &cfg); err != nil {
+		return err
+	}
 	r := newReplay(ctx, n.core.Data(), d, n.log)
 	rec, err := wal.Recover(cfg, r)
 	misfits := r.end()
@@ -35,6 +38,8 @@ func (n *Node) restore(ctx context.Context) error {
 	}
 	d.found, d.took = rec.Recovery, time.Since(d.progress.begun)
 	n.tellRecovery(misfits)
+	n.core.Data().Ended(rec.End)
+	n.unreached()
 	if err := n.mayLose(misfits); err != nil {
 		return err
 	}
@@ -51,6 +56,7 @@ func (n *Node) restore(ctx context.Context) error {
 	}
 	n.core.Data().SetLog(l, data)
 	d.run(n, l)
+	d.runCheckpoints(n)
 	return nil
 }
 
@@ -59,7 +65,7 @@ func (n *Node) tellRecovery(misfits []misfit) {
 	d := n.durable
 	f := []zap.Field{
 		zap.String("dir", d.dir), zap.Int("segments", d.found.Segments), zap.Int64("bytes", d.found.Bytes), zap.Uint64("frames", d.found.Frames),
-		zap.Duration("took", d.took), zap.Bool("intact", d.found.Intact),
+		zap.Duration("took", d.took), zap.Bool("intact", d.found.Intact), zap.Int("shardsFromImage", d.loaded.shards), zap.Duration("imageTook", d.loaded.took),
 	}
 	if t := d.found.Torn; t != nil {
 		n.log.Warn("the log ends in the middle of a write, as a crash leaves it: its end is cut", zap.Stringer("at", t.Place), zap.Int64("bytes", t.Bytes))
@@ -96,6 +102,9 @@ func (n *Node) mayLose(misfits []misfit) error {
 	for _, m := range misfits {
 		lost[m.shard] = struct{}{}
 	}
+	for id := range n.durable.loaded.lost {
+		lost[id] = struct{}{}
+	}
 	var alone []string
 	for id := range lost {
 		if shard := shardmap.ShardID(id); n.core.Alone(shard) && !n.core.Data().InLog(shard) {
@@ -110,7 +119,7 @@ func (n *Node) mayLose(misfits []misfit) error {
 		n.log.Warn("these shards lost all they held, and no other node has a copy: they begin empty, as was accepted", zap.Strings("shards", alone))
 		return nil
 	}
-	return fmt.Errorf("the write-ahead log in %s is damaged, and no other node has a copy of what it held of %d shards (%s): bring the log back from a backup, or start with --accept-data-loss, which empties these shards and keeps the others; see aegis wal verify %s",
+	return fmt.Errorf("the write-ahead log in %s, or the image made of it, is damaged, and no other node has a copy of what it held of %d shards (%s): bring the log back from a backup, or start with --accept-data-loss, which empties these shards and keeps the others; see aegis wal verify %s",
 		n.durable.dir, len(alone), strings.Join(alone, " "), n.durable.dir)
 }
 
@@ -196,8 +205,8 @@ func (r *replay) add(i frameItem, payload []byte) error {
 // Progress implements wal.Visitor.
 func (r *replay) Progress(done, total int64) {
 	p := &r.d.progress
-	p.done.Store(done)
-	p.total.Store(total)
+	p.done.Store(p.image.Load() + done)
+	p.total.Store(p.image.Load() + total)
 	if time.Since(r.told) < tellRecover {
 		return
 	}

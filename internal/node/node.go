@@ -260,6 +260,7 @@ func (n *Node) Run(ctx context.Context) error {
 	close(n.built)
 	if err != nil {
 		n.shutClients(&wg)
+		_ = n.durable.stop()
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}

@@ -144,7 +144,7 @@ func syncDir(dir string) error {
 // SetAside moves a file that cannot be read out of the way, in the place of the one that
 // was set aside before, and says where it is.
 func SetAside(path string) (to string, err error) {
-	to = path + ".damaged"
+	to = path + ".aside"
 	if err = os.Rename(path, to); err == nil {
 		err = syncDir(filepath.Dir(path))
 	}

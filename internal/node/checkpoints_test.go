@@ -1,0 +1,197 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
+
+// saveNow makes an image and waits for it.
+func (l *lone) saveNow(t *testing.T) {
+	t.Helper()
+	c := l.node.durable.checkpoints
+	before := c.passes.Load()
+	if !c.save() {
+		t.Fatal("a pass is under way")
+	}
+	for end := time.Now().Add(30 * time.Second); c.passes.Load() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no image is made")
+		}
+	}
+}
+
+// bulky is a value that does not pack; many of them are more than the rings keep.
+func bulky(r *rand.Rand) string {
+	b := make([]byte, 60<<10)
+	r.Read(b)
+	return string(b)
+}
+
+// imaged is a lone node that was stopped with an image, and a log that does not go back to
+// its beginning; it says what it holds.
+func imaged(t *testing.T, mode wal.Mode) (*lone, map[string]string) {
+	t.Helper()
+	l := newLone(t, mode)
+	c := l.start(t)
+	r := rand.New(rand.NewSource(1))
+	held := map[string]string{}
+	set := func(key, value string) {
+		t.Helper()
+		held[key] = value
+		c.pipeline(1, "", "SET", key, value)
+		c.until(t, "+OK\r\n")
+	}
+	for i := range 200 {
+		set(fmt.Sprint("key:", i), fmt.Sprint("first ", i))
+	}
+	for i := range 200 {
+		set(fmt.Sprint("bulk:", i%16), bulky(r))
+	}
+	l.saveNow(t)
+	for i := range 40 {
+		set(fmt.Sprint("key:", i), "second")
+		if got := c.say(t, "DEL", fmt.Sprint("key:", 100+i)); got != ":1\r\n" {
+			t.Fatal(got)
+		}
+		delete(held, fmt.Sprint("key:", 100+i))
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	return l, held
+}
+
+func (l *lone) wantHeld(t *testing.T, c *raw, held map[string]string) {
+	t.Helper()
+	c.pipeline(1, "", "DBSIZE")
+	c.until(t, fmt.Sprintf(":%d\r\n", len(held))) // not before every group is served
+	for key, value := range held {
+		c.pipeline(1, "", "GET", key)
+		if _, err := c.nc.Write(c.ask); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("$%d\r\n%s\r\n", len(value), value)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c.nc, got); err != nil || string(got) != want {
+			t.Fatalf("%s comes back as %.40q: %v", key, got, err)
+		}
+	}
+}
+
+// TestALoneNodeComesBackFromItsImage twice: what it wrote before the image, what it wrote
+// after, and nothing that it had removed.
+func TestALoneNodeComesBackFromItsImage(t *testing.T) {
+	l, held := imaged(t, wal.Fsync)
+	for round := range 2 {
+		c := l.start(t)
+		c.pipeline(1, "", "SET", "awake", "1")
+		c.until(t, "+OK\r\n")
+		held["awake"] = "1"
+		l.wantHeld(t, c, held)
+		d := l.node.durable
+		if d.checkpoints.from == 0 || d.loaded.shards != l.cfg.NumShards || len(d.loaded.lost) != 0 || !d.found.Intact {
+			t.Errorf("round %d: the log from %d, loaded %+v, found %+v", round, d.checkpoints.from, d.loaded, d.found)
+		}
+		if d.found.Frames > 400 {
+			t.Errorf("%d frames were played, the rings hold less", d.found.Frames)
+		}
+		if round == 0 {
+			l.saveNow(t)
+		}
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestADamagedImageOfALoneNode flips a bit of a block: the shard that it is of is lost, and
+// the node says so and does not start without leave. The others keep theirs, also in the
+// image that is then made anew.
+func TestADamagedImageOfALoneNode(t *testing.T) {
+	l, held := imaged(t, wal.Fsync)
+	path := filepath.Join(l.cfg.DataDir, "n1", "image.db")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, []byte(held["bulk:3"][1000:1100]))
+	if at < 0 {
+		t.Fatal("the image does not hold the key")
+	}
+	b[at] ^= 4
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	layout := shardmap.Layout{Shards: l.cfg.NumShards, Groups: l.cfg.NumGroups}
+	lost := layout.ShardOf(shardmap.SlotOfString("bulk:3"))
+	l.refused(t, "is damaged", fmt.Sprintf("1 shards (%d)", lost), "--accept-data-loss")
+	for key := range held {
+		if layout.ShardOf(shardmap.SlotOfString(key)) == lost {
+			delete(held, key)
+		}
+	}
+	l.cfg.AcceptDataLoss = true
+	c := l.start(t)
+	c.pipeline(1, "", "SET", "awake", "1")
+	c.until(t, "+OK\r\n")
+	held["awake"] = "1"
+	l.wantHeld(t, c, held)
+	l.saveNow(t)
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	l.cfg.AcceptDataLoss = false
+	c = l.start(t)
+	c.pipeline(1, "", "SET", "awake", "1")
+	c.until(t, "+OK\r\n")
+	l.wantHeld(t, c, held)
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnImageWithoutItsLog is left behind: what was written after it is not known.
+func TestAnImageWithoutItsLog(t *testing.T) {
+	l, _ := imaged(t, wal.Fsync)
+	if err := os.RemoveAll(filepath.Join(l.cfg.DataDir, "n1", "wal")); err != nil {
+		t.Fatal(err)
+	}
+	c := l.start(t)
+	c.pipeline(1, "", "SET", "awake", "1")
+	c.until(t, "+OK\r\n")
+	if got := c.say(t, "DBSIZE"); got != ":1\r\n" {
+		t.Errorf("DBSIZE %q", got)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(l.cfg.DataDir, "n1", "image.db.aside")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAPassIsPaced: it rests four times as long as it works.
+func TestAPassIsPaced(t *testing.T) {
+	var p pacer
+	p.begin()
+	p.at = p.at.Add(-10 * time.Millisecond)
+	before := time.Now()
+	p.pause(t.Context())
+	if took := time.Since(before); took < 40*time.Millisecond {
+		t.Errorf("10 ms of work and %v of rest", took)
+	}
+	before = p.at
+	p.pause(t.Context())
+	if p.rest == 0 && time.Since(before) < restLeast/restShare {
+		t.Error("a moment of work is followed by a rest of its own")
+	}
+}
