@@ -48,6 +48,7 @@ type Config struct {
 	Grace     time.Duration // 25 ms
 	Deadline  time.Duration // of a takeover, 500 ms
 	EmptyWait time.Duration // 10 s
+	LogWait   time.Duration // for copies that read their logs after a restart of all, 30 s
 	FillBytes int           // most bytes of one bulk chunk, 64 KiB
 
 	ImageBlockBytes int // about what one block of the image has, 8 KiB
@@ -82,6 +83,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDuration(&c.Grace, 25*time.Millisecond)
 	setDuration(&c.Deadline, 500*time.Millisecond)
 	setDuration(&c.EmptyWait, 10*time.Second)
+	setDuration(&c.LogWait, 30*time.Second)
 	return c, nil
 }
 

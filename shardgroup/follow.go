@@ -126,7 +126,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 		r.close("the target serves")
 	}
 	r.holder.Store(uint32(l.peer))
-	r.passes = 0
+	r.passes, r.lived = 0, true
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}

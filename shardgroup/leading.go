@@ -26,6 +26,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 	if last.clean != r.line.all() {
 		probeUnclean.Hit()
 	}
+	r.lived = true
 	r.lead, r.served = &leading{ballot: t.ballot, epoch: last.epoch, lease: lease}, last.epoch
 	r.setQuorum() // before the first shard opens: from then on clients write to it
 	for s := range r.shards {

@@ -51,8 +51,30 @@ func (n *Node) Logged() (pump bool) {
 		}
 		return true
 	})
+	if n.clogged.Load() && n.log.Backlog() <= backlogMax && n.clogged.Swap(false) {
+		for _, r := range n.all() {
+			r.wake()
+		}
+	}
 	return n.awaits.Load()
 }
+
+// backlogMax is how many bytes may wait in memory for the disk before writes are delayed:
+// memory must not be the log's buffer.
+const backlogMax = 16 << 20
+
+// clogs says whether writes have to wait for the log's disk.
+func (n *Node) clogs() bool {
+	if n.log == nil || n.log.Backlog() <= backlogMax {
+		return false
+	}
+	n.clogged.Store(true)
+	return true
+}
+
+// Stalls says that the log's disk has not answered for long, or does again: this node
+// claims no lease meanwhile, because it could acknowledge nothing under it.
+func (n *Node) Stalls(on bool) { n.stalls.Store(on) }
 
 // hearLog passes on that more of the shard is logged.
 func (s *shard) hearLog() {

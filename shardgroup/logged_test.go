@@ -1,6 +1,8 @@
 package shardgroup
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -194,4 +196,36 @@ func TestAHolderThatIsNotLoggedDoesNotCarry(t *testing.T) {
 	if at := s.logged(); at != s.m.Position() || at == shardmap.Version(0) {
 		t.Errorf("logged %v", at)
 	}
+}
+
+// TestALogThatIsBehindDelaysWrites: memory is not its buffer.
+func TestALogThatIsBehindDelaysWrites(t *testing.T) {
+	cfg := bigConfig()
+	cfg.BudgetBytes, cfg.RingBytes, cfg.TailBytes = 64<<20, 128<<20, 64<<20
+	w := newWorld(t, 1, cfg, 3, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3)
+	a.stalls = true
+	value := strings.Repeat("v", 1<<20)
+	for i := 0; a.wal.Backlog() <= backlogMax; i++ {
+		w.must(a, 0, fmt.Sprint("k", i), value)
+	}
+	wakes := a.wakes
+	if _, err := w.set(a, 1, "k", "v"); err != ErrDelayed {
+		t.Fatalf("with %d bytes in memory: %v", a.wal.Backlog(), err)
+	}
+	a.stalls = false
+	if w.commitLog(a); a.wakes == wakes {
+		t.Error("nobody is woken when the log has caught up")
+	}
+	w.must(a, 1, "k", "v")
+	a.n.Stalls(true)
+	if a.n.Healthy(worldGroup) {
+		t.Error("a node whose disk does not answer is healthy")
+	}
+	a.n.Stalls(false)
+	if !a.n.Healthy(worldGroup) {
+		t.Error("and stays so")
+	}
+	w.finish()
 }

@@ -33,6 +33,8 @@ type Node struct {
 	tailBytes atomic.Int64
 	waiting   atomic.Int64 // tickets
 	awaits    atomic.Bool  // a takeover waits for the log
+	clogged   atomic.Bool  // writes were delayed because the log is behind
+	stalls    atomic.Bool  // its disk does not answer
 	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64

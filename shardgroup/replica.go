@@ -43,6 +43,7 @@ type Replica struct {
 	take     *takeover
 	lead     *leading
 	served   uint32            // the last epoch this process served
+	lived    bool              // somebody was followed or served since it started
 	target   []shardmap.NodeID // wanted seats
 	passTo   shardmap.NodeID   // leadership goes there when mu is free
 	passes   int               // how often it was offered since somebody served

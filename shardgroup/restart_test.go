@@ -2,6 +2,7 @@ package shardgroup
 
 import (
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
@@ -183,5 +184,68 @@ func TestShardTimeAfterARestartOfAll(t *testing.T) {
 	}
 	if a.rep().shards[1].m.Position() == 0 {
 		t.Error("nothing came back")
+	}
+}
+
+// TestARestartOfAllWaitsForTheSlowestLog: two copies are enough for a clean Open, and the
+// third, whose log takes longer, has what only the holder had. If it never comes, the wait
+// ends; and there is none as long as somebody lived through it.
+func TestARestartOfAllWaitsForTheSlowestLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		survivor bool
+		after    time.Duration // until the slowest is there, 0 = never
+	}{
+		"20 s longer": {false, 20 * time.Second},
+		"never":       {false, 0},
+		"one lived":   {true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := bigConfig()
+			cfg.LogWait = 30 * time.Second
+			w := newWorld(t, 1, cfg, 3, 3)
+			a, b := w.nodes[0], w.nodes[1]
+			w.serve(1)
+			w.synced(1, 2, 3)
+			low := a.rep().shards[0].m.Position()
+			w.cut(0, 1, false)
+			w.cut(0, 2, false)
+			v := w.must(a, 0, "k", "only at A")
+			for _, m := range w.nodes {
+				if c.survivor && m == b {
+					continue
+				}
+				m.after = m.disk.Kill(w.r)
+				w.crash(m)
+			}
+			w.healLinks()
+			w.restart(b)
+			w.restart(w.nodes[2])
+			if !w.elect(b) {
+				t.Fatal("B is not elected")
+			}
+			from := w.now.Mono
+			if c.after > 0 {
+				w.run(c.after)
+				if b.rep().phase() != Collecting {
+					t.Fatalf("B is %v while A reads its log", b.rep().phase())
+				}
+				w.restart(a)
+			}
+			if !c.survivor && c.after == 0 {
+				w.run(25 * time.Second)
+			}
+			w.settle("B serves", func() bool { return w.holder() == b })
+			took, row := w.now.Mono-from, w.lastRow(b)
+			if (row.base[0] == v) != (c.after > 0) || row.base[0] < low || !row.clean.has(0) {
+				t.Errorf("base %v, only at A %v, clean %b", row.base, v, row.clean)
+			}
+			if c.survivor != (took < time.Second) || took > 31*time.Second {
+				t.Errorf("after %v", took)
+			}
+			if !a.up {
+				w.restart(a)
+			}
+			w.finish()
+		})
 	}
 }

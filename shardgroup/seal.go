@@ -28,6 +28,7 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 	w.u64(uint64(r.heard))
 	w.inc(n.cfg.Self.Inc)
 	w.u32(r.served)
+	w.flag(r.lived)
 	cs := make([]copyState, len(r.shards))
 	for i, s := range r.shards {
 		s.mu.Lock()
@@ -56,6 +57,7 @@ type reply struct {
 	from   multiraft.Member      // with the incarnation of its data
 	proc   multiraft.Incarnation // of the process that answered
 	served uint32                // the last epoch that this very process served, 0 none
+	lived  bool                  // it served, or followed somebody who did
 	role   multiraft.Role
 	heard  int64
 	shards []copyState
@@ -74,7 +76,7 @@ func decodeReply(from multiraft.Member, b []byte) (*reply, error) {
 	}
 	p := &reply{proc: from.Inc, role: multiraft.Role(r.u8()), heard: int64(r.u64())}
 	p.from = multiraft.Member{Node: from.Node, Inc: r.inc()}
-	p.served, p.shards = r.u32(), r.copyStates()
+	p.served, p.lived, p.shards = r.u32(), r.flag(), r.copyStates()
 	if r.bad || len(r.b) != 0 {
 		return nil, ErrFrame
 	}
@@ -292,5 +294,5 @@ func (r *Replica) lags() bool {
 	return false
 }
 
-// Healthy implements multiraft.Data.
-func (n *Node) Healthy(g shardmap.GroupID) bool { return true }
+// Healthy implements multiraft.Data (H6).
+func (n *Node) Healthy(g shardmap.GroupID) bool { return !n.stalls.Load() }

@@ -188,12 +188,28 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 		if !t.enoughOK {
 			t.enough, t.enoughOK = now.Mono, true
 		}
-		return r.holderTold() || r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace
+		return r.holderTold() || r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace && !r.waitsForLogs(now)
 	}
-	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline {
+	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline || r.waitsForLogs(now) && !r.allAnswered() {
 		return false
 	}
 	return r.waitedForCopies(now) || r.seatsAnswered() || !r.bestIsEmpty()
+}
+
+// waitsForLogs says whether all copies heard of have come out of their logs since anybody
+// served: the whole cluster was restarted. No lease is lost by waiting, and a copy whose
+// log takes longer may have what no other has, written in the last moment before. What
+// ends it counts as in waitedForCopies.
+func (r *Replica) waitsForLogs(now multiraft.Instant) bool {
+	if r.n.log == nil || now.Mono >= r.idle+r.n.cfg.LogWait {
+		return false
+	}
+	for _, p := range r.take.replies {
+		if p.lived {
+			return false
+		}
+	}
+	return true
 }
 
 // holderTold says whether the last holder itself, in the process that held, has answered

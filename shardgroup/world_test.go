@@ -112,6 +112,9 @@ func worldConfig() Config {
 
 // newWorld founds the group on the first seats of n nodes; the others are learners.
 func newWorld(t testing.TB, seed int64, cfg Config, n, seats int) *world {
+	if cfg.LogWait == 0 {
+		cfg.LogWait = time.Millisecond // tests that are not about it want the rules of mode off
+	}
 	w := &world{t: t, r: rand.New(rand.NewSource(seed)), cfg: cfg}
 	w.now = multiraft.Instant{Mono: time.Second, Wall: 1_000_000_000}
 	w.oracle = newOracle(cfg.Layout.Shards)

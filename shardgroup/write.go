@@ -75,6 +75,9 @@ func (s *shard) admitWrite(level Level, now multiraft.Instant) (Admission, error
 	if level != Async && s.q.short {
 		return Admission{}, ErrNoReplicas
 	}
+	if s.n.clogs() {
+		return Admission{Wake: s.r.wakeSeq.Load()}, ErrDelayed
+	}
 	if s.overBound(now.Mono) {
 		probeDelayed.Hit()
 		s.delayed = true
