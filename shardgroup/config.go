@@ -50,6 +50,9 @@ type Config struct {
 	EmptyWait time.Duration // 10 s
 	LogWait   time.Duration // for copies that read their logs after a restart of all, 30 s
 	FillBytes int           // most bytes of one bulk chunk, 64 KiB
+	// CompareBytes is from how many bytes on a shard is compared with a copy that has
+	// something before it is filled, 64 KiB.
+	CompareBytes int
 
 	ImageBlockBytes int // about what one block of the image has, 8 KiB
 
@@ -75,6 +78,7 @@ func (c Config) withDefaults() (Config, error) {
 	setInt(&c.BlockBytes, 64<<10)
 	setInt(&c.FillBytes, 64<<10)
 	setInt(&c.ImageBlockBytes, 8<<10)
+	setInt(&c.CompareBytes, 64<<10)
 	setInt(&c.Factor, 3)
 	setDuration(&c.Lease, 600*time.Millisecond)
 	setDuration(&c.TickEvery, 100*time.Millisecond)

@@ -11,7 +11,7 @@ const fillsPerPeer = 4
 // startFill decides that a follower is to be filled; beginFill begins it.
 func (s *shard) startFill(f *follower) {
 	f.endFill()
-	f.mode, f.whole, f.asked = modeBegin, false, nil
+	f.mode, f.whole, f.asked, f.compare = modeBegin, false, nil, nil
 	f.lane.markData(s.id)
 }
 
@@ -30,11 +30,14 @@ func (s *shard) beginFill(f *follower, w *writer) bool {
 	if f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
 		return false
 	}
-	f.filling, f.matched = true, false
+	f.filling, f.matched, f.compare = true, false, nil
+	if f.compared = s.compares(f); f.compared {
+		f.compare = &comparing{}
+	}
 	f.lane.fills.Add(1)
 	f.xfer = s.n.nextXfer.Add(1)
 	f.off, f.lo, f.chunked, f.mode = s.ring.end, 0, false, modeFill
-	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor, cut: f.cut, time: s.m.Time()})
+	w.fillBegin(&fillBegin{dataHead: s.headFor(f), xfer: f.xfer, start: s.m.Position(), floor: s.floor, cut: f.cut, time: s.m.Time(), compares: f.compared})
 	return true
 }
 
@@ -60,6 +63,10 @@ func (s *shard) composeFill(f *follower, w *writer) {
 			})
 			f.mode = modeTail
 		}
+		return
+	}
+	if f.compare != nil {
+		s.composeCompare(f, w)
 		return
 	}
 	at := w.open(msgChunk)
@@ -93,12 +100,20 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 		return
 	}
 	s.whole, s.floor = false, m.floor
-	if m.time < s.m.Time() {
-		s.m.Reset() // the store's wheel does not turn back
+	flags := byte(markRebase)
+	switch {
+	case m.time < s.m.Time(), m.compares && s.keeps() && (s.forgotten || s.partial): // the store's wheel does not turn back; the log must know what is kept
+		s.m.Reset()
+		s.partial = false
+		flags |= markWipe
+	case m.compares:
+		flags |= markCarry
+	default:
+		s.partial = true
 	}
 	s.rebase(m.start)
 	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
-	s.mark(markRebase)
+	s.mark(flags)
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
 	s.ack(l, false)
 }
@@ -113,12 +128,19 @@ func (n *Node) onChunk(l *lane, conn uint64, m *chunk) {
 	if (s.xfer != m.xfer || s.whole) && !mutant.Is("stale-chunk-accepted") && !mutant.Is("mark-after-first-chunk") {
 		return
 	}
-	if s.m.ReplaceRange(m.lo, m.hi, m.entries) != nil {
-		s.doubt("chunk does not fit")
+	if !s.replaceRange(m.lo, m.hi, m.entries) {
 		s.ack(l, true)
-		return
 	}
-	s.writeRange(m.lo, m.hi, m.entries)
+}
+
+// replaceRange puts what the holder has in the place of a hash range, in the log too.
+func (s *shard) replaceRange(lo, hi uint64, entries []byte) bool {
+	if s.m.ReplaceRange(lo, hi, entries) != nil {
+		s.doubt("chunk does not fit")
+		return false
+	}
+	s.writeRange(lo, hi, entries)
+	return true
 }
 
 // onFillEnd makes the copy whole if it is where the holder's is and agrees with it (F5, F7).
@@ -138,7 +160,7 @@ func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
 		s.doubt("filled copy differs")
 	} else {
 		probeFilled.Hit()
-		s.whole, s.matched = true, true
+		s.whole, s.matched, s.partial = true, true, false
 		s.mark(0)
 	}
 	s.ack(l, true)

@@ -96,6 +96,18 @@ func (n *Node) message(l *lane, conn uint64, kind msgKind, r *reader, now multir
 		if m := r.fillEnd(); !r.bad {
 			n.onFillEnd(l, conn, &m)
 		}
+	case msgDigests:
+		if m := r.digests(); !r.bad {
+			n.onDigests(l, conn, &m)
+		}
+	case msgVersions:
+		if m := r.bucketVersions(); !r.bad {
+			n.onVersions(l, conn, &m)
+		}
+	case msgStates:
+		if m := r.readStates(); !r.bad {
+			n.onStates(l, conn, &m)
+		}
 	case msgTick:
 		n.onTick(l, conn, r)
 	default:
@@ -130,6 +142,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 	for _, s := range r.shards {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
+		s.differs = nil
 		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken, s.fresh = 0, 0, false, false, false, false, 0
 		s.mu.Unlock()
 	}
@@ -265,6 +278,9 @@ func (n *Node) AckUp(peer shardmap.NodeID) {
 	for _, r := range n.all() {
 		l.states.set(int(r.g))
 		for _, s := range r.shards {
+			s.mu.Lock()
+			s.differsSaid = false
+			s.mu.Unlock()
 			l.ackDirty.set(int(s.id))
 		}
 	}
@@ -336,6 +352,10 @@ func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
 		k.hashes, k.ok = s.changedAbove(s.askedCut)
 		w.keys(&k)
 		return
+	}
+	if s.differs != nil && !s.differsSaid {
+		s.differsSaid = true
+		w.differs(s.differs)
 	}
 	p := position{sess: s.in.sess, shard: id, fill: s.fill, pos: s.logged()}
 	if s.barred() || s.gap && p.pos != s.m.Position() {

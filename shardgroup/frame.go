@@ -39,6 +39,9 @@ const (
 	msgChunk
 	msgFillEnd
 	msgTick
+	msgDigests
+	msgVersions
+	msgStates
 )
 
 // dataHead begins every message about one shard.
@@ -163,28 +166,14 @@ func (w *writer) revert(m *revert) {
 	w.u64(uint64(m.asOf))
 	w.u64(uint64(m.time))
 	w.u64(m.digest)
-	w.u32(uint32(len(m.states)))
-	for _, s := range m.states {
-		w.u64(s.hash)
-		w.u32(uint32(len(s.entries)))
-		w.b = append(w.b, s.entries...)
-	}
+	w.hashStates(m.states)
 	w.b = append(w.b, m.records...)
 	w.shut(at)
 }
 
 func (r *reader) revert() revert {
 	m := revert{dataHead: r.head(), cut: r.version(), asOf: r.version(), time: int64(r.u64()), digest: r.u64()}
-	n := int(r.u32())
-	if n > len(r.b)/12 {
-		r.bad = true
-		return m
-	}
-	m.states = make([]hashState, n)
-	for i := range m.states {
-		m.states[i].hash = r.u64()
-		m.states[i].entries = r.take(int(r.u32()))
-	}
+	m.states = r.hashStates()
 	m.records, r.b = r.b, nil
 	return m
 }
@@ -196,6 +185,7 @@ type fillBegin struct {
 	start, floor shardmap.Version
 	cut          shardmap.Version // how far the copy lay on the lineage when the session began
 	time         int64            // of the shard: what the copy is filled with was swept by it
+	compares     bool             // what the copy holds is compared first, not replaced range by range
 }
 
 func (w *writer) fillBegin(m *fillBegin) {
@@ -206,11 +196,12 @@ func (w *writer) fillBegin(m *fillBegin) {
 	w.u64(uint64(m.floor))
 	w.u64(uint64(m.cut))
 	w.u64(uint64(m.time))
+	w.flag(m.compares)
 	w.shut(at)
 }
 
 func (r *reader) fillBegin() fillBegin {
-	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version(), cut: r.version(), time: int64(r.u64())}
+	return fillBegin{dataHead: r.head(), xfer: r.u64(), start: r.version(), floor: r.version(), cut: r.version(), time: int64(r.u64()), compares: r.flag()}
 }
 
 // chunk replaces a hash range.

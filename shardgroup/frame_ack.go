@@ -18,6 +18,7 @@ const (
 	ackPosition ackKind = iota + 1
 	ackState
 	ackKeys
+	ackDiffers
 )
 
 // Flags of an ackPosition and of the shards of an ackState.
@@ -137,22 +138,11 @@ func (w *writer) keys(k *keys) {
 	w.u16(uint16(k.shard))
 	w.u64(uint64(k.cut))
 	w.flag(k.ok)
-	w.u32(uint32(len(k.hashes)))
-	for _, h := range k.hashes {
-		w.u64(h)
-	}
+	w.hashes(k.hashes)
 }
 
 func (r *reader) keys() keys {
 	k := keys{sess: r.u32(), shard: shardmap.ShardID(r.u16()), cut: r.version(), ok: r.flag()}
-	n := int(r.u32())
-	if n > keysMax || n*8 > len(r.b) {
-		r.bad = true
-		return k
-	}
-	k.hashes = make([]uint64, n)
-	for i := range k.hashes {
-		k.hashes[i] = r.u64()
-	}
+	k.hashes = r.hashes()
 	return k
 }

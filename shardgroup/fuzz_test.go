@@ -6,6 +6,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/statemachine"
 )
 
 func FuzzEntry(f *testing.F) {
@@ -60,6 +61,7 @@ func FuzzData(f *testing.F) {
 	a.n.LaneUp(3, 99, w.now)
 	f.Add(a.n.NextData(3, nil, w.now))
 	f.Add([]byte{frameFormat, frameFirst, 255, 255, 255, 255})
+	f.Add(comparingFrame(w.nodes[1]))
 	conn := uint64(1000)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b2 := w.nodes[1]
@@ -67,6 +69,20 @@ func FuzzData(f *testing.F) {
 		conn++
 		w.nodes[2].n.OnData(1, conn, b, w.now)
 	})
+}
+
+// comparingFrame is a fill that compares, from its beginning to the states, in one frame.
+func comparingFrame(m *member) []byte {
+	s := m.rep().shards[0]
+	head := transferHead{dataHead: dataHead{ballot: s.in.ballot, sess: s.in.sess}, xfer: 7, step: 1}
+	w := writer{}
+	w.u8(frameFormat)
+	w.u8(frameMessages)
+	w.fillBegin(&fillBegin{dataHead: head.dataHead, xfer: 7, start: 1})
+	w.digests(&digests{transferHead: head, buckets: make([]byte, digestsSize)})
+	w.bucketVersions(&versions{transferHead: head, buckets: []bucketVersions{{bucket: 3, versions: make([]byte, statemachine.VersionSize)}}})
+	w.states(&states{transferHead: head, states: []hashState{{hash: s.m.Hash([]byte("k"))}}})
+	return w.b
 }
 
 func FuzzAckAndControl(f *testing.F) {
@@ -79,6 +95,9 @@ func FuzzAckAndControl(f *testing.F) {
 	q := writer{}
 	q.pull(&pull{group: 1, ballot: a.lead.ballot, inc: a.inc, to: 1 << 40})
 	f.Add(q.b)
+	ack := writer{b: w.nodes[1].n.NextAck(1, nil, w.now)[:ackHead]}
+	ack.differs(&differs{buckets: make([]byte, differsSize), hashes: []uint64{1, 2}})
+	f.Add(ack.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a.n.OnAck(2, b, w.now)
 		a.n.OnControl(2, b, w.now)

@@ -30,7 +30,7 @@ const (
 	markWhole  = 1 << iota // the copy is exact
 	markRebase             // it stands at the position with an empty ring, whatever stood there
 	markWipe               // and without contents
-	markCarry              // a rebase that begins nothing anew: it follows the ranges that were replaced
+	markCarry              // a rebase that begins nothing anew: what stands there is kept, or compared
 )
 
 // markEveryMs is how far shard time may pass beyond what the log knows of it.

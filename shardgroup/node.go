@@ -35,6 +35,7 @@ type Node struct {
 	awaits    atomic.Bool  // a takeover waits for the log
 	clogged   atomic.Bool  // writes were delayed because the log is behind
 	stalls    atomic.Bool  // its disk does not answer
+	catchUp   atomic.Int64 // bytes sent to copies that were not on the stream
 	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64

@@ -189,7 +189,6 @@ func (w *world) check() {
 			if !s.whole {
 				continue
 			}
-			w.learn(i, s)
 			if want, ok := w.state[i][s.m.Position()]; !ok || want != dump(s) {
 				w.bad("node %d shard %d at %v holds [%s], its position means [%s] (known %v)", m.id, i, s.m.Position(), dump(s), want, ok)
 			}
@@ -263,20 +262,9 @@ func (w *world) verdicts() {
 
 var _ multiraft.Data = (*Node)(nil)
 
-// learn takes the evictions that a holder decided by itself, for its budget.
-func (w *world) learn(i int, s *shard) {
-	if _, known := w.state[i][s.m.Position()]; known || !s.serving() {
-		return
-	}
-	s.ring.each(s.ring.start(), func(raw []byte) bool {
-		v := versionOf(raw)
-		if _, known := w.prev[i][v]; !known && raw[recordOp] == byte(statemachine.OpEvict) {
-			w.prev[i][v] = prevOf(raw)
-			w.state[i][v] = "between"
-		}
-		return true
-	})
-	if w.state[i][s.m.Position()] == "between" {
-		w.state[i][s.m.Position()] = dump(s)
-	}
+// learn takes an eviction that a holder decided by itself, for its budget.
+func (w *world) learn(m *member, e *Event) {
+	s := m.rep().shard(e.Shard)
+	w.prev[s.idx][e.Version] = shardmap.MakeVersion(e.Version.Epoch(), e.Version.Seq()-1)
+	w.state[s.idx][e.Version] = dump(s)
 }

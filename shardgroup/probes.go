@@ -17,6 +17,8 @@ var (
 	probeRevertDiffers = metrics.NewProbe("shardgroup.follow.revert_differs")
 	probeRingShort     = metrics.NewProbe("shardgroup.follow.ring_short")
 	probeFilled        = metrics.NewProbe("shardgroup.follow.filled")
+	probeCompared      = metrics.NewProbe("shardgroup.fill.compared")
+	probeNotCompared   = metrics.NewProbe("shardgroup.fill.not_compared")
 	probeGap           = metrics.NewProbe("shardgroup.follow.gap")
 	probeDoubt         = metrics.NewProbe("shardgroup.follow.doubt")
 	probeOffRing       = metrics.NewProbe("shardgroup.stream.off_ring")

@@ -328,6 +328,7 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 		}
 		s.whole = mutant.Is("whole-before-open")
 		s.rebase(0)
+		s.partial = true
 		s.mark(markRebase)
 	}
 	if s.m.ReplaceRange(a.lo, a.hi, a.data) != nil {
@@ -341,6 +342,7 @@ func (r *Replica) takeRange(s *shard, c *copying, a *pullReply) {
 		return
 	}
 	probeBulk.Hit()
+	s.partial = false
 	s.floor = a.floor
 	s.rebase(a.pos)
 	s.m.AdvanceTime(a.time)

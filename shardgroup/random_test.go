@@ -44,6 +44,9 @@ func randomWorld(t testing.TB, seed int64) (*world, rates) {
 	if seed%5 == 2 {
 		cfg.Deadline, cfg.EmptyWait = 20*time.Millisecond, 30*time.Millisecond
 	}
+	if seed%7 < 2 { // fills that do not compare
+		cfg.CompareBytes = 1 << 20
+	}
 	n := 3
 	if seed%2 == 1 || rt.moving {
 		n = 4

@@ -351,6 +351,6 @@ func (n *Node) Usage() Usage {
 	defer n.pool.mu.Unlock()
 	return Usage{
 		RingBytes: n.pool.used, RingMost: max(n.pool.limit, copies*int64(n.pool.blockBytes)),
-		TailBytes: n.tailBytes.Load(), Tickets: int(n.waiting.Load()),
+		TailBytes: n.tailBytes.Load(), Tickets: int(n.waiting.Load()), CatchUpBytes: n.catchUp.Load(),
 	}
 }

@@ -122,7 +122,11 @@ func (l *lane) nextOf(id shardmap.ShardID, now multiraft.Instant) bool {
 	if f == nil || !s.serving() || f.lane != l {
 		return false
 	}
+	mode := f.mode
 	more := s.compose(f, &l.msg, now)
+	if mode != modeTail {
+		s.n.catchUp.Add(int64(len(l.msg.b)))
+	}
 	if len(l.msg.b) > 0 {
 		l.put()
 	}
@@ -152,11 +156,11 @@ func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
 		if f.mode == modeFill && (f.off == s.ring.end || f.turn) {
 			f.turn = false
 			s.composeFill(f, w)
-			return f.mode == modeFill || f.off < s.ring.end
+			return f.mode == modeFill && !f.waits() || f.off < s.ring.end
 		}
 		f.turn = true
 		s.composeBatch(f, w)
-		return f.mode == modeFill || f.off < s.ring.end
+		return f.mode == modeFill && !f.waits() || f.off < s.ring.end
 	}
 	return false
 }

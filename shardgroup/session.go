@@ -11,22 +11,25 @@ import (
 // follower is the leaseholder's view of one follower of one shard: a cursor into
 // the ring and what it acked. It holds no data, so a slow one costs nothing.
 type follower struct {
-	lane    *lane
-	inc     multiraft.Incarnation
-	sess    uint32
-	mode    mode
-	off     uint64           // ring offset of the next record to send
-	cut     shardmap.Version // how far its copy lay on the lineage when the session began
-	asked   []uint64         // modeRevert: hashes to answer
-	acked   shardmap.Version
-	whole   bool
-	matched bool   // a digest agreed in this session
-	old     bool   // it has, or had, a whole copy in this session: what a fill destroys (L9)
-	xfer    uint64 // of the last fill in this session, 0 none: acks of another one do not count
-	lo      uint64 // next hash of the fill
-	chunked bool   // all ranges have been sent
-	turn    bool   // a chunk comes before more records
-	filling bool   // counted in lane.fills
+	lane     *lane
+	inc      multiraft.Incarnation
+	sess     uint32
+	mode     mode
+	off      uint64           // ring offset of the next record to send
+	cut      shardmap.Version // how far its copy lay on the lineage when the session began
+	asked    []uint64         // modeRevert: hashes to answer
+	acked    shardmap.Version
+	whole    bool
+	matched  bool       // a digest agreed in this session
+	old      bool       // it has, or had, a whole copy in this session: what a fill destroys (L9)
+	compare  *comparing // the fill under way compares; nil = it sends every range
+	compared bool       // the last fill began so
+	plain    bool       // it ended in a copy that differs: the next one does not compare
+	xfer     uint64     // of the last fill in this session, 0 none: acks of another one do not count
+	lo       uint64     // next hash of the fill
+	chunked  bool       // all ranges have been sent
+	turn     bool       // a chunk comes before more records
+	filling  bool       // counted in lane.fills
 }
 
 // mode is what a follower is to be sent.
@@ -98,6 +101,10 @@ func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) 
 			if k := r.keys(); !r.bad {
 				n.answered(l, &k)
 			}
+		case ackDiffers:
+			if d := r.differs(); !r.bad {
+				n.compared(l, &d)
+			}
 		default:
 			r.bad = true
 		}
@@ -140,6 +147,7 @@ func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
 	f.matched = f.matched || p.flags&flagMatched != 0
 	switch {
 	case p.flags&flagBroken != 0:
+		f.plain = f.plain || f.compared
 		s.startFill(f)
 	case p.flags&flagGap != 0:
 		s.reposition(f, p.pos)

@@ -44,6 +44,9 @@ type shard struct {
 	fresh time.Duration
 	asked bool // an ackKeys is due
 
+	differs     *differs // the last answer in a fill that compares, nil = none
+	differsSaid bool
+
 	// As what is in the log.
 	marked   int64   // shard time that the log knows
 	barrier  wal.LSN // after the last frame by which the copy became another
@@ -55,6 +58,7 @@ type shard struct {
 	// As what is in the image; see checkpoint.go.
 	turn      uint32           // rises whenever anything but a record happens to the copy
 	need      wal.LSN          // from here on the log, with the image, tells the copy
+	partial   bool             // ranges are being replaced one by one, and the log does not know the others
 	forgotten bool             // the log does not: it was let go of while the copy was not whole
 	saved     *image.Row       // restoring: the image that was loaded is not one state yet
 	holed     bool             // restoring: frames are missing, perhaps such as the image has
@@ -119,6 +123,7 @@ func (s *shard) state() copyState {
 // wipe empties the copy at a position.
 func (s *shard) wipe(at shardmap.Version) {
 	s.m.Reset()
+	s.partial = false
 	s.rebase(at)
 }
 

@@ -93,4 +93,7 @@ type Usage struct {
 	RingMost  int64 // the limit, or one block for each shard copy and one more
 	TailBytes int64 // records that W seats do not hold yet
 	Tickets   int   // replies that wait for acks
+	// CatchUpBytes is what was sent so far to copies that were reverted or filled, the
+	// records meanwhile included.
+	CatchUpBytes int64
 }

@@ -22,7 +22,9 @@ type world struct {
 	r     *rand.Rand
 	cfg   Config
 	now   multiraft.Instant
-	nodes []*member // node id = index+1
+	nodes []*member          // node id = index+1
+	heard func(*member)      // nil, or told of every data frame that a member took
+	loses func(*member) bool // nil, or asked whether an ack frame of a member is lost
 	link  [][]bool
 	term  uint64
 	trace bool
@@ -105,7 +107,7 @@ func (l *worldLease) Closed() bool { return l.closed }
 func worldConfig() Config {
 	return Config{
 		Layout: shardmap.Layout{Shards: 2, Groups: 1}, Secret: 7,
-		BudgetBytes: 3000, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120, ImageBlockBytes: 60,
+		BudgetBytes: 3000, RingBytes: 2400, BlockBytes: 200, TailBytes: 300, FillBytes: 120, ImageBlockBytes: 60, CompareBytes: 1,
 		TailAge: 250 * time.Millisecond,
 	}
 }
@@ -270,6 +272,9 @@ func (m *member) Due(t Ticket, o Outcome) { m.due[t.ID] = o; m.w.ticketDue(t, o)
 func (m *member) Wake(shardmap.GroupID)   { m.wakes++ }
 func (m *member) Event(e Event) {
 	m.events = append(m.events, e)
+	if e.Kind == EventShrunk {
+		m.w.learn(m, &e)
+	}
 	m.turned = m.turned || e.Kind == EventOverwritten || e.Kind == EventNotWhole
 	m.w.tracef("node %d: event %d shard %d epoch %d %s", m.id, e.Kind, e.Shard, e.Epoch, e.Detail)
 }
@@ -353,8 +358,19 @@ func (w *world) deliver(a, b *member) bool {
 	if w.mute[[2]shardmap.NodeID{a.id, b.id}] {
 		return false
 	}
-	pop(a.data, func(f []byte) error { return b.n.OnData(a.id, a.conns[b.id], f, w.now) })
-	pop(a.acks, func(f []byte) error { return b.n.OnAck(a.id, f, w.now) })
+	pop(a.data, func(f []byte) error {
+		err := b.n.OnData(a.id, a.conns[b.id], f, w.now)
+		if w.heard != nil {
+			w.heard(b)
+		}
+		return err
+	})
+	pop(a.acks, func(f []byte) error {
+		if w.loses != nil && w.loses(a) {
+			return nil
+		}
+		return b.n.OnAck(a.id, f, w.now)
+	})
 	pop(a.ctl, func(f []byte) error {
 		err := b.n.OnControl(a.id, f, w.now)
 		b.n.Pump(w.now)

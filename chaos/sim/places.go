@@ -9,6 +9,7 @@ var Elsewhere = map[string]string{
 	"shardgroup.follow.ring_short":     "one seed in hundreds; shardgroup TestRingTakenBackBeforeTheRevert",
 	"shardgroup.takeover.misfit":       "a copy ahead of its lineage in time, as one seed in hundreds has, must be elected; shardgroup TestACopyThatDoesNotFitGivesItselfUp",
 	"shardgroup.follow.revert_differs": "the same over two takeovers in a row; shardgroup TestARevertIsJudgedByTheDigest",
+	"shardgroup.fill.not_compared":     "no shard here has so many keys; shardgroup TestACopyThatDiffersEverywhereIsNotCompared",
 	"shardgroup.takeover.refused":      "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
 	"multiraft.conf.joint_stuck":       "one seed in hundreds; multiraft TestSchedules nobody_leaves_a_joint_configuration",
 	"node.move.taken_back":             "the target stops to vote between the park and the flush of a move, milliseconds",

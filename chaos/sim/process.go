@@ -64,7 +64,7 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	p.up, p.paused, p.leaving, p.knows = true, 0, false, nil
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = p.w.row(p.id).Name, address(p.id), p.w.cfg.DataBytes, p.w.cfg.RingBytes
-	cfg.BlockBytes = p.w.cfg.BlockBytes
+	cfg.BlockBytes, cfg.CompareBytes = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes
 	cfg.Heartbeat, cfg.Promise = 100*time.Millisecond, promise
 	core, err := node.NewCore(cfg, r, p, p.clock())
 	if err != nil {

@@ -112,7 +112,7 @@ func (w *World) drawShape() {
 	}
 	if w.rng.IntN(4) == 0 {
 		w.cfg.RingBytes >>= 3 + w.rng.IntN(4)
-		w.cfg.BlockBytes = int(w.cfg.RingBytes / 64)
+		w.cfg.BlockBytes, w.cfg.CompareBytes = int(w.cfg.RingBytes/64), 1
 	}
 	if w.rng.IntN(12) == 0 {
 		w.cfg.Keys = 8

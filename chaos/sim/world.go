@@ -52,15 +52,18 @@ type Config struct {
 	// from each other, and BlockBytes what they take at once; 0: as usual.
 	RingBytes  int64
 	BlockBytes int
-	DataBytes  int64         // a node's memory for its stores
-	Keys       int           // times the usual number of keys
-	Evicts     bool          // there is too little memory for all of them
-	Duration   time.Duration // with faults; the quiet end comes on top
-	OpsPerS    int
-	Faults     bool
-	Plain      bool // only the kinds of faults that the first simulator had
-	Trace      bool
-	Second     bool // some keys are judged by porcupine as well
+	// CompareBytes is from how many bytes on a shard's copies are compared before one is
+	// filled; 0: as usual, which no shard here comes to.
+	CompareBytes int
+	DataBytes    int64         // a node's memory for its stores
+	Keys         int           // times the usual number of keys
+	Evicts       bool          // there is too little memory for all of them
+	Duration     time.Duration // with faults; the quiet end comes on top
+	OpsPerS      int
+	Faults       bool
+	Plain        bool // only the kinds of faults that the first simulator had
+	Trace        bool
+	Second       bool // some keys are judged by porcupine as well
 }
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.

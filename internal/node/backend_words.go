@@ -213,7 +213,7 @@ func (b backend) Info() []redis.InfoSection {
 		b.n.takes().section(b.n.cfg.MaxMemoryBytes, b.n.peak.most.Load()),
 		b.n.durable.section(b.n.redis.Loading()),
 		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}}},
-		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}}},
+		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}, {"aegis_catch_up_bytes", n(b.n.core.Data().Usage().CatchUpBytes, 10)}}},
 		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}}},
 		{Name: "Keyspace", Fields: [][2]string{{"db0", fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", keys)}}},
 	}

@@ -29,10 +29,13 @@ type CoreConfig struct {
 	RingBytes int64     // memory for replication rings
 	// BlockBytes is the unit in which ring memory is lent, 0: 64 KiB.
 	BlockBytes int
-	Heartbeat  time.Duration
-	Promise    time.Duration
-	Recovery   shardgroup.Recovery
-	Solo       shardgroup.Solo
+	// CompareBytes is from how many bytes on a shard's copy is compared before it is
+	// filled, 0: 64 KiB.
+	CompareBytes int
+	Heartbeat    time.Duration
+	Promise      time.Duration
+	Recovery     shardgroup.Recovery
+	Solo         shardgroup.Solo
 	// Founding says which cluster; Founder that this node is among its founders and
 	// has never run before.
 	Founding Founding
@@ -144,7 +147,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
-		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, Lease: cfg.Promise,
+		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, CompareBytes: cfg.CompareBytes, Lease: cfg.Promise,
 		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {
