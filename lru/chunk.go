@@ -9,6 +9,7 @@ type chunk struct {
 	used  []uint64 // a bit per unit
 	cold  []uint64 // free units that are not resident
 	n     int      // units in use
+	idle  int      // bytes that could be given back
 	seats [seats]seat
 }
 
@@ -68,15 +69,35 @@ func next(words []uint64, i, end int, want bool) int {
 	return end
 }
 
-// idle is how many bytes of the chunk are free, resident, and could be given back.
-func (c *chunk) idle() (n int) {
-	if c.shelf.unit < pageBytes {
-		return 0
+// perPage is how many units become resident together.
+func (c *chunk) perPage() int { return max(1, pageBytes/c.shelf.unit) }
+
+// warmFree is a bit in word i of the units, for the first of each perPage that are
+// all free and resident: these could be given back.
+func (c *chunk) warmFree(i int) uint64 {
+	w, first := ^c.used[i]&^c.cold[i], ^uint64(0)
+	for n := 1; n < c.perPage(); n *= 2 {
+		w &= w >> n
+		first /= 1<<n + 1
 	}
-	for i, w := range c.used {
-		n += bits.OnesCount64(^w &^ c.cold[i])
+	return w & first
+}
+
+// idleAmong is how many bytes could be given back of the words that hold n units from i on.
+func (c *chunk) idleAmong(i, n int) (bytes int) {
+	for w := i / 64; w <= (i+n-1)/64; w++ {
+		bytes += bits.OnesCount64(c.warmFree(w))
 	}
-	return n * c.shelf.unit
+	return bytes * max(c.shelf.unit, pageBytes)
+}
+
+// heat makes unit i resident, and with it those of its page. It answers how many became so.
+func (c *chunk) heat(i int) int {
+	per := c.perPage()
+	page := (uint64(1)<<per - 1) << (i % 64 &^ (per - 1))
+	n := bits.OnesCount64(c.cold[i/64] & page)
+	c.cold[i/64] &^= page
+	return n
 }
 
 // coolMax bounds the runs that one call gives back: each is a call of the system.
@@ -84,17 +105,17 @@ const coolMax = 32
 
 // cool gives free units back to the system, run by run.
 func (c *chunk) cool(src source) (bytes int) {
-	unit, end := c.shelf.unit, c.units()
-	warm := func(i int) bool { return (c.used[i/64]|c.cold[i/64])>>(i%64)&1 == 0 }
-	for i, runs := 0, 0; i < end && runs < coolMax; i++ {
+	unit, end, per := c.shelf.unit, c.units(), c.perPage()
+	for i, runs := 0, 0; i < end && runs < coolMax; i += per {
 		from := i
-		for ; i < end && warm(i); i++ {
-			c.cold[i/64] |= 1 << (i % 64)
+		for ; i < end && c.warmFree(i/64)>>(i%64)&1 != 0; i += per {
+			c.cold[i/64] |= (1<<per - 1) << (i % 64)
 		}
 		if i > from {
 			src.release(c.mem[from*unit : i*unit])
 			bytes, runs = bytes+(i-from)*unit, runs+1
 		}
 	}
+	c.idle -= bytes
 	return bytes
 }

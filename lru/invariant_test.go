@@ -254,6 +254,22 @@ func (s *Store) countsRight() bool {
 	return s.Over() == over
 }
 
+// check looks at what a pool counts of its chunks.
+func (p *Pool) check() error {
+	for _, c := range p.chunks {
+		if c.shelf == nil {
+			continue
+		}
+		if idle := c.idleAmong(0, c.units()); idle != c.idle {
+			return fmt.Errorf("a chunk of units of %d counts %d idle bytes, has %d", c.shelf.unit, c.idle, idle)
+		}
+		if at := c.seats[seatRoom]; at.bin != c.room() || at.bin > 0 && c.shelf.open.bins[at.bin][at.at] != c {
+			return fmt.Errorf("a chunk of units of %d with room %d has seat %+v", c.shelf.unit, c.room(), at)
+		}
+	}
+	return nil
+}
+
 // lent is the part of Held that is the pool's.
 func (s *Store) lent() (n int64) {
 	for i := range s.runs {

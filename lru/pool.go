@@ -206,10 +206,11 @@ func (p *Pool) opened(sh *shelf, room int) *chunk {
 func (p *Pool) begin(sh *shelf) *chunk {
 	c, resident := p.empty(sh)
 	words := chunkBytes / sh.unit / 64
-	c.shelf = sh
+	c.shelf, c.idle = sh, 0
 	c.used, c.cold = make([]uint64, words), make([]uint64, words)
 	if resident {
 		p.idle += chunkBytes
+		c.idle = chunkBytes
 	} else {
 		for i := range c.cold {
 			c.cold[i] = ^uint64(0)
@@ -223,7 +224,7 @@ func (p *Pool) begin(sh *shelf) *chunk {
 func (p *Pool) file(c *chunk) {
 	room := c.room()
 	c.shelf.open.move(c, room)
-	p.warm.move(c, (c.idle()*rankBins+chunkBytes-1)/chunkBytes)
+	p.warm.move(c, (c.idle*rankBins+chunkBytes-1)/chunkBytes)
 	if room == 0 && c.shelf.cur == c {
 		c.shelf.cur = nil
 	}
@@ -254,13 +255,12 @@ func (p *Pool) enter(b []byte) *chunk {
 // mark lends n units from unit i on.
 func (p *Pool) mark(c *chunk, i, n int) {
 	unit := c.shelf.unit
+	c.idle -= c.idleAmong(i, n)
 	for j := i; j < i+n; j++ {
 		c.used[j/64] |= 1 << (j % 64)
-		if c.cold[j/64]>>(j%64)&1 == 0 {
-			p.idle -= int64(unit)
-		}
-		c.cold[j/64] &^= 1 << (j % 64)
+		p.idle += int64((c.heat(j) - 1) * unit)
 	}
+	c.idle += c.idleAmong(i, n)
 	c.n += n
 	p.lent += int64(n * unit)
 	p.file(c)
@@ -269,9 +269,11 @@ func (p *Pool) mark(c *chunk, i, n int) {
 // clear takes n units back.
 func (p *Pool) clear(c *chunk, i, n int) {
 	unit := c.shelf.unit
+	c.idle -= c.idleAmong(i, n)
 	for j := i; j < i+n; j++ {
 		c.used[j/64] &^= 1 << (j % 64)
 	}
+	c.idle += c.idleAmong(i, n)
 	c.n -= n
 	p.lent -= int64(n * unit)
 	p.idle += int64(n * unit)

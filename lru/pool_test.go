@@ -34,7 +34,7 @@ func (h *heapSource) release(b []byte) {
 func (h *heapSource) retire(b []byte) { h.release(b) }
 
 func (h *heapSource) mapping(n int) []byte { h.large++; return make([]byte, n) }
-func (h *heapSource) unmap([]byte)         { h.large-- }
+func (h *heapSource) unmap(b []byte)       { h.large--; h.release(b) }
 func (h *heapSource) close()               {}
 
 // touch makes the pages of a piece resident.
@@ -107,6 +107,12 @@ func TestPoolLendsEachByteOnce(t *testing.T) {
 			if p.LentBytes() != lent {
 				t.Fatalf("seed %d: %d bytes lent, counted %d", seed, lent, p.LentBytes())
 			}
+			if err := p.check(); err != nil {
+				t.Fatalf("seed %d, step %d: %v", seed, step, err)
+			}
+			if idle := int64(len(src.resident))*pageBytes - lent; idle != p.IdleBytes() {
+				t.Fatalf("seed %d, step %d: %d bytes are idle, counted %d", seed, step, idle, p.IdleBytes())
+			}
 		}
 		for len(loans) > 0 {
 			back(len(loans) - 1)
@@ -124,27 +130,34 @@ func btoi(b bool) int {
 	return 0
 }
 
-// What a pool keeps resident beside what it lends is bounded, also when the half
-// that comes back lies scattered over all chunks.
+// What a pool keeps resident beside what it lends is bounded, also when what comes back
+// lies scattered over all chunks: all but the pages of which a part is still lent.
 func TestPoolGivesScatteredPiecesBack(t *testing.T) {
-	src := &heapSource{resident: map[uintptr]bool{}}
-	p := newPool(src)
-	var pieces []unsafe.Pointer
-	const n, size = 2048, 64 << 10
-	for range n {
-		at := p.take(size)
-		src.touch(unsafe.Slice((*byte)(at), size))
-		pieces = append(pieces, at)
-	}
-	for i := 0; i < n; i += 2 {
-		p.give(pieces[i], size)
-	}
-	resident := int64(len(src.resident)) * pageBytes
-	if limit := p.LentBytes() + p.LentBytes()/32 + idleMin + spareMax*chunkBytes; resident > limit {
-		t.Errorf("%d bytes are lent and %d resident, at most %d wanted", p.LentBytes(), resident, limit)
-	}
-	if idle := resident - p.LentBytes(); idle != p.IdleBytes() {
-		t.Errorf("%d bytes are idle, counted %d", idle, p.IdleBytes())
+	for _, size := range []int{64 << 10, 4 << 10, 2 << 10, 1 << 10} {
+		src := &heapSource{resident: map[uintptr]bool{}}
+		p := newPool(src)
+		var pieces []unsafe.Pointer
+		n := 128 << 20 / size
+		for range n {
+			at := p.take(size)
+			src.touch(unsafe.Slice((*byte)(at), size))
+			pieces = append(pieces, at)
+		}
+		kept := int64(0)
+		for i, at := range pieces {
+			if i%16 != 0 {
+				p.give(at, size)
+			} else {
+				kept += int64(max(size, pageBytes))
+			}
+		}
+		resident := int64(len(src.resident)) * pageBytes
+		if limit := kept + kept/32 + idleMin + spareMax*chunkBytes; resident > limit {
+			t.Errorf("of pieces of %d bytes %d are lent and %d resident, at most %d wanted", size, p.LentBytes(), resident, limit)
+		}
+		if idle := resident - p.LentBytes(); idle != p.IdleBytes() {
+			t.Errorf("%d bytes are idle, counted %d", idle, p.IdleBytes())
+		}
 	}
 }
 
