@@ -213,7 +213,7 @@ func (l *loading) Begin(row *image.Row) error {
 func (l *loading) Range(lo, hi uint64, entries []byte) error {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	return l.s.m.ReplaceRange(lo, hi, entries)
+	return l.s.m.LoadRange(lo, hi, entries)
 }
 
 // End implements image.Loader. The ring is recalled from the log, as far as that goes back.

@@ -141,6 +141,26 @@ func (m *Machine) AppendRange(lo, hi uint64, dst []byte) []byte {
 // chunk, whatever it held before: "newer wins" would keep divergent keys. The
 // chunk is checked whole before anything changes.
 func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
+	if err := m.checkChunk(lo, hi, chunk); err != nil {
+		return err
+	}
+	if !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk") {
+		m.clearRange(lo, hi)
+	}
+	m.putChunk(chunk)
+	return nil
+}
+
+// LoadRange is ReplaceRange for a range that is known to be empty.
+func (m *Machine) LoadRange(lo, hi uint64, chunk []byte) error {
+	err := m.checkChunk(lo, hi, chunk)
+	if err == nil {
+		m.putChunk(chunk)
+	}
+	return err
+}
+
+func (m *Machine) checkChunk(lo, hi uint64, chunk []byte) error {
 	for rest := chunk; len(rest) > 0; {
 		e, next, err := decodeEntry(rest)
 		if err != nil {
@@ -151,9 +171,10 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		}
 		rest = next
 	}
-	if !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk") {
-		m.clearRange(lo, hi)
-	}
+	return nil
+}
+
+func (m *Machine) putChunk(chunk []byte) {
 	for rest := chunk; len(rest) > 0; {
 		e, next, _ := decodeEntry(rest)
 		rest = next
@@ -163,7 +184,6 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 		e.Hash = m.Hash(e.Key)
 		m.put(e)
 	}
-	return nil
 }
 
 // ChunkDigest is the XOR that the entries of a chunk are in the digest of who holds them;

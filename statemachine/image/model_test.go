@@ -117,7 +117,6 @@ func eachCell(b []byte, visit func(h uint64, c cell)) {
 type loaded struct {
 	row  Row
 	held map[uint64]cell
-	next uint64
 }
 
 func (l *loaded) Begin(r *Row) error {
@@ -128,14 +127,11 @@ func (l *loaded) Begin(r *Row) error {
 var errOutside = errors.New("an entry outside its range")
 
 func (l *loaded) Range(lo, hi uint64, b []byte) (err error) {
-	if lo < l.next {
-		return errOutside
-	}
-	l.next = hi + 1
 	eachCell(b, func(h uint64, c cell) {
-		if l.held[h] = c; h < lo || h > hi {
+		if _, twice := l.held[h]; twice || h < lo || h > hi {
 			err = errOutside
 		}
+		l.held[h] = c
 	})
 	return err
 }
