@@ -206,7 +206,7 @@ func (w *world) checkLogs() {
 		return
 	}
 	for _, m := range w.nodes {
-		if m.up {
+		if m.up && m.n.log != nil {
 			w.checkLog(m)
 		}
 	}

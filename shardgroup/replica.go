@@ -209,6 +209,21 @@ func copyOn(c multiraft.GroupConfig, node shardmap.NodeID) uint64 {
 	return 0
 }
 
+// setSole tells the shards whether any other node has a copy. The caller holds mu.
+func (r *Replica) setSole() {
+	sole := true
+	for _, ds := range [...][]multiraft.ReplicaDesc{r.cfg.Voters, r.cfg.Outgoing, r.cfg.Learners} {
+		for _, d := range ds {
+			sole = sole && (d.Node == r.n.cfg.Self.Node || d.Role == multiraft.RoleWitness)
+		}
+	}
+	for _, s := range r.shards {
+		s.mu.Lock()
+		s.sole = sole
+		s.mu.Unlock()
+	}
+}
+
 // laneUp greets a peer that can be reached again.
 func (r *Replica) laneUp(l *lane) {
 	r.mu.Lock()

@@ -84,6 +84,14 @@ func (r *ring) add(s *shard, rec []byte) {
 	r.commit(len(rec))
 }
 
+// skip empties the ring at the version of a record that nobody will ask for.
+func (r *ring) skip(s *shard, v shardmap.Version) {
+	if len(r.blocks) > 0 {
+		r.reset(s, v)
+	}
+	r.low = v
+}
+
 // dropOldest forgets the oldest block; the pool has it already or takes it next.
 // The others move up, once per block: cut off in front, the slice would be
 // allocated anew again and again.

@@ -218,6 +218,7 @@ func (n *Node) ConfigApplied(g shardmap.GroupID, c multiraft.GroupConfig, now mu
 			}
 		}
 	}
+	r.setSole()
 	if r.lead == nil {
 		return
 	}

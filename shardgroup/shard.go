@@ -72,6 +72,7 @@ type shard struct {
 	held      shardmap.Version // W seats hold it
 	heldOff   uint64           // ring offset after held
 	answered  shardmap.Version // highest version ever answered at majority, or the base
+	sole      bool             // by the group's configuration no other node has a copy
 	soloOn    bool             // Exposure(on) is applied and none off was proposed since
 	delayed   bool             // somebody waits for the tail to shrink
 	q         *quorum
