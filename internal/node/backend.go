@@ -36,8 +36,8 @@ type session struct {
 	level   shardgroup.Level
 	now     multiraft.Instant // read at the first command since the last Commit
 	fresh   bool
-	leases  []shardgroup.Lease // checked at Commit
-	last    []uint16           // by group: 1 + the place in leases of what was touched last, 0 = nothing
+	leases  []touched // checked at Commit
+	last    []uint16  // by group: 1 + the place in leases of what was touched last, 0 = nothing
 	wrote   bool               // a write is among them
 	tickets []ticketWait
 	written writtenShards
@@ -47,6 +47,13 @@ type session struct {
 	quiet   bool            // the look under way is no hit
 	keys    shardgroup.Keys // scratch of Walk
 	txn     transaction
+}
+
+// touched is a lease that commands since the last Commit were run under.
+type touched struct {
+	lease shardgroup.Lease
+	group shardmap.GroupID
+	epoch uint32 // of the first write under it, 0 = nothing was written
 }
 
 // transaction is the one that a session has open: from Begin to End its commands go
@@ -85,7 +92,8 @@ func state(s *redis.Session) *session { return s.State.(*session) }
 
 // Open implements redis.Backend.
 func (b backend) Open(s *redis.Session) {
-	s.State = &session{level: b.n.level, last: make([]uint16, b.n.routes.Load().Layout().Groups+1)}
+	l := b.n.routes.Load().Layout()
+	s.State = &session{level: b.n.level, last: make([]uint16, l.Groups+1), written: writtenShards{layout: l}}
 }
 
 // Closed implements redis.Backend.
@@ -106,13 +114,16 @@ func (s *session) clock() multiraft.Instant {
 
 // touch remembers the lease of a group for Commit. A deep pipeline touches all groups
 // again and again, so that looking through leases would cost more than the check.
-func (s *session) touch(r *shardgroup.Replica, l shardgroup.Lease) {
+func (s *session) touch(r *shardgroup.Replica, l shardgroup.Lease) *touched {
 	last := &s.last[r.Group()]
-	if *last > 0 && s.leases[*last-1] == l {
-		return
+	if *last > 0 {
+		if t := &s.leases[*last-1]; t.lease == l {
+			return t
+		}
 	}
-	s.leases = append(s.leases, l)
+	s.leases = append(s.leases, touched{lease: l, group: r.Group()})
 	*last = uint16(min(len(s.leases), math.MaxUint16))
+	return &s.leases[len(s.leases)-1]
 }
 
 // replica finds where a slot is served here, or says where else.
@@ -289,8 +300,9 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 		return err
 	}
 	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	var under *touched
 	if a.Lease != nil {
-		s.touch(r, a.Lease) // an error that depends on the data needs the fresh check too
+		under = s.touch(r, a.Lease) // an error that depends on the data needs the fresh check too
 	}
 	if err != nil {
 		return b.refuse(s, op.Slot, a, err)
@@ -298,7 +310,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	rs.Version = s.res.Version()
 	s.give(res)
 	if s.res.Changed {
-		b.note(s, r, shard, a)
+		b.note(s, r, shard, a, under)
 	}
 	return nil
 }
@@ -335,9 +347,9 @@ func (b backend) End(rs *redis.Session) {
 	s := state(rs)
 	a, changed := s.txn.End()
 	s.txn.open = false
-	s.touch(s.txn.replica, a.Lease)
+	under := s.touch(s.txn.replica, a.Lease)
 	if changed {
-		b.note(s, s.txn.replica, s.txn.shard, a)
+		b.note(s, s.txn.replica, s.txn.shard, a, under)
 	}
 	s.txn.replica = nil
 }
@@ -346,9 +358,12 @@ func (b backend) End(rs *redis.Session) {
 func (b backend) ValueBytesMax() int64 { return b.n.valueMax.Load() }
 
 // note remembers a write for its acks, its token, and WAIT.
-func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID, a shardgroup.Admission) {
+func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID, a shardgroup.Admission, under *touched) {
 	s.wrote = true
-	s.written.note(shard, a.Version, a.Lease)
+	s.written.note(shard, a.Version)
+	if under.epoch == 0 {
+		under.epoch = a.Version.Epoch()
+	}
 	if s.level == shardgroup.Async {
 		return
 	}
@@ -393,10 +408,11 @@ func (b backend) Commit(rs *redis.Session) error {
 	}
 	if len(s.leases) > 0 && ok {
 		mono, offset := multiraft.CheckClock()
-		for _, l := range s.leases {
-			ok = ok && l.Check(mono, offset)
+		for _, t := range s.leases {
+			ok = ok && t.lease.Check(mono, offset)
 		}
 	}
+	s.tellWritten()
 	clear(s.leases)
 	s.leases = s.leases[:0]
 	clear(s.last)
@@ -411,6 +427,16 @@ func (b backend) Commit(rs *redis.Session) error {
 		return redis.ErrUnknown
 	}
 	return redis.ErrStale
+}
+
+// tellWritten says under which leases the writes since the last Commit were.
+func (s *session) tellWritten() {
+	for i := range s.leases {
+		if t := &s.leases[i]; t.epoch != 0 {
+			s.written.under(t.group, t.lease, t.epoch)
+			t.epoch = 0 // WAIT may tell of it before Commit does
+		}
+	}
 }
 
 // Park implements redis.Backend.
@@ -460,9 +486,9 @@ func (b backend) Flush(rs *redis.Session, shard shardmap.ShardID) error {
 	if err != nil {
 		return b.refuse(s, slot, a, err)
 	}
-	s.touch(r, a.Lease)
+	under := s.touch(r, a.Lease)
 	if s.res.Changed {
-		b.note(s, r, shard, a)
+		b.note(s, r, shard, a, under)
 	}
 	return nil
 }
@@ -483,6 +509,7 @@ func (b backend) Wait(rs *redis.Session, n int, timeout time.Duration) (int, err
 // awaitWritten is Wait; false when a lease ended.
 func (b backend) awaitWritten(s *session, n int, timeout time.Duration) (held int, ok bool) {
 	s.fresh = false
+	s.tellWritten()
 	now := s.clock()
 	deadline := time.Duration(0)
 	if timeout > 0 {

@@ -25,7 +25,7 @@ func TestWrittenShardsIsAMapInOrder(t *testing.T) {
 		for range rapid.IntRange(0, 40).Draw(t, "writes") {
 			shard := shardmap.ShardID(rapid.IntRange(0, 1023).Draw(t, "shard"))
 			want[shard] = shardmap.Version(rapid.Uint64Min(1).Draw(t, "version"))
-			w.note(shard, want[shard], nil)
+			w.note(shard, want[shard])
 		}
 		var ids []shardmap.ShardID
 		for shard, s := range w.all {
