@@ -142,9 +142,10 @@ func BenchmarkBesideMap(b *testing.B) {
 				for i := range keys {
 					hashes[i] = Hash(1, benchKey(keys[i][:], r.IntN(n)))
 				}
+				var slots [batch]uint64
 				for step := range WarmSteps {
-					for _, h := range hashes {
-						s.Warm(h, step)
+					for i, h := range hashes {
+						s.Warm(h, step, &slots[i])
 					}
 				}
 				for i := range keys {

@@ -39,8 +39,7 @@ func (s *Store) approach(slot uint64) record {
 	pos := r.position(slotPos(slot))
 	p, room := r.at(pos)
 	if room > 3*lineBytes {
-		prefetch(unsafe.Add(p, lineBytes))
-		prefetch(unsafe.Add(p, 2*lineBytes))
+		prefetch3(p)
 		if n := (*(*meta)(unsafe.Add(p, 8))).used(); n <= room {
 			return unsafe.Slice((*byte)(p), n)
 		}

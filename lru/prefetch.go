@@ -8,3 +8,8 @@ import "unsafe"
 //
 //go:noescape
 func prefetch(p unsafe.Pointer)
+
+// prefetch3 is prefetch of three lines: a call costs as much as what it does.
+//
+//go:noescape
+func prefetch3(p unsafe.Pointer)

@@ -48,6 +48,11 @@ func (r *run) at(pos uint64) (unsafe.Pointer, int) {
 	return unsafe.Add(r.segs[r.first+int(d>>r.shift)], off), 1<<r.shift - off
 }
 
+// segmentAt is the place in the table of the segment that a position lies in.
+func (r *run) segmentAt(pos uint64) *unsafe.Pointer {
+	return &r.segs[r.first+int((pos-r.base)>>r.shift)]
+}
+
 // word is where the 8 bytes at a position lie.
 func (r *run) word(pos uint64) *uint64 {
 	p, _ := r.at(pos)

@@ -10,8 +10,9 @@ import (
 func TestWarmChangesNothing(t *testing.T) {
 	s := New(Config{BudgetBytes: 1 << 30})
 	warm := func(key []byte) {
+		slot := uint64(0)
 		for step := range WarmSteps {
-			s.Warm(Hash(0, key), step)
+			s.Warm(Hash(0, key), step, &slot)
 		}
 	}
 	warm([]byte("in an empty store"))
@@ -58,13 +59,14 @@ func BenchmarkColdGet(b *testing.B) {
 		b.Run(fmt.Sprintf("steps=%d", steps), func(b *testing.B) {
 			out := make([]byte, 0, 200)
 			var next [][]byte
+			var slots [batch]uint64
 			for i := range b.N {
 				if i%batch == 0 {
-					next = names[i%keys:][:batch]
+					next, slots = names[i%keys:][:batch], [batch]uint64{}
 					for step := range steps {
-						for _, k := range next {
+						for j, k := range next {
 							h := Hash(0, k)
-							store(h).Warm(h, step)
+							store(h).Warm(h, step, &slots[j])
 						}
 					}
 				}

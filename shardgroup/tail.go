@@ -32,5 +32,7 @@ func (s *shard) setHeld(off uint64) {
 	d := int64(off - s.heldOff)
 	s.heldOff = off
 	s.tail.trim(off, s.ring.end)
-	s.countTail(int(-d))
+	if d != 0 {
+		s.countTail(int(-d))
+	}
 }

@@ -1,6 +1,8 @@
 package statemachine
 
 import (
+	"unsafe"
+
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/lru"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -120,11 +122,11 @@ func (m *Machine) Usage(key []byte) (lru.Usage, bool) { return m.store.Usage(m.H
 const WarmSteps = lru.WarmSteps
 
 // Warm brings a key near that is about to be asked for; see lru.Store.Warm.
-func (m *Machine) Warm(hash uint64, step int) (more bool) {
+func (m *Machine) Warm(hash uint64, step int, slot *uint64) (more bool) {
 	if step == 0 {
-		lru.Prefetch(&m.digest[hash>>digestShift])
+		lru.Prefetch(unsafe.Pointer(&m.digest[hash>>digestShift]))
 	}
-	return m.store.Warm(hash, step)
+	return m.store.Warm(hash, step, slot)
 }
 
 // dead says whether a deadline has passed.

@@ -38,7 +38,7 @@ type session struct {
 	fresh   bool
 	leases  []touched // checked at Commit
 	last    []uint16  // by group: 1 + the place in leases of what was touched last, 0 = nothing
-	wrote   bool               // a write is among them
+	wrote   bool      // a write is among them
 	tickets []ticketWait
 	written writtenShards
 	cmd     statemachine.Command

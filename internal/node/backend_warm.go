@@ -9,14 +9,9 @@ import (
 func (b backend) Warm(keys [][]byte) {
 	var room [16]shardgroup.Warming
 	ws := room[:0]
-	layout, data := b.n.routes.Load().Layout(), b.n.core.Data()
+	layout := b.n.routes.Load().Layout()
 	for _, key := range keys {
-		shard := layout.ShardOf(shardmap.SlotOf(key))
-		ws = append(ws, data.ReplicaOf(shard).Warm(shard, key))
+		ws = append(ws, shardgroup.Warming{Shard: layout.ShardOf(shardmap.SlotOf(key)), Key: key})
 	}
-	for step := range shardgroup.WarmSteps {
-		for i := range ws {
-			ws[i].Step(step)
-		}
-	}
+	b.n.core.Data().Warm(ws)
 }
