@@ -208,8 +208,12 @@ func TestAllocationsOfReplicatedSets(t *testing.T) {
 		return
 	}
 	nodes := startNodes(t, 3, 64<<20)
-	if err := countReplicated(t, replicated(t, nodes)); err != nil {
+	r := replicated(t, nodes)
+	if err := countReplicated(t, r); err != nil {
 		t.Fatal(err)
+	}
+	if m := memoryOf(t, r); m["mem_replication_backlog"] == 0 { // and none on a node that is alone: TestInfoMemoryIsMeasured
+		t.Error("the records for followers are not counted in memory")
 	}
 }
 
