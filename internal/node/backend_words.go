@@ -219,6 +219,29 @@ func (b backend) Info() []redis.InfoSection {
 	}
 }
 
+// BackgroundSave implements redis.Backend.
+func (b backend) BackgroundSave() error {
+	d := b.n.durable
+	if d == nil {
+		return redis.ReplyError("ERR this node keeps nothing on its disk: it runs with --wal off")
+	}
+	if b.n.redis.Loading() {
+		return redis.ErrLoading
+	}
+	if !d.checkpoints.save() {
+		return redis.ErrSaving
+	}
+	return nil
+}
+
+// LastSave implements redis.Backend.
+func (b backend) LastSave() time.Time {
+	if d := b.n.durable; d != nil && !b.n.redis.Loading() && d.checkpoints.lastSave.Load() != 0 {
+		return time.UnixMilli(d.checkpoints.lastSave.Load())
+	}
+	return time.Time{}
+}
+
 // Admin implements redis.Backend.
 func (b backend) Admin(_ *redis.Session, words []string) ([]byte, error) {
 	switch strings.ToLower(words[0]) {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type checkpoints struct {
 	lastSave     atomic.Int64 // unix ms, 0 = never
 	lastDuration atomic.Int64 // of the last pass, ns
 	passes       atomic.Int64
+	fileBytes    atomic.Int64
 
 	anew  bool    // the next pass makes a new file
 	from  wal.LSN // the log may be gone below
@@ -49,6 +51,7 @@ func (d *durability) runCheckpoints(n *Node) {
 	ctx, stop := context.WithCancel(context.Background())
 	from, _ := d.image.From()
 	c := &checkpoints{n: n, d: d, ask: make(chan struct{}, 1), stop: stop, anew: d.loaded.worn, from: wal.LSN(from), saved: wal.LSN(from)}
+	c.fileBytes.Store(d.image.Bytes())
 	if at, err := d.image.Saved(); err == nil {
 		c.lastSave.Store(at)
 	}
@@ -161,6 +164,7 @@ func (c *checkpoints) pass(ctx context.Context) (counts image.Counts, err error)
 		c.n.core.Data().Imaged(&rows[i])
 	}
 	c.lastSave.Store(time.Now().UnixMilli())
+	c.fileBytes.Store(im.Bytes())
 	c.anew = im.Bytes() > 2*c.live+wornBytes
 	return v.Counts, c.cut(limit)
 }
@@ -235,6 +239,30 @@ func (c *checkpoints) cut(limit wal.LSN) error {
 	c.from = from
 	_, err := c.d.log.DropBelow(from)
 	return err
+}
+
+// fields are what INFO says of the image.
+func (c *checkpoints) fields() [][2]string {
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	running, status := "0", "ok"
+	if c.running.Load() {
+		running = "1"
+	}
+	if c.failed.Load() {
+		status = "err"
+	}
+	return [][2]string{
+		{"rdb_bgsave_in_progress", running},
+		{"rdb_last_save_time", n(c.lastSave.Load() / 1000)},
+		{"rdb_last_bgsave_status", status},
+		{"rdb_last_bgsave_time_sec", n(c.lastDuration.Load() / int64(time.Second))},
+		{"rdb_saves", n(c.passes.Load())},
+		{"aegis_save_shards_done", n(c.shards.Load())},
+		{"aegis_save_shards", n(int64(c.n.founded.Settings.Shards))},
+		{"aegis_image_bytes", n(c.fileBytes.Load())},
+		{"aegis_image_read_shards", n(int64(c.d.loaded.shards))},
+		{"aegis_image_read_ms", n(c.d.loaded.took.Milliseconds())},
+	}
 }
 
 // pacer keeps a pass to a part of one processor and of the disk: after work, it rests

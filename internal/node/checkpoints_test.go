@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,13 +15,13 @@ import (
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
-// saveNow makes an image and waits for it.
-func (l *lone) saveNow(t *testing.T) {
+// saveNow has an image made and waits for it.
+func (l *lone) saveNow(t *testing.T, on *raw) {
 	t.Helper()
 	c := l.node.durable.checkpoints
 	before := c.passes.Load()
-	if !c.save() {
-		t.Fatal("a pass is under way")
+	if got := on.say(t, "BGSAVE"); got != "+Background saving started\r\n" {
+		t.Fatal(got)
 	}
 	for end := time.Now().Add(30 * time.Second); c.passes.Load() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -56,7 +57,7 @@ func imaged(t *testing.T, mode wal.Mode) (*lone, map[string]string) {
 	for i := range 200 {
 		set(fmt.Sprint("bulk:", i%16), bulky(r))
 	}
-	l.saveNow(t)
+	l.saveNow(t, c)
 	for i := range 40 {
 		set(fmt.Sprint("key:", i), "second")
 		if got := c.say(t, "DEL", fmt.Sprint("key:", 100+i)); got != ":1\r\n" {
@@ -105,7 +106,13 @@ func TestALoneNodeComesBackFromItsImage(t *testing.T) {
 			t.Errorf("%d frames were played, the rings hold less", d.found.Frames)
 		}
 		if round == 0 {
-			l.saveNow(t)
+			l.saveNow(t, c)
+			if got := c.say(t, "LASTSAVE"); got < fmt.Sprintf(":%d", time.Now().Add(-time.Minute).Unix()) {
+				t.Errorf("LASTSAVE %q", got)
+			}
+			if f := fmt.Sprint(l.node.durable.section(false).Fields); !strings.Contains(f, "[rdb_saves 1]") {
+				t.Errorf("INFO says %s", f)
+			}
 		}
 		if err := l.stop(); err != nil {
 			t.Fatal(err)
@@ -145,7 +152,7 @@ func TestADamagedImageOfALoneNode(t *testing.T) {
 	c.until(t, "+OK\r\n")
 	held["awake"] = "1"
 	l.wantHeld(t, c, held)
-	l.saveNow(t)
+	l.saveNow(t, c)
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +183,21 @@ func TestAnImageWithoutItsLog(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(l.cfg.DataDir, "n1", "image.db.aside")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNothingIsSavedWithoutALog: BGSAVE says why.
+func TestNothingIsSavedWithoutALog(t *testing.T) {
+	l := newLone(t, wal.Off)
+	c := l.start(t)
+	if got := c.say(t, "BGSAVE"); got != "-ERR this node keeps nothing on its disk: it runs with --wal off\r\n" {
+		t.Error(got)
+	}
+	if got := c.say(t, "LASTSAVE"); got < ":1" {
+		t.Error(got)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
 	}
 }
 

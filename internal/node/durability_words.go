@@ -21,11 +21,12 @@ func (d *durability) policy() string {
 // under its own where they do not.
 func (d *durability) section(loading bool) redis.InfoSection {
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
-	s := redis.InfoSection{Name: "Persistence", Fields: [][2]string{{"loading", "0"}, {"rdb_bgsave_in_progress", "0"}, {"aof_enabled", "0"}}}
+	s := redis.InfoSection{Name: "Persistence", Fields: [][2]string{{"loading", "0"}, {"aof_enabled", "0"}}}
 	if d == nil {
+		s.Fields = append(s.Fields, [2]string{"rdb_bgsave_in_progress", "0"})
 		return s
 	}
-	s.Fields[2][1] = "1"
+	s.Fields[1][1] = "1"
 	s.Fields = append(s.Fields, [2]string{"aegis_wal_mode", d.mode.String()})
 	if loading {
 		_, left := d.progress.pace()
@@ -51,6 +52,7 @@ func (d *durability) section(loading bool) redis.InfoSection {
 		[2]string{"aegis_wal_read_ms", n(d.took.Milliseconds())},
 		[2]string{"aegis_wal_read_damages", n(int64(len(d.found.Damages)))},
 		[2]string{"aegis_wal_read_intact", strconv.FormatBool(d.found.Intact)})
+	s.Fields = append(s.Fields, d.checkpoints.fields()...)
 	return s
 }
 

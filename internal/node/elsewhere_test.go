@@ -8,7 +8,7 @@ func init() {
 	for _, n := range strings.Fields("multi exec discard watch unwatch") {
 		elsewhere[n] = "of the connection: transactions_test.go"
 	}
-	for _, n := range strings.Fields("acl lastsave latency slowlog") {
+	for _, n := range strings.Fields("acl bgsave lastsave latency slowlog") {
 		elsewhere[n] = "of the server: words_test.go of transport/redis"
 	}
 	for _, reason := range []string{

@@ -98,7 +98,7 @@ func wordOf(a any) (string, error) {
 // noKey are commands that name no key. All others are taken to name one, at
 // position 1 unless keyAt knows better: a command that this list does not know yet then
 // costs a redirect at most.
-var noKey = wordSet("ACL AEGIS.ADMIN AEGIS.CHECK AEGIS.DURABILITY AEGIS.MAP AEGIS.TOKEN CLIENT CLUSTER COMMAND CONFIG DBSIZE " +
+var noKey = wordSet("ACL AEGIS.ADMIN AEGIS.CHECK AEGIS.DURABILITY AEGIS.MAP AEGIS.TOKEN BGSAVE CLIENT CLUSTER COMMAND CONFIG DBSIZE " +
 	"DEBUG ECHO FLUSHALL FLUSHDB INFO KEYS LASTSAVE LATENCY MODULE PING PUBLISH RANDOMKEY ROLE SCAN SCRIPT SLOWLOG SWAPDB TIME")
 
 // readingWords are commands that change nothing.

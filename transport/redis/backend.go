@@ -112,6 +112,9 @@ type Glance struct {
 	Epoch   uint32
 }
 
+// ErrSaving says that a save is under way, in the words of Redis.
+const ErrSaving = ReplyError("ERR Background save already in progress")
+
 // Errors of a Backend, each with one meaning; conn.go turns them into Redis's words.
 var (
 	// ErrAgain: the shard is in transition. The face sends what it has, calls
@@ -239,6 +242,11 @@ type Backend interface {
 	Token(s *Session, marks []Mark) string
 	// Check judges a token.
 	Check(s *Session, token string) ([]Verdict, error)
+	// BackgroundSave begins to save this node's data to its disk; ErrSaving when that is under
+	// way already.
+	BackgroundSave() error
+	// LastSave is when a save was last complete, zero = never.
+	LastSave() time.Time
 	// Admin runs an operator's words and answers JSON.
 	Admin(s *Session, words []string) ([]byte, error)
 	// Map is the current routing map; Self this node's id.

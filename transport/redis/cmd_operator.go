@@ -45,8 +45,31 @@ func operatorCommands() []*command {
 				}),
 			},
 		},
-		{name: "lastsave", arity: 1, flags: "loading stale fast", rights: a, summary: "Returns when the node was started: nothing is saved by command.", run: func(c *conn, _ [][]byte) { c.int(c.srv.started.Unix()) }},
+		{name: "lastsave", arity: 1, flags: "loading stale fast", rights: a, summary: "Returns when a save of this node was last complete; when it was started, if none was.", run: cmdLastSave},
+		{name: "bgsave", arity: -1, flags: "admin noscript no_async_loading", rights: a, summary: "Begins to save the node's data into its image, while it is served.", run: cmdBackgroundSave},
 	}
+}
+
+// cmdBackgroundSave takes SCHEDULE, with which Redis waits for the end of another kind of
+// save; here is one kind only.
+func cmdBackgroundSave(c *conn, args [][]byte) {
+	if len(args) > 2 || len(args) == 2 && !strings.EqualFold(string(args[1]), "schedule") {
+		c.fail("ERR syntax error")
+		return
+	}
+	if err := c.srv.backend.BackgroundSave(); err != nil {
+		c.failWith(err)
+		return
+	}
+	c.out = append(c.out, "+Background saving started\r\n"...)
+}
+
+func cmdLastSave(c *conn, _ [][]byte) {
+	at := c.srv.backend.LastSave()
+	if at.IsZero() {
+		at = c.srv.started
+	}
+	c.int(at.Unix())
 }
 
 // setting is a number of the face that can be changed while the node runs.

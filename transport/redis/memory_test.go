@@ -296,6 +296,10 @@ func (m *memory) retime(op *Op, e entry, ok bool, res *Result) error {
 	return nil
 }
 
+func (m *memory) BackgroundSave() error { return ErrSaving }
+
+func (m *memory) LastSave() time.Time { return time.Time{} }
+
 func (m *memory) FlushAll(s *Session) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -205,7 +205,7 @@ func init() {
 		"a node is stopped by a signal, and hands over by itself":      "SHUTDOWN",
 		"the inside of a server is no interface":                       "DEBUG",
 		"settings come from flags, environment and file":               "CONFIG|REWRITE",
-		"nothing is saved by command":                                  "SAVE BGSAVE BGREWRITEAOF",
+		"a save never stops the node; see BGSAVE":                      "SAVE BGREWRITEAOF",
 	} {
 		for _, n := range strings.Fields(names) {
 			refused[n] = reason

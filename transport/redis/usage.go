@@ -29,7 +29,7 @@ var usages = map[string]string{
 	"rename": "key newkey", "renamenx": "key newkey",
 	"restore": "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
 	"scan":    "cursor [MATCH pattern] [COUNT count] [TYPE type]", "touch": "key ...", "ttl": "key", "type": "key", "unlink": "key ...",
-	"flushall": "[async: ASYNC | SYNC]", "flushdb": "[async: ASYNC | SYNC]",
+	"bgsave": "[SCHEDULE]", "flushall": "[async: ASYNC | SYNC]", "flushdb": "[async: ASYNC | SYNC]",
 	"object|encoding": "key", "object|freq": "key", "object|idletime": "key", "object|refcount": "key", "memory|usage": "key [SAMPLES count]",
 
 	"eval": "script numkeys [key ...] [arg ...]", "evalsha": "sha1 numkeys [key ...] [arg ...]",

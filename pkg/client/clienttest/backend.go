@@ -187,6 +187,12 @@ func (b *backend) End(rs *redis.Session) {
 // ValueBytesMax implements redis.Backend.
 func (b *backend) ValueBytesMax() int64 { return b.machine.ValueBytesMax() }
 
+// BackgroundSave implements redis.Backend: there is no disk.
+func (b *backend) BackgroundSave() error { return redis.ErrSaving }
+
+// LastSave implements redis.Backend.
+func (b *backend) LastSave() time.Time { return time.Time{} }
+
 // FlushAll implements redis.Backend.
 func (b *backend) FlushAll(rs *redis.Session) (int, error) {
 	b.mu.Lock()
