@@ -145,11 +145,15 @@ func (c *Committer) syncs() {
 	}
 }
 
-// do does some I/O and tells of it.
+// do does some I/O and tells of it, if anybody could wait for it: what is only written is
+// not logged in mode fsync.
 func (c *Committer) do(which int, io func() error) {
 	c.busy[which].Store(time.Now().UnixNano())
 	err := io()
 	c.busy[which].Store(0)
+	if err == nil && which == 0 && c.log.cfg.Mode == Fsync {
+		return
+	}
 	c.mu.Lock() // whoever looked before is waiting by now
 	c.moved.Broadcast()
 	c.mu.Unlock()
