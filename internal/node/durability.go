@@ -156,11 +156,23 @@ func (d *durability) hold() {
 	}
 }
 
-// logged is the node's core as its host steps it: what a pass appended is written without
-// anybody having to ask.
+// stallMax is how long an fsync may take before this node claims no more leases in mode
+// fsync: under them it could acknowledge nothing.
+const stallMax = time.Second
+
+// logged is the node's core as its host steps it: a pass looks at how the log's disk is,
+// and what the pass appended is written without anybody having to ask.
 type logged struct {
 	*Core
 	d *durability
+}
+
+// Tick implements multiraft.Stepper.
+func (l logged) Tick(now multiraft.Instant) {
+	if l.d != nil && l.d.mode == wal.Fsync {
+		l.data.Stalls(l.d.committer.Stalled() > stallMax)
+	}
+	l.Core.Tick(now)
 }
 
 // Flush implements multiraft.Stepper.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -142,6 +143,47 @@ func TestANodeIsStoppedWhileItReadsItsLog(t *testing.T) {
 	r = l.start(t)
 	r.pipeline(1, "", "EXISTS", "key:1")
 	r.until(t, ":1\r\n")
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestADiskThatStandsStill: in mode fsync a node whose fsync takes longer than a second
+// claims no leases, so that others take them; alone it goes on reading, and answers the
+// write when the disk does.
+func TestADiskThatStandsStill(t *testing.T) {
+	l := newLone(t, wal.Fsync)
+	fs := wal.NewMemory()
+	r := l.startOn(t, fs)
+	r.pipeline(1, "", "SET", "a", "1")
+	r.until(t, "+OK\r\n")
+	release := make(chan struct{})
+	fs.Before = func(change, _ string) error {
+		if change == "sync" {
+			<-release
+		}
+		return nil
+	}
+	if _, err := r.nc.Write([]byte("SET a 2\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	other := dialRaw(t, l.cfg.ClientAddr)
+	healthy := func(want bool) {
+		for begun := time.Now(); l.node.core.Data().Healthy(1) != want; {
+			if got := other.say(t, "EXISTS", "a"); got != ":1\r\n" {
+				t.Fatalf("a read beside the disk: %q", got)
+			}
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("healthy is not %v", want)
+			}
+		}
+	}
+	healthy(false)
+	close(release)
+	if got := r.answer(t); got != "+OK\r\n" {
+		t.Errorf("the write is answered %q", got)
+	}
+	healthy(true)
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
 	}
