@@ -1,0 +1,125 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// walModes are the modes in which a node keeps a log.
+var walModes = []string{"write", "fsync"}
+
+// underWrites are three nodes with a log under asynchronous and majority writes.
+type underWrites struct {
+	nodes    []*restartable
+	addrs    []string
+	async    *asyncWrites
+	majority *majorityWrites
+	stop     func()
+}
+
+// keepWriting launches nodes in a mode and writes to them until stop. The lease outlives
+// what a busy machine does to a node: a failover that nobody asked for may lose
+// asynchronous writes.
+func keepWriting(t *testing.T, mode, more string) *underWrites {
+	t.Helper()
+	u := &underWrites{nodes: launch(t, 3, fmt.Sprintf("%d --lease-profile noisy --wal %s %s", rigMemory, mode, more))}
+	u.addrs = addresses(u.nodes)
+	u.ready(t)
+	u.write(t)
+	return u
+}
+
+func (u *underWrites) ready(t *testing.T) {
+	t.Helper()
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(u.addrs) })
+}
+
+func (u *underWrites) write(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	u.stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(u.stop)
+	async := u.async
+	u.majority, u.async = majorityLoad(ctx, t, &wg, u.addrs), asyncLoad(ctx, &wg, u.addrs)
+	if async != nil {
+		u.async.acked = async.acked
+	}
+}
+
+// written waits until so many asynchronous writes were acknowledged since the last judgement.
+func (u *underWrites) written(t *testing.T, n int) {
+	t.Helper()
+	until(t, time.Minute, "writes are acknowledged", func() bool {
+		u.async.mu.Lock()
+		defer u.async.mu.Unlock()
+		return len(u.async.acked) >= n
+	})
+}
+
+// TestAllNodesKilledAtOnce kills a whole cluster -9 under load and starts it again: what
+// was acknowledged at any level is there, in both modes. AEGIS_TEST_DURABLE says how often
+// per mode; the bar's own number is 20.
+func TestAllNodesKilledAtOnce(t *testing.T) {
+	for _, mode := range walModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			u := keepWriting(t, mode, "")
+			judged := 0
+			for range times(t, "AEGIS_TEST_DURABLE", 1) {
+				u.written(t, 300)
+				for _, n := range u.nodes {
+					n.signal(syscall.SIGKILL)
+				}
+				u.stop()
+				for _, n := range u.nodes {
+					_ = n.cmd.Wait()
+					n.start(t)
+				}
+				u.ready(t)
+				c := newClient(t, u.addrs)
+				n, lost := u.async.judge(t, c)
+				if judged += n; lost > 0 {
+					t.Errorf("%d of %d acknowledged writes are gone", lost, n)
+				}
+				u.majority.verify(t, c, 10)
+				u.write(t)
+			}
+			t.Logf("%d asynchronous writes judged", judged)
+		})
+	}
+}
+
+// TestOneNodeKilledWithALog kills one node -9 under load, again and again: a majority write
+// is never lost, an asynchronous one that is gone is reported, and what was taken back
+// does not come out of the returning node's log. AEGIS_TEST_DURABLE says how often.
+func TestOneNodeKilledWithALog(t *testing.T) {
+	for _, mode := range walModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			u := keepWriting(t, mode, "")
+			c := newClient(t, u.addrs)
+			judged, lost := 0, 0
+			for range times(t, "AEGIS_TEST_DURABLE", 1) {
+				u.written(t, 300)
+				victim, leads := busiest(u.nodes)
+				if leads == 0 {
+					t.Fatal("the node that is killed leads nothing")
+				}
+				victim.kill()
+				victim.start(t)
+				u.ready(t)
+				n, l := u.async.judge(t, c)
+				judged, lost = judged+n, lost+l
+			}
+			u.stop()
+			n, l := u.async.judge(t, c)
+			t.Logf("%d asynchronous writes judged, %d lost, every one reported", judged+n, lost+l)
+			u.majority.verify(t, c, 10)
+		})
+	}
+}
