@@ -188,3 +188,38 @@ func TestADiskThatStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAllocationsOfLoggedSets: a SET that waits for the log costs the heap nothing either,
+// but for the mark that states each fsync in the log.
+func TestAllocationsOfLoggedSets(t *testing.T) {
+	if raceBuild {
+		return
+	}
+	for mode, marks := range map[wal.Mode]float64{wal.Write: 0, wal.Fsync: 3} {
+		l := newLone(t, mode)
+		r := l.start(t)
+		value := strings.Repeat("v", 100)
+		r.pipeline(1, "+OK\r\n", "SET", allocKey, value)
+		r.until(t, "+OK\r\n")
+		r.pipeline(20, "+OK\r\n", "SET", allocKey, strings.Repeat("v", 32<<10)) // goes round the ring quickly
+		for written := int64(0); written < 2*ringBytes(l.cfg.MaxMemoryBytes); written += int64(len(r.ask)) {
+			if err := r.turn(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, depth := range []int{1, 16, 200} {
+			r.pipeline(depth, "+OK\r\n", "SET", allocKey, value)
+			per, err := r.mallocs(10, max(10, 1000/depth), depth)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%v: SET, %d at a time: %.4f allocations per command", mode, depth, per)
+			if most := marks/float64(depth) + timersShare; per >= most {
+				t.Errorf("%v: SET, %d at a time: %.4f allocations per command, over %.4f", mode, depth, per, most)
+			}
+		}
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

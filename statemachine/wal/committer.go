@@ -108,6 +108,7 @@ func (c *Committer) Stop() error {
 
 func (c *Committer) writes() {
 	defer c.done.Done()
+	commit := func() error { _, err := c.log.Commit(); return err }
 	for {
 		select {
 		case <-c.stop:
@@ -116,7 +117,7 @@ func (c *Committer) writes() {
 		}
 		forced := c.forced.Swap(false) // first: who forces has appended before
 		if c.log.Backlog() > 0 {
-			c.do(0, func() error { _, err := c.log.Commit(); return err })
+			c.do(0, commit)
 		}
 		if c.log.cfg.Mode == Fsync || forced {
 			poke(c.sync)
@@ -128,6 +129,7 @@ func (c *Committer) syncs() {
 	defer c.done.Done()
 	idle := time.NewTicker(syncEvery)
 	defer idle.Stop()
+	sync, mark := c.log.Sync, c.log.State
 	for {
 		var state bool
 		select {
@@ -138,9 +140,9 @@ func (c *Committer) syncs() {
 			state = true
 		}
 		if c.log.Synced() < c.log.Written() {
-			c.do(1, c.log.Sync)
+			c.do(1, sync)
 		} else if state {
-			c.do(1, c.log.State)
+			c.do(1, mark)
 		}
 	}
 }

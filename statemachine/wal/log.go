@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -188,7 +187,8 @@ func (l *Log) write(b *batch) error {
 // mark appends a frame that states what is durable.
 func (l *Log) mark(dst []byte, kind Kind) []byte {
 	l.stated = l.Synced()
-	return appendFrame(dst, kind, 0, appendMark(nil, l.cfg.ID, mark{l.last().number, l.last().bytes, l.stated}))
+	var room [markPayload]byte
+	return appendFrame(dst, kind, 0, appendMark(room[:0], l.cfg.ID, mark{l.last().number, l.last().bytes, l.stated}))
 }
 
 // put writes a run of frames into the segment.
@@ -252,10 +252,13 @@ func (l *Log) Sync() error {
 	upto, dirty, retired, file, unnamed, last := l.Written(), l.dirty, l.retired, l.file, l.unnamed, l.last().number
 	l.dirty, l.retired, l.unnamed = l.clean, nil, false
 	l.commit.Unlock()
-	for _, f := range append(slices.Clone(retired), file) {
+	for _, f := range retired {
 		if err := f.Sync(); err != nil && !mutant.Is("M23") {
 			return l.fail(err)
 		}
+	}
+	if err := file.Sync(); err != nil && !mutant.Is("M23") {
+		return l.fail(err)
 	}
 	if unnamed {
 		if err := l.cfg.FS.SyncNames(); err != nil {
