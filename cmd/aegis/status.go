@@ -64,13 +64,18 @@ func newStatus() *cobra.Command {
 
 // admin sends operators' words to a node.
 func admin(addr string, words ...string) ([]byte, error) {
+	return askNode(addr, append([]string{"AEGIS.ADMIN"}, words...)...)
+}
+
+// askNode sends one command to a node, whatever slots it holds.
+func askNode(addr string, words ...string) ([]byte, error) {
 	c, err := net.DialTimeout("tcp", addr, 2*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := c.Write(resp.AppendCommand(nil, append([]string{"AEGIS.ADMIN"}, words...)...)); err != nil {
+	if _, err := c.Write(resp.AppendCommand(nil, words...)); err != nil {
 		return nil, err
 	}
 	r, err := resp.ReadReply(bufio.NewReader(c))

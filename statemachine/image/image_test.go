@@ -252,3 +252,27 @@ func TestRefusals(t *testing.T) {
 		_ = mustOpen(t, other).Close()
 	}
 }
+
+// TestInspect reads an image without knowing whose it is, and names what is damaged.
+func TestInspect(t *testing.T) {
+	cfg, shards, file, places := damaged(t)
+	rep, err := Inspect(cfg.Path)
+	if err != nil || rep.ID != cfg.ID || rep.Shards != modelShards || len(rep.Rows) != len(shards) || len(rep.Damages) != 0 || rep.Saved != 1 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	file[places[0][100]] ^= 1
+	if err := os.WriteFile(cfg.Path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if rep, err = Inspect(cfg.Path); err != nil || len(rep.Damages) != 1 || !errors.Is(rep.Damages[0], ErrDamaged) || len(rep.Rows) != len(shards)-1 {
+		t.Errorf("damaged: %+v, %v", rep, err)
+	}
+	im := mustOpen(t, cfg)
+	if _, err := Inspect(cfg.Path); !errors.Is(err, ErrBusy) {
+		t.Errorf("open elsewhere: %v", err)
+	}
+	_ = im.Close()
+	if _, err := Inspect(cfg.Path + ".not"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("not there: %v", err)
+	}
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baxromumarov/aegisKV/statemachine/image"
+)
+
+const snapshotHelp = `
+A snapshot is the file image.db in a node's data directory: all that the node holds, but
+for what its write-ahead log has beyond it.`
+
+// newSnapshot is the family of commands about the images of nodes.
+func newSnapshot() *cobra.Command {
+	family := &cobra.Command{
+		Use: "snapshot", Short: "Save and check the snapshots of nodes", Long: "Save and check the snapshots of nodes.\n" + snapshotHelp, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	family.AddCommand(newSnapshotSave(), newSnapshotVerify())
+	return family
+}
+
+func newSnapshotVerify() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify FILE", Short: "Check every block of a snapshot",
+		Long: "Check every block of a snapshot. The node must not run.\n" + snapshotHelp + "\n\nExit codes: 0 sound, 1 damaged, 2 no snapshot that can be read, 64 wrong usage.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError("which snapshot? usage: aegis snapshot verify FILE")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rep, err := image.Inspect(args[0])
+			if err != nil {
+				return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", args[0], err)}
+			}
+			printReport(cmd.OutOrStdout(), &rep)
+			if len(rep.Damages) > 0 {
+				return &exitError{exitDamaged, args[0] + " is damaged"}
+			}
+			return nil
+		},
+	}
+}
+
+func printReport(out io.Writer, rep *image.Report) {
+	var blocks, size, upTo uint64
+	for i := range rep.Rows {
+		r := &rep.Rows[i]
+		blocks, size, upTo = blocks+uint64(r.Blocks), size+r.Bytes, max(upTo, r.To.LSN)
+	}
+	when := "never saved as a whole"
+	if rep.Saved != 0 {
+		when = "saved " + time.UnixMilli(rep.Saved).UTC().Format(time.RFC3339)
+	}
+	fmt.Fprintf(out, "snapshot of log %x: %d of %d shards, %d blocks, %d bytes, %s\n", rep.ID, len(rep.Rows), rep.Shards, blocks, size, when)
+	fmt.Fprintf(out, "it needs its log from %d, and up to %d at least\n", rep.From, upTo)
+	for _, err := range rep.Damages {
+		fmt.Fprintf(out, "damaged: %v\n", err)
+	}
+}
+
+func newSnapshotSave() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use: "save", Short: "Have a node save a snapshot, and wait for it",
+		Long: "Have a node save a snapshot while it serves, and wait for it.\n" + snapshotHelp,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, _, err := net.SplitHostPort(addr); err != nil {
+				return usageError("%q is no client address: give host:port of the node, like --addr localhost:7000", addr)
+			}
+			return saveSnapshot(addr, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "localhost:7000", "client address of the node that is to save")
+	return cmd
+}
+
+// savePoll is how often a save under way is looked at.
+const savePoll = 100 * time.Millisecond
+
+// saveSnapshot asks for a snapshot and follows it; one that is under way already is not
+// enough, because it may be past what the caller means.
+func saveSnapshot(addr string, out io.Writer) error {
+	before, err := persistence(addr)
+	if err != nil {
+		return &exitError{exitUnreachable, err.Error()}
+	}
+	for {
+		_, err := askNode(addr, "BGSAVE")
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "already in progress") {
+			return fmt.Errorf("%s does not save: %w", addr, err)
+		}
+		time.Sleep(savePoll)
+		if before, err = persistence(addr); err != nil {
+			return &exitError{exitUnreachable, err.Error()}
+		}
+	}
+	begun, told := time.Now(), time.Now()
+	for {
+		time.Sleep(savePoll)
+		p, err := persistence(addr)
+		switch {
+		case err != nil:
+			return &exitError{exitUnreachable, err.Error()}
+		case p["rdb_last_bgsave_status"] == "err" && p["rdb_bgsave_in_progress"] == "0":
+			return fmt.Errorf("%s could not save: its log says why", addr)
+		case number(p, "rdb_saves") > number(before, "rdb_saves"):
+			fmt.Fprintf(out, "saved in %v: the snapshot has %d bytes\n", time.Since(begun).Round(10*time.Millisecond), number(p, "aegis_image_bytes"))
+			return nil
+		case time.Since(told) >= time.Second:
+			told = time.Now()
+			fmt.Fprintf(out, "%d of %d shards\n", number(p, "aegis_save_shards_done"), number(p, "aegis_save_shards"))
+		}
+	}
+}
+
+// persistence is what INFO of a node says of its log and snapshot.
+func persistence(addr string) (map[string]string, error) {
+	b, err := askNode(addr, "INFO", "persistence")
+	if err != nil {
+		return nil, fmt.Errorf("no node answers at %s: %w", addr, err)
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[name] = value
+		}
+	}
+	return fields, nil
+}
+
+func number(fields map[string]string, name string) int64 {
+	n, _ := strconv.ParseInt(fields[name], 10, 64)
+	return n
+}
