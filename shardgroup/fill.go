@@ -1,6 +1,8 @@
 package shardgroup
 
 import (
+	"fmt"
+
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 )
 
@@ -25,9 +27,9 @@ func (f *follower) endFill() {
 
 // beginFill announces a bulk transfer, if it may begin now: at most one seat of a
 // group is filled while it still holds an old copy (L9), and only a few at a time
-// to one peer. Tick asks again.
+// to one peer, and none of a shard that still has to give for its budget. Tick asks again.
 func (s *shard) beginFill(f *follower, w *writer) bool {
-	if f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
+	if s.shrinking || f.lane.fills.Load() >= fillsPerPeer || !s.r.mayFill(f) {
 		return false
 	}
 	f.filling, f.matched, f.compare = true, false, nil
@@ -133,14 +135,35 @@ func (n *Node) onChunk(l *lane, conn uint64, m *chunk) {
 	}
 }
 
-// replaceRange puts what the holder has in the place of a hash range, in the log too.
+// hardLimitMin is what a copy that is being filled may hold beside its budget at least,
+// in bytes: a large value or two, and what the holder is still to evict.
+const hardLimitMin = 1 << 20
+
+// passesLimit gives a copy up that is filled to more than twice its budget (F3). The holder
+// waits with a fill until it keeps the budget itself, so it does not know this node's: it
+// is asked again until it does. A whole copy is never given up for its size: what it holds
+// above its budget is of the time before that fell, and goes with the holder's evictions.
+func (s *shard) passesLimit() bool {
+	held, budget := s.m.HeldBytes(), s.m.BudgetBytes()
+	if held <= max(2*budget, budget+hardLimitMin) {
+		return false
+	}
+	s.broken, s.xfer = true, 0
+	s.wipe(s.m.Position())
+	s.mark(markWipe)
+	s.n.out.Event(Event{Kind: EventNotWhole, Group: s.r.g, Shard: s.id, Detail: fmt.Sprintf("filled to %d bytes with a budget of %d", held, budget)})
+	return true
+}
+
+// replaceRange puts what the holder has in the place of a hash range, in the log too;
+// false when that cannot be, or when the copy passes its limit by it.
 func (s *shard) replaceRange(lo, hi uint64, entries []byte) bool {
 	if s.m.ReplaceRange(lo, hi, entries) != nil {
 		s.doubt("chunk does not fit")
 		return false
 	}
 	s.writeRange(lo, hi, entries)
-	return true
+	return !s.passesLimit()
 }
 
 // onFillEnd makes the copy whole if it is where the holder's is and agrees with it (F5, F7).

@@ -92,7 +92,7 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 		s.relog()
 	}
 	s.whole = true
-	s.m.SetBudget(s.m.BudgetBytes()) // a copy may hold more; the first write does not pay for all of it
+	s.budget(s.m.BudgetBytes()) // a copy may hold more; the first write does not pay for all of it
 	s.mark(flags)
 	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false
 	s.held, s.answered = held, last.base[s.idx]
@@ -449,12 +449,9 @@ func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 				busy = true
 			}
 		}
-		if s.m.LimitBytes() > s.m.BudgetBytes() {
-			busy = true
-			if s.serving() && !s.parked && s.lease.Check(now.Mono, now.SuspendOffset) && !s.overBound(now.Mono) {
-				s.shrink(now)
-			}
-		}
+		over := s.m.LimitBytes() > s.m.BudgetBytes()
+		busy = busy || over
+		s.shrinking = over && s.serving() && !s.parked && s.lease.Check(now.Mono, now.SuspendOffset) && !s.overBound(now.Mono) && s.shrink(now)
 		s.mu.Unlock()
 	}
 	return busy
@@ -463,13 +460,22 @@ func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 // shrinkStep bounds what one step evicts under the shard's mutex.
 const shrinkStep = 64
 
-func (s *shard) shrink(now multiraft.Instant) {
+// budget changes what the copy may take. At the holder fills wait while entries leave for
+// it: a node that has less memory than those before it would get more than it may hold.
+func (s *shard) budget(bytes int64) {
+	s.m.SetBudget(bytes)
+	s.shrinking = s.m.LimitBytes() > bytes
+}
+
+// shrink evicts for a lower budget; false when nothing had to leave, or nothing can.
+func (s *shard) shrink(now multiraft.Instant) bool {
 	v := shardmap.MakeVersion(s.epoch, s.m.Position().Seq()+1)
 	if !s.m.Shrink(v, shrinkStep, &s.rec) {
-		return
+		return false
 	}
 	s.push(&s.rec, now)
 	s.r.n.out.Event(Event{Kind: EventShrunk, Group: s.r.g, Shard: s.id, Epoch: s.epoch, Node: s.r.n.cfg.Self.Node, Version: v, Evicted: s.rec.Evicted})
+	return true
 }
 
 // settled says whether no shard of a node waits for a fill or is being filled.

@@ -160,7 +160,7 @@ func (r *Replica) Seated() bool {
 func (r *Replica) SetBudget(bytes int64) {
 	for _, s := range r.shards {
 		s.mu.Lock()
-		s.m.SetBudget(bytes)
+		s.budget(bytes)
 		s.mu.Unlock()
 	}
 }

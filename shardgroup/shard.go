@@ -75,6 +75,7 @@ type shard struct {
 	sole      bool             // by the group's configuration no other node has a copy
 	soloOn    bool             // Exposure(on) is applied and none off was proposed since
 	delayed   bool             // somebody waits for the tail to shrink
+	shrinking bool             // entries leave for a lower budget, and did when that was tried last
 	q         *quorum
 	followers []*follower
 	tail      tailMarks

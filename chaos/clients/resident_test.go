@@ -69,7 +69,7 @@ func overwrite(t *testing.T, c net.Conn, round int) (written int64) {
 	value := strings.Repeat("v", churnValue)
 	var b []byte
 	for i := range churnBatch {
-		key := (round*churnBatch + i) * 40503 % churnKeys
+		key := (round*churnBatch + i) * 40507 % churnKeys
 		v := value[:1+(key*31+round*17)%churnValue]
 		b = fmt.Appendf(b, "*3\r\n$3\r\nSET\r\n$5\r\n%05d\r\n$%d\r\n%s\r\n", key, len(v), v)
 		written += int64(len(v))
