@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -76,6 +77,9 @@ type Config struct {
 	// ControlQueueMax and BulkQueueMax bound what waits for one peer, in bytes.
 	ControlQueueMax int
 	BulkQueueMax    int
+	// QueuesMax bounds what waits for all peers together, in bytes; 0 = not. A peer for
+	// which nothing waits gets a frame all the same.
+	QueuesMax int64
 }
 
 const (
@@ -104,6 +108,8 @@ type Mux struct {
 	inbound  map[net.Conn]Link
 	greeting []net.Conn // those of inbound whose handshake is under way, oldest first
 	nextConn uint64
+
+	queued [Lease + 1]atomic.Int64 // bytes of each class that wait for peers
 }
 
 // New listens on addr, TCP and UDP, and serves peers until Close.
@@ -209,6 +215,24 @@ func (m *Mux) Links() (all []Link) {
 func (m *Mux) Send(to shardmap.NodeID, class Class, frame []byte) bool {
 	p := m.peer(to)
 	return p != nil && p.enqueue(class, frame)
+}
+
+// QueuedBytes is what waits for all peers.
+func (m *Mux) QueuedBytes() (n int64) {
+	for i := range m.queued {
+		n += m.queued[i].Load()
+	}
+	return n
+}
+
+// room says whether a frame of a class may wait too. What is small and urgent has a part of
+// its own, which bulk cannot fill.
+func (m *Mux) room(class Class, n int) bool {
+	most := m.cfg.QueuesMax / 4
+	if class == Bulk {
+		most *= 3
+	}
+	return m.cfg.QueuesMax == 0 || m.queued[class].Load()+int64(n) <= most
 }
 
 // Wake says that Next has something of a class for a peer.

@@ -72,12 +72,14 @@ func (p *peer) enqueue(class Class, frame []byte) bool {
 	}
 	p.mu.Lock()
 	q := &p.queues[class]
-	if q.bytes+len(frame) > limit && q.bytes > 0 {
+	full := q.bytes > 0 && (q.bytes+len(frame) > limit || !p.mux.room(class, len(frame)))
+	if full || p.ctx.Err() != nil {
 		p.mu.Unlock()
 		return false
 	}
 	q.frames = append(q.frames, append([]byte(nil), frame...))
 	q.bytes += len(frame)
+	p.mux.queued[class].Add(int64(len(frame)))
 	p.mu.Unlock()
 	p.wake(class)
 	return true
@@ -90,19 +92,42 @@ func (p *peer) wake(class Class) {
 	}
 }
 
-// take gives everything queued for a class.
+// takeMax is how many bytes of frames are put together for one write, about: they are
+// copied for it, and were twice what waits at worst.
+const takeMax = 1 << 20
+
+// take gives the next frames that wait for a class, one at least.
 func (p *peer) take(class Class) [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := &p.queues[class]
-	frames := q.frames
-	q.frames, q.bytes = nil, 0
+	n, bytes := 0, 0
+	for n < len(q.frames) && (n == 0 || bytes+len(q.frames[n]) <= takeMax) {
+		bytes += len(q.frames[n])
+		n++
+	}
+	frames := q.frames[:n:n]
+	if q.frames = q.frames[n:]; len(q.frames) == 0 {
+		q.frames = nil
+	}
+	q.bytes -= bytes
+	p.mux.queued[class].Add(-int64(bytes))
 	return frames
+}
+
+// drop forgets what waits for a class.
+func (p *peer) drop(class Class) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := &p.queues[class]
+	p.mux.queued[class].Add(-int64(q.bytes))
+	q.frames, q.bytes = nil, 0
 }
 
 // run keeps a connection of one class until the peer is gone. Waits between
 // tries grow and vary, so that a restarted node is not met by all at once.
 func (p *peer) run(class Class) {
+	defer p.drop(class)
 	for try, pause := 0, retryMin; p.ctx.Err() == nil; try++ {
 		if up := p.connect(class, try); up > retryMax {
 			pause = retryMin
@@ -114,7 +139,7 @@ func (p *peer) run(class Class) {
 		}
 		pause = min(2*pause, retryMax)
 		if class != Bulk {
-			p.take(class) // what waited for a dead connection is stale
+			p.drop(class) // what waited for a dead connection is stale
 		}
 	}
 }

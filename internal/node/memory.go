@@ -41,9 +41,7 @@ func (n *Node) holds() (m memory) {
 		}
 	}
 	m.rings, m.buffers = data.Usage().RingBytes, n.redis.BufferedBytes()
-	for _, l := range n.mux.Links() {
-		m.transfers += l.QueuedBytes
-	}
+	m.transfers = n.mux.QueuedBytes()
 	n.peak.note(m.used())
 	return m
 }

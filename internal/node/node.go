@@ -381,7 +381,7 @@ func (n *Node) build() error {
 	n.log.Info("memory divided", zap.Int64("limit", d.limit), zap.Int64("stores", d.stores), zap.Int64("rings", d.rings), zap.Int64("connections", d.buffers),
 		zap.Int64("transfers", d.transfers), zap.Int("shards", layout.Shards), zap.Int64("shard", d.shardBytes(layout.Shards)), zap.Int64("valueMax", n.valueMax.Load()))
 	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
-	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers}, peerHandler{n}, n.peerTCP, n.peerUDP)
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
