@@ -1,8 +1,12 @@
 package clients
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -122,4 +126,76 @@ func TestOneNodeKilledWithALog(t *testing.T) {
 			u.majority.verify(t, c, 10)
 		})
 	}
+}
+
+// TestBitsFlippedInALog damages the log of a killed node inside records that live: every
+// flip is noticed, what the log lost comes from the peers, and no wrong value comes back.
+// AEGIS_TEST_FLIPS says how many; the bar's own number is 200.
+func TestBitsFlippedInALog(t *testing.T) {
+	t.Parallel()
+	flips := times(t, "AEGIS_TEST_FLIPS", 20)
+	nodes := launch(t, 3, fmt.Sprint(rigMemory, " --lease-profile noisy --wal fsync"))
+	addrs := addresses(nodes)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
+	c := newClient(t, addrs)
+	value := func(i int) []byte { return fmt.Appendf(nil, "value %d of the flips %s", i, strings.Repeat("x", 60)) }
+	for i := range 2 * flips {
+		if err := c.Set(t.Context(), fmt.Sprint("flip:", i), value(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameCopies(t, addrs)
+	victim := nodes[2]
+	victim.kill()
+	flipped := flipIn(t, victim, value, flips)
+	victim.start(t)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
+	sameCopies(t, addrs)
+	for i := range 2 * flips {
+		if got, err := c.Get(t.Context(), fmt.Sprint("flip:", i)); err != nil || !bytes.Equal(got, value(i)) {
+			t.Errorf("key %d: %q, %v", i, got, err)
+		}
+	}
+	if found := infoField(victim.addr, "persistence", "aegis_wal_read_damages"); found != fmt.Sprint(flipped) {
+		t.Errorf("%d flips, %s noticed", flipped, found)
+	}
+}
+
+// flipIn flips one bit in each of some values in the log of a node that does not run.
+func flipIn(t *testing.T, n *restartable, value func(int) []byte, flips int) (flipped int) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(n.dir, "data", n.name, "wal", "*.wal"))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range flips {
+			v := value(i)
+			if at := bytes.Index(b, v); at >= 0 {
+				b[at+i%len(v)] ^= 1 << (i % 8)
+				flipped++
+			}
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if flipped < flips {
+		t.Fatalf("%d of %d values are in the log", flipped, flips)
+	}
+	return flipped
+}
+
+// infoField is a line of INFO.
+func infoField(addr, section, field string) string {
+	for line := range strings.Lines(ask(addr, "info", section)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name == field {
+			return value
+		}
+	}
+	return ""
 }
