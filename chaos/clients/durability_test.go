@@ -65,10 +65,10 @@ func (u *underWrites) written(t *testing.T, n int) {
 	})
 }
 
-// TestAllNodesKilledAtOnce kills a whole cluster -9 under load and starts it again: what
+// TestDurabilityWhenAllAreKilled kills a whole cluster -9 under load and starts it again: what
 // was acknowledged at any level is there, in both modes. AEGIS_TEST_DURABLE says how often
 // per mode; the bar's own number is 20.
-func TestAllNodesKilledAtOnce(t *testing.T) {
+func TestDurabilityWhenAllAreKilled(t *testing.T) {
 	for _, mode := range walModes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -98,10 +98,10 @@ func TestAllNodesKilledAtOnce(t *testing.T) {
 	}
 }
 
-// TestOneNodeKilledWithALog kills one node -9 under load, again and again: a majority write
+// TestDurabilityWhenOneIsKilled kills one node -9 under load, again and again: a majority write
 // is never lost, an asynchronous one that is gone is reported, and what was taken back
 // does not come out of the returning node's log. AEGIS_TEST_DURABLE says how often.
-func TestOneNodeKilledWithALog(t *testing.T) {
+func TestDurabilityWhenOneIsKilled(t *testing.T) {
 	for _, mode := range walModes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -128,10 +128,10 @@ func TestOneNodeKilledWithALog(t *testing.T) {
 	}
 }
 
-// TestBitsFlippedInALog damages the log of a killed node inside records that live: every
+// TestDurabilityOfAFlippedLog damages the log of a killed node inside records that live: every
 // flip is noticed, what the log lost comes from the peers, and no wrong value comes back.
 // AEGIS_TEST_FLIPS says how many; the bar's own number is 200.
-func TestBitsFlippedInALog(t *testing.T) {
+func TestDurabilityOfAFlippedLog(t *testing.T) {
 	t.Parallel()
 	flips := times(t, "AEGIS_TEST_FLIPS", 20)
 	nodes := launch(t, 3, fmt.Sprint(rigMemory, " --lease-profile noisy --wal fsync"))

@@ -60,7 +60,7 @@ func buildAegis(t *testing.T) string {
 			return
 		}
 		b.path = filepath.Join(dir, "aegis")
-		cmd := exec.Command("go", "build", "-ldflags", "-X github.com/baxromumarov/aegisKV/internal/node.walGate=open", "-o", b.path, "./cmd/aegis")
+		cmd := exec.Command("go", "build", "-o", b.path, "./cmd/aegis")
 		cmd.Dir = repository(t)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("build cmd/aegis: %w\n%s", err, out)

@@ -86,7 +86,7 @@ func TestMistakesAreOneSentence(t *testing.T) {
 		{[]string{"config", "print", "-o", "yaml"}, []string{"table or json"}},
 		{[]string{"config", "print", "more"}, []string{`"more"`}},
 		{[]string{"version", "more"}, []string{`"more"`}},
-		{[]string{"--wal", "fsync"}, []string{"does not have yet"}},
+		{[]string{"--wal", "always"}, []string{"unknown WAL mode"}},
 		{[]string{"--id", "wal"}, []string{"cannot name a node"}},
 		{[]string{"--config", "/absent.json"}, []string{"/absent.json"}},
 		{[]string{"status", "-o", "yaml"}, []string{"table or json"}},

@@ -70,7 +70,7 @@ func TestOperationsPageNamesLinesThatAreLogged(t *testing.T) {
 	page := paper(t, "docs/operations.md")
 	for _, line := range []string{
 		"writes lost", "writes rolled back", "storage failed", "holder suspected", "takeover", "lease open", "lease ended",
-		"peer lost", "peer reached", "peer refused", "waiting for a cluster",
+		"peer lost", "peer reached", "peer refused", "waiting for a cluster", "the log is damaged",
 	} {
 		if !strings.Contains(page, "`"+line+"`") {
 			t.Errorf("docs/operations.md does not name %q", line)
@@ -83,7 +83,7 @@ func TestOperationsPageNamesLinesThatAreLogged(t *testing.T) {
 
 // TestOperationsPageNamesFieldsThatExist asks a node for what the page says can be watched.
 func TestOperationsPageNamesFieldsThatExist(t *testing.T) {
-	page, args := paper(t, "docs/operations.md"), nodeArgs(t, t.TempDir(), "a")
+	page, args := paper(t, "docs/operations.md"), nodeArgs(t, t.TempDir(), "a", "--wal", "write")
 	serving(t, args)
 	info := answerOf(t, valueOf(args, "--client-addr"), "INFO", "everything")
 	watched := page[strings.Index(page, "- `INFO`"):strings.Index(page, "The log (stderr")]

@@ -25,6 +25,7 @@ func (o *options) declare(cmd *cobra.Command) {
 			help += " (default " + s.Default + ")"
 		}
 		f.String(s.Flag(), "", help+" ["+s.Env()+"]")
+		f.Lookup(s.Flag()).NoOptDefVal = s.Bare
 		if s.Kebab() != s.Flag() {
 			f.String(s.Kebab(), "", help)
 			_ = f.MarkHidden(s.Kebab())

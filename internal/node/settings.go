@@ -24,6 +24,7 @@ type Setting struct {
 	Default string // as a user would write it; "" = none, or what Help says
 	Help    string
 	Change  Change
+	Bare    string // what the flag means when it stands alone; "" = it takes a value
 
 	read  func(c *Loaded, s string) error // sets the value from its text
 	write func(c *Loaded) string          // the text of the value
@@ -82,10 +83,15 @@ var table = []Setting{
 	number("expect", "", 1, 1000, Restart, "how many blank nodes found a cluster together (default: the number of seeds, this node included)", func(c *Loaded) *int { return &c.Expect }),
 	{
 		Key: "walMode", Short: "wal", Unit: "off|write|fsync", Default: "off", Change: Restart,
-		Help: "write-ahead log; this version has none, so only off (0) is taken",
+		Help: "what has happened to a write before it is answered: off memory only, write handed to the operating system (survives the process), fsync on the disk (survives the machine)",
 		read: readWAL, write: func(c *Loaded) string { return c.WAL.String() },
 	},
-	text("walDir", "DIR", "./data/wal", "where the log will live; not used while --wal is off", checkDir, func(c *Loaded) *string { return &c.WALDir }),
+	text("walDir", "DIR", "./data/wal", "where the logs of nodes live, in a directory for each; when it is not given, a log lives in <data-dir>/NAME/wal", checkDir, func(c *Loaded) *string { return &c.WALDir }),
+	{
+		Key: "acceptDataLoss", Unit: "off|on", Default: "off", Change: Restart, Bare: "on",
+		Help: "start although the log or image is damaged and no other node has a copy of what is lost: those shards begin empty",
+		read: readAcceptance, write: func(c *Loaded) string { return onOff(c.AcceptDataLoss) },
+	},
 	text("dataDir", "DIR", "./data", "where nodes keep their identity and raft state", checkDir, func(c *Loaded) *string { return &c.DataDir }),
 	number("replicationFactor", "3", 1, 7, Hard, "copies of every key, as soon as there are so many nodes", func(c *Loaded) *int { return &c.ReplicationFactor }),
 	number("virtualNodes", "100", 1, 10000, Hard, "points of each node on the consistent-hash ring", func(c *Loaded) *int { return &c.VirtualNodes }),

@@ -168,9 +168,20 @@ func TestWALModes(t *testing.T) {
 			t.Errorf("%v: WAL mode %v", s, c.WAL)
 		}
 	}
-	for _, s := range []Sources{flags("wal", "write"), flags("wal", "fsync"), file(`{"walMode": 1}`), {Environ: []string{"AEGIS_WAL_MODE=2"}}} {
-		refused(t, s, "does not have yet", "off")
+	for want, sources := range map[wal.Mode][]Sources{
+		wal.Write: {flags("wal", "write"), file(`{"walMode": 1}`)},
+		wal.Fsync: {flags("wal", "fsync"), {Environ: []string{"AEGIS_WAL_MODE=2"}}},
+	} {
+		for _, s := range sources {
+			if c := load(t, s); c.WAL != want {
+				t.Errorf("%v: WAL mode %v", s, c.WAL)
+			}
+		}
 	}
+	if c := load(t, flags("accept-data-loss", "on")); !c.AcceptDataLoss {
+		t.Error("--accept-data-loss is not heard")
+	}
+	refused(t, flags("accept-data-loss", "yes"), "off", "on")
 	refused(t, flags("wal", "fsyncc"), `unknown WAL mode "fsyncc"`, `nearest is "fsync"`)
 	refused(t, flags("ack", "majority+fsync"), "does not have yet", "majority")
 	refused(t, flags("ack", "mayority"), `nearest is "majority"`)

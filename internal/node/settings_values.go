@@ -134,20 +134,25 @@ func readAddresses(s string) ([]string, error) {
 	return distinct, nil
 }
 
-// walGate is "open" in builds that the tests of durability make for themselves (the
-// linker's -X): the modes work, and are refused elsewhere until all of them is kept.
-var walGate string
-
 func readWAL(c *Loaded, s string) error {
 	mode, err := wal.ParseMode(s)
 	if err != nil {
 		return fmt.Errorf("%w; the nearest is %q", err, Nearest(s, wal.Words()))
 	}
-	if mode != wal.Off && walGate != "open" {
-		return fmt.Errorf("the mode %q needs the write-ahead log, which this version does not have yet; use off: data then lives in memory, on as many nodes as the replication factor says", mode)
-	}
 	c.WAL = mode
 	return nil
+}
+
+func readAcceptance(c *Loaded, s string) error {
+	c.AcceptDataLoss = s == "on"
+	return checkWord(s, []string{"off", "on"})
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // readGateway takes an address, or the word off.

@@ -21,6 +21,10 @@ const unlinkedWait = 200 * time.Millisecond
 // Status asks every node for its report and draws the conclusion. Nodes that do
 // not answer in time are named.
 func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
+	if n.redis.Loading() {
+		rate, left := n.durable.progress.pace()
+		return ClusterReport{}, fmt.Errorf("this node is reading its write-ahead log, %s/s, %v left", about(rate), left)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var nodes []meta.Node
