@@ -26,6 +26,10 @@ func (n *Node) keepTime(now multiraft.Instant) {
 	n.lastTick = passed
 }
 
+// Start tells the time before anything else happens: with no idea of it a node that alone
+// is a quorum would hold shard time back, up to its first Tick, to what its copies knew.
+func (n *Node) Start(now multiraft.Instant) { n.wall.CompareAndSwap(0, now.Wall) }
+
 // Ceiling implements multiraft.Data: H, not below any time this node's shards may
 // use before the next heartbeat (hole 24). A shard that began above the wall clock
 // stands still until the clock has caught up: with slack on top of that, shard time

@@ -132,6 +132,9 @@ func (n *Node) relist() {
 // all is every replica, by group.
 func (n *Node) all() []*Replica { return *n.list.Load() }
 
+// Member is this node with the incarnation of its data, which seats name.
+func (n *Node) Member() multiraft.Member { return n.cfg.Self }
+
 // Replica is this node's replica of a group, nil when there is none.
 func (n *Node) Replica(g shardmap.GroupID) *Replica {
 	if int(g) >= len(n.groups) {

@@ -252,6 +252,15 @@ func (a *actor) hung() {
 func (a *actor) reply(p *process, adm shardgroup.Admission) {
 	t := &a.turn
 	number := t.number
+	if t.op.Changed {
+		p.logged(func() { a.flush(p, adm, number) })
+	} else {
+		a.flush(p, adm, number)
+	}
+}
+
+func (a *actor) flush(p *process, adm shardgroup.Admission, number int) {
+	t := &a.turn
 	a.later(p, func() {
 		switch fresh := adm.Fresh(p.clock()); {
 		case !a.during(number):

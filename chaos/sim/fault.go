@@ -56,6 +56,11 @@ var wildFaults = []fault{
 	{"wild jump", 4, wildJump},
 }
 
+// logFaults are of clusters with logs.
+var logFaults = []fault{
+	{"power cut", 3, cutPower},
+}
+
 // drawFaults decides which kinds a run meets: half of the runs all of them, the
 // others each with a chance of one half. What is rare beside everything else is
 // common where little else happens. A disk is lost in one run of three: no other
@@ -74,6 +79,11 @@ func (w *World) drawFaults() {
 			if !some || w.rng.IntN(2) == 0 {
 				w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 			}
+		}
+	}
+	if len(w.cfg.Log) > 0 {
+		for _, k := range logFaults {
+			w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 		}
 	}
 	if w.history.Wild = !w.cfg.Second && w.rng.IntN(12) == 0; w.history.Wild {

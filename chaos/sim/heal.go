@@ -112,7 +112,7 @@ func (w *World) heal() {
 		p.clocks.asleep, p.clocks.slew = false, 1
 		p.clocks.rate = min(max(p.clocks.rate, 1-rateError), 1+rateError)
 		p.clocks.offset -= time.Duration(p.wall())*time.Millisecond - epochWall // a node whose wall clock is wrong leaves leases to others
-		p.disk.Fail(nil)
+		p.failDisk(nil)
 		p.drive.stall = 0
 		w.healUDP(p)
 	}

@@ -28,6 +28,7 @@ func (w *World) startIn(p *process, d time.Duration) {
 		if !w.cfg.Plain && w.rng.IntN(4) == 0 {
 			w.acted["reboot"]++
 			p.clocks.reboot(w.now)
+			p.data.down = true
 		}
 		w.note("node %d starts", p.id)
 		p.start()
@@ -39,6 +40,18 @@ func crashAll(w *World, _, _ *process) {
 	w.fault("crash of all", "%d nodes", len(w.nodes))
 	for _, p := range w.members() {
 		if p.up {
+			p.crash()
+			w.startIn(p, w.span(time.Millisecond, 3*time.Second))
+		}
+	}
+}
+
+// cutPower takes some machines or all down at once, and all that no disk had.
+func cutPower(w *World, _, _ *process) {
+	w.fault("power cut", "%d nodes", len(w.nodes))
+	for _, p := range w.members() {
+		if p.up && w.rng.IntN(4) > 0 {
+			p.data.down = true
 			p.crash()
 			w.startIn(p, w.span(time.Millisecond, 3*time.Second))
 		}
@@ -148,8 +161,13 @@ var errDisk = errors.New("input/output error")
 // first batch that it wants saved.
 func failDisk(w *World, p, _ *process) {
 	w.fault("failing disk", "node %d", p.id)
-	p.disk.Fail(errDisk)
-	w.lift(w.span(200*time.Millisecond, 3*time.Second), func() { p.disk.Fail(nil) })
+	p.failDisk(errDisk)
+	w.lift(w.span(200*time.Millisecond, 3*time.Second), func() { p.failDisk(nil) })
+}
+
+func (p *process) failDisk(err error) {
+	p.disk.Fail(err)
+	p.data.fails = err != nil
 }
 
 // stallDisk makes a disk slow for a while.

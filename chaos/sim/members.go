@@ -39,6 +39,7 @@ func (w *World) row(id shardmap.NodeID) meta.Node {
 func (w *World) blank() *process {
 	id := shardmap.NodeID(len(w.nodes) + 1)
 	p := &process{w: w, id: id, disk: multiraft.NewMemoryStorage(w.row(id).UUID), clocks: newClocks(1 + (w.rng.Float64()*2-1)*rateError)}
+	p.data.mode = w.logMode()
 	w.nodes = append(w.nodes, p)
 	return p
 }

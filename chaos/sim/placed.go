@@ -87,8 +87,8 @@ func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta
 		if w.lost(want) && o.holds(g) == nil {
 			continue // a witness took it when no copy was left, and nobody can take its place
 		}
-		if o.up && !o.hurt && o.core.Self() != m {
-			return fmt.Sprintf("the seat of node %d is of life %d, not %d", m.Node, m.Inc.Counter, o.core.Self().Inc.Counter)
+		if o.up && !o.hurt && o.core.Data().Member() != m {
+			return fmt.Sprintf("the seat of node %d is of life %d, not %d", m.Node, m.Inc.Counter, o.core.Data().Member().Inc.Counter)
 		}
 	}
 	if w.lost(want) {

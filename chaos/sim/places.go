@@ -1,5 +1,7 @@
 package sim
 
+import "slices"
+
 // Elsewhere are the rare places (metrics.Probe) that no cluster of the simulator comes
 // to, with the reason and the test that does.
 var Elsewhere = map[string]string{
@@ -19,8 +21,8 @@ var Elsewhere = map[string]string{
 func Faults(plain bool) (names []string) {
 	kinds := plainFaults
 	if !plain {
-		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), wildFaults...)
-		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted"}
+		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), slices.Concat(logFaults, wildFaults)...)
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted", "log came back", "log error", "torn log", "killed in a write"}
 		for _, i := range injuries {
 			names = append(names, i.name)
 		}

@@ -19,6 +19,7 @@ type process struct {
 	links   []*link // to each node, by id; nil while unused
 	core    *node.Core
 	disk    *multiraft.MemoryStorage
+	data    dataLog
 	life    int // rises at every start; what belongs to an older life is void
 	up      bool
 	paused  time.Duration // until when it is stopped, 0 = runs
@@ -65,12 +66,13 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = p.w.row(p.id).Name, address(p.id), p.w.cfg.DataBytes, p.w.cfg.RingBytes
 	cfg.BlockBytes, cfg.CompareBytes = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes
-	cfg.Heartbeat, cfg.Promise = 100*time.Millisecond, promise
+	cfg.Heartbeat, cfg.Promise, cfg.LogWait = 100*time.Millisecond, promise, slowLogs
 	core, err := node.NewCore(cfg, r, p, p.clock())
 	if err != nil {
 		panic(err)
 	}
 	p.core = core
+	p.recover(&r)
 	p.flush()
 	for _, o := range p.w.nodes {
 		if o != p && o.up {
@@ -90,6 +92,7 @@ func (p *process) crash() {
 		s.line.died()
 	}
 	p.drive.lose(p)
+	p.loseLog()
 	for _, o := range p.w.nodes {
 		if o != p {
 			p.w.link(p.id, o.id).cutNow()
@@ -165,7 +168,10 @@ func (p *process) untilTick() time.Duration {
 	return time.Duration(float64(sleep)/p.clocks.rate) + 1
 }
 
-func (p *process) flush() { p.core.Flush(p.clock()) }
+func (p *process) flush() {
+	p.core.Flush(p.clock())
+	p.writeLog()
+}
 
 // Control implements node.CoreOut.
 func (p *process) Control(to shardmap.NodeID, frame []byte) { p.w.link(p.id, to).message(frame) }

@@ -49,6 +49,7 @@ func Run(cfg Config, seed uint64) Result {
 		acted: map[string]int{},
 	}
 	w.drawShape()
+	w.drawLogs(seed)
 	w.history = chaos.NewHistory(w.layout())
 	w.drawFaults()
 	w.target = w.cfg.Nodes

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -30,6 +31,9 @@ func (w *World) awaitService() {
 		due[g] = w.healedAt + copiesLimit
 		if w.provided(shardmap.GroupID(g)) {
 			due[g] = w.healedAt + serviceLimit
+		}
+		if len(w.cfg.Log) > 0 && slices.ContainsFunc(w.nodes, func(p *process) bool { return w.absent(p.id) }) {
+			due[g] += slowLogs // for the log of one that will not come
 		}
 	}
 	for left := 1; left > 0; w.run(w.now + 20*time.Millisecond) {
@@ -78,7 +82,7 @@ func (w *World) provided(g shardmap.GroupID) bool {
 	for _, m := range seats {
 		p := w.nodes[m.Node-1]
 		r := p.holds(g)
-		if r == nil || p.core.Self() != m {
+		if r == nil || p.core.Data().Member() != m {
 			continue
 		}
 		all := true

@@ -46,6 +46,28 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// TestLogs is TestSeeds for clusters with logs, which come back from crashes and power cuts.
+func TestLogs(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Duration = 20 * time.Second
+	acted := map[string]int{}
+	for _, seed := range []uint64{6, 8, 9, 10, 13} {
+		r := Run(cfg, seed)
+		if len(r.Broken) > 0 {
+			for _, l := range r.Log {
+				t.Log(l)
+			}
+			t.Fatalf("seed %d: %v", seed, r.Broken)
+		}
+		for name, n := range r.Acted {
+			acted[name] += n
+		}
+	}
+	if acted["log came back"] == 0 || acted["power cut"] == 0 {
+		t.Errorf("no log came back, or no power was cut: %v", acted)
+	}
+}
+
 // TestSecondOpinion lets porcupine judge what clients of short runs were told.
 func TestSecondOpinion(t *testing.T) {
 	cfg := DefaultConfig()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // event is something that happens at a time; ties go in the order of planning.
@@ -64,6 +65,8 @@ type Config struct {
 	Plain        bool // only the kinds of faults that the first simulator had
 	Trace        bool
 	Second       bool // some keys are judged by porcupine as well
+
+	Log []wal.Mode // of the nodes' logs, each one's drawn from these; none: off
 }
 
 // DefaultConfig is three to five nodes, 16 groups, 100 operations a second.

@@ -36,6 +36,7 @@ type CoreConfig struct {
 	Promise      time.Duration
 	Recovery     shardgroup.Recovery
 	Solo         shardgroup.Solo
+	LogWait      time.Duration // for nodes that read their logs after a restart of all, 0: 30 s
 	// Founding says which cluster; Founder that this node is among its founders and
 	// has never run before.
 	Founding Founding
@@ -148,11 +149,12 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
 		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, CompareBytes: cfg.CompareBytes, Lease: cfg.Promise,
-		Recovery: cfg.Recovery, Solo: cfg.Solo, Factor: settings.ReplicationFactor,
+		Recovery: cfg.Recovery, Solo: cfg.Solo, LogWait: cfg.LogWait, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {
 		return nil, err
 	}
+	c.data.Start(now)
 	for _, g := range r.Groups {
 		if g.Group != shardmap.MetaGroup {
 			c.data.Join(g.Group, g.ReplicaID, roleOf(g.ReplicaID))
