@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +25,14 @@ type goClient struct {
 	set      func(ctx context.Context, key, value string) error
 	get      func(ctx context.Context, key string) (string, error)
 	commands func(ctx context.Context) error
-	load     *goLoad
+	// turn is one step of the load and how many operations it was: nil = a key is written
+	// and read. workers take it side by side, 0 = four.
+	turn    func(ctx context.Context, key, value string) (ops int, err error)
+	workers int
+	routes  func(ctx context.Context) error // nil = keys of all ranges are written and read
+	mapless bool                            // it follows redirections and remembers nothing
+	moves   *atomic.Int64                   // MOVED that it was told; nil = it does not say
+	load    *goLoad
 }
 
 func (g *goClient) version() string { return g.number }
@@ -37,6 +46,9 @@ func (g *goClient) say(word string) string {
 	case "commands":
 		err = g.commands(ctx)
 	case "routing":
+		if g.mapless {
+			return noMap
+		}
 		err = g.routing(ctx)
 	case "load":
 		g.load = startLoad(g)
@@ -54,6 +66,9 @@ func (g *goClient) say(word string) string {
 }
 
 func (g *goClient) routing(ctx context.Context) error {
+	if g.routes != nil {
+		return g.routes(ctx)
+	}
 	for i := range 512 {
 		if err := g.wroteAndReads(ctx, fmt.Sprint("route:", i), strconv.Itoa(i)); err != nil {
 			return err
@@ -73,7 +88,15 @@ func (g *goClient) wroteAndReads(ctx context.Context, key, value string) error {
 	return err
 }
 
-// goLoad is four goroutines that write and read keys of their own.
+// step is one step of the load.
+func (g *goClient) step(ctx context.Context, key, value string) (ops int, err error) {
+	if g.turn != nil {
+		return g.turn(ctx, key, value)
+	}
+	return 2, g.wroteAndReads(ctx, key, value)
+}
+
+// goLoad is goroutines that write and read keys of their own.
 type goLoad struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -87,24 +110,24 @@ type goLoad struct {
 func startLoad(g *goClient) *goLoad {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &goLoad{stop: stop}
-	for w := range 4 {
+	for w := range cmp.Or(g.workers, 4) {
 		l.wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				one, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-				err := g.wroteAndReads(one, fmt.Sprintf("load:%s:%d:%d", g.name, w, i%100), strconv.Itoa(i))
+				ops, err := g.step(one, fmt.Sprintf("load:%s:%d:%d", g.name, w, i%100), strconv.Itoa(i))
 				cancel()
-				l.count(err)
+				l.count(ops, err)
 			}
 		})
 	}
 	return l
 }
 
-func (l *goLoad) count(err error) {
+func (l *goLoad) count(ops int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
-		l.ops += 2
+		l.ops += ops
 		return
 	}
 	l.failed++
@@ -148,6 +171,9 @@ func TestGoClientsInEveryPhase(t *testing.T) {
 		c.name = name
 		clients[name] = c
 	}
+	for name, c := range openTools(t, addresses(nodes)) {
+		clients[name] = c
+	}
 	found := inEveryPhase(t, nodes, clients)
 	for name, c := range clients {
 		record(t, name, c, found)
@@ -155,9 +181,15 @@ func TestGoClientsInEveryPhase(t *testing.T) {
 }
 
 func openGoRedis(t *testing.T, addrs []string) *goClient {
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	moves := &countMoved{}
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, NewClient: func(o *redis.Options) *redis.Client {
+		n := redis.NewClient(o)
+		n.AddHook(moves)
+		return n
+	}})
 	t.Cleanup(func() { _ = c.Close() })
 	return &goClient{
+		moves:  &moves.n,
 		number: moduleVersion("github.com/redis/go-redis/v9"),
 		set:    func(ctx context.Context, k, v string) error { return c.Set(ctx, k, v, 0).Err() },
 		get:    func(ctx context.Context, k string) (string, error) { return c.Get(ctx, k).Result() },
@@ -168,6 +200,35 @@ func openGoRedis(t *testing.T, addrs []string) *goClient {
 			}
 			return goRedisCommands(ctx, c, n)
 		},
+	}
+}
+
+// countMoved counts the MOVED that go-redis is told and follows by itself.
+type countMoved struct{ n atomic.Int64 }
+
+func (m *countMoved) note(err error) {
+	if err != nil && strings.HasPrefix(err.Error(), "MOVED ") {
+		m.n.Add(1)
+	}
+}
+
+func (m *countMoved) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (m *countMoved) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		m.note(err)
+		return err
+	}
+}
+
+func (m *countMoved) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			m.note(cmd.Err())
+		}
+		return err
 	}
 }
 
