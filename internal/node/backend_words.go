@@ -54,12 +54,15 @@ func (b backend) SetLevel(rs *redis.Session, word string) (string, error) {
 	return levelWord(s.level), nil
 }
 
-// Token implements redis.Backend: "1:<cluster>:<shard>.<version>,...".
+// Token implements redis.Backend: "1:<cluster>:<shard>.<version>,...", with a + behind a
+// version that is not the write's own but the shard's a little later.
 func (b backend) Token(rs *redis.Session, marks []redis.Mark) string {
+	var all []redis.Mark
 	for shard, w := range state(rs).written.all {
-		marks = append(marks, redis.Mark{Shard: shard, Version: w.version})
+		all = append(all, redis.Mark{Shard: shard, Version: w.version})
 	}
-	slices.SortFunc(marks, func(x, y redis.Mark) int {
+	marks = append(all, marks...)
+	slices.SortStableFunc(marks, func(x, y redis.Mark) int {
 		return cmp.Or(cmp.Compare(x.Shard, y.Shard), cmp.Compare(y.Version, x.Version))
 	})
 	marks = slices.CompactFunc(marks, func(x, y redis.Mark) bool { return x.Shard == y.Shard }) // the newest stays
@@ -67,7 +70,7 @@ func (b backend) Token(rs *redis.Session, marks []redis.Mark) string {
 	t.WriteString("1:" + hex.EncodeToString(b.n.cluster[:]) + ":")
 	comma := ""
 	for _, m := range marks {
-		fmt.Fprintf(&t, "%s%d.%d", comma, m.Shard, m.Version)
+		t.WriteString(comma + m.String())
 		comma = ","
 	}
 	return t.String()
@@ -75,14 +78,8 @@ func (b backend) Token(rs *redis.Session, marks []redis.Mark) string {
 
 var errToken = redis.ReplyError("ERR the token cannot be read: take it from AEGIS.TOKEN")
 
-// tokenMark is one shard of a token.
-type tokenMark struct {
-	shard   shardmap.ShardID
-	version shardmap.Version
-}
-
 // parseToken reads what Token wrote, for a cluster of so many shards.
-func parseToken(token string, shards int) (cluster string, marks []tokenMark, err error) {
+func parseToken(token string, shards int) (cluster string, marks []redis.Mark, err error) {
 	parts := strings.SplitN(token, ":", 3)
 	if len(parts) != 3 || parts[0] != "1" {
 		return "", nil, errToken
@@ -93,11 +90,12 @@ func parseToken(token string, shards int) (cluster string, marks []tokenMark, er
 	for f := range strings.SplitSeq(parts[2], ",") {
 		sh, ver, ok := strings.Cut(f, ".")
 		id, err1 := strconv.ParseUint(sh, 10, 16)
+		ver, atMost := strings.CutSuffix(ver, "+")
 		v, err2 := strconv.ParseUint(ver, 10, 63)
 		if !ok || err1 != nil || err2 != nil || int(id) >= shards || len(marks) >= shards {
 			return "", nil, errToken
 		}
-		marks = append(marks, tokenMark{shardmap.ShardID(id), shardmap.Version(v)})
+		marks = append(marks, redis.Mark{Shard: shardmap.ShardID(id), Version: shardmap.Version(v), AtMost: atMost})
 	}
 	return parts[1], marks, nil
 }
@@ -114,9 +112,12 @@ func (b backend) Check(rs *redis.Session, token string) ([]redis.Verdict, error)
 	for _, m := range marks {
 		word := shardgroup.VerdictUnknown
 		if cluster == hex.EncodeToString(b.n.cluster[:]) {
-			word = b.judge(s, m.shard, m.version)
+			word = b.judge(s, m.Shard, m.Version)
 		}
-		out = append(out, redis.Verdict{Shard: m.shard, Version: m.version, Word: word.String()})
+		if m.AtMost && word == shardgroup.VerdictLost {
+			word = shardgroup.VerdictUnknown // the write may be one of those that were kept
+		}
+		out = append(out, redis.Verdict{Shard: m.Shard, Version: m.Version, Word: word.String(), AtMost: m.AtMost})
 	}
 	return out, nil
 }

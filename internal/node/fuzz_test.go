@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -40,6 +39,7 @@ func FuzzToken(f *testing.F) {
 	f.Add("1:00ff:0.1,3.1099511627777")
 	f.Add("1::")
 	f.Add("1:a:0.1,0.1,0.1,0.1,0.1")
+	f.Add("1:a:0.1+,3.7+")
 	f.Fuzz(func(t *testing.T, token string) {
 		cluster, marks, err := parseToken(token, 4)
 		if err != nil {
@@ -50,10 +50,10 @@ func FuzzToken(f *testing.F) {
 		}
 		var said []string
 		for _, m := range marks {
-			if m.shard >= 4 || int64(m.version) < 0 {
+			if m.Shard >= 4 || int64(m.Version) < 0 {
 				t.Fatalf("mark %+v", m)
 			}
-			said = append(said, fmt.Sprintf("%d.%d", m.shard, m.version))
+			said = append(said, m.String())
 		}
 		written := "1:" + cluster + ":" + strings.Join(said, ",")
 		if c, again, err := parseToken(written, 4); err != nil || c != cluster || !reflect.DeepEqual(again, marks) {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -77,6 +78,29 @@ func TestWaitRemembersAWriteOfAnEarlierLease(t *testing.T) {
 	token := string(c.must("AEGIS.TOKEN").Text)
 	if !strings.Contains(token, ".") {
 		t.Errorf("the token %q names no write any more", token)
+	}
+}
+
+// TestALaterVersionThatIsLostSaysNothing: a gateway's token has the shard's newest version in
+// place of the write's own, with a sign. When that is lost the write may have been kept.
+func TestALaterVersionThatIsLostSaysNothing(t *testing.T) {
+	n := startNodes(t, 1, 64<<20)[0]
+	c := visit(t, n.cfg.ClientAddr)
+	c.must("SET {a}1 x")
+	layout := n.routes.Load().Layout()
+	shard := layout.ShardOf(shardmap.SlotOf([]byte("{a}1")))
+	epoch := n.routes.Load().Route(layout.GroupOf(shard)).Epoch
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := n.host.Do(ctx, func(now multiraft.Instant) { n.core.raft.Release(layout.GroupOf(shard), "test", now) }); err != nil {
+		t.Fatal(err)
+	}
+	c.must("SET {a}2 x") // under the next lease
+	for sign, want := range map[string]string{"": "lost", "+": "unknown"} {
+		token := fmt.Sprintf("1:%x:%d.%d%s", n.cluster[:], shard, shardmap.MakeVersion(uint32(epoch), 999), sign)
+		if got := string(c.must("AEGIS.CHECK " + token).Items[0].Items[2].Text); got != want {
+			t.Errorf("%s is %s, want %s", token, got, want)
+		}
 	}
 }
 

@@ -154,6 +154,7 @@ func (e ReplyError) Error() string { return string(e) }
 type Mark struct {
 	Shard   shardmap.ShardID
 	Version shardmap.Version
+	AtMost  bool // what was written has this version or one before it
 }
 
 // Verdict is what is known of a version.
@@ -161,6 +162,7 @@ type Verdict struct {
 	Shard   shardmap.ShardID
 	Version shardmap.Version
 	Word    string // durable, pending, lost, unknown
+	AtMost  bool   // of its mark: what is lost of it may not be what was written
 }
 
 // Warmer is a Backend that can bring keys near before they are asked for. Warm changes

@@ -13,9 +13,10 @@ import (
 const verdictUnknown = "unknown"
 
 // gatewayToken is AEGIS.TOKEN. Replies of other nodes carry no versions, so in place of the
-// one that a write got stands the newest one that its shard has, which is never less: what
-// is said of that holds of the write too. When the lease is over that it was written
-// under, that is the answer, once, as of WAIT.
+// one that a write got stands the newest one that its shard has, which is never less, and a
+// sign that says so: where that one is durable the write is too, but it may have survived
+// where that one is lost, so that nothing is said then. When the lease is over that it was
+// written under, that is the answer, once, as of WAIT.
 func gatewayToken(c *conn, _ *command, _ [][]byte) {
 	if !c.settle() {
 		return
@@ -26,9 +27,18 @@ func gatewayToken(c *conn, _ *command, _ [][]byte) {
 	}
 	marks := make([]Mark, len(held))
 	for i, m := range held {
-		marks[i] = Mark{m.shard, m.version}
+		marks[i] = Mark{m.shard, m.version, true}
 	}
 	c.out = resp.AppendBulk(c.out, c.srv.backend.Token(&c.sess, marks))
+}
+
+// String is the mark in a token.
+func (m Mark) String() string {
+	sign := ""
+	if m.AtMost {
+		sign = "+"
+	}
+	return fmt.Sprintf("%d.%d%s", m.Shard, m.Version, sign)
 }
 
 // gatewayCheck is AEGIS.CHECK: what this node cannot judge is asked of the holders, shard
@@ -50,7 +60,7 @@ func gatewayCheck(c *conn, _ *command, args [][]byte) {
 	for i := range verdicts {
 		if v := &verdicts[i]; v.Word == verdictUnknown {
 			slot, _ := layout.SlotRange(v.Shard)
-			one := fmt.Sprintf("%s%d.%d", head, v.Shard, v.Version)
+			one := head + Mark{v.Shard, v.Version, v.AtMost}.String()
 			tasks, asked = append(tasks, task{command: resp.AppendCommand(nil, "AEGIS.CHECK", one), slot: slot}), append(asked, v)
 		}
 	}

@@ -58,7 +58,7 @@ func TestGatewayTokens(t *testing.T) {
 	p.a.epoch, p.b.epoch = 1, 1
 	far := p.keysOf(2, 1)[0]
 	shard := shardmap.DefaultLayout.ShardOf(shardmap.SlotOfString(far))
-	token := fmt.Sprintf("1:0:3.7,%d.%d", shard, shardmap.MakeVersion(1, 1))
+	token := fmt.Sprintf("1:0:3.7,%d.%d+", shard, shardmap.MakeVersion(1, 1))
 	c := dial(t, p.addr)
 	c.send("AEGIS.TOKEN\r\nSET " + far + " 1\r\nAEGIS.TOKEN\r\n")
 	c.want(fmt.Sprintf("$7\r\n1:0:3.7\r\n+OK\r\n$%d\r\n%s\r\n", len(token), token))

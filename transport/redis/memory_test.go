@@ -465,7 +465,7 @@ func (m *memory) SetLevel(_ *Session, level string) (string, error) {
 func (m *memory) Token(_ *Session, marks []Mark) string {
 	token := "1:0:3.7"
 	for _, k := range marks {
-		token += fmt.Sprintf(",%d.%d", k.Shard, k.Version)
+		token += "," + k.String()
 	}
 	return token
 }
@@ -474,7 +474,7 @@ func (m *memory) Token(_ *Session, marks []Mark) string {
 func (m *memory) Check(_ *Session, token string) (all []Verdict, err error) {
 	marks, ok := strings.CutPrefix(token, "1:0:")
 	for mark := range strings.SplitSeq(marks, ",") {
-		v := Verdict{Word: "durable"}
+		v := Verdict{Word: "durable", AtMost: strings.HasSuffix(mark, "+")}
 		if n, _ := fmt.Sscanf(mark, "%d.%d", &v.Shard, &v.Version); !ok || n != 2 {
 			return nil, ReplyError("ERR the token cannot be read")
 		}
