@@ -22,6 +22,7 @@ type dataLog struct {
 	writing bool
 	syncing bool
 	fails   bool // the disk
+	torn    bool // the next crash is in the middle of a write
 	held    bool // nothing is synced until a script says so
 	waits   []logWait
 	// what the log said of itself when the process ended
@@ -164,7 +165,7 @@ func (p *process) loseLog() {
 		return
 	}
 	d.acked, d.synced = d.log.Acked(), d.log.Synced()
-	if d.writing && p.w.rng.IntN(2) == 0 {
+	if d.torn || d.writing && p.w.rng.IntN(2) == 0 {
 		d.disk.Before = func(change, _ string) error {
 			if change == "write" {
 				return errDisk
@@ -174,7 +175,7 @@ func (p *process) loseLog() {
 		_, _ = d.log.Commit()
 		p.w.acted["killed in a write"]++
 	}
-	d.disk.Before, d.log, d.waits = nil, nil, nil
+	d.disk.Before, d.log, d.waits, d.torn = nil, nil, nil, false
 }
 
 // writeLog begins to write what was appended, if anything was.

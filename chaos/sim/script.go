@@ -11,6 +11,7 @@ import (
 	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
 // Script is one schedule of the protocol notes on a whole cluster with one group
@@ -22,6 +23,7 @@ type Script struct {
 	Nodes  int    // 3 when 0
 	Copies int    // of the data; 3 when 0
 	Data   int64  // bytes of a node for its stores; as usual when 0
+	Log    wal.Mode
 	Steps  []Step
 }
 
@@ -87,6 +89,9 @@ func RunScript(sc Script) Result {
 	}
 	if sc.Data != 0 {
 		cfg.DataBytes = sc.Data
+	}
+	if sc.Log != wal.Off {
+		cfg.Log = []wal.Mode{sc.Log}
 	}
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
@@ -209,6 +214,7 @@ type request struct {
 	key   string
 	op    chaos.Op
 	adm   shardgroup.Admission
+	upto  wal.LSN // the reply leaves when the log has this
 	level shardgroup.Level
 	state outcome // "" while it waits
 }
@@ -231,7 +237,9 @@ func (s *stage) keyIn(name string) string {
 }
 
 // Scripts are all scripts, by the note they come from.
-func Scripts() []Script { return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts) }
+func Scripts() []Script {
+	return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts, logScripts)
+}
 
 // ScriptNamed finds a script.
 func ScriptNamed(name string) (Script, bool) {

@@ -335,6 +335,9 @@ func (s *stage) request(p *process, c *statemachine.Command, key, value string, 
 		if _, ok := s.keys[key]; !ok {
 			s.keys[key] = 0
 		}
+		if p.data.log != nil {
+			r.upto = p.data.log.End()
+		}
 		p.flush()
 		r.await(rep, shard)
 	}
@@ -375,7 +378,7 @@ func (r *request) await(rep *shardgroup.Replica, shard shardmap.ShardID) {
 	done := func(o shardgroup.Outcome) {
 		switch {
 		case o == shardgroup.Acked:
-			r.finish()
+			p.logged(func() { r.finish() })
 		case o.Refused():
 			r.state = failed
 			r.s.history.Refused(&r.op)
@@ -397,7 +400,7 @@ func (r *request) finish() outcome {
 	}
 	p, s := r.p, r.s
 	r.state = unknown
-	if p.life != r.life || !p.runs() || !r.adm.Fresh(p.clock()) {
+	if p.life != r.life || !p.runs() || !r.adm.Fresh(p.clock()) || !r.inLog() {
 		return r.state
 	}
 	r.state = answered
@@ -412,9 +415,15 @@ func (r *request) finish() outcome {
 	return r.state
 }
 
+// inLog says whether the node's log has what the request wrote.
+func (r *request) inLog() bool {
+	return r.upto == 0 || r.p.data.log != nil && r.p.data.log.Acked() >= r.upto
+}
+
 // ended lets a request come to its end.
 func (s *stage) ended(r *request) outcome {
 	if r.level == shardgroup.Async {
+		s.proceed(ackWait, r.inLog)
 		return r.finish()
 	}
 	s.proceed(2*ackWait, func() bool { return r.state != "" })

@@ -29,7 +29,6 @@ const (
 	rooms   = "multiraft"
 	plane   = "shardgroup"
 	face    = "transport/redis"
-	diskLog = "statemachine/wal"
 )
 
 // Bugs are all seeded bugs.
@@ -40,19 +39,19 @@ var Bugs = []Bug{
 	{Name: "M04", Breaks: "there is no margin for drifting clocks", Source: verification, Property: "P1", Room: rooms, Test: "TestSchedules/18_", Says: overlap},
 	{Name: "M05", Breaks: "a new holder does not wait out the old lease", Source: verification, Property: "P1", Script: "cut off holder"},
 	{Name: "M06", Breaks: "a majority write is answered before anybody holds it", Source: verification, Property: "P8", Script: "nobody acked"},
-	{Name: "M07", Breaks: "what is written is called durable before the fsync", Source: verification, Property: "P15", Room: diskLog, Test: "TestCrashAnywhere", Says: "was acknowledged; torn"},
+	{Name: "M07", Breaks: "what is written is called durable before the fsync", Source: verification, Property: "P15", Script: "power cut after a majority"},
 	{Name: "M08", Breaks: "a follower keeps its divergent suffix", Source: verification, Property: "P10", Script: "divergent suffix"},
 	{Name: "M09", Breaks: "the cut is lower than what survived", Source: verification, Property: "P9", Script: "longest tail survives"},
 	{Name: "M10", Breaks: "an epoch is served before it is persisted", Source: verification, Property: "P11", Script: "holder dies as it opens"},
 	{Name: "M11", Breaks: "a gap in the stream is skipped", Source: verification, Property: "P10", Script: "a frame is lost"},
 	{Name: "M12", Breaks: "a record that comes late overwrites what is newer", Source: verification, Property: "P10", Script: "a frame comes twice"},
 	{Name: "M14", Breaks: "a TTL begins anew at the follower", Source: verification, Property: "P7", Script: "a key dies across a failover"},
-	{Name: "M15", Breaks: "a frame of the log that fails its checksum is played", Source: verification, Property: "P15", Room: diskLog, Test: "TestEveryFlippedBitIsDetected", Says: "is not what was written"},
-	{Name: "M16", Breaks: "a frame of the log that is not all there is played", Source: verification, Property: "P15", Room: diskLog, Test: "TestCrashAnywhere", Says: "is not what was written"},
+	{Name: "M15", Breaks: "a frame of the log that fails its checksum is played", Source: verification, Property: "P15", Script: "a flipped bit"},
+	{Name: "M16", Breaks: "a frame of the log that is not all there is played", Source: verification, Property: "P15", Script: "killed in a write"},
 	{Name: "M18", Breaks: "a write that timed out is reported as not done", Source: verification, Property: "P14", Script: "acks come too late"},
 	{Name: "M19", Breaks: "the source of a planned move serves until it hears from the target", Source: verification, Property: "P1", Script: "planned move"},
 	{Name: "M20", Breaks: "elections go without PreVote and CheckQuorum", Source: verification, Property: "P13", Script: "flapping node"},
-	{Name: "M23", Breaks: "an fsync that fails is taken for one that did not", Source: verification, Property: "P15", Room: diskLog, Test: "TestAnErrorIsTheLastThingThatHappens", Says: "after a failed one"},
+	{Name: "M23", Breaks: "an fsync that fails is taken for one that did not", Source: verification, Property: "P15", Script: "an fsync fails"},
 
 	{Name: "receipt", Breaks: "a lease is dated from the receipt of the ACK", Source: lease, Property: "P1", Script: "late ACKs"},
 	{Name: "nowait", Breaks: "holds are not waited out", Source: lease, Property: "P1", Script: "cut off holder"},
@@ -106,8 +105,8 @@ var Bugs = []Bug{
 	{Name: "image-across-a-revert", Breaks: "an image is made on both sides of a revert", Source: "issue 5", Property: "P15: what differs is given up", Room: plane, Test: "TestCheckpoint$", Says: "Abandoned:0"},
 	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "not taken back"},
 
-	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Room: plane, Test: "TestAnAckWaitsForTheLog", Says: "answered: true"},
-	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P15", Room: plane, Test: "TestWhatIsOnlyInMemory", Says: "judged durable while one log has it"},
+	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Script: "power cut after a majority"},
+	{Name: "seal-reply-unlogged", Breaks: "a seal is answered before the log has what it states", Source: data, Property: "P8", Script: "in memory only"},
 }
 
 // Find is the bug of a name.

@@ -1,0 +1,95 @@
+package sim
+
+import "github.com/baxromumarov/aegisKV/statemachine/wal"
+
+// ofMajority has A and B alone see a majority write while something is wrong with B's log.
+// Then A is gone and B's power is cut: what was answered must be in B's log.
+func ofMajority(trouble Step) []Step {
+	return []Step{
+		do.steady(),
+		do.set(nodeA, "k", "1", majority),
+		do.hush(nodeA, nodeC, true),
+		trouble,
+		do.try(nodeA, "k", "2", majority),
+		do.crash(nodeA),
+		do.powerCut(nodeB),
+		do.back(nodeB),
+		do.servedBy(20*sec, nodeB, nodeC),
+		do.kept(),
+		do.settled(),
+	}
+}
+
+// logScripts are about logs and what crashes leave of them.
+var logScripts = []Script{
+	{
+		Name: "power cut after a majority", From: "data-protocol 12: 38", Log: wal.Fsync,
+		Steps: ofMajority(do.stallLog(nodeB, true)),
+	},
+	{
+		Name: "an fsync fails", From: "verification M23", Log: wal.Fsync,
+		Steps: ofMajority(do.failLog(nodeB)),
+	},
+	{
+		Name: "in memory only", From: "data-protocol 11: 35", Log: wal.Fsync, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeC, true),
+			do.stallLog(nodeA, true),
+			do.stallLog(nodeB, true),
+			do.begin("the SET", nodeA, "k", "2", async),
+			do.sleep(20 * ms), // B has it
+			do.powerCut(nodeA),
+			do.led(2*sec, nodeC),
+			do.servedBy(5*sec, nodeC),
+			do.judgeRead("k"),
+			do.crash(nodeC),
+			do.powerCut(nodeB),
+			do.back(nodeA),
+			do.back(nodeB),
+			do.servedBy(20*sec, nodeA, nodeB),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a flipped bit", From: "verification M15", Log: wal.Write, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "what will be damaged", majority),
+			do.set(nodeA, "k", "what comes behind it", majority),
+			do.sleep(100 * ms),
+			do.crash(nodeB),
+			do.flip(nodeB, "what will be damaged"),
+			do.start(nodeB),
+			do.settled(),
+		},
+	},
+	{
+		Name: "killed in a write", From: "verification M16", Log: wal.Write, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.begin("the SET", nodeA, "k", "a value that is long enough to be cut in two where nothing says that it goes on behind it: 0123456789 0123456789 0123456789", async),
+			do.killWriting(nodeB),
+			do.start(nodeB),
+			do.settled(),
+		},
+	},
+	{
+		Name: "all are killed", From: "issue 5: what any level acknowledged comes back", Log: wal.Write, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.hush(nodeA, nodeB, true),
+			do.hush(nodeA, nodeC, true),
+			do.set(nodeA, "k", "only in A's log", async),
+			do.crash(nodeA),
+			do.crash(nodeB),
+			do.crash(nodeC),
+			do.start(nodeB),
+			do.start(nodeC),
+			do.sleep(2 * sec), // A's log takes longer to read
+			do.start(nodeA),
+			do.servedBy(5*sec, nodeA, nodeB, nodeC),
+			do.holds("k", "only in A's log"),
+			do.settled(),
+		},
+	},
+}
