@@ -121,6 +121,7 @@ func (r record) mark() Mark { return Mark{r.version(), r.deadline()} }
 
 // insert files a new entry.
 func (s *Store) insert(e *Entry) {
+	s.written(e.Hash, e.Version)
 	q := s.admit(e.Hash)
 	if e.Protected {
 		q = protected
@@ -196,6 +197,8 @@ func (r *run) fillPieces(pos uint64, m meta, e *Entry, value []byte) {
 // fit there and leave little of it unused, else in a new record of the same queue.
 func (s *Store) replace(at *uint64, rec record, e *Entry) Mark {
 	s.keeping = keeping{}
+	s.preserve(e.Hash, rec)
+	s.written(e.Hash, e.Version)
 	before, old := rec.mark(), rec.meta()
 	m := metaOf(e, s.inline).withTimer(old.timer())
 	if old.expires() {
@@ -249,6 +252,8 @@ func (s *Store) rewrite(at *uint64, m meta, e *Entry) {
 // remark changes version and deadline of an entry.
 func (s *Store) remark(at *uint64, rec record, hash, version uint64, deadline int64) Mark {
 	s.keeping = keeping{}
+	s.preserve(hash, rec)
+	s.written(hash, version)
 	before, m := rec.mark(), rec.meta()
 	if deadline != 0 && !m.expires() {
 		q := slotRun(*at) / 2
@@ -268,6 +273,7 @@ func (s *Store) remark(at *uint64, rec record, hash, version uint64, deadline in
 // remove takes an entry out.
 func (s *Store) remove(at *uint64, hash uint64) Mark {
 	rec := s.view(*at)
+	s.preserve(hash, rec)
 	before, m := rec.mark(), rec.meta()
 	s.dropExtent(*at)
 	if m.timer() != 0 {

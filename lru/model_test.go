@@ -207,6 +207,9 @@ type trial struct {
 	hash    func([]byte) uint64
 	evicted int
 	expired int
+	past    map[string]*item // what the walk of the past has not brought yet
+	walk    *Frozen
+	walked  int
 }
 
 func newTrial(t testing.TB, d dice, pool *Pool) *trial {
@@ -242,7 +245,7 @@ func newTrial(t testing.TB, d dice, pool *Pool) *trial {
 func (t *trial) run() {
 	steps := []func(){
 		t.set, t.set, t.set, t.set, t.set, t.set, t.get, t.get, t.get, t.get,
-		t.delete, t.meta, t.meta, t.merge, t.protect, t.tick, t.budget, t.rare, t.several,
+		t.delete, t.meta, t.meta, t.merge, t.protect, t.tick, t.budget, t.rare, t.several, t.thaw, t.thaw,
 	}
 	for !t.over() {
 		steps[t.below(len(steps))]()
@@ -303,7 +306,7 @@ func (t *trial) merge() {
 	e := t.entry()
 	e.Version = uint64(1 + t.below(int(min(t.version, 200))))
 	was := t.n.keys[string(e.Key)]
-	if was == nil {
+	if was == nil || t.walk != nil && t.below(8) != 0 {
 		e.Version = t.version
 	}
 	want := was == nil || e.Version >= was.version
@@ -433,6 +436,33 @@ func (t *trial) named(it *item) bool {
 	return true
 }
 
+// thaw goes on with a walk of the past, or begins one.
+func (t *trial) thaw() {
+	if t.walk == nil {
+		t.walk, t.past = t.s.Freeze(t.version, t.s.Budget()/8), map[string]*item{}
+		for k, it := range t.n.keys {
+			then := *it
+			t.past[k] = &then
+		}
+		return
+	}
+	more, err := t.walk.Step(1+t.below(30), func(e Entry) {
+		it := t.past[string(e.Key)]
+		if it == nil || it.value != string(e.Value) || it.version != e.Version || it.deadline != e.Deadline || e.Hash != t.hash(e.Key) {
+			t.Fatalf("a walk brought %q at %d, the model had %+v", e.Key, e.Version, it)
+		}
+		delete(t.past, string(e.Key))
+	})
+	if err == nil && !more {
+		if t.walked++; len(t.past) > 0 {
+			t.Fatalf("a walk is over and did not bring %d entries", len(t.past))
+		}
+	}
+	if !more {
+		t.walk = nil
+	}
+}
+
 // settle evicts as an owner does, and compares who leaves.
 func (t *trial) settle() {
 	for t.s.Over() > 0 && len(t.n.keys) > 1 {
@@ -496,7 +526,7 @@ func TestStoreDoesWhatTheModelDoes(t *testing.T) {
 	if testing.Short() {
 		seeds = 12
 	}
-	evicted, expired := 0, 0
+	evicted, expired, walked := 0, 0, 0
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			var pool *Pool
@@ -507,7 +537,7 @@ func TestStoreDoesWhatTheModelDoes(t *testing.T) {
 			tr := newTrial(t, &seeded{rand.New(rand.NewPCG(uint64(seed), 1)), steps}, pool)
 			empty := tr.s.lent()
 			tr.run()
-			evicted, expired = evicted+tr.evicted, expired+tr.expired
+			evicted, expired, walked = evicted+tr.evicted, expired+tr.expired, walked+tr.walked
 			tr.s.SetBudget(tr.budgets[0])
 			tr.s.Clear()
 			if lent := tr.s.lent(); lent != empty || pool != nil && pool.LentBytes() != lent {
@@ -515,8 +545,8 @@ func TestStoreDoesWhatTheModelDoes(t *testing.T) {
 			}
 		})
 	}
-	if evicted < 100*seeds || expired < 10*seeds {
-		t.Errorf("only %d evictions and %d expirations", evicted, expired)
+	if evicted < 100*seeds || expired < 10*seeds || walked < 10*seeds {
+		t.Errorf("only %d evictions, %d expirations and %d walks of the past", evicted, expired, walked)
 	}
 }
 

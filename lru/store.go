@@ -61,8 +61,9 @@ type Store struct {
 	timers  timers
 	last    victim
 	keeping keeping
-	seen    place  // what Get found, for the change that follows it
-	scratch []byte // for records that reach over a segment's end
+	frozen  *Frozen // a walk of the past, nil = none
+	seen    place   // what Get found, for the change that follows it
+	scratch []byte  // for records that reach over a segment's end
 }
 
 // New makes an empty store that should hold at most cfg.BudgetBytes.
@@ -86,6 +87,7 @@ func (s *Store) start() {
 
 // Clear forgets everything, ghosts included, and gives the memory back.
 func (s *Store) Clear() {
+	s.thaw(ErrFrozenRewrote)
 	for i := range s.runs {
 		s.runs[i].clear(s.cfg.Pool)
 	}
