@@ -173,14 +173,15 @@ func flipIn(t *testing.T, n *restartable, value func(int) []byte, flips int) (fl
 		if err != nil {
 			t.Fatal(err)
 		}
+		damaged := bytes.Clone(b) // a flip may turn one value into another
 		for i := range flips {
 			v := value(i)
 			if at := bytes.Index(b, v); at >= 0 {
-				b[at+i%len(v)] ^= 1 << (i % 8)
+				damaged[at+i%len(v)] ^= 1 << (i % 8)
 				flipped++
 			}
 		}
-		if err := os.WriteFile(name, b, 0o600); err != nil {
+		if err := os.WriteFile(name, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
