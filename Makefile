@@ -5,6 +5,7 @@
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
+# make bench-durability  writes a second with --wal off, write and fsync beside redis-server's append-only file (2 minutes)
 # make hitratio    hit ratio of the store beside other caches, LRU and OPT, drawn to bin/hitratio.png; recorded traces
 #                  come from AEGIS_TRACES or ../shared/traces, else synthetic ones: make hitratio HITRATIO='-o json'
 # make microbench  Go benchmarks of single rooms
@@ -35,7 +36,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench bench-memory hitratio microbench fuzz sequences accept clients docs lint fmt
+.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs lint fmt
 
 build:
 	@mkdir -p bin
@@ -55,6 +56,9 @@ sim: build
 
 bench: build
 	./bin/aegis-chaos bench $(BENCH)
+
+bench-durability: build
+	./bin/aegis-chaos bench-durability $(BENCH)
 
 bench-memory: build
 	./bin/aegis-chaos bench-memory $(BENCH)

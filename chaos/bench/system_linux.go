@@ -115,8 +115,8 @@ func startAegis(binary, dir string, n, cores int, more ...string) (*system, erro
 	return s, nil
 }
 
-// startRedis runs redis-server; with n > 1 as a primary with replicas.
-func startRedis(binary, dir string, n, cores int) (*system, error) {
+// startRedis runs redis-server, with more flags; with n > 1 as a primary with replicas.
+func startRedis(binary, dir string, n, cores int, more ...string) (*system, error) {
 	s := &system{name: "redis", single: true}
 	ports, err := freePorts(n)
 	if err != nil {
@@ -128,6 +128,7 @@ func startRedis(binary, dir string, n, cores int) (*system, error) {
 			return s, err
 		}
 		args := []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", own, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}
+		args = append(args, more...)
 		if i > 0 {
 			args = append(args, "--replicaof", "127.0.0.1 "+strconv.Itoa(ports[0]))
 		}
