@@ -166,12 +166,18 @@ func TestADamagedImageOfALoneNode(t *testing.T) {
 	}
 }
 
-// TestAnImageWithoutItsLog is left behind: what was written after it is not known.
+// TestAnImageWithoutItsLog is refused, in each mode: what was written after it is not
+// known. It is left behind when that may be lost.
 func TestAnImageWithoutItsLog(t *testing.T) {
 	l, _ := imaged(t, wal.Fsync)
 	if err := os.RemoveAll(filepath.Join(l.cfg.DataDir, "n1", "wal")); err != nil {
 		t.Fatal(err)
 	}
+	for _, mode := range []wal.Mode{wal.Fsync, wal.Off} {
+		l.cfg.WAL = mode
+		l.refused(t, "image.db was made of a write-ahead log that is not in", filepath.Join("n1", "wal"), "--wal-dir", "--accept-data-loss")
+	}
+	l.cfg.WAL, l.cfg.AcceptDataLoss = wal.Fsync, true
 	c := l.start(t)
 	c.pipeline(1, "", "SET", "awake", "1")
 	c.until(t, "+OK\r\n")

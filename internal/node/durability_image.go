@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,15 +30,21 @@ type loaded struct {
 	worn   bool // something in it cannot be read: the next one is a new file
 }
 
-// leaveImage moves an image out of the way whose log is not there any more: what was
-// written behind it is unknown, and it must not come back by a log that begins anew.
+// leaveImage refuses an image whose log is not there: what was written behind it is
+// unknown, and it must not come back by a log that begins anew. Where that may be lost it
+// is moved out of the way.
 func (n *Node) leaveImage() error {
-	if _, err := os.Stat(n.imagePath()); err != nil {
+	path := n.imagePath()
+	if _, err := os.Stat(path); err != nil {
 		return nil
 	}
-	to, err := image.SetAside(n.imagePath())
+	if !n.cfg.AcceptDataLoss {
+		return fmt.Errorf("%s was made of a write-ahead log that is not in %s: bring the log back, or say where it is with --wal-dir; to begin without what both held, remove the image too, or start with --accept-data-loss",
+			path, n.cfg.logDir(n.dir.path))
+	}
+	to, err := image.SetAside(path)
 	if err == nil {
-		n.log.Warn("the image is left behind, because the write-ahead log that it belongs to is not there", zap.String("to", to))
+		n.log.Warn("the image is left behind, because the write-ahead log that it belongs to is not there, as was accepted", zap.String("to", to))
 	}
 	return err
 }

@@ -6,7 +6,4 @@
 // that crashes can be enumerated; disk.go and committer.go put files and goroutines to
 // them. What is lost: in mode write, on a power cut, about the last second; nothing that
 // was called durable. Damage is never stepped over in silence.
-//
-// Nothing uses the log yet: a node keeps its data in memory only, and refuses the modes
-// write and fsync.
 package wal
