@@ -158,7 +158,7 @@ func (n *naive) victim(keep uint64) *item {
 		default:
 			return it
 		}
-		moves, moved, kept[protected] = moves+1, moved+it.size, 0
+		moves, moved, kept[to] = moves+1, moved+it.size, 0
 		it.size = align(it.meta().used())
 		n.push(it, to)
 	}

@@ -135,7 +135,7 @@ func (s *Store) Victim(keep uint64) (Entry, bool) {
 		}
 		if moves < movesMax && bytes < moveBytesMax && s.spare(at, hash, q, m) {
 			moves, bytes = moves+1, bytes+m.size()
-			kept[protected] = 0
+			kept[s.spared(q)] = 0 // it stands behind those that were passed over
 			continue
 		}
 		s.last = victim{at, hash, rec.version()}
@@ -211,6 +211,14 @@ func (s *Store) spare(at *uint64, hash uint64, q int, m meta) bool {
 	}
 	s.transfer(at, hash, s.queues[protected].newest(protected), hits, m.withSlack(0))
 	return true
+}
+
+// spared is the queue that what is spared of a queue goes to.
+func (s *Store) spared(q int) int {
+	if s.cfg.Policy == SLRU && q == protected {
+		return probation
+	}
+	return protected
 }
 
 // tail is the oldest entry of a run.

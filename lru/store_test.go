@@ -125,3 +125,23 @@ func TestSmallStoresAreNotFilledByTheirOwnTables(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasJustWrittenStaysInEveryPolicy: in SLRU what leaves the protected queue goes to
+// the end of probation, behind entries that were passed over already, and one of those was
+// named instead of it.
+func TestWhatWasJustWrittenStaysInEveryPolicy(t *testing.T) {
+	for _, policy := range []Policy{Segmented, LRU, SLRU} {
+		s := New(Config{BudgetBytes: 1 << 20, Secret: 7, Policy: policy})
+		set := func(key string, version uint64) {
+			s.Set(Entry{Hash: Hash(7, []byte(key)), Version: version, Key: []byte(key)})
+		}
+		set("a", 1)
+		s.Get(Hash(7, []byte("a")), []byte("a"))
+		for _, key := range []string{"b", "c", "d"} {
+			set(key, 9)
+		}
+		if e, ok := s.Victim(9); !ok || string(e.Key) != "a" {
+			t.Errorf("policy %v names %q of version %d", policy, e.Key, e.Version)
+		}
+	}
+}
