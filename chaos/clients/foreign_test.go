@@ -16,12 +16,25 @@ import (
 
 // TestForeignClientsInEveryPhase runs what `make clients` has installed.
 func TestForeignClientsInEveryPhase(t *testing.T) {
+	foreignInEveryPhase(t, "", func(nodes []*restartable, _ int) []string { return addresses(nodes) })
+}
+
+// TestForeignClientsAtTheGatewayInEveryPhase runs the clients that these have for one server,
+// each at a gateway whose node leaves or is killed too.
+func TestForeignClientsAtTheGatewayInEveryPhase(t *testing.T) {
+	foreignInEveryPhase(t, ", gateway", func(nodes []*restartable, i int) []string {
+		return []string{gatewayOf(nodes[i%len(nodes)].addr)}
+	})
+}
+
+func foreignInEveryPhase(t *testing.T, where string, addrs func(nodes []*restartable, i int) []string) {
+	t.Helper()
 	if _, err := os.Stat("foreign/node_modules"); err != nil {
 		t.Fatal("make clients installs what this needs")
 	}
 	nodes := phaseCluster(t)
 	clients := map[string]conversation{}
-	for _, f := range []struct{ name, interpreter, program string }{
+	for i, f := range []struct{ name, interpreter, program string }{
 		{"ioredis", "node", "ioredis.mjs"},
 		{"node-redis", "node", "node-redis.mjs"},
 		{"valkey-glide", "node", "valkey-glide.mjs"},
@@ -32,7 +45,7 @@ func TestForeignClientsInEveryPhase(t *testing.T) {
 		case f.interpreter == python && exec.Command(python, "-c", "import redis").Run() != nil:
 			needs(t, "a Python with redis-py", "python3-redis")
 		default:
-			clients[f.name] = converse(t, addresses(nodes), f.interpreter, f.program)
+			clients[f.name+where] = converse(t, addrs(nodes, i), f.interpreter, f.program)
 		}
 	}
 	found := inEveryPhase(t, nodes, clients)

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
-import { Cluster } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { check, rejects, serve } from './phases.mjs';
 
 const nodes = process.argv.slice(2).map((a) => ({ host: a.split(':')[0], port: +a.split(':')[1] }));
-const c = new Cluster(nodes);
+const c = nodes.length > 1 ? new Cluster(nodes) : new Redis(nodes[0]); // one address is a gateway's
 c.on('error', () => {});
 const { version } = createRequire(import.meta.url)('ioredis/package.json');
 
@@ -53,7 +53,7 @@ async function commands() {
   const multi = await c.multi().set('{p}1', '5').incr('{p}1').exec();
   check('multi', multi.map((r) => r[1]), ['OK', 6]);
   let found = 0;
-  for (const n of c.nodes('master')) {
+  for (const n of c instanceof Cluster ? c.nodes('master') : [c]) {
     let cursor = '0';
     do {
       const [next, keys] = await n.scan(cursor, 'MATCH', '{p}*', 'COUNT', 100);
@@ -62,6 +62,10 @@ async function commands() {
     } while (cursor !== '0');
   }
   check('scan', found, 1);
+  if (c instanceof Cluster) return;
+  check('mset across', await c.mset('x1', '1', 'x2', '2', 'x3', '3'), 'OK');
+  check('mget across', await c.mget('x1', 'x3', 'x4'), ['1', '3', null]);
+  check('del across', await c.del('x1', 'x2', 'x3'), 3);
 }
 
 c.once('ready', () => serve({ version, get: (k) => c.get(k), set: (k, v) => c.set(k, v), commands }));

@@ -1,8 +1,10 @@
 import { createRequire } from 'node:module';
-import { createCluster } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { check, rejects, serve } from './phases.mjs';
 
-const c = createCluster({ rootNodes: process.argv.slice(2).map((a) => ({ url: `redis://${a}` })), RESP: 3 });
+const nodes = process.argv.slice(2).map((a) => ({ url: `redis://${a}` }));
+const gateway = nodes.length === 1; // one address is a gateway's
+const c = gateway ? createClient({ ...nodes[0], RESP: 3 }) : createCluster({ rootNodes: nodes, RESP: 3 });
 c.on('error', () => {});
 await c.connect();
 const { version } = createRequire(import.meta.url)('redis/package.json');
@@ -50,11 +52,15 @@ async function commands() {
   await rejects('hSet', c.hSet('h', 'f', 'v'), 'strings only');
   check('multi', await c.multi().set('{p}1', '5').incr('{p}1').exec(), ['OK', 6]);
   let found = 0;
-  for (const m of c.masters) {
-    const n = await c.nodeClient(m);
+  for (const m of gateway ? [c] : c.masters) {
+    const n = gateway ? c : await c.nodeClient(m);
     for await (const keys of n.scanIterator({ MATCH: '{p}*', COUNT: 100 })) found += keys.length;
   }
   check('scan', found, 1);
+  if (!gateway) return;
+  check('mSet across', await c.mSet({ x1: '1', x2: '2', x3: '3' }), 'OK');
+  check('mGet across', await c.mGet(['x1', 'x3', 'x4']), ['1', '3', null]);
+  check('del across', await c.del(['x1', 'x2', 'x3']), 3);
 }
 
 serve({ version, get: (k) => c.get(k), set: (k, v) => c.set(k, v), commands });
