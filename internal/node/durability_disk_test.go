@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,8 +159,9 @@ func TestADiskThatStandsStill(t *testing.T) {
 	r.pipeline(1, "", "SET", "a", "1")
 	r.until(t, "+OK\r\n")
 	release := make(chan struct{})
+	var writes atomic.Bool
 	fs.Before = func(change, _ string) error {
-		if change == "sync" {
+		if change == "sync" || change == "write" && writes.Load() {
 			<-release
 		}
 		return nil
@@ -179,6 +181,17 @@ func TestADiskThatStandsStill(t *testing.T) {
 		}
 	}
 	healthy(false)
+	writes.Store(true)
+	if _, err := other.nc.Write([]byte("SET b 1\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	for l.node.durable.log.Backlog() == 0 {
+		runtime.Gosched()
+	}
+	other = dialRaw(t, l.cfg.ClientAddr)
+	if got := other.say(t, "INFO", "persistence"); !strings.HasPrefix(got, "$") {
+		t.Errorf("INFO while a write hangs: %q", got)
+	}
 	close(release)
 	if got := r.answer(t); got != "+OK\r\n" {
 		t.Errorf("the write is answered %q", got)

@@ -20,7 +20,8 @@ type Committer struct {
 	done        sync.WaitGroup
 	once        sync.Once // for failed
 	forced      atomic.Bool
-	busy        [2]atomic.Int64 // when the write, and the fsync, under way began, unix ns; 0 = none is
+	base        time.Time
+	busy        [2]atomic.Int64 // when the write, and the fsync, under way began, ns since base; 0 = none is
 
 	mu    sync.Mutex // of moved
 	moved *sync.Cond // Acked, Synced or Err has changed
@@ -34,7 +35,7 @@ const syncEvery = time.Second
 // or durable; failed once, with the error that ended the log. Neither may block.
 func Run(l *Log, told func(), failed func(error)) *Committer {
 	c := &Committer{
-		log: l, told: told, failed: failed,
+		log: l, told: told, failed: failed, base: time.Now().Add(-time.Nanosecond),
 		write: make(chan struct{}, 1), sync: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	c.moved = sync.NewCond(&c.mu)
@@ -89,7 +90,7 @@ func (c *Committer) Wait(upto LSN, durable bool) error {
 func (c *Committer) Stalled() (longest time.Duration) {
 	for i := range c.busy {
 		if began := c.busy[i].Load(); began != 0 {
-			longest = max(longest, time.Since(time.Unix(0, began)))
+			longest = max(longest, time.Since(c.base)-time.Duration(began))
 		}
 	}
 	return longest
@@ -150,7 +151,7 @@ func (c *Committer) syncs() {
 // do does some I/O and tells of it, if anybody could wait for it: what is only written is
 // not logged in mode fsync.
 func (c *Committer) do(which int, io func() error) {
-	c.busy[which].Store(time.Now().UnixNano())
+	c.busy[which].Store(int64(time.Since(c.base))) // not by the wall, which is set
 	err := io()
 	c.busy[which].Store(0)
 	if err == nil && which == 0 && c.log.cfg.Mode == Fsync {

@@ -209,6 +209,17 @@ func TestOnARealDisk(t *testing.T) {
 		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
+		sizes, err := d.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := int64(0)
+		for _, size := range sizes {
+			sum += size
+		}
+		if l.Bytes() != sum {
+			t.Errorf("%v: the log says that it takes %d bytes, its files %d", mode, l.Bytes(), sum)
+		}
 		cfg.From = l.Synced()
 		cfg.Boot = [16]byte{99}
 		l, rec, err = open(cfg, &tally{t: t})

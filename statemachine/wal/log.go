@@ -42,6 +42,7 @@ type Log struct {
 	end   LSN // after what was appended
 
 	written, synced atomic.Uint64 // LSNs
+	bytes           atomic.Int64  // of all segments
 	failed          atomic.Pointer[error]
 	// positions of each shard: of its last frame that was written, and that is durable
 	writtenAt, syncedAt []atomic.Uint64
@@ -198,6 +199,7 @@ func (l *Log) put(run []byte, end LSN) error {
 		return err
 	}
 	l.last().bytes += int64(len(run))
+	l.bytes.Add(int64(len(run)))
 	l.last().end = end
 	return nil
 }
@@ -226,6 +228,7 @@ func (l *Log) begin() error {
 		return err
 	}
 	e.bytes = int64(len(b))
+	l.bytes.Add(e.bytes)
 	l.file, l.stated, l.unnamed = f, h.synced, true
 	l.segs = append(l.segs, e)
 	return nil
@@ -322,21 +325,15 @@ func (l *Log) DropBelow(at LSN) (freed int64, err error) {
 			return freed, err
 		}
 		freed += l.segs[0].bytes
+		l.bytes.Add(-l.segs[0].bytes)
 		l.segs = l.segs[1:]
 		l.unnamed = true
 	}
 	return freed, nil
 }
 
-// Bytes is what the log's files take.
-func (l *Log) Bytes() (n int64) {
-	l.commit.Lock()
-	defer l.commit.Unlock()
-	for _, e := range l.segs {
-		n += e.bytes
-	}
-	return n
-}
+// Bytes is what the log's files take. It waits for no I/O.
+func (l *Log) Bytes() int64 { return l.bytes.Load() }
 
 // Close writes and syncs what was appended, says that this was all, and closes the files.
 // A log closed so is intact whatever the machine does next. Nobody appends any more.

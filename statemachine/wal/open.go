@@ -82,6 +82,9 @@ func (r *Recovered) Begin(life [16]byte) (*Log, error) {
 	l.batch.end = l.end
 	l.written.Store(uint64(l.end))
 	l.synced.Store(uint64(l.end))
+	for _, e := range l.segs {
+		l.bytes.Add(e.bytes)
+	}
 	if err := l.begin(); err != nil {
 		return nil, err
 	}
