@@ -93,36 +93,28 @@ func newSnapshotSave() *cobra.Command {
 // savePoll is how often a save under way is looked at.
 const savePoll = 100 * time.Millisecond
 
-// saveSnapshot asks for a snapshot and follows it; one that is under way already is not
-// enough, because it may be past what the caller means.
+// saveSnapshot asks for a snapshot and follows it. One that is under way already is not
+// enough: it may be past what the caller means.
 func saveSnapshot(addr string, out io.Writer) error {
 	before, err := persistence(addr)
 	if err != nil {
 		return &exitError{exitUnreachable, err.Error()}
 	}
-	for {
-		_, err := askNode(addr, "BGSAVE")
-		if err == nil {
-			break
+	asked := false
+	for begun, told := time.Now(), time.Now(); ; time.Sleep(savePoll) {
+		if !asked {
+			_, err := askNode(addr, "BGSAVE")
+			if asked = err == nil; err != nil && !strings.Contains(err.Error(), "already in progress") {
+				return fmt.Errorf("%s does not save: %w", addr, err)
+			}
 		}
-		if !strings.Contains(err.Error(), "already in progress") {
-			return fmt.Errorf("%s does not save: %w", addr, err)
-		}
-		time.Sleep(savePoll)
-		if before, err = persistence(addr); err != nil {
-			return &exitError{exitUnreachable, err.Error()}
-		}
-	}
-	begun, told := time.Now(), time.Now()
-	for {
-		time.Sleep(savePoll)
 		p, err := persistence(addr)
 		switch {
 		case err != nil:
 			return &exitError{exitUnreachable, err.Error()}
-		case p["rdb_last_bgsave_status"] == "err" && p["rdb_bgsave_in_progress"] == "0":
+		case number(p, "aegis_save_failures") > number(before, "aegis_save_failures"):
 			return fmt.Errorf("%s could not save: its log says why", addr)
-		case number(p, "rdb_saves") > number(before, "rdb_saves"):
+		case number(p, "aegis_last_save_begun_ms") >= number(before, "aegis_time_ms"):
 			fmt.Fprintf(out, "saved in %v: the snapshot has %d bytes\n", time.Since(begun).Round(10*time.Millisecond), number(p, "aegis_image_bytes"))
 			return nil
 		case time.Since(told) >= time.Second:

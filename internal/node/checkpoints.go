@@ -27,6 +27,8 @@ type checkpoints struct {
 	running      atomic.Bool
 	shards       atomic.Int64 // done in the pass under way, or in the last one
 	failed       atomic.Bool  // the last pass
+	failures     atomic.Int64
+	lastBegun    atomic.Int64 // when the last whole pass began, unix ms: it has all that was written before
 	lastSave     atomic.Int64 // unix ms, 0 = never
 	lastDuration atomic.Int64 // of the last pass, ns
 	passes       atomic.Int64
@@ -101,6 +103,7 @@ func (c *checkpoints) run(ctx context.Context) {
 		}
 		last = time.Now()
 		if c.failed.Store(err != nil); err != nil {
+			c.failures.Add(1)
 			c.n.log.Error("the image could not be written: the log keeps growing until the next one is", zap.Error(err))
 		}
 	}
@@ -121,6 +124,7 @@ func (c *checkpoints) timed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.lastBegun.Store(begun.UnixMilli())
 	c.lastDuration.Store(int64(time.Since(begun)))
 	c.passes.Add(1)
 	c.n.log.Info("saved", zap.Int("shards", counts.Shards), zap.Int("blocksWritten", counts.Written), zap.Int("blocksKept", counts.Kept),
@@ -257,6 +261,9 @@ func (c *checkpoints) fields() [][2]string {
 		{"rdb_last_bgsave_status", status},
 		{"rdb_last_bgsave_time_sec", n(c.lastDuration.Load() / int64(time.Second))},
 		{"rdb_saves", n(c.passes.Load())},
+		{"aegis_time_ms", n(time.Now().UnixMilli())},
+		{"aegis_save_failures", n(c.failures.Load())},
+		{"aegis_last_save_begun_ms", n(c.lastBegun.Load())},
 		{"aegis_save_shards_done", n(c.shards.Load())},
 		{"aegis_save_shards", n(int64(c.n.founded.Settings.Shards))},
 		{"aegis_image_bytes", n(c.fileBytes.Load())},
