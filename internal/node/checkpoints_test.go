@@ -192,6 +192,53 @@ func TestAnImageWithoutItsLog(t *testing.T) {
 	}
 }
 
+// TestAPassThatFails leaves the image that there was; the next one is a new file, because
+// nothing is written to a file any more that failed once.
+func TestAPassThatFails(t *testing.T) {
+	l, held := imaged(t, wal.Write)
+	c := l.start(t)
+	c.pipeline(1, "", "SET", "awake", "1")
+	c.until(t, "+OK\r\n")
+	held["awake"] = "1"
+	path := filepath.Join(l.cfg.DataDir, "n1", "image.db")
+	was, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := l.node.durable.checkpoints
+	ours.anew = true // as after an error; nothing runs yet
+	if err := os.MkdirAll(filepath.Join(path+".new", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.say(t, "BGSAVE")
+	for end := time.Now().Add(30 * time.Second); ours.failures.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no pass fails")
+		}
+	}
+	if is, err := os.Stat(path); err != nil || !os.SameFile(was, is) {
+		t.Errorf("the image is another file: %v", err)
+	}
+	if err := os.RemoveAll(path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	l.saveNow(t, c)
+	if is, err := os.Stat(path); err != nil || os.SameFile(was, is) {
+		t.Errorf("the image is the same file: %v", err)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	c = l.start(t)
+	l.wantHeld(t, c, held)
+	if d := l.node.durable; d.loaded.shards != l.cfg.NumShards {
+		t.Errorf("%d shards come from the new image", d.loaded.shards)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestNothingIsSavedWithoutALog: BGSAVE says why.
 func TestNothingIsSavedWithoutALog(t *testing.T) {
 	l := newLone(t, wal.Off)
