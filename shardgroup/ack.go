@@ -19,14 +19,18 @@ type acks struct {
 
 // collect takes the positions of a set of seats (L3): only whole copies of the
 // admitted incarnation that acked in the holder's own epoch count, the holder's own as far
-// as it is logged.
-func (s *shard) collect(seats []multiraft.Member) (a acks) {
+// as it is logged; durable says that only disks count.
+func (s *shard) collect(seats []multiraft.Member, durable bool) (a acks) {
 	for _, m := range seats {
 		p := shardmap.Version(0)
 		if m.Node == s.q.self {
-			p = s.logged()
+			if p = s.logged(); durable {
+				p = s.durable()
+			}
 		} else if f := s.follower(m.Node); f != nil && f.whole && f.inc == m.Inc && f.acked.Epoch() == s.epoch {
-			p = f.acked
+			if p = f.acked; durable {
+				p = f.durable
+			}
 		}
 		a.pos[a.n] = p
 		a.n++
@@ -61,19 +65,29 @@ func (s *shard) advance() {
 	if !s.serving() {
 		return
 	}
-	now := s.collect(s.q.seats)
-	h := now.held()
-	joint := acks{}
-	if s.q.joint != nil && !mutant.Is("seats-without-joint-count") {
-		joint = s.collect(s.q.joint)
-		h = min(h, joint.held())
-	}
-	if h > s.held {
-		s.raiseHeld(h)
+	now := s.tally(false)
+	if now.held > s.held {
+		s.raiseHeld(now.held)
 	}
 	if len(s.tickets) > 0 {
-		s.answer(h, &now, &joint)
+		s.answer(&now)
 	}
+}
+
+// tally is what the seats hold; while others are proposed, those count as well (L8).
+type tally struct {
+	held       shardmap.Version // by a majority
+	now, joint acks
+}
+
+func (s *shard) tally(durable bool) (t tally) {
+	t.now = s.collect(s.q.seats, durable)
+	t.held = t.now.held()
+	if s.q.joint != nil && !mutant.Is("seats-without-joint-count") {
+		t.joint = s.collect(s.q.joint, durable)
+		t.held = min(t.held, t.joint.held())
+	}
+	return t
 }
 
 // raiseHeld moves held up to h and its ring offset with it.
@@ -94,33 +108,40 @@ func (s *shard) raiseHeld(h shardmap.Version) {
 	}
 }
 
-// answer gives the due tickets back (L4). h is what W seats hold now.
-func (s *shard) answer(h shardmap.Version, now, joint *acks) {
+// answer gives the due tickets back (L4).
+func (s *shard) answer(now *tally) {
+	disks := tally{}
+	if s.forcing {
+		disks = s.tally(true)
+	}
 	keep := s.tickets[:0]
-	s.urgent = false
+	s.urgent, s.forcing = false, false
 	for _, t := range s.tickets {
-		if s.reached(&t, h, now, joint) {
+		if s.reached(&t, now, &disks) {
 			s.done(t, Acked)
 			continue
 		}
 		keep = append(keep, t)
-		s.urgent = true
+		s.urgent, s.forcing = true, s.forcing || t.Durable
 	}
 	s.tickets = keep
 }
 
 // reached says whether a ticket's level is reached, and remembers what was answered.
-func (s *shard) reached(t *Ticket, h shardmap.Version, now, joint *acks) bool {
+func (s *shard) reached(t *Ticket, now, disks *tally) bool {
 	if mutant.Is("M06") {
 		return true
+	}
+	if t.Durable {
+		now = disks
 	}
 	var p shardmap.Version
 	switch t.Level {
 	case Majority:
-		p = h
+		p = now.held
 	case All:
-		if p = now.at(now.n); joint.n > 0 {
-			p = min(p, joint.at(joint.n))
+		if p = now.now.at(now.now.n); now.joint.n > 0 {
+			p = min(p, now.joint.at(now.joint.n))
 		}
 	case Seats:
 		return s.tell(t.Version) >= t.Need
@@ -191,14 +212,12 @@ func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome {
 	if s.lease == nil || s.lease != l {
 		return Unknown
 	}
-	seats, joint := s.collect(s.q.seats), acks{}
-	h := seats.held()
-	if s.q.joint != nil {
-		joint = s.collect(s.q.joint)
-		h = min(h, joint.held())
+	counts, disks := s.tally(false), tally{}
+	if t.Durable {
+		disks = s.tally(true)
 	}
 	switch {
-	case s.reached(&t, h, &seats, &joint):
+	case s.reached(&t, &counts, &disks):
 		return Acked
 	case t.Deadline != 0 && t.Deadline <= now.Mono, len(s.tickets) >= maxTickets:
 		return Pending
@@ -207,6 +226,13 @@ func (r *Replica) Await(l Lease, t Ticket, now multiraft.Instant) Outcome {
 	s.n.waiting.Add(1)
 	s.n.expires(t.Deadline)
 	s.urgent = true
+	if t.Durable {
+		s.forcing = true
+		s.toDisk()
+		for _, f := range s.followers { // what was sent already did not say so
+			f.lane.markData(s.id)
+		}
+	}
 	return Waiting
 }
 

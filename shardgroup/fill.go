@@ -13,7 +13,7 @@ const fillsPerPeer = 4
 // startFill decides that a follower is to be filled; beginFill begins it.
 func (s *shard) startFill(f *follower) {
 	f.endFill()
-	f.mode, f.whole, f.asked, f.compare = modeBegin, false, nil, nil
+	f.mode, f.whole, f.asked, f.compare, f.durable = modeBegin, false, nil, nil, 0
 	f.lane.markData(s.id)
 }
 

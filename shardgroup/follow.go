@@ -143,6 +143,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 		s.mu.Lock()
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
 		s.differs = nil
+		s.forcedTo = 0
 		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken, s.fresh = 0, 0, false, false, false, false, 0
 		s.mu.Unlock()
 	}
@@ -195,6 +196,9 @@ func (n *Node) onBatch(l *lane, conn uint64, b *batch) {
 		s.m.Sweep(sweepStep)
 	}
 	s.ack(l, b.urgent)
+	if b.durable {
+		s.toDisk()
+	}
 }
 
 // sweepStep bounds how many dead keys one step removes under the shard's mutex.
@@ -370,5 +374,9 @@ func (n *Node) composeAck(l *lane, id shardmap.ShardID, w *writer) {
 		}
 	}
 	s.gap = false
-	w.position(p)
+	w.position(ackPosition, p)
+	if s.forcedTo != 0 {
+		p.pos = s.durable()
+		w.position(ackDurable, p)
+	}
 }

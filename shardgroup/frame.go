@@ -102,6 +102,7 @@ func (r *reader) hello() hello {
 type batch struct {
 	dataHead
 	urgent  bool // somebody waits for the ack
+	durable bool // somebody waits until it is on the disk
 	head    shardmap.Version
 	time    int64
 	records []byte
@@ -116,13 +117,14 @@ func (w *writer) batch(b *batch) {
 func (w *writer) dataBatch(b *batch) {
 	w.head(b.dataHead)
 	w.flag(b.urgent)
+	w.flag(b.durable)
 	w.u64(uint64(b.head))
 	w.u64(uint64(b.time))
 	w.b = append(w.b, b.records...)
 }
 
 func (r *reader) batch() batch {
-	b := batch{dataHead: r.head(), urgent: r.flag(), head: r.version(), time: int64(r.u64())}
+	b := batch{dataHead: r.head(), urgent: r.flag(), durable: r.flag(), head: r.version(), time: int64(r.u64())}
 	b.records, r.b = r.b, nil
 	return b
 }

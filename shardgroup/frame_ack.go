@@ -19,6 +19,7 @@ const (
 	ackState
 	ackKeys
 	ackDiffers
+	ackDurable // a position on the disk; how the copy stands an ackPosition says
 )
 
 // Flags of an ackPosition and of the shards of an ackState.
@@ -40,8 +41,8 @@ type position struct {
 	pos   shardmap.Version
 }
 
-func (w *writer) position(p position) {
-	w.u8(byte(ackPosition))
+func (w *writer) position(kind ackKind, p position) {
+	w.u8(byte(kind))
 	w.u32(p.sess)
 	w.u16(uint16(p.shard))
 	w.u8(p.flags)

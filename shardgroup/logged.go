@@ -22,6 +22,14 @@ func (s *shard) logged() shardmap.Version {
 	return shardmap.Version(s.n.log.Logged(uint16(s.id)))
 }
 
+// durable is logged on the disk, whatever the mode; 0 without a log.
+func (s *shard) durable() shardmap.Version {
+	if s.n.log == nil || s.n.log.Synced() < s.barrier {
+		return 0
+	}
+	return shardmap.Version(s.n.log.Durable(uint16(s.id)))
+}
+
 // barred says that a frame is not logged yet by which the copy became another: whole or
 // not, at another position, on another branch. Until it is, a position says nothing: the
 // copy may come back as it was before.
@@ -48,6 +56,12 @@ func (n *Node) Logged() (pump bool) {
 	n.ahead.drain(func(id int) bool {
 		if r := n.ReplicaOf(shardmap.ShardID(id)); r != nil {
 			r.shard(shardmap.ShardID(id)).hearLog()
+		}
+		return true
+	})
+	n.forced.drain(func(id int) bool {
+		if r := n.ReplicaOf(shardmap.ShardID(id)); r != nil {
+			r.shard(shardmap.ShardID(id)).hearDisk()
 		}
 		return true
 	})
@@ -89,6 +103,37 @@ func (s *shard) hearLog() {
 	case s.in.lane != nil:
 		s.in.lane.markAck(s.id, s.hurry)
 		s.hurry = false
+	}
+}
+
+// Forces says how to have the log made durable soon whatever its mode. f is called from
+// any goroutine and with locks held.
+func (n *Node) Forces(f func()) { n.fsync = f }
+
+// toDisk has the copy made durable at once: somebody waits for that. The caller holds mu.
+func (s *shard) toDisk() {
+	if s.n.log == nil {
+		return
+	}
+	s.forcedTo = s.m.Position()
+	s.n.forced.set(int(s.id))
+	if s.n.fsync != nil { // in mode fsync it happens anyway
+		s.n.fsync()
+	}
+}
+
+// hearDisk passes on that more of the shard is on the disk.
+func (s *shard) hearDisk() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.durable() < s.forcedTo {
+		s.n.forced.set(int(s.id))
+	}
+	switch {
+	case s.serving():
+		s.advance()
+	case s.in.lane != nil:
+		s.in.lane.markAck(s.id, true)
 	}
 }
 

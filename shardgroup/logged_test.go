@@ -229,3 +229,42 @@ func TestALogThatIsBehindDelaysWrites(t *testing.T) {
 	}
 	w.finish()
 }
+
+// TestPlusFsyncWaitsForDisks: in mode write a majority of logs is not one of disks. Who
+// waits for disks has the followers sync at once, also when they had the record before.
+func TestPlusFsyncWaitsForDisks(t *testing.T) {
+	for _, level := range []Level{Majority, All} {
+		w, a, b, c := trio(t)
+		asked := map[*member]int{}
+		for _, m := range []*member{a, b, c} {
+			m.n.Forces(func() { asked[m]++ })
+		}
+		w.spread()
+		r := a.rep()
+		v := w.must(a, 0, "k", "v")
+		w.spread() // the followers have it, and nobody has told them that somebody waits
+		if _, _, err := r.Verdict(0, v, w.now); err != nil {
+			t.Fatal(err)
+		}
+		const id = 1 << 20
+		ticket := Ticket{ID: id, Shard: 0, Version: v, Level: level, Durable: true, Deadline: w.now.Mono + 10e9}
+		if o := r.Await(r.Lease(), ticket, w.now); o != Waiting {
+			t.Fatalf("%v before any disk has it", o)
+		}
+		w.spread()
+		if o, told := a.due[id]; told || asked[a] == 0 || asked[b] == 0 || asked[c] == 0 {
+			t.Fatalf("told %v (%v), asked %v", told, o, asked)
+		}
+		for i, m := range []*member{a, b, c} {
+			w.syncLog(m)
+			w.tellLog(m)
+			w.spread()
+			if o, told := a.due[id]; told != (i == 2 || i == 1 && level == Majority) || told && o != Acked {
+				t.Errorf("level %d, %d disks: told %v, %v", level, i+1, told, o)
+			}
+		}
+		if s := r.shards[0]; s.forcing || s.urgent {
+			t.Error("it is still waited for")
+		}
+	}
+}

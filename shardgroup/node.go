@@ -24,6 +24,8 @@ type Node struct {
 	seqMax uint64
 	log    *wal.Log // nil = none; set before anything is written
 	ahead  bitset   // shards of which not all is logged
+	forced bitset   // shards that somebody waits for to be on the disk
+	fsync  func()   // asks for that
 
 	groups []atomic.Pointer[Replica] // by GroupID
 	list   atomic.Pointer[[]*Replica]
@@ -59,7 +61,7 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
 	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
-	n.ahead = newBitset(cfg.Layout.Shards)
+	n.ahead, n.forced = newBitset(cfg.Layout.Shards), newBitset(cfg.Layout.Shards)
 	n.groups = make([]atomic.Pointer[Replica], cfg.Layout.Groups+1)
 	n.list.Store(&[]*Replica{})
 	n.lanes.Store(&[]*lane{})

@@ -177,7 +177,7 @@ func (r *Replica) close(why string) {
 }
 
 func (s *shard) close() {
-	s.lease, s.parked, s.delayed, s.soloOn, s.urgent = nil, false, false, false, false
+	s.lease, s.parked, s.delayed, s.soloOn, s.urgent, s.forcing, s.forcedTo = nil, false, false, false, false, false, 0
 	s.setHeld(s.ring.end)
 	for _, f := range s.followers {
 		f.endFill()

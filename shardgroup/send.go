@@ -171,7 +171,12 @@ func (s *shard) headFor(f *follower) dataHead {
 
 // composeBatch sends the next records after the follower's cursor.
 func (s *shard) composeBatch(f *follower, w *writer) {
+	force := s.forcing && f.forced < s.m.Position()
 	if f.off == s.ring.end {
+		if force { // it has all, and was not told that somebody waits for its disk
+			f.forced = s.m.Position()
+			w.batch(&batch{dataHead: s.headFor(f), urgent: true, durable: true, head: f.forced})
+		}
 		return
 	}
 	run := s.ring.from(f.off)
@@ -186,7 +191,9 @@ func (s *shard) composeBatch(f *follower, w *writer) {
 	f.off += uint64(n)
 	b := batch{dataHead: s.headFor(f), urgent: s.urgent, head: s.m.Position(), records: run[:n]}
 	if f.off == s.ring.end {
-		b.time = s.m.Time()
+		if b.time, b.durable = s.m.Time(), force; force {
+			f.forced = b.head
+		}
 	}
 	w.batch(&b)
 }

@@ -19,6 +19,8 @@ type follower struct {
 	cut      shardmap.Version // how far its copy lay on the lineage when the session began
 	asked    []uint64         // modeRevert: hashes to answer
 	acked    shardmap.Version
+	durable  shardmap.Version // on its disk, when it was asked for that
+	forced   shardmap.Version // up to where it was asked
 	whole    bool
 	matched  bool       // a digest agreed in this session
 	old      bool       // it has, or had, a whole copy in this session: what a fill destroys (L9)
@@ -93,6 +95,10 @@ func (n *Node) OnAck(peer shardmap.NodeID, frame []byte, now multiraft.Instant) 
 			if p := r.position(); !r.bad {
 				n.acked(l, inc, p)
 			}
+		case ackDurable:
+			if p := r.position(); !r.bad {
+				n.onDisk(l, inc, p)
+			}
 		case ackState:
 			if st := r.state(); !r.bad {
 				n.stated(l, inc, &st)
@@ -156,6 +162,19 @@ func (n *Node) acked(l *lane, inc multiraft.Incarnation, p position) {
 		f.endFill()
 	}
 	s.advance()
+}
+
+// onDisk takes a cumulative ack of what is on the peer's disk.
+func (n *Node) onDisk(l *lane, inc multiraft.Incarnation, p position) {
+	s, f := n.session(l, p.shard, p.sess)
+	if s == nil {
+		return
+	}
+	defer s.mu.Unlock()
+	if f.inc == inc && f.mode >= modeFill && p.fill == uint32(f.xfer) {
+		f.durable = p.pos
+		s.advance()
+	}
 }
 
 // reposition puts the cursor where a follower says it is.

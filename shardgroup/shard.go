@@ -48,12 +48,13 @@ type shard struct {
 	differsSaid bool
 
 	// As what is in the log.
-	marked   int64   // shard time that the log knows
-	barrier  wal.LSN // after the last frame by which the copy became another
-	hurry    bool    // somebody waits for the ack of what is being logged
-	unlogged bool    // what happens comes from the log, or goes into it as a whole
-	lost     bool    // no log knows this copy: what is restored counts when it begins anew
-	other    bool    // restoring: what the log tells is of another copy than this node has
+	marked   int64            // shard time that the log knows
+	barrier  wal.LSN          // after the last frame by which the copy became another
+	forcedTo shardmap.Version // somebody waits until this is on the disk
+	hurry    bool             // somebody waits for the ack of what is being logged
+	unlogged bool             // what happens comes from the log, or goes into it as a whole
+	lost     bool             // no log knows this copy: what is restored counts when it begins anew
+	other    bool             // restoring: what the log tells is of another copy than this node has
 
 	// As what is in the image; see checkpoint.go.
 	turn      uint32           // rises whenever anything but a record happens to the copy
@@ -81,6 +82,7 @@ type shard struct {
 	tail      tailMarks
 	tickets   []Ticket            // rising versions
 	urgent    bool                // some ticket waits for acks
+	forcing   bool                // some ticket waits for disks
 	rec, part statemachine.Record // scratch of play
 }
 

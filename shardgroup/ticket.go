@@ -25,6 +25,7 @@ type Ticket struct {
 	Version  shardmap.Version
 	Level    Level
 	Need     int           // for Seats
+	Durable  bool          // +fsync: on the disks of so many, whatever the modes of their logs
 	Deadline time.Duration // on Instant.Mono; 0 = until the lease goes
 }
 
