@@ -33,7 +33,8 @@ func patient(rs *redis.Session) bool {
 
 // session is what the node keeps of one client connection.
 type session struct {
-	level   shardgroup.Level
+	level   ackLevel
+	disks   bool              // a write since the last Commit waits for disks
 	now     multiraft.Instant // read at the first command since the last Commit
 	fresh   bool
 	leases  []touched // checked at Commit
@@ -299,7 +300,7 @@ func (b backend) Do(rs *redis.Session, op *redis.Op, res *redis.Result) error {
 	if err != nil {
 		return err
 	}
-	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	a, err := r.Do(shard, &s.cmd, s.level.copies, &s.res, s.clock())
 	var under *touched
 	if a.Lease != nil {
 		under = s.touch(r, a.Lease) // an error that depends on the data needs the fresh check too
@@ -328,7 +329,7 @@ func (b backend) Begin(rs *redis.Session, slot shardmap.Slot, write bool) error 
 	if err != nil {
 		return err
 	}
-	a, err := r.Begin(&s.txn.Txn, shard, write, s.level, s.clock())
+	a, err := r.Begin(&s.txn.Txn, shard, write, s.level.copies, s.clock())
 	if err != nil {
 		return b.refuse(s, slot, a, err)
 	}
@@ -364,10 +365,11 @@ func (b backend) note(s *session, r *shardgroup.Replica, shard shardmap.ShardID,
 	if under.epoch == 0 {
 		under.epoch = a.Version.Epoch()
 	}
-	if s.level == shardgroup.Async {
+	s.disks = s.disks || s.level.disks
+	if s.level.copies == shardgroup.Async {
 		return
 	}
-	b.await(s, r, a.Lease, shardgroup.Ticket{Shard: shard, Version: a.Version, Level: s.level, Deadline: s.now.Mono + ackMax})
+	b.await(s, r, a.Lease, shardgroup.Ticket{Shard: shard, Version: a.Version, Level: s.level.copies, Durable: s.level.disks, Deadline: s.now.Mono + ackMax})
 }
 
 // await registers a ticket, or counts its outcome when that is known at once.
@@ -404,7 +406,7 @@ func (b backend) Commit(rs *redis.Session) error {
 	}
 	ok := outcome == shardgroup.Acked
 	if ok && s.wrote {
-		ok = b.n.durable.settle() == nil
+		ok = b.n.durable.settle(s.disks) == nil
 	}
 	if len(s.leases) > 0 && ok {
 		mono, offset := multiraft.CheckClock()
@@ -417,7 +419,7 @@ func (b backend) Commit(rs *redis.Session) error {
 	s.leases = s.leases[:0]
 	clear(s.last)
 	wrote := s.wrote
-	s.wrote = false
+	s.wrote, s.disks = false, false
 	switch {
 	case ok:
 		return nil
@@ -482,7 +484,7 @@ func (b backend) Flush(rs *redis.Session, shard shardmap.ShardID) error {
 		return err
 	}
 	s.cmd = statemachine.Command{Kind: statemachine.Flush, Origin: uint64(rs.ID)}
-	a, err := r.Do(shard, &s.cmd, s.level, &s.res, s.clock())
+	a, err := r.Do(shard, &s.cmd, s.level.copies, &s.res, s.clock())
 	if err != nil {
 		return b.refuse(s, slot, a, err)
 	}

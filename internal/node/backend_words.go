@@ -12,25 +12,39 @@ import (
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
 	"github.com/baxromumarov/aegisKV/transport/redis"
 )
 
 var levelWords = map[string]shardgroup.Level{"async": shardgroup.Async, "majority": shardgroup.Majority, "all": shardgroup.All}
 
-// ParseLevel reads an ack level.
-func ParseLevel(word string) (shardgroup.Level, error) {
-	if l, ok := levelWords[word]; ok {
-		return l, nil
-	}
-	if strings.HasSuffix(word, "+fsync") {
-		return 0, fmt.Errorf("ack level %q needs a write-ahead log, which this version does not have: use async, majority or all", word)
-	}
-	return 0, fmt.Errorf("unknown ack level %q: use async, majority or all", word)
+// ackLevel is what a write waits for.
+type ackLevel struct {
+	copies shardgroup.Level
+	disks  bool // +fsync: each of them on its disk
 }
 
-func levelWord(l shardgroup.Level) string {
+const plusFsync = "+fsync"
+
+// ParseLevel reads an ack level, for a node with a log of that mode.
+func ParseLevel(word string, log wal.Mode) (l ackLevel, err error) {
+	of, disks := strings.CutSuffix(word, plusFsync)
+	copies, ok := levelWords[of]
+	switch {
+	case !ok:
+		return l, fmt.Errorf("unknown ack level %q: use async, majority or all, or one of them with %s behind it", word, plusFsync)
+	case disks && log == wal.Off:
+		return l, fmt.Errorf("ack level %q needs a write-ahead log, and this node runs without one: start it with --wal write or fsync, or use %s", word, of)
+	}
+	return ackLevel{copies, disks}, nil
+}
+
+// String is the level's word.
+func (l ackLevel) String() string {
 	for w, v := range levelWords {
-		if v == l {
+		if v == l.copies && l.disks {
+			return w + plusFsync
+		} else if v == l.copies {
 			return w
 		}
 	}
@@ -45,13 +59,13 @@ func (b backend) SetLevel(rs *redis.Session, word string) (string, error) {
 	case "default":
 		s.level = b.n.level
 	default:
-		l, err := ParseLevel(word)
+		l, err := ParseLevel(word, b.n.cfg.WAL)
 		if err != nil {
 			return "", redis.ReplyError("ERR " + err.Error())
 		}
 		s.level = l
 	}
-	return levelWord(s.level), nil
+	return s.level.String(), nil
 }
 
 // Token implements redis.Backend: "1:<cluster>:<shard>.<version>,...", with a + behind a

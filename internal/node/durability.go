@@ -107,6 +107,7 @@ func (d *durability) run(n *Node, l *wal.Log) {
 		n.log.Error("the write-ahead log failed: this node gives its leases up and ends", zap.String("dir", d.dir), zap.Error(err))
 		n.host.Fail(d.broken(err))
 	})
+	n.core.Data().Forces(d.committer.Force)
 }
 
 // stop closes the image and the log, as far as they were opened.
@@ -139,20 +140,20 @@ func (d *durability) wake() {
 	}
 }
 
-// settle waits until all that was written so far is logged. The error says that it never
-// will be: nobody can say what of it comes back.
-func (d *durability) settle() error {
+// settle waits until all that was written so far is logged, or on the disk whatever the
+// mode. The error says that it never will be: nobody can say what of it comes back.
+func (d *durability) settle(disk bool) error {
 	if d == nil {
 		return nil
 	}
-	return d.committer.Wait(d.log.End(), false)
+	return d.committer.Wait(d.log.End(), disk)
 }
 
 // hold keeps the reader of a data connection back while the log is behind: what it brings
 // is appended, and memory must not be the log's buffer. Acks have connections of their own.
 func (d *durability) hold() {
 	if d != nil && d.log.Backlog() > backlogMax {
-		_ = d.settle()
+		_ = d.settle(false)
 	}
 }
 

@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,6 +201,61 @@ func TestADiskThatStandsStill(t *testing.T) {
 	healthy(true)
 	if err := l.stop(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPlusFsync: in mode write a write waits for the disk when it is asked to, and for the
+// system otherwise. Without a log the level is refused.
+func TestPlusFsync(t *testing.T) {
+	l := newLone(t, wal.Write)
+	l.cfg.ReplicationFactor = 1
+	fs := wal.NewMemory()
+	r := l.startOn(t, fs)
+	r.pipeline(1, "", "SET", "a", "1")
+	r.until(t, "+OK\r\n")
+	var disk sync.RWMutex // held: it stands still
+	fs.Before = func(change, _ string) error {
+		if change == "sync" {
+			disk.RLock()
+			defer disk.RUnlock()
+		}
+		return nil
+	}
+	disk.Lock()
+	if got := r.say(t, "SET", "a", "2"); got != "+OK\r\n" {
+		t.Fatalf("without +fsync: %q", got)
+	}
+	for _, level := range []string{"async+fsync", "majority+fsync"} {
+		if got := r.say(t, "AEGIS.DURABILITY", level); got != fmt.Sprintf("$%d\r\n", len(level)) {
+			t.Fatalf("%s: %q", level, got)
+		}
+		r.pipeline(1, "+OK\r\n", "SET", "a", level)
+		if _, err := r.nc.Write(r.ask); err != nil {
+			t.Fatal(err)
+		}
+		other := dialRaw(t, l.cfg.ClientAddr)
+		for begun := time.Now(); other.say(t, "STRLEN", "a") != fmt.Sprintf(":%d\r\n", len(level)); {
+			if time.Since(begun) > time.Minute {
+				t.Fatal("nothing is written")
+			}
+		}
+		d := l.node.durable.log
+		end := d.End()
+		if d.Synced() >= end {
+			t.Fatalf("%s: the disk has it before it was let go on", level)
+		}
+		disk.Unlock()
+		if _, err := io.ReadFull(r.nc, r.room); err != nil || string(r.room) != "+OK\r\n" || d.Synced() < end {
+			t.Errorf("%s: answered %q with %d of %d on the disk", level, r.room, d.Synced(), end)
+		}
+		disk.Lock()
+	}
+	disk.Unlock()
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseLevel("all+fsync", wal.Off); err == nil || !strings.Contains(err.Error(), "use all") {
+		t.Errorf("without a log: %v", err)
 	}
 }
 

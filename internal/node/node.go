@@ -28,7 +28,7 @@ import (
 type Node struct {
 	cfg    Config
 	log    *zap.Logger
-	level  shardgroup.Level
+	level  ackLevel
 	secret []byte
 
 	dir     *dataDir
@@ -112,7 +112,7 @@ func (n *Node) check() (err error) {
 	if err := n.cfg.fillAddresses(); err != nil {
 		return err
 	}
-	if n.level, err = ParseLevel(n.cfg.AckLevel); err != nil {
+	if n.level, err = ParseLevel(n.cfg.AckLevel, n.cfg.WAL); err != nil {
 		return err
 	}
 	if n.cfg.NumGroups == 0 {

@@ -107,7 +107,7 @@ var table = []Setting{
 	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
 		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),
 	{
-		Key: "ack", Unit: "async|majority|all", Default: "async", Change: Restart,
+		Key: "ack", Unit: "async|majority|all[+fsync]", Default: "async", Change: Restart,
 		Help: "what a write waits for, unless its connection says otherwise (AEGIS.DURABILITY)",
 		read: readAck, write: func(c *Loaded) string { return c.AckLevel },
 	},

@@ -183,7 +183,10 @@ func TestWALModes(t *testing.T) {
 	}
 	refused(t, flags("accept-data-loss", "yes"), "off", "on")
 	refused(t, flags("wal", "fsyncc"), `unknown WAL mode "fsyncc"`, `nearest is "fsync"`)
-	refused(t, flags("ack", "majority+fsync"), "does not have yet", "majority")
+	if c := load(t, flags("ack", "majority+fsync")); c.AckLevel != "majority+fsync" {
+		t.Errorf("--ack majority+fsync is heard as %q", c.AckLevel)
+	}
+	refused(t, flags("ack", "majority+fsyncs"), "majority")
 	refused(t, flags("ack", "mayority"), `nearest is "majority"`)
 }
 

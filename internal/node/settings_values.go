@@ -174,14 +174,10 @@ func orOff(addr string) string {
 }
 
 func readAck(c *Loaded, s string) error {
-	level, fsync := strings.CutSuffix(s, "+fsync")
-	if err := checkWord(level, []string{"async", "majority", "all"}); err != nil {
+	if err := checkWord(strings.TrimSuffix(s, plusFsync), []string{"async", "majority", "all"}); err != nil {
 		return err
 	}
-	if fsync {
-		return fmt.Errorf("%q needs the write-ahead log, which this version does not have yet; use %q", s, level)
-	}
-	c.AckLevel = level
+	c.AckLevel = s // whether there is a log for +fsync is known when all is read
 	return nil
 }
 

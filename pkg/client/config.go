@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,8 +61,8 @@ type Config struct {
 	Username, Password string
 	// Name is what CLIENT LIST and CLIENT GETNAME show.
 	Name string
-	// Durability is the ack level of this client's writes (async, majority, all);
-	// "" leaves the server's default. Needs an aegis server.
+	// Durability is the ack level of this client's writes (async, majority, all, each
+	// with +fsync behind it where nodes have a log); "" leaves the server's default. Needs an aegis server.
 	Durability string
 
 	// Losses makes the client ask what became of its writes when a shard changed
@@ -210,10 +211,12 @@ func (c Config) checkWords() error {
 			return fmt.Errorf("%w: Name %q holds a space or a special character", ErrConfig, c.Name)
 		}
 	}
-	switch c.Durability {
-	case "", "async", "majority", "all":
+	switch strings.TrimSuffix(c.Durability, "+fsync") {
+	case "async", "majority", "all":
 	default:
-		return fmt.Errorf("%w: Durability %q is none of async, majority, all", ErrConfig, c.Durability)
+		if c.Durability != "" {
+			return fmt.Errorf("%w: Durability %q is none of async, majority, all, with +fsync behind it or not", ErrConfig, c.Durability)
+		}
 	}
 	if c.OnLost != nil && !c.Losses {
 		return fmt.Errorf("%w: OnLost is set but Losses is not", ErrConfig)
