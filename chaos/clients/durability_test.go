@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,10 +12,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/baxromumarov/aegisKV/pkg/client"
 )
 
-// walModes are the modes in which a node keeps a log.
-var walModes = []string{"write", "fsync"}
+// walModes are the modes in which a node keeps a log: all of them where the bar is
+// measured, one elsewhere.
+func walModes(one string) []string {
+	if os.Getenv("AEGIS_TEST_DURABLE") == "" {
+		return []string{one}
+	}
+	return []string{"write", "fsync"}
+}
 
 // underWrites are three nodes with a log under asynchronous and majority writes.
 type underWrites struct {
@@ -66,10 +75,10 @@ func (u *underWrites) written(t *testing.T, n int) {
 }
 
 // TestDurabilityWhenAllAreKilled kills a whole cluster -9 under load and starts it again: what
-// was acknowledged at any level is there, in both modes. AEGIS_TEST_DURABLE says how often
-// per mode; the bar's own number is 20.
+// was acknowledged at any level is there. AEGIS_TEST_DURABLE says how often, and has it done
+// in both modes; the bar's own number is 20.
 func TestDurabilityWhenAllAreKilled(t *testing.T) {
-	for _, mode := range walModes {
+	for _, mode := range walModes("fsync") {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			u := keepWriting(t, mode, "")
@@ -102,7 +111,7 @@ func TestDurabilityWhenAllAreKilled(t *testing.T) {
 // is never lost, an asynchronous one that is gone is reported, and what was taken back
 // does not come out of the returning node's log. AEGIS_TEST_DURABLE says how often.
 func TestDurabilityWhenOneIsKilled(t *testing.T) {
-	for _, mode := range walModes {
+	for _, mode := range walModes("write") {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			u := keepWriting(t, mode, "")
@@ -128,36 +137,93 @@ func TestDurabilityWhenOneIsKilled(t *testing.T) {
 	}
 }
 
-// TestDurabilityOfAFlippedLog damages the log of a killed node inside records that live: every
-// flip is noticed, what the log lost comes from the peers, and no wrong value comes back.
-// AEGIS_TEST_FLIPS says how many; the bar's own number is 200.
+// TestDurabilityOfAFlippedLog damages the log of a killed node inside records that live:
+// every flip is noticed, what the log lost comes from the peers, and no wrong value comes
+// back. AEGIS_TEST_FLIPS says how many; the bar's own number is 200.
 func TestDurabilityOfAFlippedLog(t *testing.T) {
 	t.Parallel()
 	flips := times(t, "AEGIS_TEST_FLIPS", 20)
-	nodes := launch(t, 3, fmt.Sprint(rigMemory, " --lease-profile noisy --wal fsync"))
-	addrs := addresses(nodes)
-	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
-	c := newClient(t, addrs)
-	value := func(i int) []byte { return fmt.Appendf(nil, "value %d of the flips %s", i, strings.Repeat("x", 60)) }
-	for i := range 2 * flips {
-		if err := c.Set(t.Context(), fmt.Sprint("flip:", i), value(i)); err != nil {
+	v := toBeFlipped(t, 2*flips)
+	v.nodes[2].kill()
+	flipped := flipIn(t, v.nodes[2], flipValue, flips)
+	v.recovers(t)
+	if found := infoField(v.nodes[2].addr, "persistence", "aegis_wal_read_damages"); found != fmt.Sprint(flipped) {
+		t.Errorf("%d flips, %s noticed", flipped, found)
+	}
+}
+
+// TestDurabilityWithFlipsAnywhere damages log and image of a killed node at random places,
+// heads, tables and pages too: the node starts, and no wrong value comes back.
+func TestDurabilityWithFlipsAnywhere(t *testing.T) {
+	t.Parallel()
+	v := toBeFlipped(t, 500)
+	n := v.nodes[2]
+	if got := ask(n.addr, "bgsave"); !strings.HasPrefix(got, "Background saving") {
+		t.Fatal(got)
+	}
+	until(t, time.Minute, "the image is made", func() bool {
+		return infoField(n.addr, "persistence", "rdb_bgsave_in_progress") == "0" && infoField(n.addr, "persistence", "rdb_last_save_time") != "0"
+	})
+	n.kill()
+	names, err := filepath.Glob(filepath.Join(n.dir, "data", n.name, "wal", "*.wal"))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, name := range append(names, filepath.Join(n.dir, "data", n.name, "image.db")) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range times(t, "AEGIS_TEST_FLIPS", 20) / 2 {
+			b[random.IntN(len(b))] ^= 1 << random.IntN(8)
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sameCopies(t, addrs)
-	victim := nodes[2]
-	victim.kill()
-	flipped := flipIn(t, victim, value, flips)
-	victim.start(t)
-	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(addrs) })
-	sameCopies(t, addrs)
-	for i := range 2 * flips {
-		if got, err := c.Get(t.Context(), fmt.Sprint("flip:", i)); err != nil || !bytes.Equal(got, value(i)) {
-			t.Errorf("key %d: %q, %v", i, got, err)
+	v.recovers(t)
+}
+
+// flippable are three nodes with a log, and keys whose values are known.
+type flippable struct {
+	nodes []*restartable
+	addrs []string
+	keys  int
+	c     *client.Client
+}
+
+func flipValue(i int) []byte {
+	return fmt.Appendf(nil, "value %d of the flips %s", i, strings.Repeat("x", 60))
+}
+
+func toBeFlipped(t *testing.T, keys int) *flippable {
+	t.Helper()
+	v := &flippable{nodes: launch(t, 3, fmt.Sprint(rigMemory, " --lease-profile noisy --wal fsync")), keys: keys}
+	v.addrs = addresses(v.nodes)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(v.addrs) })
+	v.c = newClient(t, v.addrs)
+	for i := range keys {
+		if err := v.c.Set(t.Context(), fmt.Sprint("flip:", i), flipValue(i)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if found := infoField(victim.addr, "persistence", "aegis_wal_read_damages"); found != fmt.Sprint(flipped) {
-		t.Errorf("%d flips, %s noticed", flipped, found)
+	sameCopies(t, v.addrs)
+	return v
+}
+
+// recovers starts the damaged node and wants all copies equal, and every value right.
+func (v *flippable) recovers(t *testing.T) {
+	t.Helper()
+	v.nodes[2].start(t)
+	until(t, time.Minute, "three healthy nodes", func() bool { return healthyAny(v.addrs) })
+	sameCopies(t, v.addrs)
+	for i := range v.keys {
+		if got, err := v.c.Get(t.Context(), fmt.Sprint("flip:", i)); err != nil || !bytes.Equal(got, flipValue(i)) {
+			t.Errorf("key %d: %q, %v", i, got, err)
+		}
 	}
 }
 
