@@ -79,8 +79,10 @@ func (n *Node) loadImage(ctx context.Context, cfg *wal.Config) error {
 	}
 	cfg.From, cfg.Durable = wal.LSN(from), wal.LSN(d.image.UpTo())
 	d.progress.image.Store(d.image.Bytes())
+	d.progress.total.Store(d.image.Bytes())
 	d.loaded.lost = map[uint16]bool{}
-	var mu sync.Mutex // guards d.loaded
+	var mu sync.Mutex // guards d.loaded and told
+	told := d.progress.begun
 	var next atomic.Int64
 	var done sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -89,6 +91,7 @@ func (n *Node) loadImage(ctx context.Context, cfg *wal.Config) error {
 				had, err := n.loadShard(shardmap.ShardID(id))
 				d.progress.done.Add(d.progress.image.Load() / int64(cfg.Shards))
 				mu.Lock()
+				told = d.progress.tell(n.log, "reading the image", told)
 				d.loaded.took = time.Since(d.progress.begun)
 				if had {
 					d.loaded.shards++

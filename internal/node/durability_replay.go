@@ -207,12 +207,17 @@ func (r *replay) Progress(done, total int64) {
 	p := &r.d.progress
 	p.done.Store(p.image.Load() + done)
 	p.total.Store(p.image.Load() + total)
-	if time.Since(r.told) < tellRecover {
-		return
+	r.told = p.tell(r.log, "reading the write-ahead log", r.told)
+}
+
+// tell says how far it is, every now and then, and when it last did.
+func (p *progress) tell(log *zap.Logger, what string, told time.Time) time.Time {
+	if time.Since(told) < tellRecover {
+		return told
 	}
-	r.told = time.Now()
 	rate, left := p.pace()
-	r.log.Info("reading the write-ahead log", zap.Int64("bytes", done), zap.Int64("of", total), zap.Int64("bytesPerSecond", rate), zap.Duration("left", left))
+	log.Info(what, zap.Int64("bytes", p.done.Load()), zap.Int64("of", p.total.Load()), zap.Int64("bytesPerSecond", rate), zap.Duration("left", left))
+	return time.Now()
 }
 
 // pace is how many bytes are read in a second, and how long the rest will take.
