@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	wideMemory   = 256 << 20
+	wideMemory   = 192 << 20
 	narrowMemory = 64 << 20
 )
 
-// TestASmallNodeShrinksALargeOne: a node that is full is joined by one with a quarter of
+// TestASmallNodeShrinksALargeOne: a node that is full is joined by one with a third of
 // its memory, which keeps a copy of everything: the budget of every group falls to what
 // the newcomer has. The first node evicts without a write of a client, its memory goes
 // back to the system, and the newcomer holds no more than it was told to, also while it
@@ -30,11 +30,11 @@ func TestASmallNodeShrinksALargeOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for round, written := 0, int64(0); written < 2*wideMemory; round++ {
+	for round, written := 0, int64(0); written < wideMemory*5/4; round++ {
 		written += overwrite(t, c, round)
 	}
 	full, budget := takes(t, wide), memoryFigure(wide.addr, "aegis_stores_budget")
-	if full < wideMemory/4*3 {
+	if full < wideMemory/6*5 {
 		t.Fatalf("the node takes %d MiB and is not full", full>>20)
 	}
 	narrow.start(t)
