@@ -203,7 +203,7 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 	}
 	t.op.Durable = true
 	number := t.number
-	a.await(p, r, adm.Lease, shardgroup.Ticket{Shard: shard, Version: adm.Version, Level: t.level}, ackWait, func(o shardgroup.Outcome) {
+	a.await(p, r, adm.Lease, shardgroup.Ticket{Shard: shard, Version: adm.Version, Level: t.level, Durable: p.wantsDisks()}, ackWait, func(o shardgroup.Outcome) {
 		switch {
 		case !a.during(number):
 		case o == shardgroup.Acked:

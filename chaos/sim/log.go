@@ -22,6 +22,8 @@ type dataLog struct {
 	writing bool
 	syncing bool
 	fails   bool // the disk
+	forced  bool // an fsync was asked for
+	idle    bool // the one under way is that of every second, which nobody waits for
 	torn    bool // the next crash is in the middle of a write
 	held    bool // nothing is synced until a script says so
 	waits   []logWait
@@ -121,6 +123,16 @@ func (p *process) recover(r *multiraft.Restored) {
 		data.Promised(r.Groups[i].Group, r.Groups[i].HardState.GetTerm())
 	}
 	data.SetLog(d.log, own)
+	data.Forces(func() { d.forced = true })
+}
+
+// wantsDisks says whether the next write at the process is to wait for disks.
+func (p *process) wantsDisks() bool {
+	if p.data.log == nil || p.w.rng.IntN(4) > 0 {
+		return false
+	}
+	p.w.acted["waited for disks"]++
+	return true
 }
 
 // judgeLog holds what came back of a log against what it had said: whatever was synced is
@@ -182,6 +194,9 @@ func (p *process) loseLog() {
 func (p *process) writeLog() {
 	d := &p.data
 	if d.log == nil || d.writing || d.log.Backlog() == 0 {
+		if d.log != nil && d.forced && !d.writing {
+			p.syncLog(0)
+		}
 		return
 	}
 	d.writing = true
@@ -191,7 +206,7 @@ func (p *process) writeLog() {
 			d.writing = false
 			_, err := d.log.Commit()
 			p.told(err)
-			if d.mode == wal.Fsync {
+			if d.mode == wal.Fsync || d.forced {
 				p.syncLog(0)
 			} else {
 				p.syncLog(time.Second)
@@ -204,10 +219,10 @@ func (p *process) writeLog() {
 // syncLog makes durable what was written, after a while and in the time that a disk takes.
 func (p *process) syncLog(after time.Duration) {
 	d, w := &p.data, p.w
-	if d.log == nil || d.syncing || d.held || d.log.Synced() == d.log.Written() {
+	if d.log == nil || d.syncing && (after > 0 || !d.idle) || d.held || d.log.Synced() == d.log.Written() {
 		return
 	}
-	d.syncing = true
+	d.syncing, d.forced, d.idle = true, false, after > 0
 	after += 200*time.Microsecond + time.Duration(w.rng.Int64N(int64(2*time.Millisecond)))
 	if w.rng.IntN(200) == 0 {
 		after += time.Duration(w.rng.Int64N(int64(60 * time.Millisecond)))
