@@ -44,7 +44,8 @@ func TestThreeNodes(t *testing.T) {
 }
 
 // openTools makes clients of the programs that come with Redis, those of them that are
-// installed. A step of their load is a process, of which one at a time is enough.
+// installed. A step of their load is a process, of which one at a time is enough; between
+// two the machine is left to the others, which have a cluster to keep alive on it.
 func openTools(t *testing.T, addrs []string) map[string]*goClient {
 	t.Helper()
 	tools := map[string]*goClient{}
@@ -70,7 +71,11 @@ func openTools(t *testing.T, addrs []string) map[string]*goClient {
 			}
 			return nil
 		},
-		get:      func(_ context.Context, k string) (string, error) { return follow("get", k), nil },
+		get: func(ctx context.Context, k string) (string, error) {
+			got := follow("get", k)
+			wait(ctx, 5*time.Millisecond)
+			return got, nil
+		},
 		commands: runs("redis-cli", testRedisCLI),
 	}
 	tools["redis-benchmark --cluster"] = &goClient{
@@ -83,6 +88,7 @@ func openTools(t *testing.T, addrs []string) map[string]*goClient {
 				// minute after two nodes were away, and has sent nothing: there it is told so.
 				_, err = benchmarked(ctx, soleHolder(addrs), false, words...)
 			}
+			wait(ctx, 50*time.Millisecond)
 			return 2 * afterwards, err
 		},
 		routes: func(ctx context.Context) error {
