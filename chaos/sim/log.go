@@ -57,7 +57,9 @@ func (w *World) drawLogs(seed uint64) {
 	}
 }
 
-var hasLogs = [16]bool{6: true, 8: true, 9: true, 10: true, 11: true, 13: true}
+// hasLogs are three of sixteen: nothing cuts a log here, so a restart plays the whole of it,
+// and such a cluster takes twice the CPU of one without.
+var hasLogs = [16]bool{6: true, 8: true, 11: true}
 
 // logMode is the mode of a node's log.
 func (w *World) logMode() wal.Mode {
