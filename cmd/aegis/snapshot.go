@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,26 +36,35 @@ func newSnapshot() *cobra.Command {
 
 func newSnapshotVerify() *cobra.Command {
 	return &cobra.Command{
-		Use: "verify FILE", Short: "Check every block of a snapshot",
+		Use: "verify FILE|DIR", Short: "Check every block of a snapshot, or of that in a node's directory",
 		Long: "Check every block of a snapshot. The node must not run.\n" + snapshotHelp + "\n\nExit codes: 0 sound, 1 damaged, 2 no snapshot that can be read, 64 wrong usage.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("which snapshot? usage: aegis snapshot verify FILE")
+				return usageError("which snapshot? usage: aegis snapshot verify FILE, or the directory of a node")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rep, err := image.Inspect(args[0])
+			file := snapshotIn(args[0])
+			rep, err := image.Inspect(file)
 			if err != nil {
-				return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", args[0], err)}
+				return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", file, err)}
 			}
 			printReport(cmd.OutOrStdout(), &rep)
 			if len(rep.Damages) > 0 {
-				return &exitError{exitDamaged, args[0] + " is damaged"}
+				return &exitError{exitDamaged, file + " is damaged"}
 			}
 			return nil
 		},
 	}
+}
+
+// snapshotIn is the snapshot that an argument means: itself, or that of a node's directory.
+func snapshotIn(path string) string {
+	if s, err := os.Stat(path); err == nil && s.IsDir() {
+		return filepath.Join(path, "image.db")
+	}
+	return path
 }
 
 func printReport(out io.Writer, rep *image.Report) {

@@ -66,7 +66,7 @@ func TestSnapshotCommands(t *testing.T) {
 		t.Errorf("verify beside the node: %d, %q", code, said)
 	}
 	stop()
-	out, said, code = u.run("", "snapshot", "verify", path)
+	out, said, code = u.run("", "snapshot", "verify", filepath.Dir(path))
 	if code != 0 || !strings.Contains(out, "8 of 8 shards, 1 blocks") {
 		t.Errorf("verify: %d, %q, %q", code, out, said)
 	}
