@@ -95,6 +95,10 @@ func (r *Replica) gather(now multiraft.Instant) bool {
 			r.giveUp(c.whom)
 			return false
 		}
+		if r.n.clogs() { // what is copied goes into the log, and could not be opened on before the disk has it
+			r.n.awaits.Store(true)
+			return false
+		}
 		r.question(s, now)
 		if !r.take.decided {
 			return false
