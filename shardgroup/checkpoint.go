@@ -44,6 +44,22 @@ func (c *checkpoint) Begin(width uint16) (row image.Row, ok bool) {
 	return row, true
 }
 
+// Needs implements image.Source. The row of a copy that waits for a fill is let go of, as its
+// log is: else such a copy would keep a file from being replaced for nobody knows how long.
+func (c *checkpoint) Needs(former *image.Row) bool {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if former.Copy != c.id || s.forgotten || s.need > wal.LSN(former.From.LSN) {
+		return false
+	}
+	s.forgotten = !s.inFill()
+	return !s.forgotten
+}
+
+// inFill says whether the copy is whole, or on its way: that ends soon. The caller holds mu.
+func (s *shard) inFill() bool { return s.whole || s.xfer != 0 || s.r.taking.Load() }
+
 // standing is where the copy stands in the log. The caller holds mu: all frames of the
 // shard that were appended are below.
 func (s *shard) standing() image.Standing {
@@ -152,7 +168,7 @@ func (s *shard) releaseLog(limit wal.LSN) wal.LSN {
 	if s.need >= limit || s.forgotten {
 		return limit
 	}
-	if s.whole || s.xfer != 0 || s.r.taking.Load() {
+	if s.inFill() {
 		return s.need
 	}
 	s.forgotten = true // it waits for a fill, for nobody knows how long

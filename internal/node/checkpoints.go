@@ -183,7 +183,7 @@ func (c *checkpoints) broken(im *image.Image, err error) error {
 	return err
 }
 
-var errUnsaved = errors.New("copies changed while they were saved into a new file")
+var errUnsaved = errors.New("copies changed, or were filled, while a new file was made")
 
 // all saves every shard that this node has a copy of, and forgets the others.
 func (c *checkpoints) all(ctx context.Context, v *image.Save) error {

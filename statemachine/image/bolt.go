@@ -40,9 +40,10 @@ type Config struct {
 
 // Image is an open image. Any number of goroutines may load from it; one saves.
 type Image struct {
-	cfg   Config
-	db    *bbolt.DB
-	swept []bool // shards whose leftovers of a former process are gone
+	cfg    Config
+	db     *bbolt.DB
+	swept  []bool // shards whose leftovers of a former process are gone
+	former *Image // that it is to replace
 }
 
 // Open opens an image or makes an empty one. After ErrDamaged nothing of it can be used:
@@ -160,13 +161,18 @@ func (im *Image) Anew() (*Image, error) {
 	if err := os.Remove(cfg.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return Open(cfg)
+	fresh, err := Open(cfg)
+	if err == nil {
+		fresh.former = im
+	}
+	return fresh, err
 }
 
 // Replace puts an image that Anew made into the place of the one that it was made from,
 // which is closed whatever happens.
 func (im *Image) Replace(old *Image) error {
 	_ = old.Close()
+	im.former = nil
 	if err := os.Rename(im.cfg.Path, old.cfg.Path); err != nil {
 		return err
 	}

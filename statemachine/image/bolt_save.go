@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -12,6 +13,9 @@ type Source interface {
 	// Begin notes where the copy stands. width is how many ranges a block had in the last
 	// image, 0 = there is none. false: it cannot be saved now.
 	Begin(width uint16) (r Row, ok bool)
+	// Needs says of a copy that could not be saved whether a restart may need a former row
+	// of it. false: it never will.
+	Needs(former *Row) bool
 	// Read appends the entries of [lo, hi], as many as fit, and says up to where. It appends
 	// none, and answers same, when it is asked to compare and the digest of them all is this.
 	Read(lo, hi uint64, compare bool, digest uint64, dst []byte) (b []byte, end uint64, same, ok bool)
@@ -79,7 +83,7 @@ func (v *Save) Shard(shard uint16, src Source) error {
 	}
 	row, ok := src.Begin(old.width)
 	if !ok {
-		return nil
+		return v.former(shard, src)
 	}
 	row.Shard = shard
 	kept := old.index // also of another width: what it holds is compared, not where it is cut
@@ -107,17 +111,33 @@ func (v *Save) Shard(shard uint16, src Source) error {
 	return nil
 }
 
-// former is what the image has of a shard.
-type former struct {
+// former gives up a shard whose row would be left behind in the file that this one is to
+// replace, while the copy's log leads on from there.
+func (v *Save) former(shard uint16, src Source) error {
+	if v.im.former == nil {
+		return nil
+	}
+	row, err := v.im.former.Row(shard)
+	switch {
+	case errors.Is(err, ErrDamaged): // nothing leads on from what cannot be loaded
+		return nil
+	case err == nil && row != nil && src.Needs(row):
+		v.Abandoned++
+	}
+	return err
+}
+
+// had is what the image has of a shard.
+type had struct {
 	index []entry
 	width uint16
 }
 
 // open reads what the image has of a shard, and lets go of what nothing names any more.
-func (v *Save) open(shard uint16) (f former, err error) {
+func (v *Save) open(shard uint16) (f had, err error) {
 	err = v.im.view(func(tx *bbolt.Tx) error {
 		if r, index, err := read(tx, shard); err == nil && r != nil {
-			f = former{index, r.Width}
+			f = had{index, r.Width}
 		} // else whatever is left of it is swept
 		if v.im.swept[shard] && f.width != 0 {
 			return nil

@@ -193,8 +193,11 @@ func TestAnew(t *testing.T) {
 		}
 		for _, m := range shards {
 			m.write(complete * 50)
+			m.filled = complete == 0
 		}
-		pass(t, fresh, shards, free())
+		if c := pass(t, fresh, shards, free()); c.Abandoned != (1-complete)*modelShards {
+			t.Errorf("complete %d: %+v", complete, c)
+		}
 		if complete == 0 {
 			_ = fresh.Close()
 			continue

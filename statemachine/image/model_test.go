@@ -13,12 +13,13 @@ import (
 
 // model is a copy of a shard: versions and values by hash.
 type model struct {
-	r     *rand.Rand
-	held  map[uint64]cell
-	lsn   uint64
-	width uint16
-	gone  bool           // it ceases to be one copy at the next Read
-	moves func(m *model) // happens before each Read
+	r      *rand.Rand
+	held   map[uint64]cell
+	lsn    uint64
+	width  uint16
+	gone   bool           // it ceases to be one copy at the next Read
+	filled bool           // it cannot be saved
+	moves  func(m *model) // happens before each Read
 }
 
 type cell struct {
@@ -69,8 +70,10 @@ func (m *model) digest(lo, hi uint64) (d uint64) {
 }
 
 func (m *model) Begin(uint16) (Row, bool) {
-	return Row{Copy: 7, From: Standing{LSN: m.lsn, Position: m.lsn}, Width: m.width}, true
+	return Row{Copy: 7, From: Standing{LSN: m.lsn, Position: m.lsn}, Width: m.width}, !m.filled
 }
+
+func (m *model) Needs(former *Row) bool { return former.Copy == 7 }
 
 func (m *model) Read(lo, hi uint64, compare bool, digest uint64, dst []byte) ([]byte, uint64, bool, bool) {
 	if m.moves != nil {
