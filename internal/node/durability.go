@@ -157,9 +157,18 @@ func (d *durability) hold() {
 	}
 }
 
-// stallMax is how long an fsync may take before this node claims no more leases in mode
-// fsync: under them it could acknowledge nothing.
+// stallMax is how long a write, and in mode fsync an fsync, may take before this node claims
+// no more leases: under them it could acknowledge nothing.
 const stallMax = time.Second
+
+// stalled is how long what acknowledgements wait for has been under way.
+func (d *durability) stalled() time.Duration {
+	write, sync := d.committer.Stalled()
+	if d.mode == wal.Fsync {
+		return max(write, sync)
+	}
+	return write
+}
 
 // logged is the node's core as its host steps it: a pass looks at how the log's disk is,
 // and what the pass appended is written without anybody having to ask.
@@ -170,8 +179,8 @@ type logged struct {
 
 // Tick implements multiraft.Stepper.
 func (l logged) Tick(now multiraft.Instant) {
-	if l.d != nil && l.d.mode == wal.Fsync {
-		l.data.Stalls(l.d.committer.Stalled() > stallMax)
+	if l.d != nil {
+		l.data.Stalls(l.d.stalled() > stallMax)
 	}
 	l.Core.Tick(now)
 }

@@ -204,6 +204,47 @@ func TestADiskThatStandsStill(t *testing.T) {
 	}
 }
 
+// TestAWriteThatStandsStill costs the leases in mode write, too; an fsync does not: nobody
+// waits for it.
+func TestAWriteThatStandsStill(t *testing.T) {
+	for _, still := range []string{"sync", "write"} {
+		l := newLone(t, wal.Write)
+		fs := wal.NewMemory()
+		r := l.startOn(t, fs)
+		r.pipeline(1, "", "SET", "a", "1")
+		r.until(t, "+OK\r\n")
+		release := make(chan struct{})
+		fs.Before = func(change, _ string) error {
+			if change == still {
+				<-release
+			}
+			return nil
+		}
+		if _, err := r.nc.Write([]byte("SET a 2\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		l.node.durable.committer.Force()
+		stands := func() time.Duration {
+			write, sync := l.node.durable.committer.Stalled()
+			return max(write, sync)
+		}
+		other := dialRaw(t, l.cfg.ClientAddr)
+		for begun := time.Now(); stands() < stallMax+300*time.Millisecond || l.node.core.Data().Healthy(1) != (still == "sync"); {
+			other.say(t, "EXISTS", "a")
+			if time.Since(begun) > time.Minute {
+				t.Fatalf("a %s stands still for %v: healthy is %v", still, stands(), l.node.core.Data().Healthy(1))
+			}
+		}
+		close(release)
+		if got := r.answer(t); got != "+OK\r\n" {
+			t.Errorf("the write is answered %q", got)
+		}
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestPlusFsync: in mode write a write waits for the disk when it is asked to, and for the
 // system otherwise. Without a log the level is refused.
 func TestPlusFsync(t *testing.T) {

@@ -47,7 +47,7 @@ func (d *durability) section(loading bool) redis.InfoSection {
 		[2]string{"aof_current_size", n(d.log.Bytes())},
 		[2]string{"aegis_wal_not_written", n(d.log.Backlog())},
 		[2]string{"aegis_wal_not_synced", n(int64(d.log.Written() - d.log.Synced()))},
-		[2]string{"aegis_wal_stall_ms", n(d.committer.Stalled().Milliseconds())},
+		[2]string{"aegis_wal_stall_ms", n(d.stalled().Milliseconds())},
 		[2]string{"aegis_wal_read_frames", n(int64(d.found.Frames))},
 		[2]string{"aegis_wal_read_ms", n(d.took.Milliseconds())},
 		[2]string{"aegis_wal_read_damages", n(int64(len(d.found.Damages)))},

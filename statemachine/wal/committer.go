@@ -86,14 +86,17 @@ func (c *Committer) Wait(upto LSN, durable bool) error {
 	}
 }
 
-// Stalled is how long the write or fsync under way has taken by now, 0 when none is.
-func (c *Committer) Stalled() (longest time.Duration) {
-	for i := range c.busy {
-		if began := c.busy[i].Load(); began != 0 {
-			longest = max(longest, time.Since(c.base)-time.Duration(began))
-		}
+// Stalled is how long the write and the fsync under way have taken by now, 0 when none is.
+func (c *Committer) Stalled() (write, sync time.Duration) {
+	return c.since(0), c.since(1)
+}
+
+func (c *Committer) since(which int) time.Duration {
+	began := c.busy[which].Load()
+	if began == 0 {
+		return 0
 	}
-	return longest
+	return time.Since(c.base) - time.Duration(began)
 }
 
 // Stop closes the log: what was appended is written and durable when it returns.

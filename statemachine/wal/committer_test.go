@@ -81,8 +81,8 @@ func TestOneFsyncServesAllWhoWait(t *testing.T) {
 	if n := answered.Load(); n > 0 || l.Synced() != first {
 		t.Errorf("%d were answered by an fsync that began before they wrote; durable up to %d of %d", n, l.Synced(), first)
 	}
-	if c.Stalled() <= 0 {
-		t.Error("an fsync is under way and nothing stalls")
+	if write, sync := c.Stalled(); write != 0 || sync <= 0 {
+		t.Errorf("an fsync is under way: the write stalls for %v, the fsync for %v", write, sync)
 	}
 	g.pass <- nil
 	wg.Wait()
