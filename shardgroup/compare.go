@@ -178,8 +178,7 @@ func (n *Node) onVersions(l *lane, conn uint64, m *versions) {
 		return
 	}
 	defer s.mu.Unlock()
-	s.m.AdvanceTime(m.time)
-	s.m.Settle()
+	// Not by the holder's time: records that take deadlines away may stand behind this.
 	d := s.answerTo(&m.transferHead)
 	for _, b := range m.buckets {
 		extra := s.m.CompareVersions(b.bucket, b.versions, &d.hashes)

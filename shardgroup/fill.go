@@ -184,7 +184,7 @@ func (n *Node) onFillEnd(l *lane, conn uint64, m *fillEnd) {
 	} else {
 		probeFilled.Hit()
 		s.whole, s.matched, s.partial = true, true, false
-		s.mark(0)
+		s.mark(markDigest)
 	}
 	s.ack(l, true)
 }

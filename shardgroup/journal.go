@@ -30,6 +30,7 @@ const (
 	markWhole  = 1 << iota // the copy is exact
 	markRebase             // it stands at the position with an empty ring, whatever stood there
 	markWipe               // and without contents
+	markDigest             // and its contents come to the digest that follows: they were filled
 	markCarry              // a rebase that begins nothing anew: what stands there is kept, or compared
 )
 
@@ -129,6 +130,9 @@ func (s *shard) appendMark(flags byte) wal.LSN {
 	w.u64(uint64(s.m.Position()))
 	w.u64(uint64(s.floor))
 	w.u64(uint64(s.marked))
+	if flags&markDigest != 0 {
+		w.u64(s.m.Digest())
+	}
 	return s.append(logMark, w.b)
 }
 
@@ -258,7 +262,11 @@ func (s *shard) restore(f *wal.Frame) error {
 		if len(b) > 0 && beginsAnew(b[0]) {
 			s.need = f.LSN
 		}
-		return s.restoreMark(r.u8(), r.version(), r.version(), int64(r.u64()), r.bad)
+		m := readMark(&r)
+		if r.bad {
+			return errLog
+		}
+		return s.restoreMark(&m)
 	case logRecord:
 		if !s.lost && (len(b) < recordHead || statemachine.RecordSize(b) != len(b) || !s.play(b, !s.whole)) {
 			return errLog
@@ -302,31 +310,50 @@ func (s *shard) restoreCopy(id uint64, whole bool) {
 	s.whole = whole && !s.lost
 }
 
-func (s *shard) restoreMark(flags byte, pos, floor shardmap.Version, time int64, bad bool) error {
-	rebase := flags&(markRebase|markWipe) != 0
+// logMarked is a mark as it stands in the log.
+type logMarked struct {
+	flags      byte
+	pos, floor shardmap.Version
+	time       int64
+	digest     uint64
+}
+
+func readMark(r *reader) logMarked {
+	m := logMarked{flags: r.u8(), pos: r.version(), floor: r.version(), time: int64(r.u64())}
+	if m.flags&markDigest != 0 {
+		m.digest = r.u64()
+	}
+	return m
+}
+
+func (s *shard) restoreMark(m *logMarked) error {
+	anew, rebase := beginsAnew(m.flags), m.flags&(markRebase|markWipe) != 0
 	switch {
-	case bad:
-		return errLog
-	case s.other, s.lost && !beginsAnew(flags):
+	case s.other, s.lost && !anew:
 		return nil
-	case !rebase && pos != s.m.Position():
+	case !rebase && m.pos != s.m.Position():
 		return errLog
 	}
 	s.lost = false
-	if flags&markWipe != 0 || rebase && time < s.m.Time() { // as in onFillBegin
+	// What stands here may be in an image, or in frames that are still there; a log that is
+	// cut where the copy began anew does not have it, and nothing may be built on it.
+	if anew || rebase && m.time < s.m.Time() {
 		s.m.Reset()
 	}
 	if rebase {
-		s.rebase(pos)
-		s.m.SetTime(time)
+		s.rebase(m.pos)
+		s.m.SetTime(m.time)
 	}
-	s.m.AdvanceTime(time)
-	s.floor, s.marked = floor, time
+	s.m.AdvanceTime(m.time)
+	s.floor, s.marked = m.floor, m.time
 	if s.saved != nil { // the log has not come to where the image ended
 		return nil
 	}
-	if s.whole = flags&markWhole != 0; s.whole {
+	if s.whole = m.flags&markWhole != 0; s.whole {
 		s.m.Settle()
+	}
+	if m.flags&markDigest != 0 && s.m.Digest() != m.digest {
+		return errLog
 	}
 	return nil
 }

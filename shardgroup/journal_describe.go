@@ -22,9 +22,9 @@ func DescribeFrame(f *wal.Frame) string {
 		id, whole := r.u64(), r.flag()
 		return fmt.Sprintf("copy of raft id %d, whole %v", id, whole)
 	case logMark:
-		flags, pos, floor, time := r.u8(), r.version(), r.version(), r.u64()
-		return fmt.Sprintf("mark at %v, floor %v, time %d, whole %v, rebase %v, wipe %v", pos, floor, time,
-			flags&markWhole != 0, flags&markRebase != 0, flags&markWipe != 0)
+		m := readMark(&r)
+		return fmt.Sprintf("mark at %v, floor %v, time %d, whole %v, rebase %v, wipe %v, carry %v", m.pos, m.floor, m.time,
+			m.flags&markWhole != 0, m.flags&markRebase != 0, m.flags&markWipe != 0, m.flags&markCarry != 0)
 	case logChunk:
 		lo, hi := r.u64(), r.u64()
 		return fmt.Sprintf("chunk of hashes %016x to %016x, %d bytes", lo, hi, len(r.b))

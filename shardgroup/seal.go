@@ -28,7 +28,7 @@ func (n *Node) Seal(g shardmap.GroupID, b multiraft.Ballot, sealer multiraft.Mem
 	w.u64(uint64(r.heard))
 	w.inc(n.cfg.Self.Inc)
 	w.u32(r.served)
-	w.flag(r.lived)
+	w.flag(r.lived || n.log == nil) // whoever keeps no log is not waited for
 	cs := make([]copyState, len(r.shards))
 	for i, s := range r.shards {
 		s.mu.Lock()
