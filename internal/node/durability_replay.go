@@ -119,7 +119,7 @@ func (n *Node) mayLose(misfits []misfit) error {
 		n.log.Warn("these shards lost all they held, and no other node has a copy: they begin empty, as was accepted", zap.Strings("shards", alone))
 		return nil
 	}
-	return fmt.Errorf("the write-ahead log in %s, or the image made of it, is damaged, and no other node has a copy of what it held of %d shards (%s): bring the log back from a backup, or start with --accept-data-loss, which empties these shards and keeps the others; see aegis wal verify %s",
+	return fmt.Errorf("the write-ahead log in %s, or the image made of it, is damaged, and no other node has a copy of what it held of %d shards (%s): start with --accept-data-loss, which empties these shards and keeps the others; do not put an older log in its place, with which the other shards would come back behind what this node has acknowledged; see aegis wal verify %s",
 		n.durable.dir, len(alone), strings.Join(alone, " "), n.durable.dir)
 }
 
