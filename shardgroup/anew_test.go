@@ -42,7 +42,7 @@ func (w *world) saveAnew(m *member) bool {
 	for i := range rows {
 		m.n.Imaged(&rows[i])
 	}
-	release := m.n.ReleaseLog(limit)
+	release := m.n.ReleaseLog(limit, w.now)
 	must(im.SetFrom(uint64(release)))
 	_, err = m.wal.DropBelow(release)
 	must(err)

@@ -3,8 +3,10 @@ package shardgroup
 import (
 	"errors"
 	"math/bits"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
 	"github.com/baxromumarov/aegisKV/statemachine/image"
@@ -153,26 +155,42 @@ func (n *Node) Imaged(row *image.Row) {
 
 // ReleaseLog is the LSN, limit at most, below which the log tells nothing that a restart
 // needs: what lies there is in the image, or of copies that are to be filled anyway.
-func (n *Node) ReleaseLog(limit wal.LSN) wal.LSN {
+func (n *Node) ReleaseLog(limit wal.LSN, now multiraft.Instant) wal.LSN {
 	for _, r := range n.all() {
 		for _, s := range r.shards {
-			limit = min(limit, s.releaseLog(limit))
+			limit = min(limit, s.releaseLog(limit, now.Mono))
 		}
 	}
 	return limit
 }
 
-func (s *shard) releaseLog(limit wal.LSN) wal.LSN {
+// xferPatience is how long a fill may stand still before the log is not kept for it.
+const xferPatience = 30 * time.Second
+
+func (s *shard) releaseLog(limit wal.LSN, now time.Duration) wal.LSN {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.need >= limit || s.forgotten {
 		return limit
+	}
+	if s.xfer != 0 && now >= s.heardAt+xferPatience {
+		s.abandonFill()
 	}
 	if s.inFill() {
 		return s.need
 	}
 	s.forgotten = true // it waits for a fill, for nobody knows how long
 	return limit
+}
+
+// abandonFill gives up a fill whose holder has gone silent: its lease may live on through
+// another node, so nobody seals, and nobody says that it is over. A holder that comes back
+// on the same connection goes on with it, so it must be told to begin anew.
+func (s *shard) abandonFill() {
+	s.xfer, s.broken = 0, true
+	if s.in.lane != nil {
+		s.ack(s.in.lane, true)
+	}
 }
 
 // relog writes the whole copy into the log, whose story of it was let go of while it was

@@ -76,7 +76,7 @@ func (w *world) save(m *member, between func()) {
 	}
 	must(v.Finish(1))
 	w.images.add(&images{passes: 1, Counts: v.Counts})
-	from := n.ReleaseLog(limit)
+	from := n.ReleaseLog(limit, w.now)
 	must(im.SetFrom(uint64(from)))
 	if freed, err := log.DropBelow(from); err != nil {
 		w.t.Fatal(err)

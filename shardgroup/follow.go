@@ -15,6 +15,7 @@ func (n *Node) OnData(peer shardmap.NodeID, conn uint64, frame []byte, now multi
 	l := n.laneTo(peer)
 	l.recv.Lock()
 	defer l.recv.Unlock()
+	l.heardAt = now.Mono
 	if old := l.inConn.Load(); conn < old {
 		return nil
 	} else if conn > old {
@@ -173,6 +174,7 @@ func (n *Node) listening(l *lane, conn uint64, h dataHead) *shard {
 	s.mu.Lock()
 	in := &s.in
 	if in.lane == l && in.conn == conn && in.sess == h.sess && in.ballot == h.ballot {
+		s.heardAt = l.heardAt
 		return s
 	}
 	if mutant.Is("no-seal") && !s.serving() && !h.ballot.Less(in.ballot) {

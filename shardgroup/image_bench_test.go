@@ -151,7 +151,7 @@ func (k *kept) save() {
 		k.must(v.Shard(uint16(id), k.n.Checkpoint(shardmap.ShardID(id))))
 	}
 	k.must(v.Finish(1))
-	from := k.n.ReleaseLog(limit)
+	from := k.n.ReleaseLog(limit, multiraft.Instant{})
 	k.must(k.image.SetFrom(uint64(from)))
 	_, err = k.log.DropBelow(from)
 	k.must(err)

@@ -39,10 +39,11 @@ type lane struct {
 	turn    int          // whose digest is next, an index into led shards
 
 	// The peer's data to us.
-	recv     sync.Mutex // one OnData at a time; guards assembly
-	inConn   atomic.Uint64
+	recv     sync.Mutex    // one OnData at a time; guards the next three
+	heardAt  time.Duration // Mono, of the frame under way
 	assembly []byte
 	want     int
+	inConn   atomic.Uint64
 	ackDirty bitset // shards to ack
 	states   bitset // groups whose Hello is to be answered
 	stamp    atomic.Int64

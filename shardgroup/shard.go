@@ -42,7 +42,9 @@ type shard struct {
 	// fresh: the copy has all that the holder had at this moment, on this node's Mono and
 	// SuspendOffset together; 0 = not known in this session.
 	fresh time.Duration
-	asked bool // an ackKeys is due
+	// heardAt: when the last message of the session came, on Mono.
+	heardAt time.Duration
+	asked   bool // an ackKeys is due
 
 	differs     *differs // the last answer in a fill that compares, nil = none
 	differsSaid bool

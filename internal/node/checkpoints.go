@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine/image"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
@@ -232,7 +233,8 @@ func (c *checkpoints) cut(limit wal.LSN) error {
 	} else {
 		return nil
 	}
-	from := c.n.core.Data().ReleaseLog(limit)
+	mono, offset := multiraft.CheckClock()
+	from := c.n.core.Data().ReleaseLog(limit, multiraft.Instant{Mono: mono, SuspendOffset: offset})
 	if from <= c.from {
 		return nil
 	}
