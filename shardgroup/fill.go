@@ -2,6 +2,7 @@ package shardgroup
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 )
@@ -51,6 +52,17 @@ func (r *Replica) mayFill(f *follower) bool {
 	}
 	node := uint32(f.lane.peer)
 	return r.oldFill.CompareAndSwap(0, node) || r.oldFill.Load() == node
+}
+
+// turnPatience is how long a copy that was sent all of a fill may take to say that it is whole.
+const turnPatience = time.Second
+
+// late says that a copy was sent all of a fill long ago and does not call itself whole: its
+// log's disk stands. By its log it is nothing until it does, so that what L9 keeps other
+// copies for is no better with their waiting. Its place among the fills of its lane it
+// keeps: what else it would be sent would only wait for the same disk.
+func (f *follower) late(now time.Duration) bool {
+	return f.mode == modeTail && f.filling && now >= f.ended+turnPatience
 }
 
 // composeFill sends the next hash range, or the end when all ranges and all

@@ -437,7 +437,7 @@ func (r *Replica) renewed() {
 // their turn, budgets that shrink. It reports whether anything does.
 func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 	if node := shardmap.NodeID(r.oldFill.Load()); node != 0 {
-		if busy = !r.settled(node); !busy {
+		if busy = !r.settled(node, now.Mono); !busy {
 			r.oldFill.Store(0)
 		}
 	}
@@ -478,18 +478,22 @@ func (s *shard) shrink(now multiraft.Instant) bool {
 	return true
 }
 
-// settled says whether no shard of a node waits for a fill or is being filled.
-func (r *Replica) settled(node shardmap.NodeID) bool {
+// settled says whether no shard of a node waits for a fill or is being filled. When one is
+// late, only what is on its way counts.
+func (r *Replica) settled(node shardmap.NodeID, now time.Duration) bool {
+	waits, late := false, false
 	for _, s := range r.shards {
 		s.mu.Lock()
 		f := s.follower(node)
-		busy := f != nil && (!f.whole || f.mode == modeFill || f.mode == modeBegin)
+		sends := f != nil && f.mode == modeFill
+		waits = waits || f != nil && (!f.whole || f.mode == modeBegin)
+		late = late || f != nil && f.late(now)
 		s.mu.Unlock()
-		if busy {
+		if sends {
 			return false
 		}
 	}
-	return true
+	return late || !waits
 }
 
 // park holds operations back, or lets them in again. The caller holds mu.

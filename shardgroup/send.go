@@ -155,7 +155,9 @@ func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
 		}
 		if f.mode == modeFill && (f.off == s.ring.end || f.turn) {
 			f.turn = false
-			s.composeFill(f, w)
+			if s.composeFill(f, w); f.mode == modeTail {
+				f.ended = now.Mono
+			}
 			return f.mode == modeFill && !f.waits() || f.off < s.ring.end
 		}
 		f.turn = true

@@ -2,6 +2,7 @@ package shardgroup
 
 import (
 	"slices"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -22,16 +23,17 @@ type follower struct {
 	durable  shardmap.Version // on its disk, when it was asked for that
 	forced   shardmap.Version // up to where it was asked
 	whole    bool
-	matched  bool       // a digest agreed in this session
-	old      bool       // it has, or had, a whole copy in this session: what a fill destroys (L9)
-	compare  *comparing // the fill under way compares; nil = it sends every range
-	compared bool       // the last fill began so
-	plain    bool       // it ended in a copy that differs: the next one does not compare
-	xfer     uint64     // of the last fill in this session, 0 none: acks of another one do not count
-	lo       uint64     // next hash of the fill
-	chunked  bool       // all ranges have been sent
-	turn     bool       // a chunk comes before more records
-	filling  bool       // counted in lane.fills
+	matched  bool          // a digest agreed in this session
+	old      bool          // it has, or had, a whole copy in this session: what a fill destroys (L9)
+	compare  *comparing    // the fill under way compares; nil = it sends every range
+	compared bool          // the last fill began so
+	plain    bool          // it ended in a copy that differs: the next one does not compare
+	xfer     uint64        // of the last fill in this session, 0 none: acks of another one do not count
+	lo       uint64        // next hash of the fill
+	chunked  bool          // all ranges have been sent
+	turn     bool          // a chunk comes before more records
+	filling  bool          // counted in lane.fills
+	ended    time.Duration // Mono at which the end of the last fill went out
 }
 
 // mode is what a follower is to be sent.
