@@ -101,7 +101,7 @@ func (c *checkpoint) Read(lo, hi uint64, compare bool, digest uint64, dst []byte
 	if !c.ours() {
 		return dst, hi, false, false
 	}
-	s.m.Sweep(sweepStep) // what is dead is left out, but it is in the digest until it is swept
+	s.sweep() // what is dead is left out, but it is in the digest until it is swept
 	if compare && s.m.DigestWithin(lo, hi) == digest {
 		return dst, hi, true, true
 	}
@@ -131,7 +131,7 @@ func (c *checkpoint) end(row *image.Row) (more, ok bool) {
 	if !c.ours() {
 		return false, false
 	}
-	if s.m.Sweep(sweepStep) {
+	if s.sweep() {
 		return true, true
 	}
 	row.To, row.Digest = s.standing(), s.m.Digest()

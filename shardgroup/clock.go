@@ -111,7 +111,7 @@ func (s *shard) tickFor(l *lane, t *tickHead, now multiraft.Instant) *follower {
 // digestInto says what the copy comes to now; nothing while many dead keys are
 // still to be swept, which is not done in one go under the shard's mutex.
 func (s *shard) digestInto(w *writer) {
-	if s.m.Sweep(sweepStep) {
+	if s.sweep() {
 		return
 	}
 	w.tickDigest(&tickDigest{shard: s.id, at: s.m.Position(), time: s.m.Time(), digest: s.m.Digest()})
@@ -133,7 +133,7 @@ func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 			s.mu.Lock()
 			if s.in.lane == l && s.in.conn == conn {
 				s.m.AdvanceTime(t.time)
-				s.m.Sweep(sweepStep)
+				s.sweep()
 				s.fresh = time.Duration(t.echo)
 			}
 			s.mu.Unlock()
@@ -165,7 +165,7 @@ func (n *Node) compare(l *lane, conn uint64, d *tickDigest) {
 	}
 	s.m.AdvanceTime(d.time)
 	switch {
-	case s.m.Sweep(sweepStep) || s.m.Time() != d.time:
+	case s.sweep() || s.m.Time() != d.time:
 	case s.m.Digest() == d.digest:
 		if !s.matched {
 			s.matched = true
@@ -184,7 +184,7 @@ func (r *Replica) sweep(now multiraft.Instant) {
 		s.mu.Lock()
 		if s.serving() {
 			s.m.AdvanceTime(s.clock(now))
-			s.m.Sweep(sweepStep)
+			s.sweep()
 		}
 		s.mu.Unlock()
 	}

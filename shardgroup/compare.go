@@ -54,7 +54,7 @@ func (s *shard) transferFor(f *follower) transferHead {
 }
 
 func (s *shard) composeDigests(f *follower, w *writer) {
-	if s.m.Sweep(sweepStep) {
+	if s.sweep() {
 		return // dead keys must not be in it: again with the next frame
 	}
 	m := digests{transferHead: s.transferFor(f), time: s.m.Time(), buckets: make([]byte, 0, digestsSize)}

@@ -70,7 +70,7 @@ func (f *follower) late(now time.Duration) bool {
 // above what the chunk shows goes out after the chunk.
 func (s *shard) composeFill(f *follower, w *writer) {
 	if f.chunked {
-		if f.off == s.ring.end && !s.m.Sweep(sweepStep) {
+		if f.off == s.ring.end && !s.sweep() {
 			w.fillEnd(&fillEnd{
 				dataHead: s.headFor(f), xfer: f.xfer,
 				end: s.m.Position(), time: s.m.Time(), digest: s.m.Digest(),

@@ -195,7 +195,7 @@ func (n *Node) onBatch(l *lane, conn uint64, b *batch) {
 	s.headSeen = max(s.headSeen, b.head)
 	if s.play(b.records, !s.whole) && b.time != 0 {
 		s.m.AdvanceTime(b.time)
-		s.m.Sweep(sweepStep)
+		s.sweep()
 	}
 	s.ack(l, b.urgent)
 	if b.durable {
@@ -205,6 +205,18 @@ func (n *Node) onBatch(l *lane, conn uint64, b *batch) {
 
 // sweepStep bounds how many dead keys one step removes under the shard's mutex.
 const sweepStep = 128
+
+// sweep removes what is dead by shard time, a step of it, and reports whether more is. What
+// it removed may have been answered to be dead, and nothing else would tell the log by what
+// time: an idle shard writes no record.
+func (s *shard) sweep() (more bool) {
+	held := s.m.Len()
+	more = s.m.Sweep(sweepStep)
+	if s.m.Len() < held && s.keeps() {
+		s.writeTime()
+	}
+	return more
+}
 
 // play applies encoded records that follow the position and keeps them in the
 // ring; it stops at a gap or at what cannot be right.

@@ -105,6 +105,11 @@ func (s *shard) writeRecord(raw []byte) {
 		return
 	}
 	s.append(logRecord, raw)
+	s.writeTime()
+}
+
+// writeTime appends what time it is when that is long ago.
+func (s *shard) writeTime() {
 	if s.m.Time() >= s.marked+markEveryMs {
 		s.appendMark(0)
 	}

@@ -101,7 +101,7 @@ const revertMax = 8 << 20
 // composeRevert sends the present state of every hash that the follower changed
 // above its cut, and the lineage's records from there.
 func (s *shard) composeRevert(f *follower, w *writer) {
-	if s.m.Sweep(sweepStep) {
+	if s.sweep() {
 		return // the digest is of what is settled: again with the next frame
 	}
 	off, have := s.ring.find(f.cut, s.m.Position())
