@@ -38,15 +38,17 @@ type checkpoints struct {
 	anew  bool    // the next pass makes a new file
 	from  wal.LSN // the log may be gone below
 	saved wal.LSN // the end of the log when the last pass began
+	noted wal.LSN // up to here the image says that the log is durable
 	live  int64   // bytes of the blocks that count, as of the last pass
 	pace  pacer
 }
 
 const (
-	saveGrown = 64 << 20        // bytes of log that are worth a pass, at least
-	saveEvery = 5 * time.Minute // after which any change is
-	saveTries = 3               // for a shard that became another while it was saved
-	wornBytes = 64 << 20        // of free pages beyond as much as is in use are worth a new file
+	saveGrown = 64 << 20         // bytes of log that are worth a pass, at least
+	saveEvery = 5 * time.Minute  // after which any change is
+	saveTries = 3                // for a shard that became another while it was saved
+	noteEvery = 10 * time.Second // how much of a log can be missing, and nobody knows, if an older one is put in its place
+	wornBytes = 64 << 20         // of free pages beyond as much as is in use are worth a new file
 )
 
 // runCheckpoints begins to keep the image.
@@ -85,15 +87,20 @@ func (c *checkpoints) save() bool {
 func (c *checkpoints) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last := time.Now()
+	last, noted := time.Now(), time.Now()
 	for {
 		asked := false
 		select {
 		case <-ctx.Done():
+			c.note()
 			return
 		case <-c.ask:
 			asked = true
 		case <-tick.C:
+		}
+		if time.Since(noted) >= noteEvery {
+			c.note()
+			noted = time.Now()
 		}
 		if !asked && !c.due(time.Since(last)) {
 			continue
@@ -108,6 +115,21 @@ func (c *checkpoints) run(ctx context.Context) {
 			c.n.log.Error("the image could not be written: the log keeps growing until the next one is", zap.Error(err))
 		}
 	}
+}
+
+// note writes into the image how far the log is durable. A log that was brought back from
+// a backup is whole in itself, and nothing in it says that it is an older one.
+func (c *checkpoints) note() {
+	synced := c.d.log.Synced()
+	if c.anew || synced <= c.noted { // nothing is written to a file that failed
+		return
+	}
+	if err := c.d.image.SetDurable(uint64(synced)); err != nil {
+		c.anew = true
+		c.n.log.Error("the image could not be written: the next one is a new file", zap.Error(err))
+		return
+	}
+	c.noted = synced
 }
 
 // due says whether the log has grown by as much as the image has, or enough time has
@@ -157,6 +179,9 @@ func (c *checkpoints) pass(ctx context.Context) (counts image.Counts, err error)
 	}
 	if err == nil && c.anew {
 		if err = im.SetFrom(uint64(c.from)); err == nil {
+			err = im.SetDurable(uint64(c.d.log.Synced()))
+		}
+		if err == nil {
 			err = im.Replace(c.d.image)
 		}
 	}

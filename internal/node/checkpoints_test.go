@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -268,5 +269,37 @@ func TestAPassIsPaced(t *testing.T) {
 	p.pause(t.Context())
 	if p.rest == 0 && time.Since(before) < restLeast/restShare {
 		t.Error("a moment of work is followed by a rest of its own")
+	}
+}
+
+// TestALogOfABackup is whole in itself, and is known for an older one by the image beside it.
+func TestALogOfABackup(t *testing.T) {
+	l, _ := imaged(t, wal.Fsync)
+	dir := filepath.Join(l.cfg.DataDir, "n1", "wal")
+	backup := filepath.Join(t.TempDir(), "wal")
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, older := range []bool{false, true} {
+		c := l.start(t)
+		c.pipeline(1, "", "SET", "acked", "1")
+		c.until(t, "+OK\r\n")
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if older {
+			if err := errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(backup))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c = l.start(t)
+		c.pipeline(1, "", "SET", "awake", "1")
+		c.until(t, "+OK\r\n")
+		if l.node.durable.found.Intact == older {
+			t.Errorf("an older log: %v, and intact: %v (%s)", older, l.node.durable.found.Intact, l.node.durable.found.Why)
+		}
+		if err := l.stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // The file:
 //
-//	head    "head" -> head | "from", "saved", "generation" -> a number with its sum
+//	head    "head" -> head | "from", "durable", "saved", "generation" -> a number with its sum
 //	rows    shard u16 -> row
 //	index   shard u16 -> index
 //	blocks  shard u16 | lo u64 | generation u64 -> block
@@ -26,6 +26,7 @@ var (
 
 	keyHead       = []byte("head")
 	keyFrom       = []byte("from")
+	keyDurable    = []byte("durable")
 	keySaved      = []byte("saved")
 	keyGeneration = []byte("generation")
 )
@@ -225,6 +226,9 @@ func (im *Image) Saved() (int64, error) {
 
 // SetFrom says that the log is about to be cut below an LSN. It is durable when it returns.
 func (im *Image) SetFrom(lsn uint64) error { return im.setNumber(keyFrom, lsn) }
+
+// SetDurable says that the log is durable up to an LSN, below which UpTo never falls again.
+func (im *Image) SetDurable(lsn uint64) error { return im.setNumber(keyDurable, lsn) }
 
 func (im *Image) setNumber(key []byte, n uint64) error {
 	return guard(func() error {

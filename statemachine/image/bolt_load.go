@@ -119,9 +119,10 @@ func (im *Image) Row(shard uint16) (r *Row, err error) {
 	return r, err
 }
 
-// UpTo is the LSN up to which the log must be there: all that the image holds was logged
-// and durable before it was saved. Rows that cannot be read say nothing.
+// UpTo is the LSN up to which the log must be there: it was seen to be durable so far, and
+// all that the image holds was before it was saved. What cannot be read says nothing.
 func (im *Image) UpTo() (lsn uint64) {
+	lsn, _ = im.number(keyDurable)
 	for shard := range im.cfg.Shards {
 		if r, err := im.Row(uint16(shard)); err == nil && r != nil {
 			lsn = max(lsn, r.To.LSN)

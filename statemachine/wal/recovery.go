@@ -387,7 +387,7 @@ func (s *scan) judge() {
 	case r.Mode == Off:
 		r.Why = "there is no log"
 	case s.lsn < max(s.cfg.From, s.cfg.Durable):
-		r.Why = "the log ends before the image that was made of it"
+		r.Why = "the log ends before what was durable of it, or before the image that was made of it: it is an older one"
 	case r.Mode == Write && !s.closed && s.rebooted():
 		r.Why = "the machine was restarted since, and what was written in mode write may not have been on the disk"
 	default:
