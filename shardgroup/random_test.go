@@ -298,7 +298,7 @@ var rareSeeds = []int64{5142}
 
 func TestRandom(t *testing.T) {
 	n := *seedCount
-	if testing.Short() {
+	if testing.Short() || raceBuild {
 		n /= 5
 	}
 	seeds := slices.Clone(rareSeeds)

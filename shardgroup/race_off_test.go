@@ -1,0 +1,5 @@
+//go:build !race
+
+package shardgroup
+
+const raceBuild = false
