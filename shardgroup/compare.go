@@ -68,7 +68,7 @@ func (s *shard) composeDigests(f *follower, w *writer) {
 // composeVersions sends the versions of the next buckets that differ; false when all were.
 func (s *shard) composeVersions(f *follower, w *writer) bool {
 	c, size := f.compare, 0
-	m := versions{time: s.m.Time()}
+	var m versions
 	for i := c.next(); i >= 0 && size < s.n.cfg.FillBytes; i = c.next() {
 		b := bucketVersions{bucket: i, versions: s.m.AppendVersions(i, nil)}
 		if size+len(b.versions) > keysMax*statemachine.VersionSize && size > 0 {

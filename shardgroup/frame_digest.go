@@ -55,14 +55,12 @@ type bucketVersions struct {
 // versions says which entries the holder has in some of the buckets that differ.
 type versions struct {
 	transferHead
-	time    int64
 	buckets []bucketVersions
 }
 
 func (w *writer) bucketVersions(m *versions) {
 	at := w.open(msgVersions)
 	w.transfer(m.transferHead)
-	w.u64(uint64(m.time))
 	w.u16(uint16(len(m.buckets)))
 	for _, b := range m.buckets {
 		w.u16(uint16(b.bucket))
@@ -73,7 +71,7 @@ func (w *writer) bucketVersions(m *versions) {
 }
 
 func (r *reader) bucketVersions() versions {
-	m := versions{transferHead: r.transfer(), time: int64(r.u64())}
+	m := versions{transferHead: r.transfer()}
 	n := int(r.u16())
 	if n > statemachine.DigestBuckets || n*6 > len(r.b) {
 		r.bad = true
