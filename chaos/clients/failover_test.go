@@ -211,7 +211,7 @@ func (r *rig) pause(t *testing.T, victim *restartable, other string, g *gaps) {
 func TestSIGTERMIsNotNoticed(t *testing.T) {
 	r := newRig(t, rigMemory, "")
 	r.disk = startWitnessOf(t, "disk")
-	leaves := times(t, "AEGIS_TEST_LEAVES", 3)
+	leaves := times(t, "AEGIS_TEST_LEAVES", 6)
 	var slow []time.Duration
 	for k, disturbances := 0, 0; k < leaves; {
 		r.ready(t, r.addrs[0])
