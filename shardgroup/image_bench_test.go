@@ -168,9 +168,6 @@ func (k *kept) size() (logBytes, imageBytes int64) {
 // TestDiskSpace overwrites the same data 20 times with an image after each: log and image
 // stay below three times the data, and all of it comes back.
 func TestDiskSpace(t *testing.T) {
-	if raceBuild {
-		*spaceBytes /= 3
-	}
 	entries := uint64(*spaceBytes / 116)
 	data := int64(entries) * 116
 	k := keepOnDisk(t, 16, data*2, max(64<<10, data/20))
