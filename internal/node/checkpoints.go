@@ -213,14 +213,14 @@ var errUnsaved = errors.New("copies changed, or were filled, while a new file wa
 
 // all saves every shard that this node has a copy of, and forgets the others.
 func (c *checkpoints) all(ctx context.Context, v *image.Save) error {
-	todo := make([]uint16, c.n.founded.Settings.Shards)
-	for i := range todo {
-		todo[i] = uint16(i)
+	unsaved := make([]uint16, c.n.founded.Settings.Shards)
+	for i := range unsaved {
+		unsaved[i] = uint16(i)
 	}
 	c.shards.Store(0)
-	for try := 0; try < saveTries && len(todo) > 0; try++ {
+	for try := 0; try < saveTries && len(unsaved) > 0; try++ {
 		var again []uint16
-		for _, id := range todo {
+		for _, id := range unsaved {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -234,9 +234,9 @@ func (c *checkpoints) all(ctx context.Context, v *image.Save) error {
 				c.shards.Add(1)
 			}
 		}
-		todo = again
+		unsaved = again
 	}
-	if len(todo) > 0 && c.anew {
+	if len(unsaved) > 0 && c.anew {
 		return errUnsaved // their former image is in the former file
 	}
 	return nil

@@ -92,7 +92,7 @@ func (f slowReads) Read(name string, dst []byte, limit int64) ([]byte, error) {
 }
 
 // TestANodeThatReadsItsLogSaysSo: clients reach a node before its log is read, and hear
-// what Redis would say; afterwards the same connection is served.
+// what Redis would say; afterwards they are served.
 func TestANodeThatReadsItsLogSaysSo(t *testing.T) {
 	l := written(t, wal.Write, 20)
 	disk, err := wal.LookInto(l.cfg.DataDir + "/n1/wal")
