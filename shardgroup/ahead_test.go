@@ -14,6 +14,18 @@ func ahead(t *testing.T, diverged bool) (w *world, a, b, c *member) {
 	w, a, _, c = trio(t)
 	w.timed = true
 	w.do(a, 1, &statemachine.Command{Kind: statemachine.Set, Key: []byte("k"), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: 2000}, Async)
+	w.sweptAhead(a)
+	if diverged {
+		w.must(a, 1, "x", "y")
+	}
+	b = w.serve(2)
+	w.do(b, 1, &statemachine.Command{Kind: statemachine.Persist, Key: []byte("k")}, Async)
+	return w, a, b, c
+}
+
+// sweptAhead cuts node 1, a holder, off from both others and sweeps three seconds ahead of
+// them, as far as a ceiling allows that nobody else remembers.
+func (w *world) sweptAhead(a *member) {
 	w.spread()
 	w.cut(0, 1, false)
 	w.cut(0, 2, false)
@@ -21,12 +33,6 @@ func ahead(t *testing.T, diverged bool) (w *world, a, b, c *member) {
 	later.Wall += 3000
 	a.n.CeilingAcked(worldGroup, later.Wall)
 	a.rep().sweep(later)
-	if diverged {
-		w.must(a, 1, "x", "y")
-	}
-	b = w.serve(2)
-	w.do(b, 1, &statemachine.Command{Kind: statemachine.Persist, Key: []byte("k")}, Async)
-	return w, a, b, c
 }
 
 // TestACopyThatDoesNotFitGivesItselfUp: a new holder whose copy is ahead of the lineage in

@@ -541,13 +541,7 @@ func TestACopyAheadOfTheLineageInTimeIsFilled(t *testing.T) {
 				c := &statemachine.Command{Kind: statemachine.Set, Key: fmt.Appendf(nil, "s%d", i), Value: []byte("v"), TTLMode: statemachine.TTLRelative, TTL: int64(1500 + 100*i)}
 				w.do(a, 0, c, Async)
 			}
-			w.spread()
-			w.cut(0, 1, false)
-			w.cut(0, 2, false)
-			ahead := w.now
-			ahead.Wall += 3000
-			a.n.CeilingAcked(worldGroup, ahead.Wall)
-			a.rep().sweep(ahead)
+			w.sweptAhead(a)
 			if diverged {
 				w.must(a, 0, "x", "y")
 			}
