@@ -11,7 +11,7 @@ import (
 // earlier group, and nothing of its own.
 var levels = [][]string{
 	{"internal/mutant"}, // names of seeded bugs: any room may have some
-	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "statemachine/image", "internal/metrics", "internal/judge"},
+	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "statemachine/image", "internal/metrics", "internal/judge", "chaos/report"},
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
 	{"shardgroup", "pkg/client/clienttest", "internal/load"},
 	{"internal/node"},
