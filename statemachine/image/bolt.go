@@ -3,13 +3,6 @@ package image
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime/debug"
-	"time"
-
-	"go.etcd.io/bbolt"
-	boltErrors "go.etcd.io/bbolt/errors"
 )
 
 // The file:
@@ -37,12 +30,13 @@ type Config struct {
 	ID     [16]byte // of the log that it belongs to
 	Shards int
 	NoSync bool // nothing is made durable: for tests of what is written, not of what lasts
+	Disk   Disk // where it lives; nil: in the file system
 }
 
 // Image is an open image. Any number of goroutines may load from it; one saves.
 type Image struct {
 	cfg    Config
-	db     *bbolt.DB
+	db     store
 	swept  []bool // shards whose leftovers of a former process are gone
 	former *Image // that it is to replace
 }
@@ -50,13 +44,13 @@ type Image struct {
 // Open opens an image or makes an empty one. After ErrDamaged nothing of it can be used:
 // see SetAside. The caller holds the lock of the data directory.
 func Open(cfg Config) (*Image, error) {
+	if cfg.Disk == nil {
+		cfg.Disk = files{cfg.NoSync}
+	}
 	im := &Image{cfg: cfg, swept: make([]bool, cfg.Shards)}
 	err := guard(func() (err error) {
-		im.db, err = bbolt.Open(cfg.Path, 0o600, &bbolt.Options{
-			Timeout: time.Second, FreelistType: bbolt.FreelistMapType, NoSync: cfg.NoSync, NoStatistics: true,
-		})
-		if err != nil {
-			return bad(err)
+		if im.db, err = cfg.Disk.open(cfg.Path); err != nil {
+			return err
 		}
 		return im.begin()
 	})
@@ -67,35 +61,13 @@ func Open(cfg Config) (*Image, error) {
 	return im, nil
 }
 
-// bad takes an error of bbolt for one of the file's contents, but for those that it gets
-// from the operating system.
-func bad(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) || errors.Is(err, boltErrors.ErrTimeout) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
-}
-
-// guard makes errors of the panics with which bbolt meets a damaged page, and of faults in
-// a file that was cut short.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}()
-	return f()
-}
-
 // begin reads the head, or writes it.
 func (im *Image) begin() error {
 	var raw []byte
-	err := im.db.View(func(tx *bbolt.Tx) error {
+	err := im.db.View(func(tx tx) error {
 		if b := tx.Bucket(bucketHead); b != nil {
 			raw = append(raw, b.Get(keyHead)...)
-		} else if name, _ := tx.Cursor().First(); name != nil {
+		} else if !tx.Empty() {
 			return fmt.Errorf("%w: it has no head", ErrDamaged)
 		}
 		return nil
@@ -121,36 +93,18 @@ func (im *Image) begin() error {
 // found makes an image without shards.
 func (im *Image) found() error {
 	h := encodeHead(&head{format: format, shards: uint32(im.cfg.Shards), id: im.cfg.ID})
-	err := im.db.Update(func(tx *bbolt.Tx) error {
+	err := im.db.Update(func(tx tx) error {
 		for _, name := range [][]byte{bucketRows, bucketIndex, bucketBlocks, bucketHead} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			if err := tx.Create(name); err != nil {
 				return err
 			}
 		}
 		return tx.Bucket(bucketHead).Put(keyHead, h)
 	})
-	if err != nil || im.cfg.NoSync {
-		return err
-	}
-	return syncDir(filepath.Dir(im.cfg.Path))
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// SetAside moves a file that cannot be read out of the way, in the place of the one that
-// was set aside before, and says where it is.
-func SetAside(path string) (to string, err error) {
-	to = path + ".aside"
-	if err = os.Rename(path, to); err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	return to, err
+	return im.cfg.Disk.keep(im.cfg.Path)
 }
 
 // Anew makes an empty image beside this one, to take its place once a pass has filled it:
@@ -159,7 +113,7 @@ func SetAside(path string) (to string, err error) {
 func (im *Image) Anew() (*Image, error) {
 	cfg := im.cfg
 	cfg.Path += ".new"
-	if err := os.Remove(cfg.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := cfg.Disk.remove(cfg.Path); err != nil {
 		return nil, err
 	}
 	fresh, err := Open(cfg)
@@ -174,11 +128,11 @@ func (im *Image) Anew() (*Image, error) {
 func (im *Image) Replace(old *Image) error {
 	_ = old.Close()
 	im.former = nil
-	if err := os.Rename(im.cfg.Path, old.cfg.Path); err != nil {
+	if err := im.cfg.Disk.rename(im.cfg.Path, old.cfg.Path); err != nil {
 		return err
 	}
 	im.cfg.Path = old.cfg.Path
-	return syncDir(filepath.Dir(im.cfg.Path))
+	return im.cfg.Disk.keep(im.cfg.Path)
 }
 
 // Close closes the file.
@@ -190,22 +144,16 @@ func (im *Image) Close() error {
 }
 
 // Bytes is what the file takes.
-func (im *Image) Bytes() int64 {
-	info, err := os.Stat(im.cfg.Path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
+func (im *Image) Bytes() int64 { return im.cfg.Disk.bytes(im.cfg.Path) }
 
 // view reads from the file.
-func (im *Image) view(read func(tx *bbolt.Tx) error) error {
+func (im *Image) view(read func(tx tx) error) error {
 	return guard(func() error { return im.db.View(read) })
 }
 
 // number is one of the numbers beside the head, 0 when it was never written.
 func (im *Image) number(key []byte) (n uint64, err error) {
-	err = im.view(func(tx *bbolt.Tx) (err error) {
+	err = im.view(func(tx tx) (err error) {
 		if n, err = decodeNumber(key, tx.Bucket(bucketHead).Get(key)); err != nil {
 			err = fmt.Errorf("%w: %s: %w", ErrDamaged, key, err)
 		}
@@ -232,6 +180,6 @@ func (im *Image) SetDurable(lsn uint64) error { return im.setNumber(keyDurable, 
 
 func (im *Image) setNumber(key []byte, n uint64) error {
 	return guard(func() error {
-		return im.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketHead).Put(key, encodeNumber(key, n)) })
+		return im.db.Update(func(tx tx) error { return tx.Bucket(bucketHead).Put(key, encodeNumber(key, n)) })
 	})
 }

@@ -31,7 +31,7 @@ func Inspect(path string) (rep Report, err error) {
 		} else if err != nil {
 			return bad(err)
 		}
-		im := &Image{cfg: Config{Path: path}, db: db}
+		im := &Image{cfg: Config{Path: path}, db: boltStore{db}}
 		defer im.Close()
 		return rep.read(im)
 	})
@@ -40,7 +40,7 @@ func Inspect(path string) (rep Report, err error) {
 
 func (rep *Report) read(im *Image) error {
 	var keys []uint16
-	err := im.db.View(func(tx *bbolt.Tx) error {
+	err := im.db.View(func(tx tx) error {
 		b := tx.Bucket(bucketHead)
 		if b == nil {
 			return fmt.Errorf("%w: it has no head", ErrDamaged)
@@ -70,7 +70,7 @@ func (rep *Report) read(im *Image) error {
 	}
 	for _, id := range keys {
 		l := &inspected{}
-		if err := im.db.View(func(tx *bbolt.Tx) error { return loadShard(tx, id, 0, l) }); err != nil {
+		if err := im.db.View(func(tx tx) error { return loadShard(tx, id, 0, l) }); err != nil {
 			rep.Damages = append(rep.Damages, fmt.Errorf("shard %d: %w", id, err))
 		} else {
 			rep.Rows = append(rep.Rows, l.row)

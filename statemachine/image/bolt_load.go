@@ -1,10 +1,6 @@
 package image
 
-import (
-	"fmt"
-
-	"go.etcd.io/bbolt"
-)
+import "fmt"
 
 // Loader takes what an image holds of one shard: Begin, ranges that do not overlap, End.
 // Ranges that are not brought are empty. An error of it ends the load.
@@ -21,7 +17,7 @@ type Loader interface {
 func (im *Image) Load(shard uint16, to Loader) error {
 	from, err := im.From()
 	if err == nil {
-		err = im.db.View(func(tx *bbolt.Tx) error { return loadShard(tx, shard, from, to) })
+		err = im.db.View(func(tx tx) error { return loadShard(tx, shard, from, to) })
 	}
 	if err != nil {
 		return fmt.Errorf("%s, shard %d: %w", im.cfg.Path, shard, err)
@@ -30,7 +26,7 @@ func (im *Image) Load(shard uint16, to Loader) error {
 }
 
 // loadShard guards the file piece by piece: a panic of the Loader is not the file's.
-func loadShard(tx *bbolt.Tx, shard uint16, from uint64, to Loader) error {
+func loadShard(tx tx, shard uint16, from uint64, to Loader) error {
 	var r *Row
 	var index []entry
 	err := guard(func() (err error) { r, index, err = read(tx, shard); return err })
@@ -52,7 +48,7 @@ func loadShard(tx *bbolt.Tx, shard uint16, from uint64, to Loader) error {
 // from one end is laid out anew again and again at that end: it took a third longer.
 const loadSweeps = 16
 
-func load(tx *bbolt.Tx, shard uint16, index []entry, to Loader) error {
+func load(tx tx, shard uint16, index []entry, to Loader) error {
 	var raw []byte
 	var digest uint64
 	blocks := tx.Bucket(bucketBlocks).Cursor()
@@ -76,7 +72,7 @@ func load(tx *bbolt.Tx, shard uint16, index []entry, to Loader) error {
 }
 
 // readBlock gives the bytes of a block. It must be the very one that the index means.
-func readBlock(blocks *bbolt.Cursor, shard uint16, e *entry, dst []byte) ([]byte, error) {
+func readBlock(blocks cursor, shard uint16, e *entry, dst []byte) ([]byte, error) {
 	key := blockKey(shard, e.lo, e.gen)
 	k, b := blocks.Seek(key)
 	if string(k) != string(key) {
@@ -86,7 +82,7 @@ func readBlock(blocks *bbolt.Cursor, shard uint16, e *entry, dst []byte) ([]byte
 }
 
 // read gives the row and the index of a shard, nil when the image has none.
-func read(tx *bbolt.Tx, shard uint16) (*Row, []entry, error) {
+func read(tx tx, shard uint16) (*Row, []entry, error) {
 	key := shardKey(shard)
 	b := tx.Bucket(bucketRows).Get(key)
 	if b == nil {
@@ -105,7 +101,7 @@ func read(tx *bbolt.Tx, shard uint16) (*Row, []entry, error) {
 
 // Row says what the image holds of a shard; nil when it has none.
 func (im *Image) Row(shard uint16) (r *Row, err error) {
-	err = im.view(func(tx *bbolt.Tx) error {
+	err = im.view(func(tx tx) error {
 		b := tx.Bucket(bucketRows).Get(shardKey(shard))
 		if b == nil {
 			return nil

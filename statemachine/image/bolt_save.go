@@ -3,8 +3,6 @@ package image
 import (
 	"errors"
 	"fmt"
-
-	"go.etcd.io/bbolt"
 )
 
 // Source is a copy of a shard that is being saved. It is asked from one goroutine while
@@ -135,7 +133,7 @@ type had struct {
 
 // open reads what the image has of a shard, and lets go of what nothing names any more.
 func (v *Save) open(shard uint16) (f had, err error) {
-	err = v.im.view(func(tx *bbolt.Tx) error {
+	err = v.im.view(func(tx tx) error {
 		if r, index, err := read(tx, shard); err == nil && r != nil {
 			f = had{index, r.Width}
 		} // else whatever is left of it is swept
@@ -151,7 +149,7 @@ func (v *Save) open(shard uint16) (f had, err error) {
 
 // strays lists the blocks of a shard that its index does not name: a pass did not come to
 // its end.
-func strays(tx *bbolt.Tx, shard uint16, index []entry) (keys [][]byte) {
+func strays(tx tx, shard uint16, index []entry) (keys [][]byte) {
 	known := make(map[string]bool, len(index))
 	for _, e := range index {
 		known[string(blockKey(shard, e.lo, e.gen))] = true
@@ -260,7 +258,7 @@ func (v *Save) replace(r *Row, was, is []entry) {
 
 // Forget removes a shard that is nobody's any more.
 func (v *Save) Forget(shard uint16) error {
-	return v.im.view(func(tx *bbolt.Tx) error {
+	return v.im.view(func(tx tx) error {
 		if tx.Bucket(bucketRows).Get(shardKey(shard)) != nil {
 			v.gone = append(v.gone, shard)
 			v.dels = append(v.dels, strays(tx, shard, nil)...)
@@ -292,7 +290,7 @@ func (v *Save) Flush() error {
 	return nil
 }
 
-func (v *Save) write(tx *bbolt.Tx) error {
+func (v *Save) write(tx tx) error {
 	for _, c := range v.puts {
 		if err := tx.Bucket(c.bucket).Put(c.key, c.value); err != nil {
 			return err

@@ -4,14 +4,20 @@ import (
 	"errors"
 	"os"
 	"testing"
-
-	"go.etcd.io/bbolt"
 )
 
 // TestPasses saves copies that change between passes, and shrink and grow in blocks: what
 // is loaded is what they were when the last pass saw them.
-func TestPasses(t *testing.T) {
+func TestPasses(t *testing.T) { passes(t, modelConfig(t)) }
+
+// TestPassesInMemory is the same on the simulator's disk.
+func TestPassesInMemory(t *testing.T) {
 	cfg := modelConfig(t)
+	cfg.Disk = NewMemory()
+	passes(t, cfg)
+}
+
+func passes(t *testing.T, cfg Config) {
 	im, shards := mustOpen(t, cfg), models()
 	var total Counts
 	for round := range 60 {
@@ -43,7 +49,7 @@ func TestPasses(t *testing.T) {
 // wantBlocks wants no block in the file that no index names.
 func wantBlocks(t *testing.T, im *Image) {
 	t.Helper()
-	err := im.view(func(tx *bbolt.Tx) error {
+	err := im.view(func(tx tx) error {
 		for shard := range im.cfg.Shards {
 			r, index, err := read(tx, uint16(shard))
 			if err != nil {
@@ -220,7 +226,7 @@ func TestRefusals(t *testing.T) {
 	cfg := modelConfig(t)
 	write := func(h []byte) {
 		im := mustOpen(t, cfg)
-		err := im.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketHead).Put(keyHead, h) })
+		err := im.db.Update(func(tx tx) error { return tx.Bucket(bucketHead).Put(keyHead, h) })
 		if err := errors.Join(err, im.Close()); err != nil {
 			t.Fatal(err)
 		}
