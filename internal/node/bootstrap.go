@@ -58,7 +58,7 @@ func (n *Node) row() json.RawMessage {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	b, _ := json.Marshal(meta.Node{
-		UUID: n.uuid, Name: n.cfg.ID, Addresses: n.addrs, DataBytes: divide(n.cfg.MaxMemoryBytes).stores, Generation: n.identity.Inc.Counter,
+		UUID: n.uuid, Name: n.cfg.ID, Addresses: n.addrs, Zone: n.cfg.Zone, DataBytes: divide(n.cfg.MaxMemoryBytes).stores, Generation: n.identity.Inc.Counter,
 	})
 	return b
 }

@@ -18,6 +18,7 @@ type Config struct {
 	GossipAddr   string
 	GatewayAddr  string // empty: no gateway port
 	Advertise    string // host announced to others; empty: found out
+	Zone         string // what the node shares its fate with; empty: not known
 	Seeds        []string
 	Expect       int
 	DataDir      string

@@ -24,6 +24,7 @@ type Founding = meta.Founding
 type CoreConfig struct {
 	Name      string
 	Addresses meta.Addresses
+	Zone      string    // what the node shares its fate with, "" = nothing known
 	DataBytes int64     // memory for stores
 	Pool      *lru.Pool // where it is taken from; nil = the Go heap
 	RingBytes int64     // memory for replication rings
@@ -111,6 +112,9 @@ type Core struct {
 	asked  map[uint64]asking
 	nextID uint64
 	waits  []registration
+
+	intents  []intending
+	departed time.Duration // Mono at which this node last said that it has left
 }
 
 const (

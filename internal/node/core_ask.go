@@ -110,6 +110,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 			return
 		}
 		done(Answer{Body: b})
+	case "intend":
+		c.answerIntend(body, now, done)
 	case "member":
 		done(c.answerMember(body, now))
 	default:
@@ -189,9 +191,12 @@ func (c *Core) announce(now multiraft.Instant) {
 	if len(c.waits) > 0 {
 		c.registered()
 	}
+	if len(c.intents) > 0 {
+		c.intended()
+	}
 	n, ok := c.meta.Node(c.self.Node)
 	mine := meta.Node{
-		ID: n.ID, UUID: n.UUID, Name: c.cfg.Name, Addresses: c.cfg.Addresses, DataBytes: c.cfg.DataBytes,
+		ID: n.ID, UUID: n.UUID, Name: c.cfg.Name, Addresses: c.cfg.Addresses, Zone: c.cfg.Zone, DataBytes: c.cfg.DataBytes,
 		Generation: c.self.Inc.Counter, Revision: c.revision,
 	}
 	if !ok || !mine.Supersedes(n) || now.Mono-c.announced < announceEvery {

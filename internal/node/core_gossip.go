@@ -53,10 +53,10 @@ func (c *Core) followHints() {
 	}
 }
 
-// leaving reports whether a node hands its leases over, as itself or gossip says.
+// leaving reports whether a node hands its leases over, as itself, operators or gossip say.
 // A lie can do no more than to keep leases where they are.
 func (c *Core) leaving(n shardmap.NodeID) bool {
-	if c.announcedLeave(n) {
+	if c.announcedLeave(n) || c.sentAway(n) {
 		return true
 	}
 	m, ok := c.gossip[n]

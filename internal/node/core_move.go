@@ -102,26 +102,26 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 	if !ok {
 		return 0
 	}
-	takes := func(n shardmap.NodeID) bool {
+	var able []shardmap.NodeID
+	if r := c.data.Replica(id); id == shardmap.MetaGroup {
+		able = nodesOf(st.Config.Voters)
+	} else if r != nil {
+		able = r.Successors()
+	}
+	last := shardmap.NodeID(0) // rather than nobody, when this process ends
+	for _, n := range able {
 		silent, heard := c.raft.Silence(n, c.now)
-		return n != c.self.Node && !c.announcedLeave(n) && (c.draining || !c.astray(n)) && votes(st.Config, n) && heard && silent < time.Second
-	}
-	if id == shardmap.MetaGroup {
-		for _, d := range st.Config.Voters {
-			if takes(d.Node) {
-				return d.Node
-			}
+		if n == c.self.Node || c.announcedLeave(n) || !votes(st.Config, n) || !heard || silent >= time.Second {
+			continue
 		}
-		return 0
-	}
-	if r := c.data.Replica(id); r != nil {
-		for _, n := range r.Successors() {
-			if takes(n) {
-				return n
-			}
+		if !c.astray(n) && !c.sentAway(n) {
+			return n
+		}
+		if last == 0 && c.draining {
+			last = n
 		}
 	}
-	return 0
+	return last
 }
 
 // drainMore starts the next moves of a drain.

@@ -57,8 +57,9 @@ func soleVoter(order []shardmap.NodeID, data int, present meta.Group) []meta.Wan
 }
 
 // wantedMeta is the replica set of group 0: present voters first, then the
-// oldest nodes, up to five voters and an odd number of them; all others learn.
-func wantedMeta(nodes []shardmap.NodeID, present meta.Group) []meta.Wanted {
+// oldest nodes, up to five voters and an odd number of them; all others learn, those
+// too that are leaving, until they have left: they must hear of it.
+func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group) []meta.Wanted {
 	voters := 1
 	switch {
 	case len(nodes) >= metaVoters:
@@ -84,12 +85,25 @@ func wantedMeta(nodes []shardmap.NodeID, present meta.Group) []meta.Wanted {
 	for _, n := range chosen {
 		ws = append(ws, meta.Wanted{Node: n, Role: meta.Voter})
 	}
-	for _, n := range nodes {
+	for _, n := range slices.Concat(nodes, leaving) {
 		if !slices.Contains(chosen, n) {
 			ws = append(ws, meta.Wanted{Node: n, Role: meta.Learner})
 		}
 	}
 	return ws
+}
+
+// leavingOf are the nodes that are leaving and still have to hear that they have left.
+func leavingOf(s *meta.State) (ids []shardmap.NodeID) {
+	if s == nil {
+		return nil
+	}
+	for _, n := range s.Nodes {
+		if n.Intent == meta.Leaving {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
 }
 
 // groupBudget is the memory of one group: the smallest, over the nodes that

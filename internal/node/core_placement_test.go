@@ -34,7 +34,7 @@ func TestVoterCountsStayOdd(t *testing.T) {
 
 func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	present := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 4, Role: meta.Voter}}}
-	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, present)
+	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, nil, present)
 	voters, first := 0, got[0]
 	for _, w := range got {
 		if w.Role == meta.Voter {
@@ -44,8 +44,11 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	if voters != 3 || first.Node != 4 || len(got) != 4 {
 		t.Fatalf("group 0 wants %v", got)
 	}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, present); got[4].Role != meta.Voter {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, nil, present); got[4].Role != meta.Voter {
 		t.Fatalf("five nodes: %v", got)
+	}
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3}, []shardmap.NodeID{4}, present); len(got) != 4 || got[3] != (meta.Wanted{Node: 4, Role: meta.Learner}) {
+		t.Fatalf("a node that is leaving does not only learn: %v", got)
 	}
 }
 

@@ -31,17 +31,22 @@ func (c *Core) reconcile(now multiraft.Instant) {
 		return
 	}
 	c.announce(now)
-	if c.meta.Version != c.inPlace && c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
-		c.place(now)
+	if c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
+		if c.forgetGone() {
+			c.placed = now.Mono
+		} else if c.meta.Version != c.inPlace {
+			c.place(now)
+		}
 	}
+	c.depart(now)
 	c.adopt(now)
 	for g := range c.meta.Groups {
 		c.drive(shardmap.GroupID(g), now)
 	}
 	switch {
 	case c.draining:
-	case c.astray(c.self.Node):
-		c.drainMore(now) // to those whose clocks agree; who has no other keeps the lease
+	case c.astray(c.self.Node) || c.sentAway(c.self.Node):
+		c.drainMore(now) // to those that may have them; who has no other keeps the lease
 	default:
 		c.balance(now)
 	}
@@ -52,8 +57,13 @@ func (c *Core) place(now multiraft.Instant) {
 	ids := make([]shardmap.NodeID, 0, len(c.meta.Nodes))
 	bytes := make(map[shardmap.NodeID]int64)
 	for _, n := range c.meta.Nodes {
-		ids = append(ids, n.ID)
+		if n.Intent.Places() {
+			ids = append(ids, n.ID)
+		}
 		bytes[n.ID] = n.DataBytes
+	}
+	if len(ids) == 0 {
+		return
 	}
 	var changed []meta.Placement
 	for _, p := range placements(ids, c.planOf(ids), c.meta.Settings, bytes, c.meta) {
@@ -85,7 +95,7 @@ func placements(ids []shardmap.NodeID, plan [][]shardmap.NodeID, s meta.Settings
 		}
 		return present.Group(g)
 	}
-	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, was(0))}}
+	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(present), was(0))}}
 	groupsOn := make(map[shardmap.NodeID]int64)
 	for g := 1; g <= s.Groups; g++ {
 		id := shardmap.GroupID(g)
@@ -151,7 +161,7 @@ func (c *Core) settle(id shardmap.GroupID) {
 			rank = i
 		}
 	}
-	if c.draining {
+	if c.draining || c.sentAway(c.self.Node) {
 		rank += len(want.Replicas)
 	}
 	c.raft.SetRank(id, rank)
@@ -183,6 +193,9 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 		want = withHolder(st.Config, want, c.self.Node, seats)
 	} else if id == shardmap.MetaGroup {
 		seated = !fills(st.Config, want)
+		if mine, _ := want.On(c.self.Node); mine.Role != meta.Voter {
+			return // it hands group 0 over first
+		}
 	}
 	if target := nextMembers(st.Config, want, seats, seated); target != nil {
 		c.raft.Reconfigure(st, target, now)

@@ -62,6 +62,7 @@ func (u upcalls) Applied(g shardmap.GroupID, index uint64, data []byte, now mult
 		u.c.metaChanged()
 	}
 	u.c.registered()
+	u.c.intended()
 }
 
 func (u upcalls) ConfigApplied(g shardmap.GroupID, conf multiraft.GroupConfig, now multiraft.Instant) {

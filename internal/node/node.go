@@ -383,7 +383,7 @@ func (n *Node) build() error {
 	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
 	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers}, peerHandler{n}, n.peerTCP, n.peerUDP)
 	cfg := CoreConfig{
-		Name: n.cfg.ID, Addresses: n.addresses(), DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
+		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),

@@ -100,6 +100,14 @@ func checkHost(s string) error {
 	return nil
 }
 
+// checkZone takes a name as nodes have them.
+func checkZone(s string) error {
+	if !idShape.MatchString(s) {
+		return fmt.Errorf("%q cannot name a zone: use 1 to 63 letters, digits, dots, dashes and underscores, the first a letter or digit", s)
+	}
+	return nil
+}
+
 func checkDir(s string) error {
 	if s == "" {
 		return errors.New("the name is empty")

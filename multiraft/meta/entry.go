@@ -37,10 +37,21 @@ type Placement struct {
 	BudgetBytes int64            `json:"budgetBytes"`
 }
 
+// Intend sets what operators want of a node. It applies only to the version of the
+// intent that it was decided on.
+type Intend struct {
+	Node   shardmap.NodeID `json:"node"`
+	From   uint64          `json:"from"`
+	Intent Intent          `json:"intent"`
+}
+
 // Entry is one change of group 0; exactly one field is set.
 type Entry struct {
 	Register *Register   `json:"register,omitempty"`
 	Place    []Placement `json:"place,omitempty"`
+	Intend   *Intend     `json:"intend,omitempty"`
+	// Forget takes the row of a node out that is gone.
+	Forget shardmap.NodeID `json:"forget,omitempty"`
 }
 
 // Encode gives the bytes of an entry.
@@ -103,6 +114,12 @@ func (s *State) Apply(e Entry) bool {
 	for _, p := range e.Place {
 		changed = s.place(p) || changed
 	}
+	if e.Intend != nil {
+		changed = s.intend(*e.Intend) || changed
+	}
+	if e.Forget != 0 {
+		changed = s.forget(e.Forget) || changed
+	}
 	if changed {
 		s.Version++
 	}
@@ -118,7 +135,7 @@ func (s *State) register(n Node) bool {
 			if !n.Supersedes(*old) {
 				return false
 			}
-			n.ID = old.ID
+			n.ID, n.Intent, n.IntentVersion = old.ID, old.Intent, old.IntentVersion
 			*old = n
 			return true
 		}
@@ -126,9 +143,62 @@ func (s *State) register(n Node) bool {
 	if s.NextNode == 0 || s.NextNode == ^uint32(0) {
 		return false
 	}
-	n.ID = shardmap.NodeID(s.NextNode)
+	n.ID, n.Intent, n.IntentVersion = shardmap.NodeID(s.NextNode), Active, 0
 	s.NextNode++
 	s.Nodes = append(s.Nodes, n)
+	return true
+}
+
+func (s *State) intend(i Intend) bool {
+	at := s.index(i.Node)
+	if at < 0 || i.Intent > Gone {
+		return false
+	}
+	n := &s.Nodes[at]
+	if n.IntentVersion != i.From || n.Intent == i.Intent || n.Intent == Gone {
+		return false
+	}
+	if i.Intent == Gone {
+		if !s.spares(n.ID) {
+			return false
+		}
+		s.Removed = append(s.Removed, n.UUID)
+		s.takeOut(n.ID)
+	}
+	n.Intent = i.Intent
+	n.IntentVersion++
+	return true
+}
+
+// spares reports whether every group can lose its replica on a node: another one,
+// of the same weight or more, is wanted elsewhere. The last node is never spared.
+func (s *State) spares(n shardmap.NodeID) bool {
+	for _, g := range s.Groups {
+		if r, ok := g.On(n); ok && !slices.ContainsFunc(g.Replicas, func(o Replica) bool { return o.Node != n && (!r.HoldsData() || o.HoldsData()) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// takeOut wants no replica on a node any more.
+func (s *State) takeOut(n shardmap.NodeID) {
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if _, ok := g.On(n); ok {
+			g.Replicas = slices.DeleteFunc(slices.Clone(g.Replicas), func(r Replica) bool { return r.Node == n })
+			g.Version++
+		}
+	}
+}
+
+// forget takes the row of a node out that is gone and has nothing left.
+func (s *State) forget(n shardmap.NodeID) bool {
+	at := s.index(n)
+	if at < 0 || s.Nodes[at].Intent != Gone {
+		return false
+	}
+	s.Nodes = slices.Delete(slices.Clone(s.Nodes), at, at+1)
 	return true
 }
 
@@ -159,11 +229,12 @@ func (s *State) place(p Placement) bool {
 	return true
 }
 
-// known reports whether the wanted replicas stand on distinct registered nodes.
+// known reports whether the wanted replicas stand on distinct registered nodes that
+// are not gone.
 func (s *State) known(ws []Wanted) bool {
 	seen := make([]shardmap.NodeID, 0, len(ws))
 	for _, w := range ws {
-		if _, ok := s.Node(w.Node); !ok || slices.Contains(seen, w.Node) || w.Role < Voter || w.Role > Witness {
+		if n, ok := s.Node(w.Node); !ok || n.Intent == Gone || slices.Contains(seen, w.Node) || w.Role < Voter || w.Role > Witness {
 			return false
 		}
 		seen = append(seen, w.Node)

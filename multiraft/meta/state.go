@@ -41,6 +41,13 @@ type Node struct {
 	Generation uint64 `json:"generation"`
 	// Revision counts the changes of the row within one start.
 	Revision uint32 `json:"revision,omitempty"`
+	// Zone names what the node shares its fate with (a rack, a data centre); "" = none is known.
+	Zone string `json:"zone,omitempty"`
+	// Intent is what operators want of the node. It is theirs: a row that the node
+	// itself sends does not change it.
+	Intent Intent `json:"intent,omitempty"`
+	// IntentVersion counts the changes of Intent.
+	IntentVersion uint64 `json:"intentVersion,omitempty"`
 }
 
 // Supersedes reports whether the row says something newer than an old one of the
@@ -51,6 +58,30 @@ func (n Node) Supersedes(old Node) bool {
 	}
 	return n.Revision > old.Revision
 }
+
+// Intent is what operators want of a node. It outlives restarts of the node.
+type Intent uint8
+
+// Intents, in the order in which a node leaves. Older formats know none: active.
+const (
+	Active   Intent = iota
+	Draining        // its leases go elsewhere, its copies stay
+	Leaving         // its copies go elsewhere too
+	Gone            // its data directory may never come back; the row stays until its replica of group 0 is out
+)
+
+var intentWords = [...]string{"active", "draining", "leaving", "gone"}
+
+// String is the word for operators.
+func (i Intent) String() string {
+	if int(i) < len(intentWords) {
+		return intentWords[i]
+	}
+	return "unknown"
+}
+
+// Places reports whether a node with this intent may have copies.
+func (i Intent) Places() bool { return i <= Draining }
 
 // Role says what a replica does in its group.
 type Role uint8
@@ -126,11 +157,19 @@ func New(f Founding, plan []Placement) *State {
 
 // Node finds a registered node.
 func (s *State) Node(id shardmap.NodeID) (Node, bool) {
+	if i := s.index(id); i >= 0 {
+		return s.Nodes[i], true
+	}
+	return Node{}, false
+}
+
+// index is where the row of a node is, -1 nowhere.
+func (s *State) index(id shardmap.NodeID) int {
 	i, ok := slices.BinarySearchFunc(s.Nodes, id, func(n Node, id shardmap.NodeID) int { return int(n.ID) - int(id) })
 	if !ok {
-		return Node{}, false
+		return -1
 	}
-	return s.Nodes[i], true
+	return i
 }
 
 // ByUUID finds the node that owns a data directory.

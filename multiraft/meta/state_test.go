@@ -85,6 +85,86 @@ func TestPlacementIsConditionalAndMintsReplicaIDs(t *testing.T) {
 	}
 }
 
+func TestWhatIsWantedOfANodeIsConditionalAndOutlivesItsStarts(t *testing.T) {
+	s := founded(3)
+	s.Apply(Entry{Place: []Placement{{Group: 0, From: 1, Replicas: []Wanted{{1, Voter}, {2, Learner}, {3, Learner}}}}})
+	intend := func(n shardmap.NodeID, from uint64, i Intent) bool {
+		return s.Apply(Entry{Intend: &Intend{Node: n, From: from, Intent: i}})
+	}
+	if !intend(2, 0, Draining) || intend(2, 0, Leaving) || intend(2, 1, Draining) || intend(9, 0, Draining) || intend(2, 1, 7) {
+		t.Fatal("an intent was not taken, or one that was decided on something older, says nothing new, or makes no sense was")
+	}
+	s.Apply(Entry{Register: &Register{Node{UUID: UUID{2}, Generation: 2, Name: "back", Intent: Active}}})
+	if n, _ := s.Node(2); n.Intent != Draining || n.IntentVersion != 1 || n.Name != "back" {
+		t.Fatalf("a start changed what is wanted of the node: %+v", n)
+	}
+	s.Apply(Entry{Register: &Register{Node{UUID: UUID{9}, Generation: 1, Intent: Leaving, IntentVersion: 5}}})
+	if n, _ := s.ByUUID(UUID{9}); n.Intent != Active || n.IntentVersion != 0 {
+		t.Fatalf("a node came with an intent of its own: %+v", n)
+	}
+	if got, err := Restore(s.Snapshot()); err != nil || !reflect.DeepEqual(got, s) {
+		t.Fatalf("restored %+v, %v; want %+v", got, err, s)
+	}
+}
+
+func TestANodeThatIsGoneStaysAway(t *testing.T) {
+	s := founded(3)
+	s.Apply(Entry{Place: []Placement{
+		{Group: 0, From: 1, Replicas: []Wanted{{1, Voter}, {2, Learner}}},
+		{Group: 1, From: 1, Replicas: []Wanted{{2, Voter}, {3, Witness}}},
+	}})
+	gone := func(n shardmap.NodeID) bool {
+		row, _ := s.Node(n)
+		return s.Apply(Entry{Intend: &Intend{Node: n, From: row.IntentVersion, Intent: Gone}})
+	}
+	if gone(2) {
+		t.Fatal("the only node with a copy of group 1 is gone")
+	}
+	if s.Apply(Entry{Forget: 3}) {
+		t.Fatal("the row of a node that stays was taken out")
+	}
+	if !gone(3) || !s.WasRemoved(UUID{3}) || s.Group(1).Version != 3 {
+		t.Fatalf("node 3 could not leave: %+v", s)
+	}
+	if _, has := s.Group(1).On(3); has {
+		t.Fatal("a node that is gone is wanted in group 1")
+	}
+	if s.Apply(Entry{Intend: &Intend{Node: 3, From: 1, Intent: Active}}) {
+		t.Fatal("a node that is gone was taken back")
+	}
+	if s.Apply(Entry{Place: []Placement{{Group: 1, From: 3, Replicas: []Wanted{{2, Voter}, {3, Witness}}}}}) {
+		t.Fatal("something was placed on a node that is gone")
+	}
+	if s.Apply(Entry{Register: &Register{Node{UUID: UUID{3}, Generation: 9}}}) {
+		t.Fatal("the data directory of a node that is gone came back")
+	}
+	if !s.Apply(Entry{Forget: 3}) || s.Apply(Entry{Forget: 3}) {
+		t.Fatal("the row of a node that is gone cannot be taken out once")
+	}
+	if _, ok := s.Node(3); ok || !s.WasRemoved(UUID{3}) {
+		t.Fatal("the row stayed, or the tombstone went with it")
+	}
+	s.Apply(Entry{Register: &Register{Node{UUID: UUID{4}, Generation: 1}}})
+	if n, _ := s.ByUUID(UUID{4}); n.ID != 4 {
+		t.Fatalf("the next node has id %d", n.ID)
+	}
+}
+
+// TestOlderFormatsAreRead reads entries and rows as they were before intents.
+func TestOlderFormatsAreRead(t *testing.T) {
+	e, err := DecodeEntry(append([]byte{1}, `{"register":{"node":{"id":0,"uuid":[7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"name":"n7","addresses":{"client":"a","cluster":"b","gossip":"c"},"dataBytes":5,"generation":1}}}`...))
+	if err != nil || e.Register == nil || e.Intend != nil || e.Forget != 0 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	s := founded(1)
+	if !s.Apply(e) {
+		t.Fatal("an entry of an older format did not apply")
+	}
+	if n, _ := s.ByUUID(UUID{7}); n.Intent != Active || n.Zone != "" || !n.Intent.Places() {
+		t.Fatalf("row %+v", n)
+	}
+}
+
 func TestSnapshotGivesTheSameState(t *testing.T) {
 	s := founded(3)
 	got, err := Restore(s.Snapshot())
@@ -118,6 +198,8 @@ func TestReplicasNeverShareAnIDOnOneNode(t *testing.T) {
 
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(Entry{Register: &Register{Node{UUID: UUID{1}}}}.Encode())
+	f.Add(Entry{Intend: &Intend{Node: 2, Intent: Gone}}.Encode())
+	f.Add(Entry{Forget: 2}.Encode())
 	f.Add(founded(3).Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := founded(2)
