@@ -174,7 +174,7 @@ func (m *migration) heal() {
 
 func TestAGroupThatMovesHasOneHolder(t *testing.T) {
 	seeds, moves := uint64(60), 0
-	if testing.Short() {
+	if testing.Short() || raceBuild {
 		seeds = 15
 	}
 	for seed := range seeds {

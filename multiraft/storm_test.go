@@ -150,7 +150,7 @@ func TestATempestRepeats(t *testing.T) {
 
 func TestNobodyServesBesideAnotherInATempest(t *testing.T) {
 	seeds := uint64(150)
-	if testing.Short() {
+	if testing.Short() || raceBuild {
 		seeds = 40
 	}
 	for seed := range seeds {
