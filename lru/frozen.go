@@ -41,18 +41,19 @@ func (s *Store) Freeze(version uint64, keepBytesMax int64) *Frozen {
 	return s.frozen
 }
 
-// Step visits what changed since the step before, and then about n entries more. The
+// Step visits what changed since the step before or, when nothing did, about n entries
+// more; in both cases as many as bytesMax keys and values take, and one hash at least. The
 // entries are valid until the next call of the store. more is false when all were visited;
 // an error says that the walk is worth nothing.
-func (f *Frozen) Step(n int, yield func(Entry)) (more bool, err error) {
-	if f.s == nil {
+func (f *Frozen) Step(n int, bytesMax int64, yield func(Entry)) (more bool, err error) {
+	switch {
+	case f.s == nil:
 		return false, f.err
+	case len(f.kept) > 0:
+		f.give(bytesMax, yield)
+		return true, nil
 	}
-	for _, e := range f.kept {
-		yield(e)
-	}
-	f.kept, f.held = nil, 0
-	last := f.next | (f.s.stride(n) - 1)
+	last := f.last(n, bytesMax)
 	f.s.Range(f.next, last, func(e Entry) bool {
 		if e.Version <= f.version {
 			yield(e)
@@ -65,8 +66,41 @@ func (f *Frozen) Step(n int, yield func(Entry)) (more bool, err error) {
 	return f.s != nil, nil
 }
 
+// give hands kept entries over, which are the walk's no more.
+func (f *Frozen) give(bytesMax int64, yield func(Entry)) {
+	for first := true; len(f.kept) > 0; first = false {
+		e := f.kept[len(f.kept)-1]
+		size := int64(len(e.Key) + len(e.Value))
+		if bytesMax -= size; bytesMax < 0 && !first {
+			return
+		}
+		yield(e)
+		f.kept[len(f.kept)-1] = Entry{}
+		f.kept = f.kept[:len(f.kept)-1]
+		f.held -= keptEntryBytes + size
+	}
+	f.kept = nil
+}
+
+// last is the end of the hash range that is visited next.
+func (f *Frozen) last(n int, bytesMax int64) uint64 {
+	for stride := f.s.stride(n); ; stride /= 2 {
+		last, size := f.next|(stride-1), int64(0)
+		f.s.Range(f.next, last, func(e Entry) bool {
+			size += int64(len(e.Key) + len(e.Value))
+			return size <= bytesMax
+		})
+		if size <= bytesMax || stride == 1 {
+			return last
+		}
+	}
+}
+
 // KeptBytes is what the walk keeps now.
 func (f *Frozen) KeptBytes() int64 { return f.held }
+
+// Ended says that all was visited, or that the walk cannot go on.
+func (f *Frozen) Ended() bool { return f.s == nil }
 
 // End gives the walk up.
 func (f *Frozen) End() {

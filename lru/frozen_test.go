@@ -39,7 +39,7 @@ func TestAWalkOfThePastIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes are kept of %d, %d wanted", kept, keep, counted)
 		}
 		seen, err := 0, error(nil)
-		if more, err = f.Step(step, func(e Entry) {
+		if more, err = f.Step(step, 1<<20, func(e Entry) {
 			if e.Version > n {
 				t.Fatalf("version %d was not there yet", e.Version)
 			}
@@ -76,7 +76,7 @@ func TestAWalkOfThePastThatCannotGoOn(t *testing.T) {
 		s, put := past(1000)
 		f := s.Freeze(1000, 10_000)
 		x.spoil(s, put)
-		more, err := f.Step(2000, func(Entry) {})
+		more, err := f.Step(2000, 1<<20, func(Entry) {})
 		if !errors.Is(err, x.want) || x.want != nil && more {
 			t.Errorf("%s: %v, more %v; want %v", name, err, more, x.want)
 		}
@@ -91,5 +91,39 @@ func TestAWalkOfThePastThatCannotGoOn(t *testing.T) {
 func changeAll(put func(int, uint64)) {
 	for i := range 1000 {
 		put(i, uint64(2000+i))
+	}
+}
+
+// TestAStepOfThePastIsBoundedInBytes: large values among small ones, some of them kept.
+func TestAStepOfThePastIsBoundedInBytes(t *testing.T) {
+	const n, most = 4000, 20_000
+	s, put := past(n)
+	long := func(i int, version uint64) {
+		k := fmt.Appendf(nil, "long%d", i)
+		s.Set(Entry{Hash: Hash(7, k), Version: version, Key: k, Value: make([]byte, most*3/4)})
+	}
+	for i := range 200 {
+		long(i, n+1)
+	}
+	f := s.Freeze(n+1, 64<<20)
+	for i := range 100 {
+		long(i, uint64(n+2+i))
+		put(i, uint64(n+200+i))
+	}
+	brought := 0
+	for more := true; more; {
+		size, seen, err := 0, 0, error(nil)
+		if more, err = f.Step(1000, most, func(e Entry) {
+			size += len(e.Key) + len(e.Value)
+			seen++
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if brought += seen; size > most {
+			t.Fatalf("a step brought %d bytes in %d entries, %d are the most", size, seen, most)
+		}
+	}
+	if brought != n+200 {
+		t.Errorf("%d of %d entries", brought, n+200)
 	}
 }

@@ -446,7 +446,7 @@ func (t *trial) thaw() {
 		}
 		return
 	}
-	more, err := t.walk.Step(1+t.below(30), func(e Entry) {
+	more, err := t.walk.Step(1+t.below(30), int64(1+t.below(2000)), func(e Entry) {
 		it := t.past[string(e.Key)]
 		if it == nil || it.value != string(e.Value) || it.version != e.Version || it.deadline != e.Deadline || e.Hash != t.hash(e.Key) {
 			t.Fatalf("a walk brought %q at %d, the model had %+v", e.Key, e.Version, it)

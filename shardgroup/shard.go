@@ -85,6 +85,7 @@ type shard struct {
 	tickets   []Ticket            // rising versions
 	urgent    bool                // some ticket waits for acks
 	forcing   bool                // some ticket waits for disks
+	past      *statemachine.Past  // the last walk of what was, nil = none ever
 	rec, part statemachine.Record // scratch of play
 }
 

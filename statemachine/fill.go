@@ -186,6 +186,19 @@ func (m *Machine) putChunk(chunk []byte) {
 	}
 }
 
+// EachEntry calls yield for the entries of a chunk. Keys and values alias it.
+func EachEntry(chunk []byte, yield func(key, value []byte, v shardmap.Version, deadline int64)) error {
+	for len(chunk) > 0 {
+		e, rest, err := decodeEntry(chunk)
+		if err != nil {
+			return err
+		}
+		yield(e.Key, e.Value, shardmap.Version(e.Version), e.Deadline)
+		chunk = rest
+	}
+	return nil
+}
+
 // ChunkDigest is the XOR that the entries of a chunk are in the digest of who holds them;
 // hashKey is the cluster's. The chunk is one that was just made.
 func ChunkDigest(hashKey uint64, chunk []byte) (digest uint64) {

@@ -26,11 +26,15 @@ func (p *Past) Position() shardmap.Version { return p.position }
 // Time is the shard time of the moment, unix ms.
 func (p *Past) Time() int64 { return p.time }
 
-// Chunk appends about n of the entries that were alive then, in the form that ReplaceRange
-// takes, each once and in no order. more is false when there are no others; an error says
-// that what came so far is worth nothing.
-func (p *Past) Chunk(n int, dst []byte) (b []byte, more bool, err error) {
-	more, err = p.frozen.Step(n, func(e lru.Entry) {
+// pastStep is how many entries one Chunk looks at, about.
+const pastStep = 256
+
+// Chunk appends some of the entries that were alive then, in the form that ReplaceRange
+// takes, each once and in no order: as many as fit into about sizeMax bytes, one hash at
+// least. more is false when there are no others; an error says that what came so far is
+// worth nothing.
+func (p *Past) Chunk(sizeMax int, dst []byte) (b []byte, more bool, err error) {
+	more, err = p.frozen.Step(pastStep, int64(sizeMax), func(e lru.Entry) {
 		if !dead(e.Deadline, p.time) {
 			dst = appendEntry(dst, e)
 		}
@@ -43,3 +47,6 @@ func (p *Past) KeptBytes() int64 { return p.frozen.KeptBytes() }
 
 // End gives the walk up.
 func (p *Past) End() { p.frozen.End() }
+
+// Ended says that the walk is over, or cannot go on.
+func (p *Past) Ended() bool { return p.frozen.Ended() }

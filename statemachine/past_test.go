@@ -41,7 +41,7 @@ func TestAPastIsWhatWas(t *testing.T) {
 			d.m.AdvanceTime(d.now)
 			d.m.Sweep(64)
 			var err error
-			if b, more, err = p.Chunk(50, b); err != nil {
+			if b, more, err = p.Chunk(4<<10, b); err != nil {
 				t.Fatalf("seed %d, step %d: %v", seed, step, err)
 			}
 			if d.m.HeldBytes() > budget || p.KeptBytes() > keep {
@@ -66,7 +66,7 @@ func TestAPastEndsWithAFill(t *testing.T) {
 	if err := d.m.ReplaceRange(0, hi, chunk); err != nil {
 		t.Fatal(err)
 	}
-	if _, more, err := p.Chunk(10, nil); err == nil || more {
+	if _, more, err := p.Chunk(1<<10, nil); err == nil || more {
 		t.Errorf("it goes on: %v, %v", more, err)
 	}
 	p.End()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/baxromumarov/aegisKV/internal/backup"
 	"github.com/baxromumarov/aegisKV/statemachine/image"
 )
 
@@ -36,8 +37,8 @@ func newSnapshot() *cobra.Command {
 
 func newSnapshotVerify() *cobra.Command {
 	return &cobra.Command{
-		Use: "verify FILE|DIR", Short: "Check every block of a snapshot, or of that in a node's directory",
-		Long: "Check every block of a snapshot. The node must not run.\n" + snapshotHelp + "\n\nExit codes: 0 sound, 1 damaged, 2 no snapshot that can be read, 64 wrong usage.",
+		Use: "verify FILE|DIR", Short: "Check every block of a backup, of a snapshot, or of that in a node's directory",
+		Long: "Check every block of the directory of a backup, or of a snapshot, whose node must not run.\n" + snapshotHelp + "\n\nExit codes: 0 sound, 1 damaged, 2 no snapshot that can be read, 64 wrong usage.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError("which snapshot? usage: aegis snapshot verify FILE, or the directory of a node")
@@ -45,6 +46,9 @@ func newSnapshotVerify() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if backup.Is(args[0]) {
+				return verifyBackup(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
 			file := snapshotIn(args[0])
 			rep, err := image.Inspect(file)
 			if err != nil {
@@ -57,6 +61,30 @@ func newSnapshotVerify() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// verifyBackup reads every byte of a backup and prints what it found.
+func verifyBackup(dir string, out, progressOut io.Writer) error {
+	m, err := backup.Read(dir)
+	if err != nil {
+		return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", dir, err)}
+	}
+	fmt.Fprintln(out, m)
+	return checkBackup(dir, m, out, progressOut)
+}
+
+// checkBackup prints every file of a backup that cannot be trusted; there must be none.
+func checkBackup(dir string, m *backup.Manifest, out, progressOut io.Writer) error {
+	p := newProgress(progressOut, "verify", fileBytes(m))
+	damages := backup.Verify(dir, m, p.add)
+	p.end()
+	for _, err := range damages {
+		fmt.Fprintf(out, "damaged: %v\n", err)
+	}
+	if len(damages) > 0 {
+		return &exitError{exitDamaged, fmt.Sprintf("%s is damaged: %d of %d files", dir, len(damages), len(m.Files))}
+	}
+	return nil
 }
 
 // snapshotIn is the snapshot that an argument means: itself, or that of a node's directory.

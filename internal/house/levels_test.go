@@ -13,7 +13,7 @@ var levels = [][]string{
 	{"internal/mutant"}, // names of seeded bugs: any room may have some
 	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "statemachine/image", "internal/metrics", "internal/judge", "chaos/report"},
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
-	{"shardgroup", "pkg/client/clienttest", "internal/load"},
+	{"shardgroup", "pkg/client/clienttest", "internal/load", "internal/backup"},
 	{"internal/node"},
 	{"chaos", "chaos/bench", "chaos/sim", "cmd/aegis"},
 	{"cmd/aegis-chaos"},

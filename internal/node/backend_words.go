@@ -258,7 +258,7 @@ func (b backend) LastSave() time.Time {
 }
 
 // Admin implements redis.Backend.
-func (b backend) Admin(_ *redis.Session, words []string) ([]byte, error) {
+func (b backend) Admin(rs *redis.Session, words []string) ([]byte, error) {
 	switch strings.ToLower(words[0]) {
 	case "status":
 		r, err := b.n.Status(2 * time.Second)
@@ -268,6 +268,8 @@ func (b backend) Admin(_ *redis.Session, words []string) ([]byte, error) {
 		return json.Marshal(r)
 	case "digest":
 		return json.Marshal(b.n.Digests())
+	case "backup":
+		return b.backup(state(rs), words[1:])
 	}
-	return nil, redis.ReplyError(fmt.Sprintf("ERR unknown operators' command %q: status, digest", words[0]))
+	return nil, redis.ReplyError(fmt.Sprintf("ERR unknown operators' command %q: status, digest, backup", words[0]))
 }

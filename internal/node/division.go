@@ -57,24 +57,24 @@ func (d division) check(shards int) error {
 		return nil
 	}
 	return fmt.Errorf("maxMemoryBytes is %s: %s of it are for the stores, which is %s for each of %d shards, and a shard needs %s; give --max-memory-bytes more, or found the cluster with fewer --num-shards",
-		formatSize(d.limit), about(d.stores), about(d.shardBytes(shards)), shards, about(shardMin))
+		formatSize(d.limit), About(d.stores), About(d.shardBytes(shards)), shards, About(shardMin))
 }
 
 // lines says how the limit is shared out, for people.
 func (d division) lines(shards int) []string {
 	most, shard := statemachine.ValueBytesMax(d.shardBytes(shards)), d.shardBytes(shards)
 	lines := []string{
-		fmt.Sprintf("memory %s: stores %s, rings %s, connections %s, transfers %s", about(d.limit), about(d.stores), about(d.rings), about(d.buffers), about(d.transfers)),
-		fmt.Sprintf("a shard has %s with all %d of them here, the largest value is %s", about(shard), shards, about(most)),
+		fmt.Sprintf("memory %s: stores %s, rings %s, connections %s, transfers %s", About(d.limit), About(d.stores), About(d.rings), About(d.buffers), About(d.transfers)),
+		fmt.Sprintf("a shard has %s with all %d of them here, the largest value is %s", About(shard), shards, About(most)),
 	}
 	if most > shard {
-		lines = append(lines, fmt.Sprintf("WARNING: a value of more than %s is evicted as soon as it is written: give --max-memory-bytes more, or found the cluster with fewer --num-shards", about(shard)))
+		lines = append(lines, fmt.Sprintf("WARNING: a value of more than %s is evicted as soon as it is written: give --max-memory-bytes more, or found the cluster with fewer --num-shards", About(shard)))
 	}
 	return lines
 }
 
-// about is a size in the largest unit of which there is one, with one decimal below ten.
-func about(n int64) string {
+// About is a size in the largest unit of which there is one, with one decimal below ten.
+func About(n int64) string {
 	unit := sizeUnits[len(sizeUnits)-2]
 	for i := range 4 {
 		if u := sizeUnits[3-i]; n >= u.bytes && (u.suffix != "TiB" || n >= 10*u.bytes) {

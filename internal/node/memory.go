@@ -18,7 +18,7 @@ type memory struct {
 	stores    lru.Holdings // of all shard copies
 	rings     int64
 	buffers   int64
-	transfers int64 // frames that wait for a peer
+	transfers int64 // frames that wait for a peer, and what walks for backups keep
 	lent      int64 // of the pool, to stores
 	idle      int64 // of the pool: resident and lent to nobody
 	resident  int64 // of the process, 0 where the system does not say
@@ -41,7 +41,7 @@ func (n *Node) holds() (m memory) {
 		}
 	}
 	m.rings, m.buffers = data.Usage().RingBytes, n.redis.BufferedBytes()
-	m.transfers = n.mux.QueuedBytes()
+	m.transfers = n.mux.QueuedBytes() + n.backups.keptBytes()
 	n.peak.note(m.used())
 	return m
 }

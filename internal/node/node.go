@@ -65,6 +65,7 @@ type Node struct {
 	built    chan struct{} // closed when the core has what the log held, or will never have it
 	fit      bool          // it has; read once built is closed
 	refusals refusals
+	backups  backups
 	links    sync.Map // shardmap.NodeID -> struct{}: peers to which a control connection stands
 
 	chat    atomic.Pointer[chat]
@@ -130,7 +131,7 @@ func (n *Node) check() (err error) {
 		return fmt.Errorf("replicationFactor is %d: it must be from 1 to 7", n.cfg.ReplicationFactor)
 	}
 	if n.cfg.MaxMemoryBytes < memoryMin {
-		return fmt.Errorf("maxMemoryBytes is %d: a node needs at least %s", n.cfg.MaxMemoryBytes, about(memoryMin))
+		return fmt.Errorf("maxMemoryBytes is %d: a node needs at least %s", n.cfg.MaxMemoryBytes, About(memoryMin))
 	}
 	if err := divide(n.cfg.MaxMemoryBytes).check(n.cfg.NumShards); err != nil {
 		return err
@@ -381,7 +382,7 @@ func (n *Node) build() error {
 	n.log.Info("memory divided", zap.Int64("limit", d.limit), zap.Int64("stores", d.stores), zap.Int64("rings", d.rings), zap.Int64("connections", d.buffers),
 		zap.Int64("transfers", d.transfers), zap.Int("shards", layout.Shards), zap.Int64("shard", d.shardBytes(layout.Shards)), zap.Int64("valueMax", n.valueMax.Load()))
 	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
-	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers - backupsMax*(d.transfers/backupPart)}, peerHandler{n}, n.peerTCP, n.peerUDP)
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,

@@ -28,14 +28,14 @@ func (c *Loaded) fitMemory() error {
 	case !c.Stated["maxMemoryBytes"]:
 		if most := max(u.Bytes/10*6, memoryMin); most < c.MaxMemoryBytes {
 			c.MaxMemoryBytes = most
-			c.origins["maxMemoryBytes"] = fmt.Sprintf("default, lowered to 60 %% of the %s that %s allows", about(u.Bytes), u.From)
+			c.origins["maxMemoryBytes"] = fmt.Sprintf("default, lowered to 60 %% of the %s that %s allows", About(u.Bytes), u.From)
 		}
 	case c.MaxMemoryBytes > u.Bytes:
 		return fmt.Errorf("%s: maxMemoryBytes is %s, but this process may use %s (%s), so it would be killed when the cache fills; give %s or less, which is %d %%, or leave the setting out for 60 %%",
-			c.Origin("maxMemoryBytes"), about(c.MaxMemoryBytes), about(u.Bytes), u.From, about(u.Bytes/100*warnPercent), warnPercent)
+			c.Origin("maxMemoryBytes"), About(c.MaxMemoryBytes), About(u.Bytes), u.From, About(u.Bytes/100*warnPercent), warnPercent)
 	case c.MaxMemoryBytes > u.Bytes/100*warnPercent:
 		c.Warnings = append(c.Warnings, fmt.Sprintf("maxMemoryBytes is %s of the %s that this process may use (%s), which leaves too little for the process itself: it may be killed when the cache fills; give %s or less",
-			about(c.MaxMemoryBytes), about(u.Bytes), u.From, about(u.Bytes/100*warnPercent)))
+			About(c.MaxMemoryBytes), About(u.Bytes), u.From, About(u.Bytes/100*warnPercent)))
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (c *Loaded) warnOfMappings(allowed int64) {
 	need := lru.MappingsMax(c.MaxMemoryBytes) + mappingsElse
 	if allowed > 0 && need > allowed {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("maxMemoryBytes is %s, for which this process may need %d mappings of the system; %s allows %d, and at the limit the node ends: raise it with sysctl -w vm.max_map_count=%d",
-			about(c.MaxMemoryBytes), need, mappingsFile, allowed, 2*need))
+			About(c.MaxMemoryBytes), need, mappingsFile, allowed, 2*need))
 	}
 }
 

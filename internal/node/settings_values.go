@@ -193,7 +193,7 @@ func readAck(c *Loaded, s string) error {
 const memoryMin = 32 << 20
 
 func readMemory(c *Loaded, s string) (err error) {
-	if c.MaxMemoryBytes, err = parseSize(s); err != nil {
+	if c.MaxMemoryBytes, err = ParseSize(s); err != nil {
 		return err
 	}
 	if c.MaxMemoryBytes < memoryMin {
@@ -218,8 +218,8 @@ var sizeUnits = []struct {
 	{"", 1},
 }
 
-// parseSize reads bytes, or a whole number with a unit.
-func parseSize(s string) (int64, error) {
+// ParseSize reads bytes, or a whole number with a unit.
+func ParseSize(s string) (int64, error) {
 	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
 	n, err := strconv.ParseInt(s[:digits], 10, 64)
 	if err == nil {

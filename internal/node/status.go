@@ -23,7 +23,7 @@ const unlinkedWait = 200 * time.Millisecond
 func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	if n.redis.Loading() {
 		rate, left := n.durable.progress.pace()
-		return ClusterReport{}, fmt.Errorf("this node is reading its write-ahead log, %s/s, %v left", about(rate), left)
+		return ClusterReport{}, fmt.Errorf("this node is reading its write-ahead log, %s/s, %v left", About(rate), left)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

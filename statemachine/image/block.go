@@ -35,8 +35,8 @@ func blockKey(shard uint16, lo, gen uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, gen)
 }
 
-// encodeBlock packs the bytes of a block where that pays.
-func encodeBlock(key, raw []byte) []byte {
+// EncodeBlock packs the bytes of a block where that pays.
+func EncodeBlock(key, raw []byte) []byte {
 	room := max(s2.MaxEncodedLen(len(raw)), len(raw))
 	b := make([]byte, blockHead, blockHead+room)
 	binary.BigEndian.PutUint32(b[5:], uint32(len(raw)))
@@ -52,8 +52,9 @@ func encodeBlock(key, raw []byte) []byte {
 	return b
 }
 
-// decodeBlock gives the bytes of a block, in dst's memory if they fit there.
-func decodeBlock(key, b, dst []byte) ([]byte, error) {
+// DecodeBlock gives the bytes of a block, in dst's memory if they fit there. The error says
+// why they cannot be trusted.
+func DecodeBlock(key, b, dst []byte) ([]byte, error) {
 	if len(b) < blockHead || binary.BigEndian.Uint32(b) != sum(key, b[4:]) {
 		return nil, errSum
 	}

@@ -78,7 +78,7 @@ func readBlock(blocks cursor, shard uint16, e *entry, dst []byte) ([]byte, error
 	if string(k) != string(key) {
 		return nil, errGone
 	}
-	return decodeBlock(key, b, dst)
+	return DecodeBlock(key, b, dst)
 }
 
 // read gives the row and the index of a shard, nil when the image has none.

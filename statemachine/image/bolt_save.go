@@ -218,7 +218,7 @@ func (n *next) block(lo, hi uint64, have []entry) error {
 
 func (n *next) put(lo uint64, raw []byte) {
 	key := blockKey(n.shard, lo, n.v.gen)
-	b := encodeBlock(key, raw)
+	b := EncodeBlock(key, raw)
 	n.index = append(n.index, entry{lo: lo, gen: n.v.gen, digest: n.src.Digest(raw), size: uint32(len(b))})
 	n.fresh = append(n.fresh, key)
 	n.v.put(bucketBlocks, key, b)

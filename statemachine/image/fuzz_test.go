@@ -19,20 +19,20 @@ func reseal(key, b []byte) []byte {
 func FuzzBlock(f *testing.F) {
 	key := blockKey(1, 2, 3)
 	for _, raw := range [][]byte{nil, []byte("one"), bytes.Repeat([]byte("again "), 100)} {
-		f.Add(encodeBlock(key, raw))
+		f.Add(EncodeBlock(key, raw))
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, b := range [][]byte{b, reseal(key, b)} {
-			if raw, err := decodeBlock(key, b, nil); err == nil && len(raw) > blockMax {
+			if raw, err := DecodeBlock(key, b, nil); err == nil && len(raw) > blockMax {
 				t.Errorf("%d bytes", len(raw))
 			}
 		}
-		raw, err := decodeBlock(key, encodeBlock(key, b), []byte("former"))
+		raw, err := DecodeBlock(key, EncodeBlock(key, b), []byte("former"))
 		if err != nil || !bytes.Equal(raw, b) {
 			t.Errorf("%v: %d bytes of %d", err, len(raw), len(b))
 		}
-		if _, err := decodeBlock(blockKey(1, 2, 4), encodeBlock(key, b), nil); err == nil {
+		if _, err := DecodeBlock(blockKey(1, 2, 4), EncodeBlock(key, b), nil); err == nil {
 			t.Error("a block is read under another key")
 		}
 	})
