@@ -176,6 +176,7 @@ func TestFollowersReadWithinTheirBound(t *testing.T) {
 // TestASessionWithFollowersNeverGoesBack: what a session wrote and read it reads again, from
 // whichever copy, while another client writes too and a node stands still.
 func TestASessionWithFollowersNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	nodes, addrs, c := launchFollowed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*followPhase)
 	defer cancel()

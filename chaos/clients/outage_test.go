@@ -20,6 +20,7 @@ const outageShare = 20
 // AEGIS_TEST_OUTAGE says for how long; the bar's own time is 30 s, and its own keys,
 // AEGIS_TEST_OUTAGE_KEYS, are 1,000,000 of 100 bytes.
 func TestAnOutageCostsWhatChanged(t *testing.T) {
+	t.Parallel()
 	d := duration(t, "AEGIS_TEST_OUTAGE", 2*time.Second)
 	keys := times(t, "AEGIS_TEST_OUTAGE_KEYS", 20_000)
 	size := max(100, 40_000_000/keys)

@@ -19,6 +19,7 @@ const (
 // back to the system, and the newcomer holds no more than it was told to, also while it
 // is filled.
 func TestASmallNodeShrinksALargeOne(t *testing.T) {
+	t.Parallel()
 	base := freeBlock(t, portsEach*2)
 	nodes := prepare(t, onPorts(contract[0], base)+fmt.Sprint(" --max-memory-bytes ", wideMemory),
 		onPorts(contract[1], base)+fmt.Sprint(" --max-memory-bytes ", narrowMemory))
