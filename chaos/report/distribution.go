@@ -51,18 +51,21 @@ func (u *Unavailability) distribution(affected bool, of func(*Gap) time.Duration
 // Unreported is how many lost writes nobody was told of.
 func (l *Losses) Unreported() int64 { return max(0, l.Lost+l.LostMajority-l.Reported) }
 
-// Sizes are the p50, p99 and largest number of writes that one takeover lost of a
-// shard, of those that lost any.
-func (l *Losses) Sizes() (p50, p99, most int64) {
+// Sizes sums up how many writes single takeovers lost of a shard.
+type Sizes struct{ P50, P99, Max int64 }
+
+// Sizes is the distribution of the number of writes that one takeover lost of a
+// shard, over those that lost any.
+func (l *Losses) Sizes() Sizes {
 	var all []int64
 	for _, w := range l.Windows {
 		all = append(all, w.Writes)
 	}
 	if len(all) == 0 {
-		return 0, 0, 0
+		return Sizes{}
 	}
 	slices.Sort(all)
-	return quantile(all, 0.5), quantile(all, 0.99), all[len(all)-1]
+	return Sizes{quantile(all, 0.5), quantile(all, 0.99), all[len(all)-1]}
 }
 
 // Spans is the distribution of the time in which lost writes were written.

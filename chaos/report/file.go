@@ -1,17 +1,18 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
-// Encode writes report.json.
+// Encode writes report.json, on one line: indented it would be three times as long.
 func (r *Report) Encode(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
 	return e.Encode(r)
 }
 
@@ -53,4 +54,29 @@ func ReadFile(path string) (*Report, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
+}
+
+// The names of a report's files.
+const (
+	JSONName  = "report.json"
+	HTMLName  = "report.html"
+	JUnitName = "junit.xml"
+)
+
+// WriteDir writes report.json, report.html and junit.xml into a directory that is
+// there. report.json comes first: whatever may go wrong in drawing, the facts are kept.
+func (r *Report) WriteDir(dir string) error {
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{JSONName, r.Encode}, {HTMLName, r.HTML}, {JUnitName, r.JUnit}} {
+		var b bytes.Buffer
+		if err := f.write(&b); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f.name), b.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // pointsKept bounds the quick and the slow points apart: a scenario has millions of
 // operations, and a reader's screen some thousand columns.
-const pointsKept = 5000
+const pointsKept = 3000
 
 // slowFrom is where an operation counts as an outlier: far above what an operation
 // on a quiet machine takes, far below any failover.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 )
@@ -171,12 +172,24 @@ type Samples struct {
 	Points   []Point       `json:"points"` // by time
 }
 
-// Point is the latency of one operation.
+// Point is the latency of one operation. In JSON it is [at, took, outcome, kind], for
+// there are many.
 type Point struct {
-	At      time.Duration `json:"at"` // its beginning
-	Took    time.Duration `json:"took"`
-	Outcome Outcome       `json:"outcome,omitempty"`
-	Kind    string        `json:"kind"` // "get", "set"
+	At      time.Duration // its beginning
+	Took    time.Duration
+	Outcome Outcome
+	Kind    string // "get", "set"
+}
+
+// MarshalJSON makes the list.
+func (p Point) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{p.At, p.Took, p.Outcome, p.Kind})
+}
+
+// UnmarshalJSON takes the list.
+func (p *Point) UnmarshalJSON(b []byte) error {
+	*p = Point{}
+	return json.Unmarshal(b, &[]any{&p.At, &p.Took, &p.Outcome, &p.Kind})
 }
 
 // Throughput counts operations in equal steps of time, by when they ended.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/baxromumarov/aegisKV/internal/axis"
 )
 
 // The plot is written by hand: two panels of lines need no library, and the file stays
@@ -51,47 +53,30 @@ func Plot(w io.Writer, runs ...*Result) error {
 	return err
 }
 
-// axis maps values to pixels.
-type axis struct {
-	low, high float64
-	from, to  float64 // pixels
-	scale     func(float64) float64
-	ticks     []float64
-	label     func(float64) string
+// scaled is an axis with its ticks.
+type scaled struct {
+	axis.Axis
+	ticks []float64
+	label func(float64) string
 }
-
-func (a axis) at(v float64) float64 {
-	lo, hi := a.scale(a.low), a.scale(a.high)
-	if hi == lo {
-		return a.from
-	}
-	return a.from + (a.scale(v)-lo)/(hi-lo)*(a.to-a.from)
-}
-
-func linear(v float64) float64 { return v }
-
-// nines stretches percentiles as readers of latencies think: 0, 90, 99, 99.9 are equally apart.
-func nines(q float64) float64 { return -math.Log10(1 - min(q, 99.9999)/100) }
-
-func logarithm(v float64) float64 { return math.Log10(max(v, 1)) }
 
 // panel draws title, grid and labels.
-func panel(b *strings.Builder, top int, title string, x, y axis) {
+func panel(b *strings.Builder, top int, title string, x, y scaled) {
 	fmt.Fprintf(b, `<text x="%d" y="%d" class="h">%s</text>`+"\n", panelLeft, top+20, title)
 	for _, v := range y.ticks {
 		fmt.Fprintf(b, `<line class="g" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
-			panelLeft, panelLeft+panelWidth, y.at(v), y.at(v), panelLeft-6, y.at(v)+4, y.label(v))
+			panelLeft, panelLeft+panelWidth, y.At(v), y.At(v), panelLeft-6, y.At(v)+4, y.label(v))
 	}
 	for _, v := range x.ticks {
 		fmt.Fprintf(b, `<line class="g" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`+"\n",
-			x.at(v), x.at(v), y.from, y.to, x.at(v), y.from+16, x.label(v))
+			x.At(v), x.At(v), y.From, y.To, x.At(v), y.From+16, x.label(v))
 	}
 }
 
-func line(b *strings.Builder, class string, x, y axis, points [][2]float64) {
+func line(b *strings.Builder, class string, x, y scaled, points [][2]float64) {
 	fmt.Fprintf(b, `<polyline class="l %s" points="`, class)
 	for _, p := range points {
-		fmt.Fprintf(b, "%.1f,%.1f ", x.at(p[0]), y.at(p[1]))
+		fmt.Fprintf(b, "%.1f,%.1f ", x.At(p[0]), y.At(p[1]))
 	}
 	b.WriteString(`"/>` + "\n")
 }
@@ -103,27 +88,16 @@ func plotLatency(b *strings.Builder, top int, runs []*Result) {
 			low, high = min(low, p[1]), max(high, p[1])
 		}
 	}
-	low, high = math.Pow(10, math.Floor(logarithm(min(low, high)))), math.Pow(10, math.Ceil(logarithm(high)))
-	x := axis{low: 0, high: 99.9999, from: panelLeft, to: panelLeft + panelWidth, scale: nines, ticks: []float64{0, 50, 90, 99, 99.9, 99.99, 99.999}, label: func(v float64) string { return fmt.Sprintf("%g%%", v) }}
-	y := axis{low: low, high: max(high, 10*low), from: float64(top + 30 + panelHigh), to: float64(top + 30), scale: logarithm, label: duration}
-	for v := y.low; v <= y.high; v *= 10 {
+	low, high = axis.Decades(low, high)
+	x := scaled{Axis: axis.Axis{Low: 0, High: 99.9999, From: panelLeft, To: panelLeft + panelWidth, Scale: axis.Nines}, ticks: []float64{0, 50, 90, 99, 99.9, 99.99, 99.999}, label: func(v float64) string { return fmt.Sprintf("%g%%", v) }}
+	y := scaled{Axis: axis.Axis{Low: low, High: high, From: float64(top + 30 + panelHigh), To: float64(top + 30), Scale: axis.Logarithm}, label: axis.Microseconds}
+	for v := y.Low; v <= y.High; v *= 10 {
 		y.ticks = append(y.ticks, v)
 	}
 	panel(b, top, "Latency by percentile", x, y)
 	for i, r := range runs {
 		line(b, string(rune('a'+i)), x, y, r.All.Curve)
 	}
-}
-
-// duration is microseconds for a label.
-func duration(us float64) string {
-	switch {
-	case us >= 1e6:
-		return fmt.Sprintf("%g s", us/1e6)
-	case us >= 1e3:
-		return fmt.Sprintf("%g ms", us/1e3)
-	}
-	return fmt.Sprintf("%g µs", us)
 }
 
 func plotTime(b *strings.Builder, top int, runs []*Result) {
@@ -134,15 +108,15 @@ func plotTime(b *strings.Builder, top int, runs []*Result) {
 			most = max(most, float64(s.Ops))
 		}
 	}
-	x := axis{low: 1, high: float64(seconds), from: panelLeft, to: panelLeft + panelWidth, scale: linear, label: func(v float64) string { return fmt.Sprintf("%g s", v) }}
-	y := axis{low: 0, from: float64(top + 30 + panelHigh), to: float64(top + 30), scale: linear, label: func(v float64) string { return fmt.Sprintf("%g", v) }}
-	step := roundStep(most / 5)
-	y.high = math.Ceil(most/step) * step
-	for v := 0.0; v <= y.high; v += step {
+	x := scaled{Axis: axis.Axis{Low: 1, High: float64(seconds), From: panelLeft, To: panelLeft + panelWidth, Scale: axis.Linear}, label: func(v float64) string { return fmt.Sprintf("%g s", v) }}
+	y := scaled{Axis: axis.Axis{Low: 0, From: float64(top + 30 + panelHigh), To: float64(top + 30), Scale: axis.Linear}, label: func(v float64) string { return fmt.Sprintf("%g", v) }}
+	step := axis.Step(most / 5)
+	y.High = math.Ceil(most/step) * step
+	for v := 0.0; v <= y.High; v += step {
 		y.ticks = append(y.ticks, v)
 	}
-	every := max(1, roundStep(float64(seconds)/10))
-	for v := 1.0; v <= x.high; v += every {
+	every := max(1, axis.Step(float64(seconds)/10))
+	for v := 1.0; v <= x.High; v += every {
 		x.ticks = append(x.ticks, v)
 	}
 	panel(b, top, "Operations in each second", x, y)
@@ -153,15 +127,4 @@ func plotTime(b *strings.Builder, top int, runs []*Result) {
 		}
 		line(b, string(rune('a'+i)), x, y, points)
 	}
-}
-
-// roundStep is the next 1, 2 or 5 times a power of ten.
-func roundStep(v float64) float64 {
-	p := math.Pow(10, math.Floor(math.Log10(max(v, 1e-9))))
-	for _, m := range []float64{1, 2, 5} {
-		if m*p >= v {
-			return m * p
-		}
-	}
-	return 10 * p
 }
