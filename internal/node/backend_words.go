@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -259,17 +258,12 @@ func (b backend) LastSave() time.Time {
 
 // Admin implements redis.Backend.
 func (b backend) Admin(rs *redis.Session, words []string) ([]byte, error) {
-	switch strings.ToLower(words[0]) {
-	case "status":
-		r, err := b.n.Status(2 * time.Second)
-		if err != nil {
-			return nil, redis.ReplyError("ERR " + err.Error())
-		}
-		return json.Marshal(r)
-	case "digest":
-		return json.Marshal(b.n.Digests())
-	case "backup":
+	if strings.EqualFold(words[0], "backup") {
 		return b.backup(state(rs), words[1:])
 	}
-	return nil, redis.ReplyError(fmt.Sprintf("ERR unknown operators' command %q: status, digest, backup", words[0]))
+	j, err := b.n.operate(words)
+	if err != nil {
+		return nil, redis.ReplyError("ERR " + err.Error())
+	}
+	return j, nil
 }

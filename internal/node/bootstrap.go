@@ -153,9 +153,12 @@ func (n *Node) ask(ctx context.Context, to func() shardmap.NodeID, word string, 
 	case a := <-got:
 		return a
 	case <-ctx.Done():
-		return Answer{Err: "no answer in time"}
+		return Answer{Err: errLate}
 	}
 }
+
+// errLate is what ask gives when nobody answered.
+const errLate = "no answer in time"
 
 // seedSet is the sorted list of seeds, this node's own gossip address included.
 func (n *Node) seedSet() []string {

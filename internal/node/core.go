@@ -96,12 +96,15 @@ type Core struct {
 	draining  bool
 	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
+	over      *failover           // nil when nobody asked for it
 	placed    time.Duration       // Mono of the last placement proposal
 	inPlace   uint64              // Version of group 0's state that wanted no other placement
 	plan      [][]shardmap.NodeID // what the ring prefers, by group; nil when it was not asked yet
 	planned   []shardmap.NodeID   // the nodes of the plan
 	arrived   []arrival           // by group
 	steady    map[shardmap.GroupID]time.Duration
+	comebacks map[shardmap.NodeID]comeback
+	kept      map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
 	retiring  map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
@@ -139,13 +142,16 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		moves:  make(map[shardmap.GroupID]*move),
 		steady: make(map[shardmap.GroupID]time.Duration),
 
-		retiring: make(map[shardmap.GroupID]time.Duration),
-		gossip:   make(map[shardmap.NodeID]membership.Member),
-		arrived:  make([]arrival, layout.Groups+1),
-		hinted:   make(map[shardmap.NodeID]string),
-		asked:    make(map[uint64]asking),
-		wrote:    cfg.Written,
-		notes:    []string{},
+		kept: make(map[shardmap.GroupID]time.Duration),
+
+		comebacks: make(map[shardmap.NodeID]comeback),
+		retiring:  make(map[shardmap.GroupID]time.Duration),
+		gossip:    make(map[shardmap.NodeID]membership.Member),
+		arrived:   make([]arrival, layout.Groups+1),
+		hinted:    make(map[shardmap.NodeID]string),
+		asked:     make(map[uint64]asking),
+		wrote:     cfg.Written,
+		notes:     []string{},
 
 		leavers: make(map[shardmap.NodeID]time.Duration),
 	}

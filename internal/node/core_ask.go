@@ -114,6 +114,12 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 		c.answerIntend(body, now, done)
 	case "member":
 		done(c.answerMember(body, now))
+	case "transfer":
+		c.answerTransfer(body, now, done)
+	case "keep":
+		done(c.answerKeep(body, now))
+	case "failover":
+		c.answerFailover(now, done)
 	default:
 		done(Answer{Err: "unknown question " + word})
 	}

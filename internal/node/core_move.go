@@ -22,6 +22,16 @@ type move struct {
 	to     shardmap.NodeID
 	since  time.Duration // Mono
 	handed bool
+	done   func(why string) // once: "" when the other node serves; nil = nobody asked
+}
+
+// endMove forgets a move, and says how it ended.
+func (c *Core) endMove(id shardmap.GroupID, why string) {
+	m := c.moves[id]
+	delete(c.moves, id)
+	if m.done != nil {
+		m.done(why)
+	}
 }
 
 // moveLease begins a planned move; false when the group is not served here.
@@ -35,11 +45,11 @@ func (c *Core) moveLease(id shardmap.GroupID, to shardmap.NodeID, now multiraft.
 }
 
 // moving reports whether leases are on their way to other nodes.
-func (c *Core) moving() bool { return c.draining || len(c.moves) > 0 }
+func (c *Core) moving() bool { return c.sheds() || len(c.moves) > 0 }
 
 // tickMoves takes each move one step on.
 func (c *Core) tickMoves(now multiraft.Instant) {
-	if c.draining {
+	if c.sheds() {
 		c.drainMore(now)
 	}
 	for g := 1; g <= c.routes.Layout().Groups && len(c.moves) > 0; g++ {
@@ -50,11 +60,17 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 		}
 		r := c.data.Replica(id)
 		switch {
-		case r == nil || (m.handed && now.Mono-m.since > moveDone):
-			delete(c.moves, id)
+		case r == nil:
+			c.endMove(id, "its replica here is gone")
+		case m.handed && now.Mono-m.since > moveDone:
+			c.endMove(id, "the other node did not take it in time")
 		case m.handed:
-			if h := r.Holder(); h != 0 && h != c.self.Node {
-				delete(c.moves, id) // the other one serves
+			switch h := r.Holder(); h {
+			case m.to:
+				c.endMove(id, "")
+			case 0, c.self.Node: // not yet
+			default:
+				c.endMove(id, c.nameOf(h)+" "+tookIt)
 			}
 		case r.Flushed(m.to):
 			m.handed, m.since = true, now.Mono
@@ -65,9 +81,12 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 		case now.Mono-m.since > moveFlush:
 			probeAborted.Hit()
 			r.Unpark(now)
-			delete(c.moves, id)
+			c.endMove(id, "the other node did not have everything within "+moveFlush.String()+": it writes faster than that node follows")
 			c.steady[id] = now.Mono
 		}
+	}
+	if c.over != nil {
+		c.tickFailover(now)
 	}
 }
 
@@ -117,7 +136,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 		if !c.astray(n) && !c.sentAway(n) {
 			return n
 		}
-		if last == 0 && c.draining {
+		if last == 0 && c.sheds() {
 			last = n
 		}
 	}
@@ -127,7 +146,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 // drainMore starts the next moves of a drain.
 func (c *Core) drainMore(now multiraft.Instant) {
 	retry := moveRetry
-	if !c.draining {
+	if !c.sheds() {
 		retry = moveAgain
 	}
 	for _, id := range c.raft.Groups() {
@@ -150,7 +169,13 @@ func (c *Core) drainMore(now multiraft.Instant) {
 			c.raft.Handover(id, to, now)
 			continue
 		}
-		c.moveLease(id, to, now)
+		if c.moveLease(id, to, now) && c.over != nil {
+			c.moves[id].done = func(why string) {
+				if why == "" {
+					c.askToKeep(to, id, steadyFor)
+				}
+			}
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 		return
 	}
 	c.announce(now)
+	c.watchComebacks(now)
 	if c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
 		if c.forgetGone() {
 			c.placed = now.Mono
@@ -44,7 +45,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 		c.drive(shardmap.GroupID(g), now)
 	}
 	switch {
-	case c.draining:
+	case c.sheds():
 	case c.astray(c.self.Node) || c.sentAway(c.self.Node):
 		c.drainMore(now) // to those that may have them; who has no other keeps the lease
 	default:
@@ -262,7 +263,7 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	}
 	mine, _ := want.On(c.self.Node)
 	stays := mine.HoldsData() && mine.Node != 0 && roleOf(c.raft.Own(id)) != multiraft.RoleWitness
-	if stays && want.Replicas[0].Node == c.self.Node {
+	if stays && (want.Replicas[0].Node == c.self.Node || c.now.Mono < c.kept[id]) {
 		return 0
 	}
 	st, _ := c.raft.Group(id)
@@ -274,7 +275,7 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 		return !c.leaving(n) && !c.astray(n) && votes(st.Config, n) && r.Succeeds(n)
 	}
 	for _, w := range want.Replicas {
-		if takes(w.Node) {
+		if takes(w.Node) && (!stays || !c.flaps(w.Node)) {
 			return w.Node
 		}
 		if stays {
