@@ -136,7 +136,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 		if !c.astray(n) && !c.sentAway(n) {
 			return n
 		}
-		if last == 0 && c.sheds() {
+		if last == 0 && c.draining {
 			last = n
 		}
 	}
