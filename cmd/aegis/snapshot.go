@@ -23,7 +23,7 @@ for what its write-ahead log has beyond it.`
 // newSnapshot is the family of commands about the images of nodes.
 func newSnapshot() *cobra.Command {
 	family := &cobra.Command{
-		Use: "snapshot", Short: "Save and check the snapshots of nodes", Long: "Save and check the snapshots of nodes.\n" + snapshotHelp, Args: cobra.ArbitraryArgs,
+		Use: "snapshot", Short: "Save and check the snapshots of nodes, and restore backups", Long: "Save and check the snapshots of nodes, and restore backups.\n" + snapshotHelp, Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -31,7 +31,7 @@ func newSnapshot() *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	family.AddCommand(newSnapshotSave(), newSnapshotVerify())
+	family.AddCommand(newSnapshotSave(), newSnapshotVerify(), newSnapshotRestore())
 	return family
 }
 

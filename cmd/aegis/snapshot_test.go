@@ -16,11 +16,16 @@ import (
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
-// withLog runs a node with a log in this process until the test calls stop.
+// withLog runs a node with a log and 8 shards in this process until the test calls stop.
 func withLog(t *testing.T) (cfg node.Config, stop func()) {
 	t.Helper()
+	return withShards(t, 8)
+}
+
+func withShards(t *testing.T, shards int) (cfg node.Config, stop func()) {
+	t.Helper()
 	cfg = node.DefaultConfig()
-	cfg.ID, cfg.DataDir, cfg.WAL, cfg.NumShards, cfg.NumGroups = "n1", t.TempDir(), wal.Write, 8, 2
+	cfg.ID, cfg.DataDir, cfg.WAL, cfg.NumShards, cfg.NumGroups = "n1", t.TempDir(), wal.Write, shards, 2
 	cfg.MaxMemoryBytes = 64 << 20
 	for _, addr := range []*string{&cfg.ClientAddr, &cfg.ClusterAddr, &cfg.GossipAddr} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

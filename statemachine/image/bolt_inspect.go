@@ -24,7 +24,13 @@ var ErrBusy = errors.New("a node that runs has it open")
 
 // Inspect reads every byte that counts in an image, without its owner, and changes nothing.
 func Inspect(path string) (rep Report, err error) {
-	err = guard(func() error {
+	err = reading(path, rep.read)
+	return rep, err
+}
+
+// reading opens an image to read from it only.
+func reading(path string, read func(im *Image) error) error {
+	return guard(func() error {
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
 		if errors.Is(err, boltErrors.ErrTimeout) {
 			return ErrBusy
@@ -33,10 +39,31 @@ func Inspect(path string) (rep Report, err error) {
 		}
 		im := &Image{cfg: Config{Path: path}, db: boltStore{db}}
 		defer im.Close()
-		return rep.read(im)
+		return read(im)
 	})
-	return rep, err
 }
+
+// Read brings a shard of an image without its owner, and without the log that belongs to it:
+// when From and To of its row differ, what it brings is of no single moment. An error that
+// yield gives ends it, and is the error.
+func Read(path string, shard uint16, yield func(entries []byte) error) error {
+	var theirs error // not the file's: a load would call it damage
+	l := &given{yield: func(b []byte) error { theirs = yield(b); return theirs }}
+	err := reading(path, func(im *Image) error {
+		return im.db.View(func(tx tx) error { return loadShard(tx, shard, 0, l) })
+	})
+	if theirs != nil {
+		return theirs
+	}
+	return err
+}
+
+// given is a Loader that passes entries on.
+type given struct{ yield func(entries []byte) error }
+
+func (l *given) Begin(r *Row) error                  { return nil }
+func (l *given) Range(lo, hi uint64, b []byte) error { return l.yield(b) }
+func (l *given) End(digest uint64) error             { return nil }
 
 func (rep *Report) read(im *Image) error {
 	var keys []uint16
