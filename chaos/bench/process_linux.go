@@ -26,6 +26,7 @@ type process struct {
 func start(core int, program string, args ...string) (*process, error) {
 	p := &process{name: program, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Env = append(os.Environ(), "AEGIS_NO_SUPERVISE=on") // what is measured is this process
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	begun := make(chan error)
 	go func() {

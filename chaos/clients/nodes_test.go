@@ -47,6 +47,7 @@ func onPorts(line string, base int) string {
 type restartable struct {
 	dir, line string // where, and what a shell is told
 	name      string // of its log
+	parent    bool   // it runs as users run it, as the parent of a worker; otherwise kill -9 is for all there is
 	addr      string // of its client port
 	cmd       *exec.Cmd
 }
@@ -100,6 +101,9 @@ func (n *restartable) start(t *testing.T) {
 	defer log.Close()
 	n.cmd = exec.Command("sh", "-c", "exec "+n.line)
 	n.cmd.Dir, n.cmd.Stderr = n.dir, log
+	if !n.parent {
+		n.cmd.Env = append(os.Environ(), "AEGIS_NO_SUPERVISE=on")
+	}
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +132,40 @@ func (n *restartable) stopped() bool {
 	return len(tasks) > 0
 }
 
+// kill ends the node with -9, a parent's worker first of all, of which the parent, that
+// stands still, says nothing.
 func (n *restartable) kill() {
-	if n.cmd != nil {
-		n.signal(syscall.SIGKILL)
-		_ = n.cmd.Wait()
+	if n.cmd == nil {
+		return
 	}
+	if n.parent {
+		n.signal(syscall.SIGSTOP)
+		n.killWorker()
+	}
+	n.signal(syscall.SIGKILL)
+	_ = n.cmd.Wait()
+}
+
+// worker is the process that a parent runs the node in, 0 while there is none.
+func (n *restartable) worker() int {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		b, _ := os.ReadFile(stat)
+		_, rest, _ := strings.Cut(string(b), ") ")
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(n.cmd.Process.Pid) && f[0] != "Z" {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+			return pid
+		}
+	}
+	return 0
+}
+
+// killWorker kills the worker with -9 and says which one it was.
+func (n *restartable) killWorker() (pid int) {
+	if pid = n.worker(); pid != 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return pid
 }
 
 // answers waits until the node serves its client port.
@@ -153,6 +186,12 @@ func addresses(nodes []*restartable) (addrs []string) {
 // free ports, with a memory limit, and waits until they agree on one map that stays.
 func launch(t *testing.T, count int, memory string) []*restartable {
 	t.Helper()
+	return launchAs(t, false, count, memory)
+}
+
+// launchAs is launch with nodes as users run them, parents of workers, or without.
+func launchAs(t *testing.T, parents bool, count int, memory string) []*restartable {
+	t.Helper()
 	base := freeBlock(t, portsEach*count)
 	var lines []string
 	for _, line := range contract[:count] {
@@ -160,6 +199,7 @@ func launch(t *testing.T, count int, memory string) []*restartable {
 	}
 	nodes := prepare(t, lines...)
 	for _, n := range nodes {
+		n.parent = parents
 		n.start(t)
 	}
 	awaitMap(t, addresses(nodes))

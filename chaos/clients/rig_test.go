@@ -35,7 +35,12 @@ type rig struct {
 
 func newRig(t *testing.T, memory int, more string) *rig {
 	t.Helper()
-	r := &rig{nodes: launch(t, 3, fmt.Sprint(memory)+more), witness: startWitness(t)}
+	return newRigOf(t, launch(t, 3, fmt.Sprint(memory)+more))
+}
+
+func newRigOf(t *testing.T, nodes []*restartable) *rig {
+	t.Helper()
+	r := &rig{nodes: nodes, witness: startWitness(t)}
 	r.addrs = addresses(r.nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

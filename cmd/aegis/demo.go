@@ -161,7 +161,7 @@ func (d *demo) start(n *demoNode) error {
 	}
 	local := func(p int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p)) }
 	args := []string{
-		"--id", n.id, "--client-addr", local(n.port), "--gossip-addr", local(n.port + 2),
+		"--no-supervise", "--id", n.id, "--client-addr", local(n.port), "--gossip-addr", local(n.port + 2),
 		"--data-dir", d.dir, "--max-memory-bytes", d.memory,
 	}
 	if n != d.nodes[0] {
@@ -171,7 +171,7 @@ func (d *demo) start(n *demoNode) error {
 	n.cmd.Stderr = log
 	n.cmd.Env = withoutSettings(os.Environ())
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
-	dieWithMe(n.cmd.SysProcAttr)
+	dieWithMe(n.cmd.SysProcAttr, syscall.SIGKILL)
 	if err := n.cmd.Start(); err != nil {
 		return err
 	}

@@ -6,4 +6,4 @@ import "syscall"
 
 // dieWithMe does nothing where the kernel has no such promise: there, nodes of a demo
 // that was killed with -9 have to be ended by hand.
-func dieWithMe(*syscall.SysProcAttr) {}
+func dieWithMe(*syscall.SysProcAttr, syscall.Signal) {}

@@ -158,8 +158,13 @@ func newVersion() *cobra.Command {
 
 func printVersion(cmd *cobra.Command) { fmt.Fprintln(cmd.OutOrStdout(), "aegis", node.Version) }
 
-// serve runs a node until SIGINT or SIGTERM; a second signal leaves at once.
+// serve runs a node until it is told to leave, in a child process of its own unless
+// this is that one, or shall be none.
 func serve(cfg *node.Loaded) error {
+	w := newWard()
+	if w == nil && !cfg.NoSupervise {
+		return supervise(cfg)
+	}
 	log := newLogger(cfg, os.Stderr)
 	defer func() { _ = log.Sync() }()
 	boundHeap(cfg)
@@ -168,21 +173,38 @@ func serve(cfg *node.Loaded) error {
 	if err != nil {
 		return err
 	}
+	if w != nil {
+		n.LeaveTo(w.will)
+	}
 	banner(os.Stderr, n)
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, func() {
-		again := make(chan os.Signal, 1)
-		signal.Notify(again, syscall.SIGINT, syscall.SIGTERM)
-		stop()
-		<-again
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	heed(w, leave, func() {
 		_ = log.Sync()
 		os.Exit(130)
 	})
 	return n.Run(ctx)
+}
+
+// heed makes SIGINT, SIGTERM or an order of the supervisor leave, and a second one quit.
+func heed(w *ward, leave, quit func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if w != nil {
+		go w.heed(leave, quit)
+	}
+	go func() {
+		<-signals
+		leave()
+		for range signals {
+			if w == nil { // otherwise it may be a copy of an order
+				quit()
+			}
+		}
+	}()
 }
 
 // boundHeap makes the collector run often enough that garbage does not add more to

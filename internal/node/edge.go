@@ -77,6 +77,7 @@ func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64
 		h.n.mux.Wake(peer, transport.Ack)
 	case transport.Control:
 		h.n.links.Store(peer, struct{}{})
+		h.n.changeWill() // it may have been found elsewhere
 		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
 	}
 }
@@ -134,11 +135,16 @@ func (e coreEdge) Append(b *multiraft.Batch)     { e.n.host.Append(b) }
 func (e coreEdge) WakeData(peer shardmap.NodeID) { e.n.mux.Wake(peer, transport.Data) }
 
 func (e coreEdge) WakeAck(peer shardmap.NodeID, _ bool)          { e.n.mux.Wake(peer, transport.Ack) }
-func (e coreEdge) PeersChanged(addrs map[shardmap.NodeID]string) { e.n.mux.SetPeers(addrs) }
 func (e coreEdge) PeerHint(peer shardmap.NodeID, addr string)    { e.n.mux.Hint(peer, addr) }
 func (e coreEdge) Due(t shardgroup.Ticket, o shardgroup.Outcome) { e.n.tickets.due(t.ID, o) }
 func (e coreEdge) Wake(g shardmap.GroupID)                       { e.n.wakes.wake(g) }
 func (e coreEdge) Answered(uint64, Answer)                       {}
+
+// PeersChanged has the parent told as well, who may have to speak to them.
+func (e coreEdge) PeersChanged(addrs map[shardmap.NodeID]string) {
+	e.n.mux.SetPeers(addrs)
+	e.n.changeWill()
+}
 
 // MapChanged takes a newer map.
 func (e coreEdge) MapChanged(m *shardmap.Map) {

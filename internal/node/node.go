@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -72,6 +73,9 @@ type Node struct {
 	claims  chan membership.Question // capacity 1: another cluster says that this address is its own
 	reached chan string              // capacity 1: a host where this node was reached
 	failed  chan error               // why this node must end
+
+	heir        io.Writer     // has the node's will; nil: nobody
+	willChanged chan struct{} // capacity 1; nil without an heir
 
 	mu       sync.Mutex // guards the rest
 	addrs    meta.Addresses
@@ -381,8 +385,10 @@ func (n *Node) build() error {
 	n.valueMax.Store(statemachine.ValueBytesMax(d.shardBytes(layout.Shards)))
 	n.log.Info("memory divided", zap.Int64("limit", d.limit), zap.Int64("stores", d.stores), zap.Int64("rings", d.rings), zap.Int64("connections", d.buffers),
 		zap.Int64("transfers", d.transfers), zap.Int("shards", layout.Shards), zap.Int64("shard", d.shardBytes(layout.Shards)), zap.Int64("valueMax", n.valueMax.Load()))
-	id := transport.Identity{Cluster: n.cluster, Node: n.self, Counter: n.start.Identity.Inc.Counter, Nonce: n.start.Identity.Inc.Nonce}
-	n.mux = transport.New(transport.Config{Self: id, Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers - backupsMax*(d.transfers/backupPart)}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	n.mux = transport.New(transport.Config{Self: n.identityOnWire(), Secret: n.secret, Network: transport.TCP{}, QueuesMax: d.transfers - backupsMax*(d.transfers/backupPart)}, peerHandler{n}, n.peerTCP, n.peerUDP)
+	if n.heir != nil {
+		go n.writeWills()
+	}
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,

@@ -90,7 +90,12 @@ var table = []Setting{
 	{
 		Key: "acceptDataLoss", Unit: "off|on", Default: "off", Change: Restart, Bare: "on",
 		Help: "start although the log or image is damaged and no other node has a copy of what is lost: those shards begin empty",
-		read: readAcceptance, write: func(c *Loaded) string { return onOff(c.AcceptDataLoss) },
+		read: func(c *Loaded, s string) error { return readOnOff(&c.AcceptDataLoss, s) }, write: func(c *Loaded) string { return onOff(c.AcceptDataLoss) },
+	},
+	{
+		Key: "noSupervise", Unit: "off|on", Default: "off", Change: Restart, Bare: "on",
+		Help: "run the node in this very process: nobody tells the others at once that it died, and nobody starts it again",
+		read: func(c *Loaded, s string) error { return readOnOff(&c.NoSupervise, s) }, write: func(c *Loaded) string { return onOff(c.NoSupervise) },
 	},
 	text("dataDir", "DIR", "./data", "where nodes keep their identity and raft state", checkDir, func(c *Loaded) *string { return &c.DataDir }),
 	number("replicationFactor", "3", 1, 7, Hard, "copies of every key, as soon as there are so many nodes", func(c *Loaded) *int { return &c.ReplicationFactor }),

@@ -18,8 +18,10 @@ type Loaded struct {
 	Config
 	LogLevel  string
 	LogFormat string
-	Usable    Usable   // memory of this process at most
-	Warnings  []string // what an operator should look at, a sentence each
+	// NoSupervise makes the process itself the node, not the parent of one.
+	NoSupervise bool
+	Usable      Usable   // memory of this process at most
+	Warnings    []string // what an operator should look at, a sentence each
 
 	origins map[string]string // by key; absent = default
 }

@@ -151,8 +151,8 @@ func readWAL(c *Loaded, s string) error {
 	return nil
 }
 
-func readAcceptance(c *Loaded, s string) error {
-	c.AcceptDataLoss = s == "on"
+func readOnOff(on *bool, s string) error {
+	*on = s == "on"
 	return checkWord(s, []string{"off", "on"})
 }
 
