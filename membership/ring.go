@@ -22,11 +22,12 @@ type point struct {
 type Ring struct {
 	points []point
 	nodes  []shardmap.NodeID
+	own    map[shardmap.NodeID][]uint64 // each node's points, in order
 }
 
 // NewRing places every node virtualNodes times.
 func NewRing(nodes []shardmap.NodeID, virtualNodes int) *Ring {
-	r := &Ring{nodes: slices.Clone(nodes)}
+	r := &Ring{nodes: slices.Clone(nodes), own: make(map[shardmap.NodeID][]uint64)}
 	slices.Sort(r.nodes)
 	r.nodes = slices.Compact(r.nodes)
 	for _, n := range r.nodes {
@@ -37,6 +38,9 @@ func NewRing(nodes []shardmap.NodeID, virtualNodes int) *Ring {
 	slices.SortFunc(r.points, func(a, b point) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.node, b.node))
 	})
+	for _, p := range r.points {
+		r.own[p.node] = append(r.own[p.node], p.at)
+	}
 	return r
 }
 
@@ -48,58 +52,26 @@ func hash(kind byte, a, b uint64) uint64 {
 	return xxhash.Sum64(buf[:])
 }
 
-// Order lists all nodes in the order in which the ring prefers them for a group.
-func (r *Ring) Order(g shardmap.GroupID) []shardmap.NodeID {
-	order := make([]shardmap.NodeID, 0, len(r.nodes))
-	if len(r.points) == 0 {
-		return order
-	}
+// Walk visits nodes in the order in which the ring prefers them for a group, some more
+// than once, until visit says that it is enough.
+func (r *Ring) Walk(g shardmap.GroupID, visit func(shardmap.NodeID) (enough bool)) {
 	at := hash('g', uint64(g), 0)
 	start, _ := slices.BinarySearchFunc(r.points, at, func(p point, at uint64) int { return cmp.Compare(p.at, at) })
-	for i := 0; i < len(r.points) && len(order) < len(r.nodes); i++ {
-		if n := r.points[(start+i)%len(r.points)].node; !slices.Contains(order, n) {
-			order = append(order, n)
+	for i := range r.points {
+		if visit(r.points[(start+i)%len(r.points)].node) {
+			return
 		}
 	}
-	return order
 }
 
-// Plan gives, for groups 1..groups, all nodes in order of preference: the first
-// copies of them should hold the data, the first of all the lease. No node gets
-// much more than a tenth above its share of copies (bounded load), and leases are
-// spread so that no node prefers to hold two more than another. Index 0 is unused.
-func (r *Ring) Plan(groups, copies int) [][]shardmap.NodeID {
-	plan := make([][]shardmap.NodeID, groups+1)
-	if len(r.nodes) == 0 {
-		return plan
+// distance is how far a group's point is from the next point of a node: the ring
+// prefers the nearest.
+func (r *Ring) distance(g shardmap.GroupID, n shardmap.NodeID) uint64 {
+	ps := r.own[n]
+	if len(ps) == 0 {
+		return ^uint64(0)
 	}
-	copies = min(copies, len(r.nodes))
-	share := (groups*copies + len(r.nodes) - 1) / len(r.nodes)
-	limit := share + (share+9)/10
-	load := make(map[shardmap.NodeID]int)
-	leases := make(map[shardmap.NodeID]int)
-	for g := 1; g <= groups; g++ {
-		order := r.Order(shardmap.GroupID(g))
-		slices.SortStableFunc(order, func(a, b shardmap.NodeID) int { return boolInt(load[a] >= limit) - boolInt(load[b] >= limit) })
-		for _, n := range order[:copies] {
-			load[n]++
-		}
-		first := 0
-		for i := range order[:copies] {
-			if leases[order[i]] < leases[order[first]] {
-				first = i
-			}
-		}
-		n := order[first]
-		leases[n]++
-		plan[g] = append([]shardmap.NodeID{n}, slices.Delete(order, first, first+1)...)
-	}
-	return plan
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	at := hash('g', uint64(g), 0)
+	i, _ := slices.BinarySearch(ps, at)
+	return ps[i%len(ps)] - at // wraps around as the ring does
 }

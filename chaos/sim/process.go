@@ -101,6 +101,14 @@ func (p *process) crash() {
 	}
 }
 
+// depart ends a process that is no part of the cluster any more, for good.
+func (p *process) depart() {
+	p.w.note("node %d has left for good", p.id)
+	p.w.acted["left"]++
+	p.crash()
+	p.gone = true
+}
+
 // runs reports whether the process can do anything now.
 func (p *process) runs() bool { return p.up && p.w.now >= p.paused }
 
@@ -154,6 +162,10 @@ func (p *process) beat() {
 	tick = func() {
 		p.core.Tick(p.clock())
 		p.flush()
+		if p.core.Dismissed() {
+			p.depart()
+			return
+		}
 		p.w.after(p.untilTick(), run)
 	}
 	run = func() { p.when(life, tick) }

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/node"
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -32,6 +34,38 @@ func (verbs) learns(r role) Step {
 		s.must(i > 0, "script", "nobody learns: %v", st.Config)
 		s.cast[i], s.cast[r] = s.cast[r], s.cast[i]
 	}}
+}
+
+// intend makes operators want something of a node, as one that runs is told.
+func (verbs) intend(r role, i meta.Intent) Step {
+	return Step{fmt.Sprint(r, " is to be ", i), func(s *stage) {
+		s.intend(s.cast[r].id, i)
+	}}
+}
+
+// intend asks a node that runs, again until it is taken.
+func (w *World) intend(n shardmap.NodeID, i meta.Intent) {
+	at := slices.IndexFunc(w.nodes, func(p *process) bool { return p.runs() && !p.asking })
+	if at < 0 {
+		w.after(askEvery, func() { w.intend(n, i) })
+		return
+	}
+	p := w.nodes[at]
+	p.core.Intend(n, i, p.clock(), func(a node.Answer) {
+		if a.Err != "" {
+			w.note("node %d is not to be %v: %s", n, i, a.Err)
+			w.after(askEvery, func() { w.intend(n, i) })
+		}
+	})
+	p.flush()
+}
+
+// left waits until a node has left for good.
+func (verbs) left(d time.Duration, r role) Step {
+	return do.until("P13", d, fmt.Sprint(r, " has left for good"), func(s *stage) bool {
+		_, registered := s.registry().Node(s.cast[r].id)
+		return s.cast[r].gone && !registered
+	})
 }
 
 // losesDisk ends a node for good.

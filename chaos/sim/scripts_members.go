@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+)
 
 // memberScripts are about nodes that come, go and lose their disks.
 var memberScripts = []Script{
@@ -10,9 +14,11 @@ var memberScripts = []Script{
 			do.set(nodeA, "k", "1", majority),
 			do.crash(nodeC),
 			do.joins(nodeD),
+			do.sleep(5 * sec),
+			do.intend(nodeC, meta.Leaving),
 			do.voters(20*sec, nodeA, nodeB, nodeD),
 			do.start(nodeC),
-			do.sleep(2 * sec),
+			do.left(10*sec, nodeC),
 			do.settled(),
 		},
 	},
@@ -49,6 +55,37 @@ var memberScripts = []Script{
 			do.sleep(10 * sec),
 			do.set(holder, "k", "3", majority),
 			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "drained over a restart, and back", From: "notes/leases.md e: leave", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.intend(nodeA, meta.Draining),
+			do.servedBy(10*sec, nodeB, nodeC),
+			do.crash(nodeA),
+			do.set(holder, "k", "2", majority),
+			do.start(nodeA),
+			do.settled(),
+			do.servedBy(time.Second, nodeB, nodeC),
+			do.crash(nodeB), // one of two that may have it
+			do.sleep(5 * sec),
+			do.servedBy(10*sec, nodeC),
+			do.start(nodeB),
+			do.intend(nodeA, meta.Active),
+			do.settled(),
+			do.get(holder, "k"),
+		},
+	},
+	{
+		Name: "everything leaves the holder of all", From: "notes/leases.md e: leave", Nodes: 4, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.intend(nodeA, meta.Leaving),
+			do.left(30*sec, nodeA),
+			do.get(holder, "k"),
+			do.set(holder, "k", "2", majority),
 			do.settled(),
 		},
 	},

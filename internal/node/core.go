@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"time"
 
@@ -96,12 +95,10 @@ type Core struct {
 	draining  bool
 	leavers   map[shardmap.NodeID]time.Duration // Mono at which each last said that it leaves
 	moves     map[shardmap.GroupID]*move
-	over      *failover           // nil when nobody asked for it
-	placed    time.Duration       // Mono of the last placement proposal
-	inPlace   uint64              // Version of group 0's state that wanted no other placement
-	plan      [][]shardmap.NodeID // what the ring prefers, by group; nil when it was not asked yet
-	planned   []shardmap.NodeID   // the nodes of the plan
-	arrived   []arrival           // by group
+	over      *failover     // nil when nobody asked for it
+	placed    time.Duration // Mono of the last placement proposal
+	inPlace   uint64        // Version of group 0's state that wanted no other placement
+	arrived   []arrival     // by group
 	steady    map[shardmap.GroupID]time.Duration
 	comebacks map[shardmap.NodeID]comeback
 	kept      map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
@@ -217,7 +214,8 @@ func (c *Core) begin(now multiraft.Instant) error {
 
 // found makes group 0 and every shard group, the same at each founder.
 func (c *Core) found(now multiraft.Instant) error {
-	c.meta = meta.New(c.cfg.Founding, c.firstPlan())
+	f := c.cfg.Founding
+	c.meta = meta.New(f, placements(f.Nodes, f.Settings, nil))
 	c.metaChanged()
 	for g, want := range c.meta.Groups {
 		id := shardmap.GroupID(g)
@@ -444,18 +442,4 @@ func (c *Core) noteRoute(g shardmap.GroupID) {
 	if c.routes != before && holder == c.self.Node {
 		c.tell = true
 	}
-}
-
-// firstPlan is the placement that a founding starts with.
-func (c *Core) firstPlan() []meta.Placement {
-	f := c.cfg.Founding
-	ids := make([]shardmap.NodeID, 0, len(f.Nodes))
-	bytes := make(map[shardmap.NodeID]int64)
-	for _, n := range f.Nodes {
-		ids = append(ids, n.ID)
-		bytes[n.ID] = n.DataBytes
-	}
-	slices.Sort(ids)
-	plan := membership.NewRing(ids, f.Settings.VirtualNodes).Plan(f.Settings.Groups, f.Settings.ReplicationFactor)
-	return placements(ids, plan, f.Settings, bytes, nil)
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"slices"
 
+	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -56,6 +57,71 @@ func soleVoter(order []shardmap.NodeID, data int, present meta.Group) []meta.Wan
 	return ws
 }
 
+// hosts are the nodes that may have copies.
+func hosts(nodes []meta.Node) (hs []membership.Host) {
+	for _, n := range nodes {
+		if n.Intent.Places() {
+			hs = append(hs, membership.Host{Node: n.ID, Weight: n.DataBytes, Zone: n.Zone, Leases: n.Intent == meta.Active})
+		}
+	}
+	return hs
+}
+
+// standings is where the groups are wanted now.
+func standings(groups []meta.Group) []membership.Places {
+	ps := make([]membership.Places, len(groups))
+	for g, want := range groups {
+		for _, r := range want.Replicas {
+			if r.HoldsData() {
+				ps[g].Copies = append(ps[g].Copies, r.Node)
+			} else {
+				ps[g].Witnesses = append(ps[g].Witnesses, r.Node)
+			}
+		}
+	}
+	return ps
+}
+
+// placements is what every group should have on these nodes, given what it has; nothing
+// when no node takes copies.
+func placements(nodes []meta.Node, s meta.Settings, present []meta.Group) []meta.Placement {
+	hs := hosts(nodes)
+	if len(hs) == 0 {
+		return nil
+	}
+	ids := make([]shardmap.NodeID, len(hs))
+	for i, h := range hs {
+		ids[i] = h.Node
+	}
+	was := func(g int) meta.Group {
+		if g < len(present) {
+			return present[g]
+		}
+		return meta.Group{}
+	}
+	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
+		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present))
+	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0))}}
+	groupsOn := make(map[shardmap.NodeID]int64)
+	for g := 1; g <= s.Groups; g++ {
+		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))
+		for _, w := range ws {
+			if w.Role != meta.Witness {
+				groupsOn[w.Node]++
+			}
+		}
+		ps = append(ps, meta.Placement{Group: shardmap.GroupID(g), From: was(g).Version, Replicas: ws})
+	}
+	bytes := make(map[shardmap.NodeID]int64)
+	for _, n := range nodes {
+		bytes[n.ID] = n.DataBytes
+	}
+	for i := 1; i < len(ps); i++ {
+		ps[i].BudgetBytes = groupBudget(ps[i].Replicas, bytes, groupsOn)
+	}
+	return ps
+}
+
 // wantedMeta is the replica set of group 0: present voters first, then the
 // oldest nodes, up to five voters and an odd number of them; all others learn, those
 // too that are leaving, until they have left: they must hear of it.
@@ -94,11 +160,8 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group) []meta.Wan
 }
 
 // leavingOf are the nodes that are leaving and still have to hear that they have left.
-func leavingOf(s *meta.State) (ids []shardmap.NodeID) {
-	if s == nil {
-		return nil
-	}
-	for _, n := range s.Nodes {
+func leavingOf(nodes []meta.Node) (ids []shardmap.NodeID) {
+	for _, n := range nodes {
 		if n.Intent == meta.Leaving {
 			ids = append(ids, n.ID)
 		}

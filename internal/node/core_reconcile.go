@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -53,21 +52,10 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	}
 }
 
-// place proposes the placement that the ring wants, where it differs.
+// place proposes the placement that is wanted, where it differs.
 func (c *Core) place(now multiraft.Instant) {
-	ids := make([]shardmap.NodeID, 0, len(c.meta.Nodes))
-	bytes := make(map[shardmap.NodeID]int64)
-	for _, n := range c.meta.Nodes {
-		if n.Intent.Places() {
-			ids = append(ids, n.ID)
-		}
-		bytes[n.ID] = n.DataBytes
-	}
-	if len(ids) == 0 {
-		return
-	}
 	var changed []meta.Placement
-	for _, p := range placements(ids, c.planOf(ids), c.meta.Settings, bytes, c.meta) {
+	for _, p := range placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups) {
 		if !sameReplicas(c.meta.Group(p.Group), p) {
 			changed = append(changed, p)
 		}
@@ -78,40 +66,6 @@ func (c *Core) place(now multiraft.Instant) {
 		c.placed = now.Mono
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Place: changed}.Encode())
 	}
-}
-
-// planOf is what the ring prefers for each group on some nodes.
-func (c *Core) planOf(ids []shardmap.NodeID) [][]shardmap.NodeID {
-	if s := c.meta.Settings; c.plan == nil || !slices.Equal(ids, c.planned) {
-		c.plan, c.planned = membership.NewRing(ids, s.VirtualNodes).Plan(s.Groups, s.ReplicationFactor), ids
-	}
-	return c.plan
-}
-
-// placements is what every group should have on these nodes.
-func placements(ids []shardmap.NodeID, plan [][]shardmap.NodeID, s meta.Settings, bytes map[shardmap.NodeID]int64, present *meta.State) []meta.Placement {
-	was := func(g shardmap.GroupID) meta.Group {
-		if present == nil {
-			return meta.Group{}
-		}
-		return present.Group(g)
-	}
-	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(present), was(0))}}
-	groupsOn := make(map[shardmap.NodeID]int64)
-	for g := 1; g <= s.Groups; g++ {
-		id := shardmap.GroupID(g)
-		ws := wantedReplicas(plan[g], len(ids), s.ReplicationFactor, was(id))
-		for _, w := range ws {
-			if w.Role != meta.Witness {
-				groupsOn[w.Node]++
-			}
-		}
-		ps = append(ps, meta.Placement{Group: id, From: was(id).Version, Replicas: ws})
-	}
-	for i := 1; i < len(ps); i++ {
-		ps[i].BudgetBytes = groupBudget(ps[i].Replicas, bytes, groupsOn)
-	}
-	return ps
 }
 
 func sameReplicas(g meta.Group, p meta.Placement) bool {
