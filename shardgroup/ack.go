@@ -94,6 +94,9 @@ func (s *shard) tally(durable bool) (t tally) {
 func (s *shard) raiseHeld(h shardmap.Version) {
 	s.held = h
 	off := max(s.heldOff, s.ring.start())
+	if h == s.m.Position() { // as a rule, when few write: the records need not be read once more
+		off = s.ring.end
+	}
 	for off < s.ring.end {
 		run := s.ring.from(off)
 		if versionOf(run) > h {

@@ -27,6 +27,8 @@ type Node struct {
 	forced bitset   // shards that somebody waits for to be on the disk
 	fsync  func()   // asks for that
 
+	encoded sync.Pool // of *[]byte: records on their way into the log alone
+
 	groups []atomic.Pointer[Replica] // by GroupID
 	list   atomic.Pointer[[]*Replica]
 	lanes  atomic.Pointer[[]*lane] // by peer
@@ -62,6 +64,7 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
 	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
 	n.ahead, n.forced = newBitset(cfg.Layout.Shards), newBitset(cfg.Layout.Shards)
+	n.encoded.New = func() any { return new([]byte) }
 	n.groups = make([]atomic.Pointer[Replica], cfg.Layout.Groups+1)
 	n.list.Store(&[]*Replica{})
 	n.lanes.Store(&[]*lane{})

@@ -103,12 +103,10 @@ func (s *shard) pass(now multiraft.Instant) int64 {
 // push puts the record of a change into the ring and tells the followers' lanes.
 func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	if s.unread() {
-		s.ring.skip(s, rec.Version)
-		s.advance()
+		s.pushUnread(rec)
 		return
 	}
-	need := recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*(len(rec.Evicted)+len(rec.Protected))
-	room := s.ring.reserve(s, need)
+	room := s.ring.reserve(s, sizeBound(rec))
 	off := s.ring.end
 	raw := statemachine.AppendRecord(room, rec)
 	n := len(raw)
@@ -124,11 +122,30 @@ func (s *shard) push(rec *statemachine.Record, now multiraft.Instant) {
 	}
 }
 
+// sizeBound is at least what a record takes encoded, in bytes.
+func sizeBound(rec *statemachine.Record) int {
+	return recordHead + recordExtra + len(rec.Key) + len(rec.Value) + 16*(len(rec.Evicted)+len(rec.Protected))
+}
+
 // unread says that nobody will ever ask for the records of this shard: no other node is
-// to have a copy, so that whoever gets one gets it in bulk, and there is no log. Then
-// they are not even encoded, which was a sixth of a pipelined SET.
+// to have a copy, so that whoever gets one gets it in bulk.
 func (s *shard) unread() bool {
-	return s.sole && s.n.log == nil && len(s.followers) == 0 && len(s.q.seats) == 1
+	return s.sole && len(s.followers) == 0 && len(s.q.seats) == 1
+}
+
+// pushUnread gives a record that nobody will ask for to the log alone. Without a log it is
+// not even encoded, which was a sixth of a pipelined SET; with one, the ring would keep it
+// once more, and held would be counted through it.
+func (s *shard) pushUnread(rec *statemachine.Record) {
+	s.ring.skip(s, rec.Version)
+	if s.n.log == nil {
+		s.advance()
+		return
+	}
+	b := s.n.encoded.Get().(*[]byte)
+	*b = statemachine.AppendRecord((*b)[:0], rec)
+	s.writeRecord(*b)
+	s.n.encoded.Put(b)
 }
 
 // proof is the lease object that the reply will be checked against (P3).

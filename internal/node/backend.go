@@ -397,10 +397,8 @@ func (b backend) Commit(rs *redis.Session) error {
 	s := state(rs)
 	s.fresh = false
 	outcome := shardgroup.Acked
-	if s.wrote {
-		b.n.durable.wake() // it is written while the acks are waited for
-	}
 	if len(s.tickets) > 0 {
+		b.n.durable.wake() // it is written while the acks are waited for
 		outcome = b.collect(s, 0)
 	}
 	ok := outcome == shardgroup.Acked

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,9 +66,6 @@ func TestOneFsyncServesAllWhoWait(t *testing.T) {
 			answered.Add(1)
 		})
 	}
-	for c.Wake(); l.Written() < l.End(); {
-		runtime.Gosched()
-	}
 	if len(moved) > 0 {
 		t.Error("what is written and not durable is told of")
 	}
@@ -90,6 +86,57 @@ func TestOneFsyncServesAllWhoWait(t *testing.T) {
 		t.Errorf("%d fsyncs answered %d", n, answered.Load())
 	}
 	g.armed.Store(false)
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneWriteServesAllWhoWait: in mode write, fifty writers that come while a write is
+// under way are answered by the next one, which one of them makes, and by no fsync.
+func TestOneWriteServesAllWhoWait(t *testing.T) {
+	m := NewMemory()
+	l := openOn(t, m, Write)
+	c := Run(l, func() {}, unexpected(t))
+	arrived, pass := make(chan struct{}), make(chan struct{})
+	var armed atomic.Bool
+	var writes, answered atomic.Int64
+	m.Before = func(change, _ string) error {
+		if change == "write" && armed.Load() {
+			writes.Add(1)
+			arrived <- struct{}{}
+			<-pass
+		}
+		return nil
+	}
+	armed.Store(true)
+	var wg sync.WaitGroup
+	wait := func(end LSN) {
+		wg.Go(func() {
+			if err := c.Wait(end, false); err != nil || l.Written() < end {
+				t.Errorf("answered with %d of %d written, %v", l.Written(), end, err)
+			}
+			answered.Add(1)
+		})
+	}
+	wait(l.Append(0, kindTest, 1, []byte("first")))
+	<-arrived
+	for i := range 50 {
+		wait(l.Append(uint16(i%testShards), kindTest, uint64(i+2), []byte("many")))
+	}
+	if n := answered.Load(); n > 0 {
+		t.Errorf("%d were answered before anything was written", n)
+	}
+	pass <- struct{}{}
+	<-arrived
+	if n := answered.Load(); n > 1 {
+		t.Errorf("%d were answered by a write that began before they appended", n)
+	}
+	pass <- struct{}{}
+	wg.Wait()
+	if n := writes.Load(); n != 2 || answered.Load() != 51 {
+		t.Errorf("%d writes answered %d", n, answered.Load())
+	}
+	armed.Store(false)
 	if err := c.Stop(); err != nil {
 		t.Error(err)
 	}
