@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type underWrites struct {
 	addrs    []string
 	async    *asyncWrites
 	majority *majorityWrites
+	saves    atomic.Int64 // images that were begun under the load
 	stop     func()
 }
 
@@ -56,11 +58,42 @@ func (u *underWrites) write(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	u.stop = func() { cancel(); wg.Wait() }
+	wg.Go(func() { u.save(ctx) })
 	t.Cleanup(u.stop)
 	async := u.async
 	u.majority, u.async = majorityLoad(ctx, t, &wg, u.addrs), asyncLoad(ctx, &wg, u.addrs)
 	if async != nil {
 		u.async.acked = async.acked
+	}
+}
+
+// saveEvery is how often a node is told to make its image under the load.
+const saveEvery = 300 * time.Millisecond
+
+// save has the nodes make their images, one after the other and again and again.
+func (u *underWrites) save(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if strings.HasPrefix(ask(u.nodes[i%len(u.nodes)].addr, "bgsave"), "Background saving") {
+			u.saves.Add(1)
+		}
+	}
+}
+
+// killAll kills all nodes -9 at once, under the load, which then ends.
+func (u *underWrites) killAll() {
+	for _, n := range u.nodes {
+		n.signal(syscall.SIGKILL)
+	}
+	u.stop()
+	for _, n := range u.nodes {
+		_ = n.cmd.Wait()
 	}
 }
 
@@ -85,12 +118,8 @@ func TestDurabilityWhenAllAreKilled(t *testing.T) {
 			judged := 0
 			for range times(t, "AEGIS_TEST_DURABLE", 1) {
 				u.written(t, 300)
+				u.killAll()
 				for _, n := range u.nodes {
-					n.signal(syscall.SIGKILL)
-				}
-				u.stop()
-				for _, n := range u.nodes {
-					_ = n.cmd.Wait()
 					n.start(t)
 				}
 				u.ready(t)
@@ -102,7 +131,10 @@ func TestDurabilityWhenAllAreKilled(t *testing.T) {
 				u.majority.verify(t, c, 10)
 				u.write(t)
 			}
-			t.Logf("%d asynchronous writes judged", judged)
+			t.Logf("%d asynchronous writes judged, %d images begun meanwhile", judged, u.saves.Load())
+			if u.saves.Load() == 0 {
+				t.Error("no image was made under the load")
+			}
 		})
 	}
 }
@@ -131,7 +163,10 @@ func TestDurabilityWhenOneIsKilled(t *testing.T) {
 			}
 			u.stop()
 			n, l := u.async.judge(t, c)
-			t.Logf("%d asynchronous writes judged, %d lost, every one reported", judged+n, lost+l)
+			t.Logf("%d asynchronous writes judged, %d lost, every one reported; %d images begun meanwhile", judged+n, lost+l, u.saves.Load())
+			if u.saves.Load() == 0 {
+				t.Error("no image was made under the load")
+			}
 			u.majority.verify(t, c, 10)
 		})
 	}
