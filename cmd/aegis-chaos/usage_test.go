@@ -32,6 +32,8 @@ func TestWrongUsageIsOneSentenceAndExits64(t *testing.T) {
 		{"sim --twice -1", "--twice -1"},
 		{"script nosuch", `"nosuch"`},
 		{"bench -o yaml", "text or json"},
+		{"compare a", "arg"},
+		{"compare -o yaml a b", "text, json or html"},
 	} {
 		cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)
 		cmd.Env = append(os.Environ(), asChaos+"=1", "GORACE=atexit_sleep_ms=0") // the detector waits a second at each exit

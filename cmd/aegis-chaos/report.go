@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/baxromumarov/aegisKV/chaos/report"
+)
+
+// newReport is `aegis-chaos report`: the page of an older run, as this program draws it.
+func newReport() *cobra.Command {
+	return &cobra.Command{
+		Use:   "report DIR",
+		Short: "Draw report.html and junit.xml of a run's report.json again",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := readReport(args[0])
+			if err != nil {
+				return err
+			}
+			dir := args[0]
+			if filepath.Ext(dir) == ".json" {
+				dir = filepath.Dir(dir)
+			}
+			if err := r.WriteDir(dir); err != nil {
+				return err
+			}
+			fmt.Println(filepath.Join(dir, report.HTMLName))
+			return nil
+		},
+	}
+}
+
+// readReport takes a report.json, or the directory it lies in.
+func readReport(path string) (*report.Report, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, report.JSONName)
+	}
+	return report.ReadFile(path)
+}
+
+// compareOptions are the flags of `aegis-chaos compare`.
+type compareOptions struct {
+	format string
+	out    string
+	names  []string
+}
+
+// newCompare is `aegis-chaos compare`: reports side by side.
+func newCompare() *cobra.Command {
+	o := compareOptions{}
+	cmd := &cobra.Command{
+		Use:   "compare A B...",
+		Short: "Put the reports of several runs side by side: unavailability, losses, verdicts",
+		Args:  cobra.MinimumNArgs(2),
+		RunE:  func(_ *cobra.Command, args []string) error { return o.run(args) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.format, "output", "o", "text", "text, json or html")
+	f.StringVar(&o.out, "file", "", "write to this file")
+	f.StringSliceVar(&o.names, "names", nil, "what the sides are called; else what they ran on")
+	return cmd
+}
+
+func (o *compareOptions) run(paths []string) error {
+	write := map[string]func(*report.Comparison, io.Writer) error{"text": (*report.Comparison).Text, "json": (*report.Comparison).JSON, "html": (*report.Comparison).HTML}[o.format]
+	if write == nil {
+		return usagef("-o %q: give text, json or html", o.format)
+	}
+	reports := make([]*report.Report, len(paths))
+	for i, p := range paths {
+		var err error
+		if reports[i], err = readReport(p); err != nil {
+			return err
+		}
+	}
+	c := report.Compare(o.names, reports...)
+	if o.out == "" {
+		return write(c, os.Stdout)
+	}
+	f, err := os.Create(o.out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(c, f), f.Close())
+}
