@@ -76,3 +76,24 @@ func (l *Losses) Spans() Distribution {
 	}
 	return Distribute(all)
 }
+
+// LongestGap is the longest time between two successes that touches a window, and
+// when it began. Successes are in order; before the first one and after the last
+// the window's own ends count.
+func LongestGap(successes []time.Duration, from, to time.Duration) (at, gap time.Duration) {
+	last := from
+	for _, s := range append(slices.Clip(successes), to) {
+		if s < from {
+			last = s
+			continue
+		}
+		if last >= to && last > from {
+			break
+		}
+		if s-last > gap {
+			at, gap = last, s-last
+		}
+		last = s
+	}
+	return at, gap
+}

@@ -115,3 +115,21 @@ func TestDistributionsOfGaps(t *testing.T) {
 		t.Errorf("of one: %+v", d)
 	}
 }
+
+func TestTheLongestGapTouchesTheWindow(t *testing.T) {
+	all := []time.Duration{1, 2, 30, 40, 41, 60, 100}
+	for _, c := range []struct {
+		successes             []time.Duration
+		from, to, at, longest time.Duration
+	}{
+		{all, 3, 50, 2, 28},   // begun before the window
+		{all, 35, 50, 41, 19}, // ends after it
+		{all, 40, 41, 30, 10},
+		{all, 70, 300, 100, 200}, // nothing came afterwards
+		{nil, 5, 25, 5, 20},      // nothing at all
+	} {
+		if at, gap := LongestGap(c.successes, c.from, c.to); at != c.at || gap != c.longest {
+			t.Errorf("%v in %v to %v: %v from %v, want %v from %v", c.successes, c.from, c.to, gap, at, c.longest, c.at)
+		}
+	}
+}

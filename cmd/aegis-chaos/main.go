@@ -15,7 +15,7 @@ const gcPercent = 800
 func main() {
 	debug.SetGCPercent(gcPercent)
 	root := &cobra.Command{Use: "aegis-chaos", Short: "Check AegisKV's word", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newSim(), newScript(), newMutants(), newReport(), newCompare(), newBench(), newBenchMemory(), newBenchDurability())
+	root.AddCommand(newSim(), newScript(), newMutants(), newReport(), newCompare(), newBlackbox(), newBench(), newBenchMemory(), newBenchDurability())
 	begun := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
 	if err := root.Execute(); err != nil {
@@ -38,8 +38,12 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 // exitCode of an error: whatever keeps a command from beginning is wrong usage.
 func exitCode(err error, begun bool) int {
 	var u *usageError
-	if !begun || errors.As(err, &u) {
+	var v *verdictError
+	switch {
+	case !begun || errors.As(err, &u):
 		return exitUsage
+	case errors.As(err, &v):
+		return v.verdict.ExitCode()
 	}
 	return 1
 }

@@ -33,6 +33,9 @@ func TestWrongUsageIsOneSentenceAndExits64(t *testing.T) {
 		{"script nosuch", `"nosuch"`},
 		{"bench -o yaml", "text or json"},
 		{"compare a", "arg"},
+		{"blackbox", "--target"},
+		{"blackbox --start-peer memcached", `"memcached"`},
+		{"blackbox --start-peer redis --fault fire", `"fire"`},
 		{"compare -o yaml a b", "text, json or html"},
 	} {
 		cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)

@@ -15,7 +15,7 @@ var levels = [][]string{
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
 	{"shardgroup", "pkg/client/clienttest", "internal/load", "internal/backup"},
 	{"internal/node"},
-	{"chaos", "chaos/bench", "chaos/sim", "cmd/aegis"},
+	{"chaos", "chaos/bench", "chaos/peer", "chaos/sim", "cmd/aegis"},
 	{"cmd/aegis-chaos"},
 	{"internal/house"},
 }
