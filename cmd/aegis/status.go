@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 func newStatus() *cobra.Command {
-	var addr, format string
+	var addr, format, restart string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, leases, replicas and a verdict (exit code 0 healthy, 1 degraded, 2 unreachable, 64 wrong usage)",
@@ -51,6 +52,9 @@ func newStatus() *cobra.Command {
 			} else {
 				printStatus(cmd.OutOrStdout(), r)
 			}
+			if restart != "" {
+				return safeToRestart(r, restart)
+			}
 			if !r.Healthy {
 				return &exitError{exitDegraded, ""}
 			}
@@ -59,7 +63,22 @@ func newStatus() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&addr, "addr", "localhost:7000", "client address of any node")
 	cmd.Flags().StringVarP(&format, "output", "o", "table", "table or json")
+	cmd.Flags().StringVar(&restart, "safe-to-restart", "", "exit code 0 only if this node (name or number) can be restarted now: every group keeps a quorum and whole copies without it")
 	return cmd
+}
+
+// safeToRestart refuses in a sentence, which the exit code follows.
+func safeToRestart(r node.ClusterReport, name string) error {
+	for _, n := range r.Nodes {
+		if n.Name != name && fmt.Sprint(n.Node) != name && n.Addresses.Client != name {
+			continue
+		}
+		if n.SafeToRestart {
+			return nil
+		}
+		return &exitError{exitDegraded, fmt.Sprintf("%s is not safe to restart: %s", n.Name, n.RestartWaits)}
+	}
+	return &exitError{exitDegraded, fmt.Sprintf("no node %q answers: the table shows who does", name)}
 }
 
 // admin sends operators' words to a node.
@@ -107,8 +126,14 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 			size += g.Bytes
 		}
 		state := "up"
-		if n.Draining {
-			state = "draining"
+		switch {
+		case n.Intent != "" && n.Intent != meta.Active.String():
+			state = n.Intent
+		case n.Draining:
+			state = "draining" // its process ends
+		}
+		if !n.SafeToRestart && n.RestartWaits != "" && n.Intent != "" {
+			state += ", do not restart"
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n",
 			n.Node, n.Name, n.Addresses.Client, leases, len(n.Groups), whole, keys, size, lag, state, gossipOf(r, n.Name))
@@ -121,6 +146,7 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\t\t\tdoes not answer\t%s\n", id, name, addr, gossipOf(r, name))
 	}
 	t.Flush()
+	printMoves(w, r.Moves)
 	for _, n := range r.Nodes {
 		for _, s := range n.Notices {
 			fmt.Fprintf(w, "\n%s: %s\n", n.Name, s)

@@ -128,6 +128,9 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 // errNotMeta is what a node says that cannot decide about the registry.
 var errNotMeta = errors.New("this node does not lead group 0")
 
+// errNoMeta is what a node says that knows nobody who can.
+var errNoMeta = errors.New("group 0 has no leader now: try again")
+
 // MetaLeader is the node that leads group 0 as far as this node knows, 0 unknown.
 func (c *Core) MetaLeader() shardmap.NodeID {
 	if st, ok := c.raft.Group(shardmap.MetaGroup); ok {

@@ -28,7 +28,7 @@ func (c *Core) Intend(n shardmap.NodeID, i meta.Intent, now multiraft.Instant, d
 	case err != nil:
 		done(Answer{Err: err.Error()})
 	case to == 0:
-		done(Answer{Err: "group 0 has no leader now: try again"})
+		done(Answer{Err: errNoMeta.Error()})
 	default:
 		c.Ask(to, "intend", b, now, done)
 	}
@@ -91,13 +91,7 @@ func (c *Core) sentAway(n shardmap.NodeID) bool {
 
 // Dismissed reports whether this node is gone: nothing of the cluster is here any
 // more, and it may never take part again.
-func (c *Core) Dismissed() bool {
-	if c.meta == nil {
-		return false
-	}
-	row, ok := c.meta.Node(c.self.Node)
-	return ok && row.Intent == meta.Gone
-}
+func (c *Core) Dismissed() bool { return c.meta != nil && c.meta.WasRemoved(c.uuid) }
 
 // depart says that this node has left, once operators want that and the last of its
 // copies has been taken over: a replica is dropped only after its group's holder has

@@ -33,19 +33,25 @@ type NodeReport struct {
 	Name        string          `json:"name"`
 	Incarnation uint64          `json:"incarnation"`
 	Addresses   meta.Addresses  `json:"addresses"`
-	Draining    bool            `json:"draining"`
+	Draining    bool            `json:"draining"` // it hands its leases over, because it ends or operators want that
+	Intent      string          `json:"intent"`   // what operators want of it: active, draining, leaving, gone
+	Zone        string          `json:"zone,omitempty"`
 	LeadsMeta   bool            `json:"leadsMeta"`
 	Groups      []GroupReport   `json:"groups"`
 	Written     bool            `json:"written"` // it has taken a write, ever
 	Gossip      []GossipReport  `json:"gossip"`  // what gossip told this node of the others
 	Notices     []string        `json:"notices"` // what an operator should know, one sentence each
+	// SafeToRestart says that every group keeps a quorum and whole copies without this
+	// node; RestartWaits is what speaks against it.
+	SafeToRestart bool   `json:"safeToRestart"`
+	RestartWaits  string `json:"restartWaits,omitempty"`
 }
 
 // NodeStatus describes this node.
 func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 	r := NodeReport{
 		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
-		Addresses: c.cfg.Addresses, Draining: c.draining, LeadsMeta: c.leadsMeta(now),
+		Addresses: c.cfg.Addresses, Draining: c.draining || c.sentAway(c.self.Node), LeadsMeta: c.leadsMeta(now),
 		Written: c.Written(), Gossip: c.gossipReports(), Notices: append(c.clockNotices(), c.notes...),
 	}
 	for _, id := range c.raft.Groups() {
@@ -108,6 +114,7 @@ type Absentee struct {
 	Node   shardmap.NodeID `json:"node"`
 	Name   string          `json:"name"`
 	Client string          `json:"clientAddr"` // where its client port was last
+	Intent string          `json:"intent"`
 	// NotHeard is how long ago the asked node heard its last heartbeat; 0 when it never did.
 	NotHeard time.Duration `json:"notHeardNs"`
 }
@@ -135,5 +142,6 @@ type ClusterReport struct {
 	FullyFed int          `json:"fullyReplicated"`
 	Healthy  bool         `json:"healthy"`
 	Verdict  string       `json:"verdict"`
+	Moves    []Move       `json:"moves"` // copies on their way
 	At       time.Time    `json:"at"`
 }

@@ -59,6 +59,23 @@ func (d *dataDir) marked() bool {
 	return err == nil
 }
 
+// goneName is the file that says that this node has left its cluster for good.
+const goneName = "GONE"
+
+// errGone is why a directory whose node has left cannot be used again.
+var errGone = errors.New("this node was removed from its cluster for good, and nothing of it is in the directory: empty the directory, or choose another with --data-dir, to start a new node")
+
+// leave remembers that the node has left for good.
+func (d *dataDir) leave() { _ = os.WriteFile(d.file(goneName), nil, 0o600) }
+
+// left says that leave was called, nil otherwise.
+func (d *dataDir) left() error {
+	if _, err := os.Stat(d.file(goneName)); err != nil {
+		return nil
+	}
+	return fmt.Errorf("data directory %s: %w", d.path, errGone)
+}
+
 // diskAdvice says of an error what to do when it is that the disk is full. What is
 // said of a damaged file would then be wrong.
 func (n *Node) diskAdvice(err error) error {

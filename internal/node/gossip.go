@@ -112,6 +112,9 @@ func (c *chat) look(ctx context.Context) bool {
 	err := c.n.host.Do(ctx, func(multiraft.Instant) {
 		contacts, written = c.n.core.GossipContacts(), c.n.core.Written()
 		c.n.core.Notices(notices)
+		if c.n.core.Dismissed() {
+			c.n.dismiss()
+		}
 	})
 	if err != nil {
 		return false

@@ -113,7 +113,7 @@ func TestLeasesMoveByHand(t *testing.T) {
 	}{
 		{[]string{"lease", "transfer", "65", "n1"}, "groups are 0 to 64"},
 		{[]string{"lease", "transfer", "x", "n1"}, "groups are 0 to 64"},
-		{[]string{"lease", "transfer", "1", "n9"}, `no such node "n9": there are n1, n2, n3, n4`},
+		{[]string{"lease", "transfer", "1", "n9"}, `no such node "n9", did you mean n1? there are n1, n2, n3, n4`},
 		{[]string{"failover", "n9"}, `no such node "n9"`},
 		{[]string{"lease", "transfer", "1"}, "unknown operators' command"},
 	} {

@@ -74,6 +74,8 @@ type Node struct {
 	reached chan string              // capacity 1: a host where this node was reached
 	failed  chan error               // why this node must end
 
+	dismissed chan struct{} // capacity 1: the node has left the cluster for good
+
 	heir        io.Writer     // has the node's will; nil: nobody
 	willChanged chan struct{} // capacity 1; nil without an heir
 
@@ -99,7 +101,7 @@ func (c *counts) get(found bool) {
 func New(cfg Config, log *zap.Logger) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: log, built: make(chan struct{}),
-		claims: make(chan membership.Question, 1), reached: make(chan string, 1), failed: make(chan error, 3),
+		claims: make(chan membership.Question, 1), reached: make(chan string, 1), failed: make(chan error, 3), dismissed: make(chan struct{}, 1),
 	}
 	n.tickets.waiting = make(map[uint64]chan shardgroup.Outcome)
 	n.wakes.chans = make(map[shardmap.GroupID]chan struct{})
@@ -159,6 +161,9 @@ func (n *Node) open() error {
 		return err
 	}
 	if n.dir, err = openDataDir(path); err != nil {
+		return err
+	}
+	if err := n.dir.left(); err != nil {
 		return err
 	}
 	n.begun = multiraft.Now()
@@ -323,6 +328,9 @@ func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
 	case <-ctx.Done():
 		chat.drain()
 		n.leave()
+	case <-n.dismissed:
+		n.log.Info("this node has left the cluster for good: nothing of it is here any more")
+		n.dir.leave()
 	case err = <-n.failed:
 	}
 	said := chat.goodbye()
@@ -332,6 +340,14 @@ func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
 	n.mux.Close()
 	host.Wait()
 	return err
+}
+
+// dismiss makes Run end because the node has left the cluster for good.
+func (n *Node) dismiss() {
+	select {
+	case n.dismissed <- struct{}{}:
+	default:
+	}
 }
 
 // end makes Run end with an error; the first one counts.

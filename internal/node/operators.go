@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,8 +38,14 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 		return n.Failover(words[1])
 	case word == "lease" && len(words) == 4 && strings.EqualFold(words[1], "transfer"):
 		return n.TransferLease(words[2], words[3])
+	case word == "rebalance" && len(words) <= 2:
+		return n.Rebalance(strings.Join(words[1:], ""))
+	case len(words) == 2:
+		if to, known := intents[word]; known {
+			return n.SetIntent(words[1], to)
+		}
 	}
-	return nil, fmt.Errorf("unknown operators' command %q: status, digest, backup, failover NODE, lease transfer GROUP NODE", strings.Join(words, " "))
+	return nil, fmt.Errorf("unknown operators' command %q: status, digest, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, rebalance [NODE]", strings.Join(words, " "))
 }
 
 // Failover has a node hand all of its leases over, whichever node is asked.
@@ -114,7 +119,7 @@ func (n *Node) holderOf(g shardmap.GroupID) (holder shardmap.NodeID) {
 // errNoSuchNode is behind the refusal of a name that no node has.
 var errNoSuchNode = errors.New("no such node")
 
-// rowOf finds a node by its name, or by its number.
+// rowOf finds a node by its name, number or address.
 func (n *Node) rowOf(ctx context.Context, name string) (row meta.Node, err error) {
 	if n.redis.Loading() {
 		return row, errors.New("this node is reading its write-ahead log: ask another one")
@@ -130,17 +135,14 @@ func (n *Node) rowOf(ctx context.Context, name string) (row meta.Node, err error
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		if r.Name == name {
-			return r, nil
+			return r, nil // before the number of another one
 		}
 		names[i] = r.Name
 	}
-	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
-		for _, r := range rows {
-			if uint64(r.ID) == id {
-				return r, nil
-			}
+	for _, r := range rows {
+		if namedBy(r, name) {
+			return r, nil
 		}
 	}
-	slices.Sort(names)
-	return row, fmt.Errorf("%w %q: there are %s", errNoSuchNode, name, strings.Join(names, ", "))
+	return row, noSuchNode(name, names)
 }

@@ -28,6 +28,7 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	var nodes []meta.Node
+	var wanted []meta.Group
 	notHeard := map[shardmap.NodeID]time.Duration{}
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(now multiraft.Instant) {
@@ -35,7 +36,7 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 			for _, row := range m.Nodes {
 				notHeard[row.ID], _ = n.core.raft.Silence(row.ID, now)
 			}
-			nodes = append(nodes, m.Nodes...)
+			nodes, wanted = append(nodes, m.Nodes...), append(wanted, m.Groups...)
 			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
 		}
 	})
@@ -63,15 +64,27 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 			defer mu.Unlock()
 			if a.Err != "" || json.Unmarshal(a.Body, &nr) != nil {
 				r.Silent = append(r.Silent, m.Name)
-				r.Absent = append(r.Absent, Absentee{m.ID, m.Name, m.Addresses.Client, notHeard[m.ID]})
+				r.Absent = append(r.Absent, Absentee{m.ID, m.Name, m.Addresses.Client, m.Intent.String(), notHeard[m.ID]})
 				return
 			}
+			nr.Intent, nr.Zone = m.Intent.String(), m.Zone
 			r.Nodes = append(r.Nodes, nr)
 		}()
 	}
 	wg.Wait()
-	r.conclude(len(nodes))
+	r.Moves = r.moves(wanted)
+	r.restarts(votersOf(wanted[shardmap.MetaGroup]))
+	r.conclude(len(hosts(nodes)))
 	return r, nil
+}
+
+func votersOf(g meta.Group) (ids []shardmap.NodeID) {
+	for _, r := range g.Replicas {
+		if r.Role == meta.Voter {
+			ids = append(ids, r.Node)
+		}
+	}
+	return ids
 }
 
 // conclude counts what is served and says in a sentence how the cluster is.
@@ -97,6 +110,8 @@ func (r *ClusterReport) conclude(nodes int) {
 		r.Verdict = fmt.Sprintf("no failover yet: %d of %d nodes", nodes, groupVoters)
 	case full < r.Groups:
 		r.Verdict = fmt.Sprintf("all groups are served; %d of %d have all their replicas", full, r.Groups)
+	case len(r.Moves) > 0:
+		r.Verdict = fmt.Sprintf("all groups are served; copies of %d are on their way to other nodes", len(r.Moves))
 	case len(r.Silent) > 0:
 		r.Verdict = fmt.Sprintf("all groups are served; %d nodes do not answer", len(r.Silent))
 	default:
