@@ -321,7 +321,7 @@ func (c *Core) closeFor(g *group, reason string, heir shardmap.NodeID, now Insta
 	if cl == nil {
 		return
 	}
-	e := cl.lease.ballot
+	e, until := cl.lease.ballot, time.Duration(cl.lease.deadline.Load())
 	overlaps := heir != 0 && seeded("M19") // the source serves until the target says Hello
 	if !seeded("releasefirst") && !overlaps {
 		cl.lease.closed.Store(true)
@@ -332,7 +332,7 @@ func (c *Core) closeFor(g *group, reason string, heir shardmap.NodeID, now Insta
 	if !overlaps {
 		c.data.LeaseClosed(g.id, e, reason, now)
 	}
-	c.out.Event(Event{Kind: EventLeaseEnded, Group: g.id, Ballot: e, Node: c.cfg.Self.Node, Detail: reason})
+	c.out.Event(Event{Kind: EventLeaseEnded, Group: g.id, Ballot: e, Node: c.cfg.Self.Node, Detail: reason, Until: until})
 	g.conf.each(func(d ReplicaDesc) {
 		if d.Node != c.cfg.Self.Node {
 			c.sendRelease(g, e, d.Node, heir)

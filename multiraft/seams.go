@@ -1,6 +1,8 @@
 package multiraft
 
 import (
+	"time"
+
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -94,6 +96,7 @@ type Event struct {
 	Ballot Ballot
 	Node   shardmap.NodeID // the node it is about: holder, leader, suspect
 	Detail string
+	Until  time.Duration // of EventLeaseEnded: the last deadline of the lease, on Instant.Mono
 }
 
 // EventKind names what happened.

@@ -39,7 +39,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 	r.setSolo()
 	r.greetAll()
 	r.n.out.Event(Event{
-		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(),
+		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(), Base: slices.Clone(last.base),
 	})
 	r.wake()
 }

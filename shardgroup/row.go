@@ -41,3 +41,31 @@ func (r *Replica) LastCut() (first shardmap.ShardID, epoch uint32, base []shardm
 	}
 	return r.first, row.epoch, slices.Clone(row.base), clean
 }
+
+// Decided is what one Open decided of one shard.
+type Decided struct {
+	Shard   shardmap.ShardID `json:"shard"`
+	Epoch   uint32           `json:"epoch"`
+	Node    shardmap.NodeID  `json:"node"` // that was to serve from then on
+	Life    uint64           `json:"life"` // of the node: its incarnation
+	Base    shardmap.Version `json:"base"` // the last version of earlier epochs that survives
+	Clean   bool             `json:"clean"`
+	Bounded bool             `json:"bounded"`
+	AtLeast uint64           `json:"atLeast"` // versions known to be lost
+}
+
+// Decisions lists what is remembered of all Opens, oldest first: for checkers, which
+// must know why an acknowledged write is gone.
+func (r *Replica) Decisions() (list []Decided) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range r.line.rows {
+		for i, base := range row.base {
+			list = append(list, Decided{
+				Shard: r.shards[i].id, Epoch: row.epoch, Node: row.holder.Node, Life: row.holder.Inc.Counter, Base: base,
+				Clean: row.clean.has(i), Bounded: row.bounded.has(i), AtLeast: row.lost[i],
+			})
+		}
+	}
+	return list
+}

@@ -74,7 +74,8 @@ type Event struct {
 	Epoch  uint32
 	Node   shardmap.NodeID
 	Detail string
-	Report []LossReport // for EventOpened, one per shard that lost something or may have
+	Report []LossReport       // for EventOpened, one per shard that lost something or may have
+	Base   []shardmap.Version // for EventOpened, of each shard of the group: the last version of before that survives
 
 	Version shardmap.Version        // for EventShrunk: of the change
 	Evicted []statemachine.Eviction // for EventShrunk, valid during the call

@@ -17,7 +17,7 @@ import (
 const storyWindow = 100 * time.Millisecond
 
 // story is a zapcore.Core that merges lines which differ only in their group, and
-// in what belongs to a group (ballot, epoch). Everything else passes at once,
+// in what belongs to a group (ballot, epoch, clock readings). Everything else passes at once,
 // behind the lines that came before it.
 type story struct {
 	zapcore.Core
@@ -122,7 +122,7 @@ func lineOf(e zapcore.Entry, fields []zapcore.Field) (*storyLine, bool) {
 			l.groups = append(l.groups, int(f.Integer))
 		case "shard":
 			return nil, false
-		case "ballot", "epoch":
+		case "ballot", "epoch", "mono", "until", "bases":
 			l.own = append(l.own, f)
 		default:
 			l.fields = append(l.fields, f)

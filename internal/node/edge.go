@@ -165,9 +165,9 @@ func (e coreEdge) RaftEvent(ev multiraft.Event) {
 	}
 	switch ev.Kind {
 	case multiraft.EventLeaseOpen:
-		e.n.log.Info("lease open", f...)
+		e.n.log.Info("lease open", append(f, readAt())...)
 	case multiraft.EventLeaseEnded:
-		e.n.log.Info("lease ended", f...)
+		e.n.log.Info("lease ended", append(f, readAt(), zap.Int64("until", int64(ev.Until)))...)
 	case multiraft.EventSuspect:
 		e.n.log.Warn("holder suspected", f...)
 	case multiraft.EventConfig:
@@ -178,6 +178,10 @@ func (e coreEdge) RaftEvent(ev multiraft.Event) {
 		e.n.log.Debug("raft", f...)
 	}
 }
+
+// readAt is the reading of the clock that leases run on, in ns: the nodes of one machine
+// share it, and whoever has all their logs can see that no two of them served at once.
+func readAt() zap.Field { return zap.Int64("mono", int64(multiraft.Glance().Mono)) }
 
 // DataEvent writes the story of the data plane.
 func (e coreEdge) DataEvent(ev shardgroup.Event) {
@@ -196,13 +200,13 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		e.n.tellFace(ev.Shard, 1)
 	case shardgroup.EventOpened:
 		for _, r := range ev.Report {
-			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint64("atLeast", r.AtLeast),
+			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint32("epoch", ev.Epoch), zap.Uint64("atLeast", r.AtLeast),
 				zap.Bool("bounded", r.Bounded), zap.Bool("clean", r.Clean), zap.Bool("hole", r.Hole))
 			if face := e.n.face.Load(); face != nil {
 				face.Lost(r.Shard, r.Base, shardmap.MakeVersion(ev.Epoch, 0)-1)
 			}
 		}
-		e.n.log.Info("group opened", f...)
+		e.n.log.Info("group opened", append(f, readAt(), zap.Uint64s("bases", numbersOf(ev.Base)))...)
 	case shardgroup.EventNotWhole:
 		e.n.log.Warn("shard copy is not whole", append(f, zap.Uint16("shard", uint16(ev.Shard)))...)
 	case shardgroup.EventParked:
@@ -218,6 +222,14 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	default:
 		e.n.log.Debug("data", f...)
 	}
+}
+
+func numbersOf(vs []shardmap.Version) []uint64 {
+	ns := make([]uint64, len(vs))
+	for i, v := range vs {
+		ns[i] = uint64(v)
+	}
+	return ns
 }
 
 // slotsOf are the first and the last slot of a group.

@@ -34,6 +34,8 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 		return json.Marshal(r)
 	case word == "digest":
 		return json.Marshal(n.Digests())
+	case word == "lineage":
+		return json.Marshal(n.Lineage())
 	case word == "failover" && len(words) == 2:
 		return n.Failover(words[1])
 	case word == "lease" && len(words) == 4 && strings.EqualFold(words[1], "transfer"):
@@ -45,7 +47,7 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 			return n.SetIntent(words[1], to)
 		}
 	}
-	return nil, fmt.Errorf("unknown operators' command %q: status, digest, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, rebalance [NODE]", strings.Join(words, " "))
+	return nil, fmt.Errorf("unknown operators' command %q: status, digest, lineage, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, rebalance [NODE]", strings.Join(words, " "))
 }
 
 // Failover has a node hand all of its leases over, whichever node is asked.

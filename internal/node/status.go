@@ -12,6 +12,7 @@ import (
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
 )
 
 // unlinkedWait is how long a node to which no connection stands may take to answer
@@ -154,4 +155,15 @@ func (n *Node) Digests() []ShardDigest {
 		}
 	}
 	return out
+}
+
+// Lineage lists what is remembered here of every Open of every group that this node has a
+// part in. Epochs that are missing were never opened, or longer ago than is remembered.
+func (n *Node) Lineage() (list []shardgroup.Decided) {
+	for g := 1; g <= n.routes.Load().Layout().Groups; g++ {
+		if r := n.core.Data().Replica(shardmap.GroupID(g)); r != nil {
+			list = append(list, r.Decisions()...)
+		}
+	}
+	return list
 }

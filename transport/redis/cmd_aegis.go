@@ -63,7 +63,7 @@ func (c *conn) verdicts(all []Verdict) {
 
 // readingWords are the operator's words that change nothing; all others are
 // taken from loopback only, until passwords exist.
-var readingWords = map[string]bool{"status": true, "digest": true, "rebalance": true, "backup": true}
+var readingWords = map[string]bool{"status": true, "digest": true, "rebalance": true, "backup": true, "lineage": true}
 
 func cmdAdmin(c *conn, args [][]byte) {
 	words := make([]string, 0, len(args)-1)
