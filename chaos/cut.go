@@ -60,10 +60,10 @@ func (h *History) Cut(c Cut) {
 			h.Sample.cut(Key(i), &c)
 		}
 	}
-	if age := span.inherited(s.cuts); c.Bounded && age > tailBound {
+	if age := span.inherited(s.cuts); c.Bounded && age > tailBound+h.Late {
 		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but a holder wrote for %v on top of what it had inherited and nobody else held", c.Shard, c.Epoch, c.Node, c.At, age)
 	}
-	if c.Bounded && span.longest > tailBound {
+	if c.Bounded && span.longest > tailBound+h.Late {
 		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, c.Node, c.At, span.longest)
 	}
 }

@@ -28,6 +28,8 @@ type History struct {
 	// at once. Only what does not rest on clocks is judged then.
 	Wild    bool
 	Excused int // violations that wild clocks explain
+	// Late is by how much the times at which operations ran may be off, when nobody saw them.
+	Late time.Duration
 
 	Ops       int
 	Reads     int

@@ -156,17 +156,26 @@ func (k *sampleKey) patched() []porcupine.Operation {
 // version is one write on a key's stack; the stack is never changed.
 type version struct {
 	at    shardmap.Version
+	vague bool // its own version is not known: at is that of what it follows
 	value digest
 	below *version
 	sum   uint64 // of the whole stack
 }
 
-func (v *version) push(at shardmap.Version, value digest) *version {
-	n := &version{at: at, value: value, below: v, sum: 1469598103934665603}
+// last is the highest version that is known of.
+func (v *version) last() shardmap.Version {
+	if v == nil {
+		return 0
+	}
+	return v.at
+}
+
+func (v *version) push(at shardmap.Version, value digest, vague bool) *version {
+	n := &version{at: at, vague: vague, value: value, below: v, sum: 1469598103934665603}
 	if v != nil {
 		n.sum = v.sum
 	}
-	for _, w := range [...]uint64{uint64(at), uint64(value)} {
+	for _, w := range [...]uint64{uint64(at), uint64(value)} { // a vague one has its version from below
 		n.sum = (n.sum ^ w) * 0x9e3779b97f4a7c15
 		n.sum ^= n.sum >> 29
 	}
@@ -175,7 +184,7 @@ func (v *version) push(at shardmap.Version, value digest) *version {
 
 // cut is the stack without what an Open declares lost.
 func (v *version) cut(epoch uint32, base shardmap.Version) *version {
-	for v != nil && v.at.Epoch() < epoch && v.at > base {
+	for v != nil && v.at.Epoch() < epoch && (v.vague || v.at > base) {
 		v = v.below
 	}
 	return v
@@ -199,7 +208,10 @@ var register = porcupine.Model{
 		case sampleCut:
 			return true, v.cut(o.epoch, o.version)
 		}
-		return v == nil || o.version > v.at, v.push(o.version, o.value)
+		if o.version == 0 { // of a write of unknown outcome: the next Open may well cut it
+			return true, v.push(v.last(), o.value, true)
+		}
+		return o.version > v.last(), v.push(o.version, o.value, false)
 	},
 	Equal: func(a, b any) bool { return a.(*version).hash() == b.(*version).hash() },
 	Hash:  func(s any) uint64 { return s.(*version).hash() },

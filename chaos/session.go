@@ -160,6 +160,7 @@ func (h *History) session(client int, k Key) *session {
 func (h *History) oneServer(g shardmap.GroupID, o *Op) {
 	t := &h.top[g]
 	switch {
+	case o.Ballot.IsZero(): // nobody told
 	case t.ballot == o.Ballot && t.node != o.Node && t.node != 0:
 		h.broken("P1", "group %d: nodes %d and %d both answered under ballot %v", g, t.node, o.Node, o.Ballot)
 	case o.Ballot.Less(t.ballot) && o.End > t.at:
