@@ -72,11 +72,12 @@ type TrialConfig struct {
 	Sample int                        // keys that are judged by search as well
 }
 
-// What clocks and threads of one machine may add: a shard's time lags behind the wall
-// clock after a takeover, by as much as nobody was heard of; replies wait for a core.
+// What clocks and threads of one machine may add: after a takeover a shard's time is ahead
+// of the wall clock by up to what the former holder might have used, a lease and 200 ms,
+// or behind it by as much as nobody was heard of; replies wait for a core.
 const (
 	lateShardTime = 1500 // ms
-	earlyShard    = 50   // ms
+	earlyShard    = 900  // ms: L + 200 ms, and replies
 	lateThreads   = 250 * time.Millisecond
 )
 
@@ -194,7 +195,7 @@ func (t *Trial) resolve(acts []*act) {
 		if a.t.If {
 			at = a.t.IfIs
 		}
-		if (a.t.If || a.t.Kind == Read && a.t.Found) && a.t.Outcome == OK && at != 0 {
+		if (a.t.If || a.t.Kind == Read && a.t.Found) && !a.t.Stale && a.t.Outcome == OK && at != 0 {
 			seen := sight{a.op.Key, at}
 			t.alive[seen] = max(t.alive[seen], a.t.Start)
 		}
@@ -493,7 +494,7 @@ func (t *Trial) conditions(a *act, top *entry) {
 		}
 	}
 	s := &t.shards[a.shard]
-	if n := s.cut - 1; n >= 0 && s.cuts[n].Epoch == a.t.Version.Epoch() && t.names != nil && a.t.Node != "" {
+	if n := s.cut - 1; n >= 0 && s.cuts[n].Epoch == a.t.Version.Epoch() && t.names != nil && a.t.Node != "" && a.t.Outcome == OK {
 		if holder := t.names[s.cuts[n].Node]; holder != "" && holder != a.t.Node {
 			t.h.broken("P1", "%q: %s answered version %v, of an epoch that %s opened", a.t.Key, a.t.Node, a.t.Version, holder)
 		}
@@ -661,6 +662,10 @@ func (t *Trial) stale(a *act) {
 		if d.t.Start <= t.now {
 			return
 		}
+	}
+	s := &t.shards[a.shard]
+	if _, ok := t.removal(a, s.order[s.next:]); ok { // its client is not told yet
+		return
 	}
 	t.h.broken("P19", "%q: absent at a follower at %v, after %s", a.t.Key, t.now, k.last())
 }

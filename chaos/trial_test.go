@@ -62,11 +62,9 @@ func tell(seed uint64, unknown int) ([]Told, []Cut) {
 
 // open cuts some of the newest writes of a shard away.
 func (m *teller) open(s shardmap.ShardID, now time.Duration) {
-	base := shardmap.MakeVersion(m.epoch[s], m.seq[s])
+	base := shardmap.Version(0)
 	if m.epoch[s] > 0 {
 		base = shardmap.MakeVersion(m.epoch[s], m.seq[s]-min(m.seq[s], uint64(m.rng.IntN(4))))
-	} else {
-		base = 0
 	}
 	m.epoch[s]++
 	m.seq[s] = 0

@@ -41,10 +41,15 @@ type claim struct {
 	resend time.Duration // Wait
 	gateAt time.Duration // Wait: when the gate can open, forever while unknown
 	until  time.Duration // Age: the support when it was published last
+	last   time.Duration // Mono: the last deadline at which there was support
 	lapse  time.Duration // Age: since when there is no support; 0 = there is
 	passOn time.Duration // Wait: when leadership is handed on for want of a gate
 	conf   GroupConfig   // when it began; only a seeded bug looks at it later
 }
+
+// held is until when, by now, the lease was good: a claim without support lapsed at the
+// deadline that was published last, whenever somebody looks.
+func (cl *claim) held(now time.Duration) time.Duration { return min(cl.last, now) }
 
 func (cl *claim) voter(id uint64) *voterState {
 	for i := range cl.voters {
@@ -244,6 +249,9 @@ func (c *Core) publish(g *group, now Instant) {
 		cl.lapse = 0
 	}
 	c.data.CeilingAcked(g.id, c.ceiling(g))
+	if cl.last = cl.held(now.Mono); left > 0 {
+		cl.last = now.Mono + left
+	}
 	cl.lease.deadline.Store(int64(now.Mono + left))
 	cl.lease.offset.Store(int64(now.SuspendOffset))
 }
@@ -321,7 +329,7 @@ func (c *Core) closeFor(g *group, reason string, heir shardmap.NodeID, now Insta
 	if cl == nil {
 		return
 	}
-	e, until := cl.lease.ballot, time.Duration(cl.lease.deadline.Load())
+	e, until := cl.lease.ballot, cl.held(now.Mono)
 	overlaps := heir != 0 && seeded("M19") // the source serves until the target says Hello
 	if !seeded("releasefirst") && !overlaps {
 		cl.lease.closed.Store(true)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -24,7 +25,6 @@ type Node struct {
 	cmd    *exec.Cmd // nil: it does not run
 	ended  chan struct{}
 	paused bool
-	log    *os.File
 	held   *os.File // the reading end of a log that nobody reads
 }
 
@@ -103,6 +103,7 @@ func (n *Node) start(out *os.File) error {
 	}
 	cmd := exec.Command(n.c.cfg.Aegis, n.args()...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.c.Dir, out, out
+	cmd.Env = append(os.Environ(), "AEGIS_NO_SUPERVISE=on") // a kill is to be one of all there is
 	if err := n.c.starter.start(cmd); err != nil {
 		return fmt.Errorf("%s cannot be started: %w", n.Name, err)
 	}
@@ -121,6 +122,32 @@ func (n *Node) start(out *os.File) error {
 	}()
 	n.c.told(n, "start")
 	return nil
+}
+
+// ReadLog reads the log of a node that was started unread, from now on, and gives how many
+// bytes had waited.
+func (n *Node) ReadLog() (waited int, err error) {
+	n.mu.Lock()
+	r := n.held
+	n.held = nil
+	n.mu.Unlock()
+	if r == nil {
+		return 0, nil
+	}
+	log, err := os.OpenFile(n.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	b := make([]byte, 1<<20)
+	if waited, err = r.Read(b); err == nil {
+		_, err = log.Write(b[:waited])
+	}
+	go func() {
+		defer r.Close()
+		defer log.Close()
+		_, _ = io.Copy(log, r)
+	}()
+	return waited, err
 }
 
 // signal sends a signal; false when there is no process.

@@ -16,6 +16,8 @@ var levels = [][]string{
 	{"shardgroup", "pkg/client/clienttest", "internal/load", "internal/backup"},
 	{"internal/node"},
 	{"chaos", "chaos/bench", "chaos/peer", "chaos/sim", "cmd/aegis"},
+	{"chaos/cluster"},
+	{"chaos/suite"},
 	{"cmd/aegis-chaos"},
 	{"internal/house"},
 }
@@ -33,6 +35,8 @@ var apart = map[[2]string]string{
 	{"cmd/aegis", "chaos"}:          "the chaos suite is never linked into aegis",
 	{"cmd/aegis", "chaos/sim"}:      "the chaos suite is never linked into aegis",
 	{"cmd/aegis", "chaos/bench"}:    "the chaos suite is never linked into aegis",
+	{"cmd/aegis", "chaos/cluster"}:  "the chaos suite is never linked into aegis",
+	{"cmd/aegis", "chaos/suite"}:    "the chaos suite is never linked into aegis",
 }
 
 func levelOf(room string) int {

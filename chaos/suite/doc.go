@@ -1,0 +1,6 @@
+// Package suite runs scenarios against real nodes and judges them: clients of two kinds
+// write and read, a probe for each group tells for how long nobody served it, one fault
+// after another strikes, and at the end all checkers look at what clients were told, at
+// the leases that nodes say they held and at the copies. What cannot be judged is no
+// pass, and a fault that was not seen to act does not count.
+package suite

@@ -1,0 +1,203 @@
+package suite
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/chaos/cluster"
+	"github.com/baxromumarov/aegisKV/chaos/report"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+)
+
+// equalMax is for how long copies may differ at rest.
+const equalMax = 20 * time.Second
+
+// staleBound is how old readings of followers may be, as nodes are told by default, with
+// what the age of a promise and a heartbeat add.
+const staleBound = 1500 * time.Millisecond
+
+// judge gathers what nodes have to say, writes the history and lets checkers judge it.
+func (r *run) judge() {
+	rec := &chaos.Recorded{Layout: r.layout, Wall: r.l.wall, Mono: r.l.base, Bound: staleBound, Names: map[shardmap.NodeID]string{}, Told: r.l.operations()}
+	for i, n := range r.c.Nodes {
+		rec.Names[cluster.Numbered(i)] = n.Addr()
+	}
+	places := r.places()
+	rec.Digests = r.digests()
+	r.evictions()
+	remembered := r.remembered()
+	ends := cluster.Now()
+	for _, n := range r.c.Nodes { // their logs are whole then
+		n.Resume()
+		_, _ = n.ReadLog()
+		_ = n.Leave()
+	}
+	story, err := r.c.Story(r.layout, ends)
+	if err != nil {
+		r.vague = append(r.vague, "a log cannot be read: "+err.Error())
+	}
+	rec.Servings = story.Servings
+	rec.Cuts = cluster.Cuts(&story, remembered, places)
+	for i := range rec.Cuts {
+		if c := &rec.Cuts[i]; c.At != 0 {
+			c.At = max(1, c.At-r.l.base)
+		}
+	}
+	if err := rec.Write(r.path(HistoryFile)); err != nil {
+		r.vague = append(r.vague, "the history cannot be written: "+err.Error())
+	}
+	r.res.Files = append(r.res.Files, HistoryFile)
+	j := rec.Judge()
+	r.broken = append(r.broken, j.Broken...)
+	r.vague = append(r.vague, j.Undecided...)
+	r.fill(rec, &story, &j)
+}
+
+// places are the nodes by the cluster's own ids.
+func (r *run) places() map[shardmap.NodeID]int {
+	m := map[shardmap.NodeID]int{}
+	if s, err := r.c.Status(); err == nil {
+		for _, n := range s.Nodes {
+			for i, p := range r.c.Nodes {
+				if p.Name == n.Name {
+					m[n.Node] = i
+				}
+			}
+		}
+	}
+	return m
+}
+
+// digests waits until all copies are equal, and gives those of the last look (P10).
+func (r *run) digests() (last []chaos.Digest) {
+	var why error
+	err := cluster.Await(equalMax, "P10: equal copies at rest", func() bool {
+		last, why = nil, nil
+		for i, n := range r.c.Nodes {
+			list, err := n.Digests()
+			why = errors.Join(why, err)
+			for _, d := range list {
+				last = append(last, chaos.Digest{Shard: d.Shard, Node: i, Version: d.Version, Time: d.Time, Digest: d.Digest, Whole: d.Whole})
+			}
+		}
+		differ, copies := chaos.Differences(last)
+		return why == nil && len(differ) == 0 && copies >= r.layout.Shards*r.copies()
+	})
+	if err != nil && why != nil {
+		r.broken = append(r.broken, fmt.Sprintf("%v: %v", err, why))
+	} else if _, copies := chaos.Differences(last); copies < r.layout.Shards*r.copies() {
+		r.broken = append(r.broken, fmt.Sprintf("P10: only %d whole copies of %d shards at rest", copies, r.layout.Shards))
+	}
+	return last
+}
+
+// evictions must be none: a miss would have an excuse that no checker knows of.
+func (r *run) evictions() {
+	for _, n := range r.c.Nodes {
+		a, err := n.Ask("INFO", "stats")
+		if err != nil {
+			continue
+		}
+		for l := range strings.Lines(string(a.Text)) {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(l), "evicted_keys:"); ok && v != "0" {
+				r.vague = append(r.vague, n.Name+" evicted keys: "+v)
+			}
+		}
+	}
+}
+
+func (r *run) remembered() (all []shardgroup.Decided) {
+	for _, n := range r.c.Nodes {
+		if l, err := n.Lineage(); err == nil {
+			all = append(all, l...)
+		}
+	}
+	return all
+}
+
+// Least traffic of a scenario that says anything.
+const (
+	opsBefore = 200
+	opsDuring = 100
+	opsAfter  = 100
+)
+
+// conclude draws the verdict.
+func (r *run) conclude() {
+	o := &r.res.Operations
+	for _, v := range []struct {
+		when  string
+		ok    int64
+		least int64
+	}{{"before", o.Before.OK, opsBefore}, {"during", o.During.OK, opsDuring}, {"after", o.After.OK, opsAfter}} {
+		if v.ok < v.least {
+			r.vague = append(r.vague, fmt.Sprintf("only %d operations succeeded %s the faults, less than %d say nothing", v.ok, v.when, v.least))
+		}
+	}
+	missed := r.budgets()
+	switch {
+	case len(r.broken) > 0:
+		r.res.Verdict, r.res.Reason = report.Violated, r.broken[0]
+	case len(r.vague) > 0:
+		r.res.Verdict, r.res.Reason = report.Inconclusive, r.vague[0]
+	case len(missed) > 0 && r.o.Budgets:
+		r.res.Verdict, r.res.Reason = report.BudgetMissed, missed[0]
+	default:
+		r.res.Verdict = report.Pass
+	}
+	for _, b := range r.broken {
+		property, what, ok := strings.Cut(b, ": ")
+		if !ok || len(property) > 12 {
+			property, what = "run", b
+		}
+		if !slices.ContainsFunc(r.res.Violations, func(v report.Violation) bool { return v.What == what }) {
+			r.res.Violations = append(r.res.Violations, report.Violation{Property: property, What: what})
+		}
+	}
+}
+
+// gapsLeast is how many undisturbed gaps a quantile must come from.
+const gapsLeast = 5
+
+// budgets says which bars of time were missed.
+func (r *run) budgets() (missed []string) {
+	r.res.Unavailability = []report.Unavailability{r.gaps}
+	if r.noisy > 0 {
+		r.res.Probes = append(r.res.Probes, report.Probe{Name: "windows that the machine disturbed and that do not count", Count: int64(r.noisy)})
+	}
+	u := &r.gaps
+	reading, writing, others := u.Read(), u.Write(), u.Others()
+	worst := max(reading.P99, writing.P99)
+	if u.Budget > 0 && reading.Count >= gapsLeast && worst > u.Budget {
+		missed = append(missed, fmt.Sprintf("the groups that were hit were unavailable for %v (p99), over %v (%s)", worst.Round(time.Millisecond), u.Budget, u.Bar))
+	}
+	if u.Budget > 0 && others.Count >= gapsLeast && others.P99 > othersBar {
+		missed = append(missed, fmt.Sprintf("groups that were not hit had gaps of %v (p99), over %v", others.P99.Round(time.Millisecond), othersBar))
+	}
+	return missed
+}
+
+func barText(bar time.Duration) string {
+	switch bar {
+	case 0:
+		return ""
+	case crashBar:
+		return "L + 0.6 s"
+	case outageBar:
+		return "L + 1.5 s"
+	case plannedBar:
+		return "20 ms and three probes"
+	}
+	return bar.String()
+}
+
+// sortedByTime puts operations in the order in which they began.
+func sortedByTime(told []chaos.Told) {
+	slices.SortFunc(told, func(a, b chaos.Told) int { return cmp.Compare(a.Start, b.Start) })
+}

@@ -1,0 +1,218 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/chaos/cluster"
+)
+
+// load is clients at work, and what they were told.
+type load struct {
+	addrs []string
+	base  time.Duration // the clock that leases run on, at time 0
+	wall  int64         // unix ms at time 0
+	keys  *keyring
+	pace  time.Duration // of each client, between two operations
+	big   int           // bytes that values are filled up to
+
+	mu   sync.Mutex
+	told []chaos.Told
+
+	ok, refused, unknown atomic.Int64
+	values               atomic.Int64
+}
+
+// clientsMax keeps searches decidable: no more clients than so many use a key.
+const clientsMax = 8
+
+func newLoad(addrs []string, seed uint64) *load {
+	return &load{addrs: addrs, base: cluster.Now(), wall: time.Now().UnixMilli(), keys: newKeyring(seed), pace: 6 * time.Millisecond}
+}
+
+// now is the time since the run began.
+func (l *load) now() time.Duration { return cluster.Now() - l.base }
+
+// levels are what the writes of each client wait for.
+func levels(ack string) []string {
+	if ack == "majority" {
+		return []string{"majority", "majority", "majority", "majority", "majority", "majority", "all", "majority"}
+	}
+	return []string{"async", "async", "async", "async", "majority", "async", "all", "majority"}
+}
+
+// run lets all clients work until the context ends.
+func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, seed uint64) error {
+	for i, level := range levels(ack) {
+		var h hand = newPlainHand(l.addrs, level, i == clientsMax-1, seed+uint64(i))
+		if i%3 == 2 { // three in eight are pkg/client
+			ch, err := newClientHand(l.addrs, level)
+			if err != nil {
+				return err
+			}
+			h = ch
+		}
+		w := &worker{l: l, n: i, hand: h, durable: level != "async", stale: i == clientsMax-1, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		wg.Add(1)
+		go func() { defer wg.Done(); defer h.close(); w.run(ctx) }()
+	}
+	return nil
+}
+
+// worker is one client: it waits for the answer before it asks again.
+type worker struct {
+	l       *load
+	n       int
+	hand    hand
+	durable bool
+	stale   bool // it reads from followers
+	rng     *rand.Rand
+}
+
+func (w *worker) run(ctx context.Context) {
+	for next := time.Now(); ctx.Err() == nil; {
+		if next = next.Add(w.l.pace/2 + time.Duration(w.rng.Int64N(int64(w.l.pace)))); time.Until(next) > 0 {
+			select {
+			case <-time.After(time.Until(next)):
+			case <-ctx.Done():
+				return
+			}
+		} else {
+			next = time.Now()
+		}
+		if w.rng.IntN(40) == 0 && !w.stale {
+			w.several()
+		} else {
+			w.one()
+		}
+	}
+}
+
+func (w *worker) one() {
+	key, kind := w.l.keys.pick()
+	o := chaos.Told{Client: w.n, Key: key, Kind: kindsOf(kind, w.rng.IntN(100)), Durable: w.durable}
+	if _, plain := w.hand.(*plainHand); !plain && o.Kind != chaos.Read && o.Kind != chaos.Set {
+		o.Kind = chaos.Read // Delete and Increment of pkg/client tell no version
+	}
+	if w.stale {
+		o.Kind, o.Stale = chaos.Read, true
+	}
+	if o.Kind == chaos.Set {
+		w.value(&o, kind)
+		if kind == 'r' && w.rng.IntN(4) == 0 { // a swap, of what it reads first
+			look := chaos.Told{Client: w.n, Key: key, Kind: chaos.Read}
+			w.do(&look)
+			if look.Outcome != chaos.OK {
+				return
+			}
+			o.If, o.IfIs = true, look.Version
+		}
+	}
+	w.do(&o)
+}
+
+// do has an operation done, and keeps what was told.
+func (w *worker) do(o *chaos.Told) {
+	o.Start = w.l.now()
+	w.hand.do(o)
+	o.End = w.l.now()
+	w.l.add(*o)
+}
+
+// value makes a Set's value, which nothing else in the run has, and its conditions.
+func (w *worker) value(o *chaos.Told, kind byte) {
+	o.Arg = fmt.Appendf(nil, "%s client %d value %d", o.Key, w.n, w.l.values.Add(1))
+	if n := w.l.big; n > 0 && w.rng.IntN(8) == 0 {
+		for len(o.Arg) < n {
+			o.Arg = append(o.Arg, byte('a'+w.rng.IntN(26)))
+		}
+	}
+	if kind == 't' {
+		o.Deadline = time.Now().UnixMilli() + 800 + w.rng.Int64N(4000)
+	}
+}
+
+// several reads some keys of one slot by one command: they share a hash tag.
+func (w *worker) several() {
+	key, _ := w.l.keys.pick()
+	tag := fmt.Sprintf("{%s}", key)
+	keys := []string{tag + "a", tag + "b"}
+	if w.rng.IntN(2) == 0 {
+		o := chaos.Told{Client: w.n, Key: keys[w.rng.IntN(2)], Kind: chaos.Set, Durable: w.durable}
+		w.value(&o, 'r')
+		w.do(&o)
+	}
+	os := []*chaos.Told{}
+	for _, k := range keys {
+		os = append(os, &chaos.Told{Client: w.n, Key: k, Kind: chaos.Read, Start: w.l.now()})
+	}
+	w.hand.many(os)
+	for _, o := range os {
+		o.End = w.l.now()
+		w.l.add(*o)
+	}
+}
+
+// shortMax is the longest value that a history keeps whole.
+const shortMax = 256
+
+// short stands for a long value in the history: its beginning, which is unique, its length
+// and a sum over all of it.
+func short(b []byte) []byte {
+	if len(b) <= shortMax {
+		return b
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(b)
+	return fmt.Appendf(slices.Clone(b[:shortMax/2]), " ... %d bytes, %x", len(b), h.Sum64())
+}
+
+func (l *load) add(o chaos.Told) {
+	o.Arg, o.Value = short(o.Arg), short(o.Value)
+	switch o.Outcome {
+	case chaos.OK:
+		l.ok.Add(1)
+	case chaos.Refused:
+		l.refused.Add(1)
+	case chaos.Unknown:
+		l.unknown.Add(1)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, o)
+}
+
+// operations are those that ended so far.
+func (l *load) operations() []chaos.Told {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.told)
+}
+
+// readAll reads every key once, at rest: what cannot be read says so.
+func (l *load) readAll(level string, seed uint64) (unread int) {
+	h := newPlainHand(l.addrs, level, false, seed)
+	defer h.close()
+	done := map[string]bool{}
+	for _, was := range l.operations() {
+		if done[was.Key] {
+			continue
+		}
+		done[was.Key] = true
+		o := chaos.Told{Client: clientsMax, Key: was.Key, Kind: chaos.Read, Start: l.now()}
+		h.do(&o)
+		o.End = l.now()
+		if o.Outcome != chaos.OK {
+			unread++
+		}
+		l.add(o)
+	}
+	return unread
+}

@@ -1,0 +1,87 @@
+package suite
+
+import (
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos/cluster"
+)
+
+// Lease lengths and bars of the default profile.
+const (
+	lease      = 600 * time.Millisecond
+	crashBar   = lease + 600*time.Millisecond
+	outageBar  = lease + 1500*time.Millisecond
+	plannedBar = 50 * time.Millisecond // 20 ms, and what lies between two probes of a kind
+	othersBar  = 100 * time.Millisecond
+)
+
+// Scenario is one row: what is done to whom, again and again.
+type Scenario struct {
+	Name  string
+	About string
+	Kind  string        // of the fault, for the report
+	Bar   time.Duration // of the p99 of the groups that are hit; 0 = none
+	Smoke bool          // it is one of the short run
+	WAL   string        // least that the scenario needs; "" = what the run has
+	Args  []string      // of all nodes
+	// Whole says that every group is hit.
+	Whole bool
+	// Newcomer says that a node comes back as another one: the old one stays in the
+	// registry, and the copies that it had are not made anew at once.
+	Newcomer bool
+
+	prepare func(r *run)         // before the clients begin; may be nil
+	strike  func(r *run) *struck // the fault
+}
+
+// struck is a fault that has begun.
+type struck struct {
+	nodes    []int                  // whose groups are hit
+	target   string                 // for people
+	hold     time.Duration          // how long it lasts
+	heal     func() error           // ends it
+	evidence func() (string, error) // what was seen of it, and an error when nothing was
+}
+
+// Scenarios lists all, in the order in which they run.
+func Scenarios() []Scenario { return table }
+
+// ByName finds a scenario.
+func ByName(name string) (Scenario, bool) {
+	for _, s := range table {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Scenario{}, false
+}
+
+var table = []Scenario{
+	{Name: "kill-leaseholder", Kind: "kill", Smoke: true, Bar: crashBar, strike: kill(busiest), About: "kill -9 of the node that serves most groups, and a restart a second later"},
+	{Name: "kill-follower", Kind: "kill", Bar: crashBar, strike: kill(idlest), About: "kill -9 of the node that serves fewest groups"},
+	{Name: "kill-two", Kind: "kill", strike: kill(most), About: "kill -9 of most nodes at once: what they alone had is lost and must be told"},
+	{Name: "kill-all", Kind: "kill", Whole: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
+	{Name: "restart-storm", Kind: "restart", strike: storm, About: "four kills in a row of nodes taken by chance, each started again at once"},
+	{Name: "rolling-restart", Kind: "leave", Bar: plannedBar, Smoke: true, strike: rolling, About: "SIGTERM and restart, as an upgrade does it"},
+	{Name: "pause-short", Kind: "pause", Bar: outageBar, strike: pause(busiest, lease/4, lease), About: "SIGSTOP for less than a lease"},
+	{Name: "pause-long", Kind: "pause", Bar: outageBar, Smoke: true, strike: pause(busiest, 3*lease, 6*lease), About: "SIGSTOP for several leases: what waits in its sockets must not be answered as if it still served"},
+	{Name: "pause-all", Kind: "pause", Whole: true, strike: pause(everyone, lease, 4*lease), About: "SIGSTOP of all nodes, as a machine that sleeps"},
+	{Name: "partition-leaseholder", Kind: "partition", Bar: outageBar, Smoke: true, strike: apart(busiest, both), About: "the node that serves most groups is cut off from the others; clients reach it still"},
+	{Name: "partition-halves", Kind: "partition", strike: apart(few, both), About: "the nodes are cut into two parts"},
+	{Name: "one-way-out", Kind: "partition one-way", Bar: outageBar, strike: apart(busiest, outward), About: "nobody hears the node that serves most groups, and it hears all"},
+	{Name: "one-way-in", Kind: "partition one-way", Bar: outageBar, strike: apart(busiest, inward), About: "the node that serves most groups hears nobody, and all hear it"},
+	{Name: "bridge", Kind: "partition of a pair", strike: pair, About: "two nodes do not reach each other, and a third one reaches both"},
+	{Name: "flap", Kind: "partition flapping", strike: flap, About: "the node that serves most groups is cut off and let back, many times"},
+	{Name: "swizzle", Kind: "swizzle", strike: swizzle, About: "half of all links are cut one by one and come back in another order"},
+	{Name: "slow-links", Kind: "delay", strike: links("delay", cluster.Rule{Delay: 10 * time.Millisecond, Jitter: 40 * time.Millisecond}), About: "everything to and from one node takes 10 to 50 ms"},
+	{Name: "lossy-udp", Kind: "packet loss", strike: links("loss", cluster.Rule{Loss: .3, Twice: .2, Jitter: 5 * time.Millisecond}), About: "three packets in ten are lost to and from one node, two in ten come twice and out of order"},
+	{Name: "no-udp", Kind: "packet loss", strike: links("loss", cluster.Rule{Loss: 1}), About: "all packets are lost to and from one node: leases must go by streams"},
+	{Name: "corrupt-wire", Kind: "corruption", Smoke: true, strike: links("damage", cluster.Rule{Flip: .02}), About: "bits are turned over in two of a hundred pieces of streams to and from one node"},
+	{Name: "reset", Kind: "reset", strike: resets, About: "all streams of one node are broken off by RST, again and again"},
+	{Name: "flood", Kind: "flood", strike: flood, About: "a thousand connections that say nothing, half a command, or read no answers"},
+	{Name: "hot-key", Kind: "kill", Bar: crashBar, prepare: hotKey, strike: kill(busiest), About: "half of all operations go to one key, many values have 256 KiB, and the holder is killed"},
+	{Name: "log-unread", Kind: "log unread", strike: unread, About: "one node's log is a pipe that nobody reads"},
+	{Name: "wal-flip", Kind: "disk corruption", WAL: "write", strike: flipLog, About: "a bit of a killed node's write-ahead log is turned over before it starts again"},
+	{Name: "wal-cut", Kind: "disk corruption", WAL: "write", strike: cutLog, About: "a killed node's write-ahead log loses its end before it starts again"},
+	{Name: "wipe", Kind: "disk wiped", Newcomer: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
+}

@@ -1,0 +1,124 @@
+package suite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos/report"
+)
+
+// command repeats a run with one scenario, or all of them.
+func (o *Options) command(scenario string) string {
+	budgets := ""
+	if !o.Budgets {
+		budgets = " --budgets=false"
+	}
+	return fmt.Sprintf("aegis-chaos run --scenario %s --seed %d --duration %v --nodes %d --ack %s --wal %s%s", scenario, o.Seed, o.Duration, o.Nodes, o.Ack, o.WAL, budgets)
+}
+
+// Check says what is wrong with the options.
+func (o *Options) Check() error {
+	for _, n := range o.Scenarios {
+		if _, ok := ByName(n); !ok {
+			return fmt.Errorf("no scenario is called %q: see aegis-chaos list", n)
+		}
+	}
+	switch {
+	case len(o.Scenarios) == 0:
+		return fmt.Errorf("no scenario")
+	case o.Nodes < 3 || o.Nodes > 7:
+		return fmt.Errorf("--nodes %d: 3 to 7 nodes can fail over", o.Nodes)
+	case o.Ack != "async" && o.Ack != "majority":
+		return fmt.Errorf("--ack %q: use async or majority", o.Ack)
+	case o.WAL != "off" && o.WAL != "write" && o.WAL != "fsync":
+		return fmt.Errorf("--wal %q: use off, write or fsync", o.WAL)
+	}
+	return nil
+}
+
+// optionsFile keeps what was asked for, so that it can be run again.
+const optionsFile = "run.json"
+
+// Run runs the scenarios one after the other, and writes a directory with a report. tell is
+// told how it goes, done what came out of each scenario.
+func Run(ctx context.Context, o Options, tell func(Progress), done func(report.Scenario)) (*report.Report, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return nil, err
+	}
+	if err := o.save(); err != nil {
+		return nil, err
+	}
+	rep := &report.Report{
+		Schema: report.Schema, Begun: time.Now().UTC(), Seed: o.Seed, Commit: commit(), Repro: o.command(o.which()),
+		Machine: report.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Version: kernel()},
+	}
+	rep.Suite = strings.TrimPrefix(rep.Repro, "aegis-chaos ")
+	for _, name := range o.Scenarios {
+		sc, _ := ByName(name)
+		s, err := play(ctx, o, sc, filepath.Join(o.Out, name), tell)
+		if ctx.Err() != nil {
+			return rep, ctx.Err()
+		}
+		if err != nil {
+			return rep, err
+		}
+		rep.Scenarios = append(rep.Scenarios, s)
+		rep.Took = time.Since(rep.Begun)
+		if err := rep.WriteDir(o.Out); err != nil {
+			return rep, err
+		}
+		done(s)
+	}
+	return rep, nil
+}
+
+// which is how the scenarios of a run are asked for.
+func (o *Options) which() string {
+	if len(o.Scenarios) == len(table) {
+		return "all"
+	}
+	return strings.Join(o.Scenarios, ",")
+}
+
+func (o *Options) save() error {
+	b, err := json.MarshalIndent(o, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.Out, optionsFile), append(b, '\n'), 0o644)
+}
+
+// Saved are the options of a run that is in a directory.
+func Saved(dir string) (o Options, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
+	if err != nil {
+		return o, fmt.Errorf("%s is no directory of a run: %w", dir, err)
+	}
+	return o, json.Unmarshal(b, &o)
+}
+
+func commit() string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return ""
+}
+
+func kernel() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/chaos/report"
+	"github.com/baxromumarov/aegisKV/chaos/suite"
+)
+
+// screen shows how a run goes: a line that changes on a terminal, and a line for each
+// scenario that has ended everywhere.
+type screen struct {
+	out      *os.File
+	terminal bool
+	all      int
+	each     time.Duration
+
+	mu    sync.Mutex
+	ended int
+	name  string
+	begun time.Time
+	wide  int
+}
+
+func newScreen(out *os.File, all int, each time.Duration) *screen {
+	info, err := out.Stat()
+	return &screen{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, all: all, each: each}
+}
+
+// besides is what a scenario takes beside its faults: starting, resting, judging.
+const besides = 10 * time.Second
+
+func (s *screen) progress(p suite.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.Scenario != s.name {
+		s.name, s.begun = p.Scenario, time.Now()
+	}
+	if !s.terminal {
+		return
+	}
+	fault := p.Fault
+	if fault == "" {
+		fault = "no fault"
+	}
+	left := max(0, s.each+besides-time.Since(s.begun)) + time.Duration(s.all-s.ended-1)*(s.each+besides)
+	s.show(fmt.Sprintf("[%d/%d] %s | %s (cycle %d) | %d ok, %d errors | longest without service %v | about %v left",
+		s.ended+1, s.all, p.Scenario, fault, p.Cycle+1, p.OK, p.Errors, p.Unserved.Round(10*time.Millisecond), left.Round(time.Second)))
+}
+
+// show writes the line that changes.
+func (s *screen) show(line string) {
+	pad := max(0, s.wide-len(line))
+	s.wide = len(line)
+	fmt.Fprint(s.out, "\r"+line+strings.Repeat(" ", pad))
+}
+
+func (s *screen) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.terminal && s.wide > 0 {
+		s.show("")
+		fmt.Fprint(s.out, "\r")
+	}
+}
+
+func (s *screen) done(sc report.Scenario) {
+	s.clear()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended++
+	writeScenario(s.out, &sc)
+}
+
+// writeScenario writes what came out of one.
+func writeScenario(w io.Writer, s *report.Scenario) {
+	fmt.Fprintf(w, "%-13s %-21s %5.1f s  %d faults, %d ok, %d refused, %d unknown", s.Verdict, s.Name, s.Took.Seconds(), len(s.Faults),
+		s.Operations.Before.OK+s.Operations.During.OK+s.Operations.After.OK,
+		s.Operations.Before.Refused+s.Operations.During.Refused+s.Operations.After.Refused,
+		s.Operations.Before.Unknown+s.Operations.During.Unknown+s.Operations.After.Unknown)
+	for i := range s.Unavailability {
+		u := &s.Unavailability[i]
+		if d := u.Write(); d.Count > 0 {
+			fmt.Fprintf(w, "; hit groups p50 %v p99 %v max %v (%d)", ms(d.P50), ms(d.P99), ms(d.Max), d.Count)
+		}
+		if d := u.Others(); d.Count > 0 {
+			fmt.Fprintf(w, ", others max %v", ms(d.Max))
+		}
+	}
+	if s.Losses.Lost > 0 {
+		fmt.Fprintf(w, "; %d acknowledged writes lost and declared", s.Losses.Lost)
+	}
+	fmt.Fprintln(w)
+	if s.Reason != "" {
+		fmt.Fprintf(w, "              %s\n", s.Reason)
+	}
+}
+
+func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
