@@ -63,7 +63,9 @@ type Reply struct {
 	// names the asker (who), or the grant (join).
 	Row      json.RawMessage `json:"row,omitempty"`
 	Founding bool            `json:"founding,omitempty"` // Row is a founding record
-	Err      string          `json:"err,omitempty"`
+	// Removed says that the asker's data directory was taken out of this cluster for good.
+	Removed bool   `json:"removed,omitempty"`
+	Err     string `json:"err,omitempty"`
 }
 
 // ErrQuestion says that the bytes are no question or answer of this cluster.

@@ -86,6 +86,11 @@ func (w *World) drawFaults() {
 			w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
 		}
 	}
+	if w.operated {
+		for _, k := range operatorFaults {
+			w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)
+		}
+	}
 	if w.history.Wild = !w.cfg.Second && w.rng.IntN(12) == 0; w.history.Wild {
 		for _, k := range wildFaults {
 			w.kinds = append(w.kinds, slices.Repeat([]fault{k}, k.often)...)

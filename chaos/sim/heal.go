@@ -69,11 +69,12 @@ func (w *World) victim() *process {
 	if w.cfg.Plain || !w.cfg.Faults || w.rng.IntN(2) == 0 {
 		return nil
 	}
-	if slices.ContainsFunc(w.nodes, func(p *process) bool { return p.gone || p.asking || p.core == nil }) {
+	if slices.ContainsFunc(w.nodes, func(p *process) bool { return p.gone && w.missed(p) || p.asking || p.core == nil }) {
 		return nil
 	}
-	p := w.nodes[w.rng.IntN(len(w.nodes))]
-	if len(w.nodes) < 3 || !w.doWithout(p) {
+	nodes := w.members()
+	p := nodes[w.rng.IntN(len(nodes))]
+	if len(nodes) < 3 || !w.doWithout(p) {
 		return nil
 	}
 	return p
@@ -82,7 +83,7 @@ func (w *World) victim() *process {
 // doWithout reports whether every configuration that anybody knows has a majority
 // beside a node.
 func (w *World) doWithout(p *process) bool {
-	for _, o := range w.nodes {
+	for _, o := range w.members() {
 		for _, g := range o.core.Raft().Groups() {
 			st, _ := o.core.Raft().Group(g)
 			for i, set := range [...][]multiraft.ReplicaDesc{st.Config.Voters, st.Config.Outgoing} {

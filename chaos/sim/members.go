@@ -135,7 +135,7 @@ func (p *process) keep(r *multiraft.Restored, f node.Founding) bool {
 // loseDisk ends a node for good: what comes back with an empty disk is a new node.
 // More than one would take some groups' quorum away for ever.
 func loseDisk(w *World, p, _ *process) {
-	if slices.ContainsFunc(w.nodes, func(o *process) bool { return o.gone || o.asking }) || !w.quorate() {
+	if slices.ContainsFunc(w.nodes, func(o *process) bool { return o.gone && w.missed(o) || o.asking }) || !w.quorate() {
 		return
 	}
 	w.fault("lost disk", "node %d", p.id)
@@ -150,6 +150,9 @@ func loseDisk(w *World, p, _ *process) {
 // that it bears the loss of any node.
 func (w *World) quorate() bool {
 	for _, p := range w.nodes {
+		if p.gone && !w.missed(p) {
+			continue
+		}
 		if !p.up {
 			return false
 		}

@@ -21,8 +21,8 @@ var Elsewhere = map[string]string{
 func Faults(plain bool) (names []string) {
 	kinds := plainFaults
 	if !plain {
-		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), slices.Concat(logFaults, wildFaults)...)
-		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted", "log came back", "log error", "torn log", "killed in a write"}
+		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), slices.Concat(logFaults, operatorFaults, wildFaults)...)
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted", "log came back", "log error", "torn log", "killed in a write", "left", "exiled", "order leaving", "transfer by hand, done"}
 		for _, i := range injuries {
 			names = append(names, i.name)
 		}

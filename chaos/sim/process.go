@@ -67,6 +67,9 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = p.w.row(p.id).Name, address(p.id), p.w.cfg.DataBytes, p.w.cfg.RingBytes
 	cfg.BlockBytes, cfg.CompareBytes = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes
 	cfg.Heartbeat, cfg.Promise, cfg.LogWait = 100*time.Millisecond, promise, slowLogs
+	if p.w.operated {
+		cfg.ReplaceAfter = replaceAfter
+	}
 	core, err := node.NewCore(cfg, r, p, p.clock())
 	if err != nil {
 		panic(err)

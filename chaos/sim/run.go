@@ -51,10 +51,14 @@ func Run(cfg Config, seed uint64) Result {
 	w.drawShape()
 	w.drawLogs(seed)
 	w.history = chaos.NewHistory(w.layout())
+	w.operated = !w.cfg.Plain && w.cfg.Faults && seed/2%2 == 0
 	w.drawFaults()
 	w.target = w.cfg.Nodes
 	if w.target == 0 {
 		w.target = 3 + int(seed%3)
+		if w.operated {
+			w.target++ // one can be spared
+		}
 	}
 	if w.cfg.Nodes = w.target; !w.cfg.Plain && w.cfg.Faults && w.rng.IntN(3) == 0 {
 		w.cfg.Nodes = 1 + w.rng.IntN(w.target)
@@ -76,6 +80,7 @@ func Run(cfg Config, seed uint64) Result {
 		w.cacher.loop()
 	}
 	w.watch()
+	w.exiles()
 	if w.cfg.Faults {
 		w.faults()
 	}
@@ -130,7 +135,7 @@ func (w *World) scant() {
 	groups := (w.cfg.Groups*min(w.cfg.Factor, w.target) + w.target - 1) / w.target
 	groups += (groups + 9) / 10
 	w.cfg.DataBytes = longArg * 3 / 2 * int64(groups*w.layout().ShardsPerGroup())
-	w.kinds = slices.DeleteFunc(slices.Clone(w.kinds), func(k fault) bool { return k.name == "join" || k.name == "lost disk" })
+	w.kinds = slices.DeleteFunc(slices.Clone(w.kinds), func(k fault) bool { return k.name == "join" || k.name == "lost disk" || k.name == "decommission" })
 	if len(w.kinds) == 0 {
 		w.kinds = plainFaults
 	}
@@ -209,7 +214,7 @@ func (w *World) unrest() string {
 			return why
 		}
 	}
-	return ""
+	return w.unreplaced()
 }
 
 // restless says why a group is not served by one node, with equal copies.

@@ -68,6 +68,30 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestOperators is TestSeeds for clusters with operators, whose dead are replaced.
+func TestOperators(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Duration = 60 * time.Second
+	acted := map[string]int{}
+	for _, seed := range []uint64{8, 17, 29} {
+		r := Run(cfg, seed)
+		if len(r.Broken) > 0 {
+			for _, l := range r.Log {
+				t.Log(l)
+			}
+			t.Fatalf("seed %d: %v", seed, r.Broken)
+		}
+		for name, n := range r.Acted {
+			acted[name] += n
+		}
+	}
+	for _, name := range []string{"left", "exiled", "order leaving", "order draining", "failover by hand, done"} {
+		if acted[name] == 0 {
+			t.Errorf("never acted: %s; %v", name, acted)
+		}
+	}
+}
+
 // TestSecondOpinion lets porcupine judge what clients of short runs were told.
 func TestSecondOpinion(t *testing.T) {
 	cfg := DefaultConfig()

@@ -37,6 +37,7 @@ type World struct {
 	keys     []simKey
 	hashes   map[uint64]chaos.Key // where keys are evicted
 	skew     skew
+	operated bool // there are operators, and the dead are replaced
 	closing  bool // clients begin nothing new
 	acted    map[string]int
 	log      []string

@@ -37,6 +37,9 @@ func (n *Node) answer(q membership.Question, at net.Addr) membership.Reply {
 	rep := membership.Reply{UUID: id.UUID, Cluster: id.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect(), Incarnation: id.Inc.Counter, Nonce: id.Inc.Nonce}
 	switch q.Word {
 	case membership.AskWho:
+		if q.Cluster == id.Cluster {
+			rep.Removed = n.removed(q.UUID)
+		}
 		if id.Cluster == [16]byte{} {
 			rep.Row = n.row()
 		} else if slices.ContainsFunc(f.Nodes, func(m meta.Node) bool { return m.UUID == q.UUID }) {

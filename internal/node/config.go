@@ -20,6 +20,7 @@ type Config struct {
 	Advertise    string // host announced to others; empty: found out
 	Zone         string // what the node shares its fate with; empty: not known
 	Seeds        []string
+	ReplaceAfter time.Duration // how long a node is missed before it is replaced; 0: never
 	Expect       int
 	DataDir      string
 	SecretFile   string
@@ -51,7 +52,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		ClientAddr: ":7000", DataDir: "./data", LeaseProfile: "default", AckLevel: "async",
-		Recovery: "available", Solo: "accept",
+		Recovery: "available", Solo: "accept", ReplaceAfter: 5 * time.Minute,
 		ReplicationFactor: 3, VirtualNodes: 100, NumShards: 256, MaxMemoryBytes: 1 << 30, TrackedKeysMax: 1_000_000, FollowerStalenessMs: 1000, MaintNotifications: "on",
 		Stated: map[string]bool{},
 	}

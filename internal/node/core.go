@@ -36,6 +36,7 @@ type CoreConfig struct {
 	Promise      time.Duration
 	Recovery     shardgroup.Recovery
 	Solo         shardgroup.Solo
+	ReplaceAfter time.Duration // how long a node is missed before it is replaced, 0: never
 	LogWait      time.Duration // for nodes that read their logs after a restart of all, 0: 30 s
 	// Founding says which cluster; Founder that this node is among its founders and
 	// has never run before.
@@ -101,6 +102,7 @@ type Core struct {
 	arrived   []arrival     // by group
 	steady    map[shardmap.GroupID]time.Duration
 	comebacks map[shardmap.NodeID]comeback
+	deaths    map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
 	kept      map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
 	retiring  map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
 

@@ -114,6 +114,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 		c.answerIntend(body, now, done)
 	case "member":
 		done(c.answerMember(body, now))
+	case "missing":
+		done(c.answerMissing(body, now))
 	case "transfer":
 		c.answerTransfer(body, now, done)
 	case "keep":

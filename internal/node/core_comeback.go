@@ -21,6 +21,7 @@ const (
 // comeback is what this node remembers of another's comings and goings. It is its own
 // experience, and dies with it: a wrong one costs balance, never safety.
 type comeback struct {
+	since      time.Duration // Mono at which this node learned of it
 	away       bool
 	generation uint64
 	times      int           // in a row
@@ -38,7 +39,7 @@ func (c *Core) watchComebacks(now multiraft.Instant) {
 		away := !heard || silent > awayAfter
 		b, known := c.comebacks[row.ID]
 		if !known {
-			c.comebacks[row.ID] = comeback{away: away, generation: row.Generation, at: now.Mono}
+			c.comebacks[row.ID] = comeback{since: now.Mono, away: away, generation: row.Generation, at: now.Mono}
 			continue
 		}
 		back := b.away && !away || row.Generation > b.generation

@@ -38,6 +38,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 			c.place(now)
 		}
 	}
+	c.mourn(now)
 	c.depart(now)
 	c.adopt(now)
 	for g := range c.meta.Groups {

@@ -41,6 +41,7 @@ type chat struct {
 
 	mu      sync.Mutex // guards the rest
 	notices map[string]string
+	lonely  lonely // only the goroutine of run
 	twin    string // where gossip says that a later start of this node is, "" nowhere
 }
 
@@ -124,6 +125,7 @@ func (c *chat) look(ctx context.Context) bool {
 		contacts = append(contacts, membership.Contact{Addr: s})
 	}
 	c.gossip.Contacts(contacts)
+	c.outcast(ctx, contacts)
 	c.warnOfLoopback(contacts)
 	if written && !c.marked {
 		c.marked = c.n.dir.mark()

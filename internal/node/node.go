@@ -408,7 +408,8 @@ func (n *Node) build() error {
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
 		Heartbeat: p.heartbeat, Promise: p.promise,
-		Recovery: recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
+		ReplaceAfter: n.cfg.ReplaceAfter,
+		Recovery:     recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),
 	}
 	r := n.start

@@ -9,5 +9,6 @@ var (
 	probeUnparked  = metrics.NewProbe("node.move.taken_back")
 	probeAborted   = metrics.NewProbe("node.move.aborted")
 	probeLapsed    = metrics.NewProbe("node.lease.lapsed")
+	probeReplaced  = metrics.NewProbe("node.dead.step")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
 )

@@ -109,6 +109,11 @@ var table = []Setting{
 	},
 	text("advertise", "HOST", "", "name or address that this node announces (default: found out, see the banner)", checkHost, func(c *Loaded) *string { return &c.Advertise }),
 	text("zone", "NAME", "", "what this node shares its fate with, a rack or a data centre: copies of a group go to different zones", checkZone, func(c *Loaded) *string { return &c.Zone }),
+	{
+		Key: "replaceAfter", Unit: "DURATION|off", Default: "5m", Change: Restart,
+		Help: "how long a node may be missed before its copies are made elsewhere and its data directory may not come back; the same at every node",
+		read: readReplaceAfter, write: func(c *Loaded) string { return orOff(durationWord(c.ReplaceAfter)) },
+	},
 	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases and encrypts gossip", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
 	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
 		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
@@ -179,6 +180,34 @@ func orOff(addr string) string {
 		return gatewayOff
 	}
 	return addr
+}
+
+// replaceAfterMin is the least that can be asked for: less than what a lease, a restart
+// or a busy machine may take would give copies up for nothing.
+const replaceAfterMin = 5 * time.Second
+
+func readReplaceAfter(c *Loaded, s string) (err error) {
+	if s == gatewayOff {
+		c.ReplaceAfter = 0
+		return nil
+	}
+	if c.ReplaceAfter, err = time.ParseDuration(s); err != nil || c.ReplaceAfter < replaceAfterMin {
+		return fmt.Errorf("%q is not off or a duration of at least %v, like 5m", s, replaceAfterMin)
+	}
+	return nil
+}
+
+// durationWord writes a duration as it is given, 5m and not 5m0s; "" for 0.
+func durationWord(d time.Duration) string {
+	switch {
+	case d == 0:
+		return ""
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
 }
 
 func readAck(c *Loaded, s string) error {

@@ -1,0 +1,234 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// A node that is away for replace-after is replaced: whoever holds group 0 sends it away
+// as an operator would (Leaving), so that its copies are made elsewhere, learner first,
+// and when no configuration names it any more its data directory is gone for good.
+//
+// Dead is who was missed for that long by most voters of group 0, by promise traffic,
+// while no node at all has heard it: gossip is not asked, and one node that hears it is
+// enough to keep it. To replace what some can still reach would cost a copy that counts.
+// It is asked for anew each time, so that a word from before a pause cannot kill.
+
+const (
+	// missingEvery spaces the questions about a node that is missed, and missingFresh is
+	// how long an answer counts.
+	missingEvery = time.Second
+	missingFresh = 3 * time.Second
+)
+
+// missingQuestion asks how long a node has been missed.
+type missingQuestion struct {
+	Node shardmap.NodeID `json:"node"`
+}
+
+// missingWord is the answer: how long, and which groups held here do without the node.
+type missingWord struct {
+	Silent  time.Duration      `json:"silentNs"`
+	Without []shardmap.GroupID `json:"without"`
+
+	at time.Duration // Mono at which it came
+}
+
+// death is what the holder of group 0 knows of a node that it misses.
+type death struct {
+	asked time.Duration // Mono
+	words map[shardmap.NodeID]missingWord
+	why   string // why it is not replaced, "" = it may be
+}
+
+// missedFor is how long this node has not heard another one, no longer than it has
+// known of it.
+func (c *Core) missedFor(n shardmap.NodeID, now multiraft.Instant) time.Duration {
+	b, known := c.comebacks[n]
+	if !known {
+		return 0
+	}
+	since := now.Mono - b.since
+	if silent, heard := c.raft.Silence(n, now); heard {
+		return min(silent, since)
+	}
+	return since
+}
+
+// mourn looks for nodes that are dead, and takes the next step of replacing one.
+func (c *Core) mourn(now multiraft.Instant) {
+	if c.cfg.ReplaceAfter <= 0 || !c.leadsMeta(now) {
+		c.deaths = nil
+		return
+	}
+	for _, row := range c.meta.Nodes {
+		if row.ID == c.self.Node || row.Intent == meta.Gone || c.missedFor(row.ID, now) < c.cfg.ReplaceAfter {
+			delete(c.deaths, row.ID)
+			continue
+		}
+		if c.deaths == nil {
+			c.deaths = make(map[shardmap.NodeID]*death)
+		}
+		d := c.deaths[row.ID]
+		if d == nil {
+			d = &death{words: make(map[shardmap.NodeID]missingWord)}
+			c.deaths[row.ID] = d
+		}
+		if now.Mono-d.asked >= missingEvery {
+			c.replace(row, d, now) // by the answers to the last question
+			d.asked = now.Mono
+			c.askWhoMisses(row.ID, d, now)
+		}
+	}
+}
+
+// askWhoMisses puts the question to every node that can answer it.
+func (c *Core) askWhoMisses(n shardmap.NodeID, d *death, now multiraft.Instant) {
+	body := answerOf(missingQuestion{n}).Body
+	for _, o := range c.meta.Nodes {
+		if o.ID == n || o.Intent == meta.Gone || c.missedFor(o.ID, now) > awayAfter && o.ID != c.self.Node {
+			continue
+		}
+		c.Ask(o.ID, "missing", body, now, func(a Answer) {
+			w := missingWord{at: c.now.Mono}
+			if a.Err == "" && json.Unmarshal(a.Body, &w) == nil {
+				d.words[o.ID] = w
+			}
+		})
+	}
+}
+
+func (c *Core) answerMissing(body []byte, now multiraft.Instant) Answer {
+	var q missingQuestion
+	if err := json.Unmarshal(body, &q); err != nil {
+		return Answer{Err: "the question cannot be read: " + err.Error()}
+	}
+	if c.meta == nil {
+		return Answer{Err: "this node has not been filled by group 0 yet"}
+	}
+	if _, known := c.meta.Node(q.Node); !known {
+		return Answer{Err: "there is no such node here"}
+	}
+	w := missingWord{Silent: c.missedFor(q.Node, now), Without: []shardmap.GroupID{}}
+	for _, id := range c.held(now) {
+		if id != shardmap.MetaGroup && !c.names(id, q.Node) {
+			w.Without = append(w.Without, id)
+		}
+	}
+	return answerOf(w)
+}
+
+// names reports whether the configuration or the seats of a group name a node.
+func (c *Core) names(id shardmap.GroupID, n shardmap.NodeID) bool {
+	st, _ := c.raft.Group(id)
+	_, member := st.Config.On(n)
+	return member || st.Config.Joint() || slices.Contains(c.seats(id), n)
+}
+
+// dead reports whether the answers say that a node is.
+func (c *Core) dead(d *death, now multiraft.Instant) bool {
+	st, ok := c.raft.Group(shardmap.MetaGroup)
+	if !ok || st.Config.Joint() {
+		return false
+	}
+	for _, w := range d.words { // order has no effect
+		if now.Mono-w.at < missingFresh && w.Silent < c.cfg.ReplaceAfter {
+			return false
+		}
+	}
+	miss := 0
+	for _, v := range st.Config.Voters {
+		if w, said := d.words[v.Node]; said && now.Mono-w.at < missingFresh {
+			miss++
+		}
+	}
+	return 2*miss > len(st.Config.Voters)
+}
+
+// replace takes the next step for a node that is missed, if it is dead.
+func (c *Core) replace(row meta.Node, d *death, now multiraft.Instant) {
+	if d.why = ""; !c.dead(d, now) {
+		return
+	}
+	i := &meta.Intend{Node: row.ID, From: row.IntentVersion, Intent: meta.Leaving}
+	if row.Intent == meta.Leaving {
+		if !c.vacated(d, row.ID, now) {
+			return
+		}
+		i.Intent = meta.Gone
+	} else if d.why = c.keeps(row, now); d.why != "" {
+		return
+	}
+	probeReplaced.Hit()
+	c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Intend: i}.Encode())
+}
+
+// keeps says why a dead node is not replaced, "" when it may be: one at a time, and
+// never when too few nodes that live would be left to hold the copies.
+func (c *Core) keeps(row meta.Node, now multiraft.Instant) string {
+	if why := c.meta.Refuses(row.ID, meta.Leaving); why != "" {
+		return why
+	}
+	living := 0
+	for _, o := range c.meta.Nodes {
+		switch {
+		case o.ID == row.ID:
+		case o.Intent == meta.Leaving && c.deaths[o.ID] != nil:
+			return o.Name + " is being replaced first"
+		case o.Intent.Places() && (o.ID == c.self.Node || c.missedFor(o.ID, now) < awayAfter):
+			living++
+		}
+	}
+	if need := max(c.meta.Settings.ReplicationFactor, groupVoters); living < need {
+		return fmt.Sprintf("%d nodes are left that live and take copies, and %d are needed: start %s again, or a new node", living, need, row.Name)
+	}
+	return ""
+}
+
+// vacated reports whether every group does without a node that is leaving: those of
+// data by the word of their holders, group 0 but for a replica that learns.
+func (c *Core) vacated(d *death, n shardmap.NodeID, now multiraft.Instant) bool {
+	if c.meta.Refuses(n, meta.Gone) != "" {
+		return false
+	}
+	st, _ := c.raft.Group(shardmap.MetaGroup)
+	if st.Config.Joint() || votes(st.Config, n) {
+		return false
+	}
+	without := make(map[shardmap.GroupID]bool)
+	for _, w := range d.words { // order has no effect
+		if now.Mono-w.at < missingFresh {
+			for _, id := range w.Without {
+				without[id] = true
+			}
+		}
+	}
+	return len(without) == c.meta.Settings.Groups
+}
+
+// deathNotices says of nodes that are missed what is done about it.
+func (c *Core) deathNotices(now multiraft.Instant) (sentences []string) {
+	if c.meta == nil {
+		return nil
+	}
+	for _, row := range c.meta.Nodes {
+		d := c.deaths[row.ID]
+		if d == nil {
+			continue
+		}
+		missed := c.missedFor(row.ID, now).Round(time.Second)
+		switch {
+		case row.Intent == meta.Leaving:
+			sentences = append(sentences, fmt.Sprintf("%s has not been heard for %v: its copies are being made elsewhere, and then its data directory may not come back", row.Name, missed))
+		case d.why != "":
+			sentences = append(sentences, fmt.Sprintf("%s has not been heard for %v and is not replaced: %s", row.Name, missed, d.why))
+		}
+	}
+	return sentences
+}

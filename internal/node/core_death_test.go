@@ -1,0 +1,78 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// TestWhoIsDead puts words of others about node 3 to a holder of group 0 whose voters
+// are nodes 1, 2 and 3.
+func TestWhoIsDead(t *testing.T) {
+	c, _ := founder(t)
+	c.cfg.ReplaceAfter = time.Minute
+	now := c.now
+	now.Mono += time.Hour
+	word := func(silent, old time.Duration) missingWord { return missingWord{Silent: silent, at: now.Mono - old} }
+	for _, k := range []struct {
+		name  string
+		words map[shardmap.NodeID]missingWord
+		dead  bool
+	}{
+		{"nobody says anything", nil, false},
+		{"one of three voters misses it", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0)}, false},
+		{"most miss it", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 2: word(time.Minute, time.Second)}, true},
+		{"one of them not for long enough", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 2: word(59*time.Second, 0)}, false},
+		{"what the other says is old", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 2: word(time.Hour, missingFresh)}, false},
+		{"a node without a vote has heard it", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 2: word(time.Hour, 0), 7: word(time.Second, 0)}, false},
+		{"nodes without a vote do not count", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 7: word(time.Hour, 0), 8: word(time.Hour, 0)}, false},
+	} {
+		if got := c.dead(&death{words: k.words}, now); got != k.dead {
+			t.Errorf("%s: dead %v", k.name, got)
+		}
+	}
+}
+
+// TestTheDeadAreKeptWhereNobodyCanTakeTheirPlace asks what keeps a dead node 3.
+func TestTheDeadAreKeptWhereNobodyCanTakeTheirPlace(t *testing.T) {
+	c, _ := founder(t)
+	c.cfg.ReplaceAfter = time.Minute
+	c.watchComebacks(c.now)
+	row := func() meta.Node { n, _ := c.meta.Node(3); return n }
+	if why := c.keeps(row(), c.now); why == "" {
+		t.Error("the third of three nodes is replaced")
+	}
+	for _, id := range []shardmap.NodeID{4, 5} {
+		c.meta.Nodes = append(c.meta.Nodes, meta.Node{ID: id, UUID: meta.UUID{byte(id)}, Name: "node" + string('0'+rune(id))})
+	}
+	now := c.now
+	if c.watchComebacks(now); c.keeps(row(), now) != "" {
+		t.Errorf("four others live, and it is kept: %s", c.keeps(row(), now))
+	}
+	now.Mono += time.Minute // nobody but this node has been heard since
+	if c.now = now; c.keeps(row(), now) == "" {
+		t.Error("it is replaced though nobody lives who could take its place")
+	}
+	c.meta.Nodes[4].Intent = meta.Leaving
+	c.deaths = map[shardmap.NodeID]*death{5: {}}
+	if why := c.keeps(row(), c.now); why != "node5 is being replaced first" {
+		t.Errorf("two at once: %q", why)
+	}
+}
+
+// TestANodeIsMissedNoLongerThanItIsKnown keeps a newcomer alive that has not spoken yet.
+func TestANodeIsMissedNoLongerThanItIsKnown(t *testing.T) {
+	c, _ := founder(t)
+	now := c.now
+	now.Mono, now.Wait = now.Mono+time.Hour, now.Wait+time.Hour
+	if d := c.missedFor(3, now); d != 0 {
+		t.Errorf("a node that nobody has looked for is missed for %v", d)
+	}
+	c.watchComebacks(now)
+	now.Mono, now.Wait = now.Mono+time.Second, now.Wait+time.Second
+	if d := c.missedFor(3, now); d != time.Second {
+		t.Errorf("a node that is known for a second is missed for %v", d)
+	}
+}
