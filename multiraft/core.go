@@ -440,10 +440,11 @@ func (c *Core) Lease(id shardmap.GroupID) *Lease {
 }
 
 // SetRank says how early this node should campaign for a group without leader:
-// rank 0 at once, each next one 30 ms later.
-func (c *Core) SetRank(id shardmap.GroupID, rank int) {
+// rank 0 at once, each next one 30 ms later. ahead are nodes of better ranks: nobody
+// waits for one that is known to be dead.
+func (c *Core) SetRank(id shardmap.GroupID, rank int, ahead ...shardmap.NodeID) {
 	if g := c.group(id); g != nil {
-		g.rank, g.ranked = rank, true
+		g.rank, g.ahead, g.ranked = rank, ahead, true
 	}
 }
 

@@ -161,42 +161,6 @@ func (c *Core) heardRelease(g *group, from Member, e Ballot, heir shardmap.NodeI
 	}
 }
 
-// nodeRelease is proof that an incarnation of a node is dead (D4).
-func (c *Core) nodeRelease(dead Member, now Instant) {
-	p := c.peer(dead.Node)
-	if p == nil || dead.Node == c.cfg.Self.Node {
-		return
-	}
-	probeDeath.Hit()
-	anyInc := seeded("nodereleaseany")
-	p.dead = max(p.dead, dead.Inc.Counter)
-	for _, g := range c.order {
-		shrank := g.forgive(p.node, dead.Inc.Counter)
-		if g.grantee.Node == p.node && (g.grantee.Inc.Counter <= dead.Inc.Counter || anyInc) {
-			g.grantee = Member{}
-			shrank = true
-		}
-		if anyInc {
-			shrank = g.forgive(p.node, ^uint64(0)) || shrank
-		}
-		if shrank {
-			c.holdShrank(g, now)
-		}
-		if NodeOf(g.leader) == p.node && p.inc.Counter <= p.dead {
-			c.suspect(g, now)
-		}
-	}
-	for id, pl := range c.pledges { // of groups that left this node; order has no effect
-		if c.group(id) != nil {
-			continue
-		}
-		pl.forgive(p.node, dead.Inc.Counter)
-		if pl.grantee.Node == p.node && pl.grantee.Inc.Counter <= dead.Inc.Counter {
-			pl.grantee = Member{}
-		}
-	}
-}
-
 // sendRelease says that the claim to a group under a ballot is over.
 func (c *Core) sendRelease(g *group, e Ballot, to, heir shardmap.NodeID) {
 	p := c.peer(to)

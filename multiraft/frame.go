@@ -22,6 +22,7 @@ import (
 //	fence ack: from u64 | to u64 | requester counter u64, nonce u64 | term u64 | sub u32 | hold ns u64 | state
 //	nack:      from u64 | to u64 | term u64 | sub u32 (of what was refused) | higher term u64, sub u32 | reason u8
 //	release:   term u64 | sub u32 | heir node u32
+//	death:     node u32 | counter u64, nonce u64 (an incarnation that is over for certain)
 const (
 	frameFormat = 1
 	frameHead   = 1 + 16
@@ -37,6 +38,7 @@ const (
 	itemFenceNack
 	itemRelease
 	itemPulse
+	itemDeath
 )
 
 // Reasons of a FENCE_NACK.
@@ -230,6 +232,10 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 		if g != nil && len(body) == 16 {
 			heir := shardmap.NodeID(binary.BigEndian.Uint32(body[12:]))
 			c.heardRelease(g, sender, readBallot(body), heir, now)
+		}
+	case itemDeath:
+		if len(body) == 20 {
+			c.nodeRelease(Member{shardmap.NodeID(binary.BigEndian.Uint32(body)), readInc(body[4:])}, now)
 		}
 	}
 }

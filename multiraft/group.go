@@ -56,7 +56,8 @@ type group struct {
 	handover  time.Duration // on Wait: until when a handover may still succeed, 0 none
 
 	// suspicion
-	rank       int           // how early to campaign
+	rank       int // how early to campaign
+	ahead      []shardmap.NodeID
 	ranked     bool          // by SetRank, not by hash
 	campaignAt time.Duration // on Wait, 0 = none planned
 	tries      uint64        // campaigns so far
@@ -395,7 +396,8 @@ func (c *Core) confChanged(g *group) {
 	c.meet(g.conf)
 	c.share()
 	if !g.ranked {
-		g.rank = hashRank(g.id, c.cfg.Self.Node, g.conf.Voters)
+		g.ahead = hashAhead(g.id, c.cfg.Self.Node, g.conf.Voters)
+		g.rank = len(g.ahead)
 	}
 }
 

@@ -23,6 +23,7 @@ type peer struct {
 
 	inc  Incarnation // highest seen
 	dead uint64      // incarnation counters up to here are known dead
+	told Member      // whose death this node passed on to the peer last
 
 	// as voter: until when this node promised the peer, on Wait
 	promiseInc   Incarnation

@@ -42,6 +42,11 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 // preference: one that would have to fetch what others have lets them go first.
 func (c *Core) turn(g *group) time.Duration {
 	rank := g.rank
+	for _, n := range g.ahead {
+		if c.Buried(n) {
+			rank--
+		}
+	}
 	if c.data.Behind(g.id) {
 		rank += len(g.conf.Voters)
 	}
@@ -84,17 +89,16 @@ func (c *Core) suspect(g *group, now Instant) bool {
 	return true
 }
 
-// hashRank is the rank of a node that nobody ranked: its place among the voters
-// by a hash of group and node, so that groups spread and rivals do not collide.
-func hashRank(g shardmap.GroupID, self shardmap.NodeID, voters []ReplicaDesc) int {
+// hashAhead are the voters before a node that nobody ranked, by a hash of group and
+// node, so that groups spread and rivals do not collide.
+func hashAhead(g shardmap.GroupID, self shardmap.NodeID, voters []ReplicaDesc) (ahead []shardmap.NodeID) {
 	score := func(n shardmap.NodeID) uint64 { return mix(uint64(g)<<32|uint64(n), 0) }
-	rank := 0
 	for _, v := range voters {
 		if v.Node != self && score(v.Node) > score(self) {
-			rank++
+			ahead = append(ahead, v.Node)
 		}
 	}
-	return rank
+	return ahead
 }
 
 // mix is a hash of two numbers (splitmix64's finish).

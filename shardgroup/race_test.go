@@ -36,6 +36,7 @@ func (q *quiet) Propose(g shardmap.GroupID, b multiraft.Ballot, data []byte) boo
 }
 func (q *quiet) OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease { return q.lease }
 func (q *quiet) Transfer(shardmap.GroupID, shardmap.NodeID) bool        { return false }
+func (q *quiet) Buried(shardmap.NodeID) bool                            { return false }
 
 // TestConcurrentUse drives clients, streams in both directions, ticks and status
 // from many goroutines at once; run it with -race.

@@ -496,6 +496,27 @@ func TestAMoveDoesNotWaitForTheThird(t *testing.T) {
 	w.finish()
 }
 
+// TestNobodyWaitsForTheBuried: a holder whose process is dead for certain cannot answer, so
+// what it might add is not waited for; one that is only silent has its grace.
+func TestNobodyWaitsForTheBuried(t *testing.T) {
+	for _, buried := range []bool{false, true} {
+		w, a, b, _ := trio(t)
+		w.fill(a, 0, 1, 5)
+		w.spread()
+		w.crash(a)
+		a.buried = buried
+		before := w.now.Mono
+		w.serve(2)
+		if took := w.now.Mono - before; took < b.n.cfg.Grace != buried {
+			t.Errorf("buried %v: served after %v, the grace is %v", buried, took, b.n.cfg.Grace)
+		}
+		w.wantRow(b, []shardmap.Version{version(1, 5), version(1, 0)}, 3, 0)
+		a.buried = false
+		w.restart(a)
+		w.finish()
+	}
+}
+
 func TestTheCeilingOfASuccessorAddsNothing(t *testing.T) {
 	_, a, _, _ := trio(t)
 	wall := a.n.wall.Load()

@@ -26,6 +26,8 @@ type Control interface {
 	OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease
 	// Transfer hands raft leadership to another node.
 	Transfer(g shardmap.GroupID, to shardmap.NodeID) bool
+	// Buried says that the process of a node is dead for certain and was not heard of again.
+	Buried(n shardmap.NodeID) bool
 }
 
 // Out takes the effects of a Node. Its methods are called from any goroutine and

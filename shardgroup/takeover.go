@@ -188,7 +188,7 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 		if !t.enoughOK {
 			t.enough, t.enoughOK = now.Mono, true
 		}
-		return r.holderTold() || r.allAnswered() || now.Mono >= t.enough+r.n.cfg.Grace && !r.waitsForLogs(now)
+		return r.holderTold() || r.allAnswered() || !r.waitsForLogs(now) && (now.Mono >= t.enough+r.n.cfg.Grace || r.livingAnswered())
 	}
 	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline || r.waitsForLogs(now) && !r.allAnswered() {
 		return false
@@ -261,6 +261,16 @@ func (r *Replica) allAnswered() bool {
 		}
 	}
 	return r.seatsAnswered()
+}
+
+// livingAnswered says whether every data replica of the configuration and every seat has
+// answered but for those whose process is dead for certain: a failover that began with a
+// proof of death would wait out the grace for them, which is the longest part of it.
+func (r *Replica) livingAnswered() bool {
+	missing := func(n shardmap.NodeID) bool { return r.take.reply(n) == nil && !r.n.ctl.Buried(n) }
+	data := func(d multiraft.ReplicaDesc) bool { return d.Role != multiraft.RoleWitness && missing(d.Node) }
+	return !slices.ContainsFunc(r.cfg.Voters, data) && !slices.ContainsFunc(r.cfg.Outgoing, data) &&
+		!slices.ContainsFunc(r.line.seats, func(m multiraft.Member) bool { return missing(m.Node) })
 }
 
 // bestIsEmpty says whether some shard has no sound copy with anything in it.

@@ -64,6 +64,7 @@ type member struct {
 	events  []Event
 	wakes   int
 	refuses bool // leases are closed as soon as they would open
+	buried  bool // its process is known to be dead
 	disk    *wal.Memory
 	after   *wal.Memory // what a crash left of the disk, nil = it is a new one
 	boots   byte
@@ -305,6 +306,8 @@ func (m *member) OpenLease(g shardmap.GroupID, b multiraft.Ballot) Lease {
 	m.n.CeilingAcked(g, math.MaxInt64) // unless a test says what its quorum knows
 	return m.lease
 }
+
+func (m *member) Buried(n shardmap.NodeID) bool { return m.w.node(n).buried }
 
 func (m *member) Transfer(g shardmap.GroupID, to shardmap.NodeID) bool {
 	if m.lead == nil {

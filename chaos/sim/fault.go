@@ -45,6 +45,7 @@ var allFaults = append(slices.Clone(plainFaults), []fault{
 	{"swizzle", 1, swizzle},
 	{"lying gossip", 2, lie},
 	{"leave", 3, func(w *World, p, _ *process) { w.leaveFor(p, w.span(100*time.Millisecond, 4*time.Second)) }},
+	{"killed worker", 2, killWorker},
 	{"join", 2, func(w *World, _, _ *process) { w.invite() }},
 	{"lost disk", 1, loseDisk},
 }...)

@@ -33,6 +33,7 @@ type process struct {
 	reached bool // though hurt, by somebody, now and then
 	waiting map[uint64]func(shardgroup.Outcome)
 	nextID  uint64
+	heir    multiraft.Heir
 	founded node.Founding // the record on its disk
 	knows   []bool        // by node: it has the address
 	served  *served       // the caching client's connection, nil = none
@@ -75,6 +76,7 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 		panic(err)
 	}
 	p.core = core
+	p.heir.Tell(multiraft.Member{Node: p.id, Inc: r.Identity.Inc})
 	p.recover(&r)
 	p.flush()
 	for _, o := range p.w.nodes {

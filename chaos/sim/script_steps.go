@@ -98,6 +98,16 @@ func (verbs) crash(r role) Step {
 	return Step{fmt.Sprint(r, " is killed"), func(s *stage) { s.cast[r].crash() }}
 }
 
+// dies kills a node's worker beside its parent, which says so.
+func (verbs) dies(r role) Step {
+	return Step{fmt.Sprint(r, "'s worker is killed, its parent says so"), func(s *stage) { s.cast[r].die() }}
+}
+
+// saidAgain has the parent repeat what it said of the worker before.
+func (verbs) saidAgain(r role) Step {
+	return Step{fmt.Sprint(r, "'s parent says again that the worker before is dead"), func(s *stage) { s.cast[r].lastWord() }}
+}
+
 func (verbs) start(r role) Step {
 	return Step{fmt.Sprint(r, " starts"), func(s *stage) { s.cast[r].start() }}
 }

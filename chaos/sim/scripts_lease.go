@@ -42,6 +42,27 @@ var leaseScripts = []Script{
 		},
 	},
 	{
+		Name: "worker dies beside its parent", From: "lease-protocol 11: 13", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.sleep(10 * ms), // everybody has it
+			do.dies(nodeA),
+			do.servedBy(200*ms, nodeB, nodeC), // a third of a lease
+			do.set(holder, "k", "2", majority),
+			do.start(nodeA),
+			do.sleep(2 * sec),
+			do.handOver(holder, nodeA),
+			do.servedBy(sec, nodeA),
+			do.sleep(sec),
+			do.saidAgain(nodeA),
+			do.sleep(2 * ms),
+			do.isolate(nodeA),
+			do.servedBy(2*sec, nodeB, nodeC),
+			do.sleep(sec),
+			do.settled(),
+		},
+	},
+	{
 		Name: "late ACKs", From: "lease-protocol 11: 2", Steps: []Step{
 			do.steady(),
 			do.slow(nodeB, nodeA, 450*ms),

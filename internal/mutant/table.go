@@ -66,6 +66,7 @@ var Bugs = []Bug{
 	{Name: "nominseq", Breaks: "an ACK counts whose heartbeat was sent before the fence was acked", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/04_", Says: overlap},
 	{Name: "noechoinc", Breaks: "an ACK does not say for which incarnation it is", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/05_", Says: overlap},
 	{Name: "nodereleaseany", Breaks: "proof of death counts whatever the incarnation", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/13_", Says: overlap},
+	{Name: "heirnewest", Breaks: "a parent that repeats its proof of death says it of the worker that runs by then", Source: lease, Property: "P1", Script: "worker dies beside its parent"},
 	{Name: "volatileterm", Breaks: "a FENCE is answered before its term is durable", Source: lease, Property: "P1", Room: rooms, Test: "TestSchedules/10_", Says: overlap},
 	{Name: "lostvote", Breaks: "a node whose disk is new keeps its name", Source: lease, Property: "P1", Script: "voter restarts"},
 	{Name: "ackfirst", Breaks: "an ACK leaves before the promise is recorded", Source: lease, Property: "P1", Script: "cut off holder"},

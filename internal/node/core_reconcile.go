@@ -111,16 +111,18 @@ func (c *Core) adopt(now multiraft.Instant) {
 // in which replicas campaign.
 func (c *Core) settle(id shardmap.GroupID) {
 	want := c.meta.Group(id)
-	rank := len(want.Replicas)
-	for i, r := range want.Replicas {
-		if r.Node == c.self.Node {
-			rank = i
-		}
+	rank := slices.IndexFunc(want.Replicas, func(r meta.Replica) bool { return r.Node == c.self.Node })
+	if rank < 0 {
+		rank = len(want.Replicas)
+	}
+	var ahead []shardmap.NodeID
+	for _, r := range want.Replicas[:rank] {
+		ahead = append(ahead, r.Node)
 	}
 	if c.draining || c.sentAway(c.self.Node) {
 		rank += len(want.Replicas)
 	}
-	c.raft.SetRank(id, rank)
+	c.raft.SetRank(id, rank, ahead...)
 	if r := c.data.Replica(id); r != nil && want.BudgetBytes > 0 {
 		r.SetBudget(want.BudgetBytes / int64(c.meta.Settings.Layout().ShardsPerGroup()))
 	}

@@ -126,6 +126,8 @@ func (k control) OpenLease(g shardmap.GroupID, b multiraft.Ballot) shardgroup.Le
 	return k.c.raft.Lease(g)
 }
 
+func (k control) Buried(n shardmap.NodeID) bool { return k.c.raft.Buried(n) }
+
 func (k control) Transfer(g shardmap.GroupID, to shardmap.NodeID) bool {
 	return k.c.raft.Handover(g, to, k.c.now)
 }
