@@ -5,7 +5,8 @@
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
-# make bench-durability  writes a second with --wal off, write and fsync beside redis-server's append-only file (2 minutes)
+# make bench-durability  writes a second with --wal off, write and fsync beside redis-server's append-only file, and p99
+#                  while an image is saved; each bar with met or missed (4 minutes; on a machine that does nothing else)
 # make hitratio    hit ratio of the store beside other caches, LRU and OPT, drawn to bin/hitratio.png; recorded traces
 #                  come from AEGIS_TRACES or ../shared/traces, else synthetic ones: make hitratio HITRATIO='-o json'
 # make microbench  Go benchmarks of single rooms

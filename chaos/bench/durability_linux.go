@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/load"
@@ -21,8 +22,14 @@ func Durability(o DurabilityOptions) (DurabilityReport, error) {
 		return r, err
 	}
 	all := map[string]*measured{}
+	var disk []time.Duration
 	for round := range o.Rounds {
 		fmt.Fprintf(o.Log, "round %d of %d\n", round+1, o.Rounds)
+		took, err := probeDisk()
+		if err != nil {
+			return r, err
+		}
+		disk = append(disk, took...)
 		for _, c := range contestants {
 			if c.redis && redis == "" {
 				continue
@@ -35,8 +42,41 @@ func Durability(o DurabilityOptions) (DurabilityReport, error) {
 			}
 		}
 	}
+	slices.Sort(disk)
+	r.DiskP50, r.DiskP99 = disk[len(disk)/2], disk[len(disk)*99/100]
 	r.Rows = keptOf(all)
+	if r.Saves, err = o.saves(r.Rows); err != nil {
+		return r, err
+	}
+	r.Verdicts = verdicts(r.Rows, r.Saves)
 	return r, nil
+}
+
+// saves measures what an image costs in the modes that have one.
+func (o DurabilityOptions) saves(rows []Kept) (saves []Saving, err error) {
+	for _, c := range contestants {
+		if c.floor == 0 || o.Saves == 0 {
+			continue
+		}
+		fmt.Fprintf(o.Log, "%s: images under load\n", c.name)
+		peak := rows[slices.IndexFunc(rows, func(k Kept) bool { return k.Name == c.name })].Rate
+		s, err := o.saving(c, peak)
+		if err != nil {
+			return saves, fmt.Errorf("%s: %w", c.name, err)
+		}
+		saves = append(saves, s)
+	}
+	return saves, nil
+}
+
+// probeDisk asks the disk where the servers' directories will be.
+func probeDisk() ([]time.Duration, error) {
+	dir, err := os.MkdirTemp("", "aegis-bench-disk-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	return syncTimes(dir)
 }
 
 // measure is one round of one contestant: a server of its own, on an empty directory, so

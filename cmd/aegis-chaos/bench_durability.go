@@ -19,5 +19,7 @@ func newBenchDurability() *cobra.Command {
 	f.DurationVar(&o.Window, "window", o.Window, "measured time of one mode and round")
 	f.IntVar(&o.Conns, "connections", o.Conns, "connections")
 	f.IntVar(&o.Keys, "keys", o.Keys, "keys of 100 B")
+	f.IntVar(&o.Saves, "saves", o.Saves, "images saved in each mode under half of the peak rate")
+	f.IntVar(&o.SaveKeys, "save-keys", o.SaveKeys, "keys of 100 B that they are of")
 	return cmd
 }

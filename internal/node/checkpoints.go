@@ -44,7 +44,7 @@ type checkpoints struct {
 }
 
 const (
-	saveGrown = 64 << 20         // bytes of log that are worth a pass, at least
+	saveGrown = 256 << 20        // bytes of log that are worth a pass, at least: some two seconds of recovery; after 64 MiB a small node that is written to saves all the time
 	saveEvery = 5 * time.Minute  // after which any change is
 	saveTries = 3                // for a shard that became another while it was saved
 	noteEvery = 10 * time.Second // how much of a log can be missing, and nobody knows, if an older one is put in its place
