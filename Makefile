@@ -20,6 +20,8 @@
 # make clients     real clients of other languages against three nodes, in every phase; writes docs/redis-clients.json
 #                  (npm, nodejs, python3-redis; what is not installed is named as not run)
 # make docs        docs/redis-compatibility.md, from the command table and test results
+# make selftest    the bugs M01 to M24 seeded: each is noticed by the property named for it, reported, replayed, and a
+#                  clean build is quiet (a minute)
 # make lint fmt    formatting, vet, staticcheck
 #
 # The tools are pinned here and not in go.mod: users of the module need neither.
@@ -37,7 +39,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs lint fmt
+.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest lint fmt
 
 build:
 	@mkdir -p bin
@@ -85,6 +87,11 @@ clients:
 	cd chaos/clients/foreign && npm install --no-audit --no-fund --silent
 	cd chaos/clients && AEGIS_TEST_RECORD=1 go test -count=1 -v -timeout 20m -tags foreign -run 'EveryPhase' .
 	$(MAKE) docs
+
+selftest:
+	@mkdir -p bin
+	go build -tags mutants -o bin/aegis-chaos-mutants ./cmd/aegis-chaos
+	./bin/aegis-chaos-mutants selftest --out bin/chaos-selftest
 
 docs:
 	go test -count=1 -run PageOnCompatibility ./internal/node -rewrite

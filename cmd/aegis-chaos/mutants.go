@@ -71,33 +71,16 @@ func (o *mutantsOptions) run() error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "aegis-mutants")
+	h, err := newHunt(o.sources)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	h := &hunt{sources: o.sources, dir: dir, sound: map[string]*sync.Once{}, unsound: map[string]string{}}
-	if h.self, err = os.Executable(); err != nil {
-		return err
-	}
-	if err := h.build(bugs); err != nil {
+	defer h.close()
+	if err := h.build(bugs, "-tags", "mutants"); err != nil {
 		return err
 	}
 	results := make([]killed, len(bugs))
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range max(o.jobs, 1) {
-		wg.Go(func() {
-			for i := range next {
-				results[i] = h.try(bugs[i])
-			}
-		})
-	}
-	for i := range bugs {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	spread(o.jobs, len(bugs), func(i int) { results[i] = h.try(bugs[i]) })
 	return o.report(results)
 }
 
@@ -158,8 +141,23 @@ type hunt struct {
 	unsound map[string]string     // what a clean run said that should have been quiet
 }
 
-// build compiles the tests of the rooms that are needed.
-func (h *hunt) build(bugs []mutant.Bug) error {
+// newHunt makes a place for binaries; close must be called.
+func newHunt(sources string) (*hunt, error) {
+	dir, err := os.MkdirTemp("", "aegis-mutants")
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return &hunt{self: self, sources: sources, dir: dir, sound: map[string]*sync.Once{}, unsound: map[string]string{}}, nil
+}
+
+func (h *hunt) close() { os.RemoveAll(h.dir) }
+
+// build compiles the tests of the rooms that are needed, with some flags.
+func (h *hunt) build(bugs []mutant.Bug, flags ...string) error {
 	var rooms []string
 	for _, b := range bugs {
 		if b.Room != "" && !slices.Contains(rooms, b.Room) {
@@ -167,7 +165,7 @@ func (h *hunt) build(bugs []mutant.Bug) error {
 		}
 	}
 	for _, r := range rooms {
-		cmd := exec.Command("go", "test", "-tags", "mutants", "-c", "-o", h.binary(r), "./"+r)
+		cmd := exec.Command("go", slices.Concat([]string{"test"}, flags, []string{"-c", "-o", h.binary(r), "./" + r})...)
 		cmd.Dir = h.sources
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("the tests of %s, which must catch some of the bugs, cannot be built in %s (--sources): %w\n%s", r, h.sources, err, out)
@@ -186,9 +184,8 @@ func (h *hunt) try(b mutant.Bug) killed {
 		return k
 	}
 	k.By = "script " + b.Script
-	want := b.Property + ":"
 	if b.Room != "" {
-		k.By, want = b.Room+" "+b.Test, b.Says
+		k.By = b.Room + " " + b.Test
 	}
 	if saw := h.clean(b, k.By); saw != "" {
 		k.Verdict, k.Saw = trouble, "without the bug: "+saw
@@ -197,7 +194,7 @@ func (h *hunt) try(b mutant.Bug) killed {
 	begun := time.Now()
 	out, err := h.play(b, b.Name)
 	k.Seconds = time.Since(begun).Seconds()
-	k.Saw = excerpt(out, want)
+	k.Saw = excerpt(out, b.Sign())
 	var exit *exec.ExitError
 	switch {
 	case err != nil && !errors.As(err, &exit):
