@@ -22,6 +22,7 @@
 # make docs        docs/redis-compatibility.md, from the command table and test results
 # make selftest    the bugs M01 to M24 seeded: each is noticed by the property named for it, reported, replayed, and a
 #                  clean build is quiet (a minute)
+# make promises    docs/promises.md, from README and the reports in docs/chaos
 # make lint fmt    formatting, vet, staticcheck
 #
 # The tools are pinned here and not in go.mod: users of the module need neither.
@@ -39,7 +40,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest lint fmt
+.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest promises lint fmt
 
 build:
 	@mkdir -p bin
@@ -92,6 +93,9 @@ selftest:
 	@mkdir -p bin
 	go build -tags mutants -o bin/aegis-chaos-mutants ./cmd/aegis-chaos
 	./bin/aegis-chaos-mutants selftest --out bin/chaos-selftest
+
+promises:
+	go run ./cmd/aegis-chaos promises $(wildcard docs/chaos/*.json)
 
 docs:
 	go test -count=1 -run PageOnCompatibility ./internal/node -rewrite

@@ -81,8 +81,7 @@ func (o *blackboxOptions) run(cmd *cobra.Command) error {
 	defer stop()
 	begun := time.Now()
 	o.opts.Tell = func(line string) { fmt.Printf("%6.1f s  %s\n", time.Since(begun).Seconds(), line) }
-	suite := "aegis-chaos " + strings.Join(os.Args[1:], " ")
-	r := &report.Report{Schema: report.Schema, Suite: suite, Repro: suite, Begun: begun, Seed: o.opts.Seed, Commit: commit(), Machine: machine()}
+	r := &report.Report{Schema: report.Schema, Suite: strings.TrimSpace("blackbox " + o.start + o.target), Repro: "aegis-chaos " + strings.Join(os.Args[1:], " "), Begun: begun, Seed: o.opts.Seed, Commit: commit(), Machine: machine()}
 	err := o.scenarios(ctx, r)
 	r.Took = time.Since(begun)
 	return errors.Join(err, finish(r, o.out))
@@ -120,7 +119,11 @@ func (o *blackboxOptions) one(ctx context.Context, f peer.Fault) (report.Scenari
 		}
 		return peer.Run(ctx, t, f, o.opts)
 	}
-	c, err := peer.NewRedis(peer.RedisConfig{Program: o.start + "-server", Dir: filepath.Join(o.out, "nodes", string(f)), Masters: 3, NodeTimeout: o.timeout})
+	dir := filepath.Join(o.out, "nodes", string(f))
+	if err := os.RemoveAll(dir); err != nil { // an older cluster's memory of itself
+		return report.Scenario{}, err
+	}
+	c, err := peer.NewRedis(peer.RedisConfig{Program: o.start + "-server", Dir: dir, Masters: 3, NodeTimeout: o.timeout})
 	if err != nil {
 		return report.Scenario{}, err
 	}

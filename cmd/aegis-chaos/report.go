@@ -14,14 +14,18 @@ import (
 
 // newReport is `aegis-chaos report`: the page of an older run, as this program draws it.
 func newReport() *cobra.Command {
-	return &cobra.Command{
+	var summary string
+	cmd := &cobra.Command{
 		Use:   "report DIR",
-		Short: "Draw report.html and junit.xml of a run's report.json again",
+		Short: "Draw report.html and junit.xml of a run's report.json again, or sum it up",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, err := readReport(args[0])
 			if err != nil {
 				return err
+			}
+			if summary != "" {
+				return writeSummary(r, summary)
 			}
 			dir := args[0]
 			if filepath.Ext(dir) == ".json" {
@@ -34,6 +38,16 @@ func newReport() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&summary, "summary", "", "write report.json without what only pictures need to this file, and draw nothing")
+	return cmd
+}
+
+func writeSummary(r *report.Report, path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Summary().Encode(f), f.Close())
 }
 
 // readReport takes a report.json, or the directory it lies in.
