@@ -111,9 +111,15 @@ func (n *restartable) start(t *testing.T) {
 
 func (n *restartable) logPath() string { return filepath.Join(n.dir, n.name+".log") }
 
-// logTail is the end of what the node has logged.
-func (n *restartable) logTail() []byte {
+// logged is what the node has logged, its former processes too.
+func (n *restartable) logged() []byte {
 	log, _ := os.ReadFile(n.logPath())
+	return log
+}
+
+// logTail is the end of that.
+func (n *restartable) logTail() []byte {
+	log := n.logged()
 	return log[max(0, len(log)-2<<10):]
 }
 
