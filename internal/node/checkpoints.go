@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -11,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
-	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine/image"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
@@ -35,27 +33,24 @@ type checkpoints struct {
 	passes       atomic.Int64
 	fileBytes    atomic.Int64
 
-	anew  bool    // the next pass makes a new file
-	from  wal.LSN // the log may be gone below
-	saved wal.LSN // the end of the log when the last pass began
-	noted wal.LSN // up to here the image says that the log is durable
-	live  int64   // bytes of the blocks that count, as of the last pass
+	saver Saver
 	pace  pacer
 }
 
 const (
 	saveGrown = 256 << 20        // bytes of log that are worth a pass, at least: some two seconds of recovery; after 64 MiB a small node that is written to saves all the time
 	saveEvery = 5 * time.Minute  // after which any change is
-	saveTries = 3                // for a shard that became another while it was saved
 	noteEvery = 10 * time.Second // how much of a log can be missing, and nobody knows, if an older one is put in its place
-	wornBytes = 64 << 20         // of free pages beyond as much as is in use are worth a new file
 )
 
 // runCheckpoints begins to keep the image.
 func (d *durability) runCheckpoints(n *Node) {
 	ctx, stop := context.WithCancel(context.Background())
 	from, _ := d.image.From()
-	c := &checkpoints{n: n, d: d, ask: make(chan struct{}, 1), stop: stop, anew: d.loaded.worn, from: wal.LSN(from), saved: wal.LSN(from)}
+	c := &checkpoints{n: n, d: d, ask: make(chan struct{}, 1), stop: stop, saver: Saver{
+		Data: n.core.Data(), Log: d.log, Image: d.image, Shards: n.founded.Settings.Shards, RingBytes: divide(n.cfg.MaxMemoryBytes).rings,
+		Anew: d.loaded.worn, From: wal.LSN(from), End: wal.LSN(from),
+	}}
 	c.fileBytes.Store(d.image.Bytes())
 	if at, err := d.image.Saved(); err == nil {
 		c.lastSave.Store(at)
@@ -117,26 +112,18 @@ func (c *checkpoints) run(ctx context.Context) {
 	}
 }
 
-// note writes into the image how far the log is durable. A log that was brought back from
-// a backup is whole in itself, and nothing in it says that it is an older one.
+// note writes into the image how far the log is durable.
 func (c *checkpoints) note() {
-	synced := c.d.log.Synced()
-	if c.anew || synced <= c.noted { // nothing is written to a file that failed
-		return
-	}
-	if err := c.d.image.SetDurable(uint64(synced)); err != nil {
-		c.anew = true
+	if err := c.saver.Note(); err != nil {
 		c.n.log.Error("the image could not be written: the next one is a new file", zap.Error(err))
-		return
 	}
-	c.noted = synced
 }
 
 // due says whether the log has grown by as much as the image has, or enough time has
 // passed. After an error the size alone would try again at once, for ever.
 func (c *checkpoints) due(since time.Duration) bool {
-	grown := int64(c.d.log.End() - c.saved)
-	return since >= saveEvery && grown > 0 || grown >= max(saveGrown, c.live) && (!c.failed.Load() || since > saveEvery/10)
+	grown := int64(c.d.log.End() - c.saver.End)
+	return since >= saveEvery && grown > 0 || grown >= max(saveGrown, c.saver.Live) && (!c.failed.Load() || since > saveEvery/10)
 }
 
 func (c *checkpoints) timed(ctx context.Context) error {
@@ -151,125 +138,33 @@ func (c *checkpoints) timed(ctx context.Context) error {
 	c.lastDuration.Store(int64(time.Since(begun)))
 	c.passes.Add(1)
 	c.n.log.Info("saved", zap.Int("shards", counts.Shards), zap.Int("blocksWritten", counts.Written), zap.Int("blocksKept", counts.Kept),
-		zap.Int64("bytes", counts.Bytes), zap.Int("commits", counts.Commits), zap.Duration("took", time.Since(begun)), zap.Uint64("logFrom", uint64(c.from)))
+		zap.Int64("bytes", counts.Bytes), zap.Int("commits", counts.Commits), zap.Duration("took", time.Since(begun)), zap.Uint64("logFrom", uint64(c.saver.From)))
 	return nil
 }
 
-// pass saves every shard and cuts the log. Into a new file it saves all there is, and
-// nothing that was saved counts before that file is in its place.
-func (c *checkpoints) pass(ctx context.Context) (counts image.Counts, err error) {
-	im, limit := c.d.image, c.d.log.End()
-	if c.anew {
-		if im, err = c.d.image.Anew(); err != nil {
-			return counts, err
-		}
-	}
-	var rows []image.Row
+// pass saves every shard and cuts the log.
+func (c *checkpoints) pass(ctx context.Context) (image.Counts, error) {
 	c.pace.begin()
-	v, err := im.Begin(image.Hooks{
-		Durable: func(lsn uint64) error { return c.d.committer.Wait(wal.LSN(lsn), true) },
-		Saved:   func(r *image.Row) { rows = append(rows, *r) },
-		Pause:   func() { c.pace.pause(ctx) },
-	})
-	if err == nil {
-		err = c.all(ctx, v)
-	}
-	if err == nil {
-		err = v.Finish(time.Now().UnixMilli())
-	}
-	if err == nil && c.anew {
-		if err = im.SetFrom(uint64(c.from)); err == nil {
-			err = im.SetDurable(uint64(c.d.log.Synced()))
-		}
-		if err == nil {
-			err = im.Replace(c.d.image)
-		}
-	}
-	if err != nil {
-		return counts, c.broken(im, err)
-	}
-	c.d.image, c.anew, c.saved, c.live = im, false, limit, 0
-	for i := range rows {
-		c.live += int64(rows[i].Bytes)
-		c.n.core.Data().Imaged(&rows[i])
-	}
-	c.lastSave.Store(time.Now().UnixMilli())
-	c.fileBytes.Store(im.Bytes())
-	c.anew = im.Bytes() > 2*c.live+wornBytes
-	return v.Counts, c.cut(limit)
-}
-
-// broken gives up a pass. Nothing is written to a file any more that failed once; a new one
-// that is not complete is nothing.
-func (c *checkpoints) broken(im *image.Image, err error) error {
-	if im != c.d.image {
-		_ = im.Close()
-	}
-	c.anew = true
-	return err
-}
-
-var errUnsaved = errors.New("copies changed, or were filled, while a new file was made")
-
-// all saves every shard that this node has a copy of, and forgets the others.
-func (c *checkpoints) all(ctx context.Context, v *image.Save) error {
-	unsaved := make([]uint16, c.n.founded.Settings.Shards)
-	for i := range unsaved {
-		unsaved[i] = uint16(i)
-	}
 	c.shards.Store(0)
-	for try := 0; try < saveTries && len(unsaved) > 0; try++ {
-		var again []uint16
-		for _, id := range unsaved {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			given := v.Abandoned
-			if err := c.shard(v, id); err != nil {
-				return err
-			}
-			if v.Abandoned > given {
-				again = append(again, id)
-			} else {
-				c.shards.Add(1)
-			}
-		}
-		unsaved = again
+	counts, err := c.saver.Save(Pass{
+		Hooks: image.Hooks{
+			Durable: func(lsn uint64) error { return c.d.committer.Wait(wal.LSN(lsn), true) },
+			Pause:   func() { c.pace.pause(ctx) },
+		},
+		Dead: ctx.Err,
+		Done: func(shards int) { c.shards.Store(int64(shards)) },
+		Now: func() multiraft.Instant {
+			mono, offset := multiraft.CheckClock()
+			return multiraft.Instant{Mono: mono, SuspendOffset: offset}
+		},
+		Wall: func() int64 { return time.Now().UnixMilli() },
+	})
+	c.d.image = c.saver.Image
+	if err == nil {
+		c.lastSave.Store(time.Now().UnixMilli())
+		c.fileBytes.Store(c.saver.Image.Bytes())
 	}
-	if len(unsaved) > 0 && c.anew {
-		return errUnsaved // their former image is in the former file
-	}
-	return nil
-}
-
-func (c *checkpoints) shard(v *image.Save, id uint16) error {
-	if src := c.n.core.Data().Checkpoint(shardmap.ShardID(id)); src != nil {
-		return v.Shard(id, src)
-	}
-	return v.Forget(id)
-}
-
-// cut lets go of the log that a restart does not need, but for what the rings hold: a
-// holder that comes back must be able to say what of it was undone.
-func (c *checkpoints) cut(limit wal.LSN) error {
-	rings := wal.LSN(divide(c.n.cfg.MaxMemoryBytes).rings)
-	if end := c.d.log.End(); end > rings {
-		limit = min(limit, end-rings)
-	} else {
-		return nil
-	}
-	mono, offset := multiraft.CheckClock()
-	from := c.n.core.Data().ReleaseLog(limit, multiraft.Instant{Mono: mono, SuspendOffset: offset})
-	if from <= c.from {
-		return nil
-	}
-	if err := c.d.image.SetFrom(uint64(from)); err != nil {
-		c.anew = true
-		return err
-	}
-	c.from = from
-	_, err := c.d.log.DropBelow(from)
-	return err
+	return counts, err
 }
 
 // fields are what INFO says of the image.

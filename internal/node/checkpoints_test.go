@@ -100,8 +100,8 @@ func TestALoneNodeComesBackFromItsImage(t *testing.T) {
 		held["awake"] = "1"
 		l.wantHeld(t, c, held)
 		d := l.node.durable
-		if d.checkpoints.from == 0 || d.loaded.shards != l.cfg.NumShards || len(d.loaded.lost) != 0 || !d.found.Intact {
-			t.Errorf("round %d: the log from %d, loaded %+v, found %+v", round, d.checkpoints.from, d.loaded, d.found)
+		if d.checkpoints.saver.From == 0 || d.loaded.shards != l.cfg.NumShards || len(d.loaded.lost) != 0 || !d.found.Intact {
+			t.Errorf("round %d: the log from %d, loaded %+v, found %+v", round, d.checkpoints.saver.From, d.loaded, d.found)
 		}
 		if d.found.Frames > 400 {
 			t.Errorf("%d frames were played, the rings hold less", d.found.Frames)
@@ -207,7 +207,7 @@ func TestAPassThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours := l.node.durable.checkpoints
-	ours.anew = true // as after an error; nothing runs yet
+	ours.saver.Anew = true // as after an error; nothing runs yet
 	if err := os.MkdirAll(filepath.Join(path+".new", "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
