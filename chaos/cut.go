@@ -116,7 +116,9 @@ func (l *lostSpan) inherited(cuts []Cut) (longest time.Duration) {
 	return longest
 }
 
-// cut forgets the lost entries and returns how many of them were acknowledged.
+// cut forgets the lost entries and returns how many of them were acknowledged. An unclean
+// Open may go back in time by what clocks differ by, as shardgroup/DESIGN.md says: a
+// deadline that was seen to pass is judged by the clocks alone from there on.
 func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
 	n := len(k.log)
 	for n > 0 && k.log[n-1].version > c.Base {
@@ -125,6 +127,9 @@ func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
 			acked++
 		}
 		span.add(&k.log[n])
+	}
+	if n > 0 && !c.Clean { // those who knew what time the last holder had come to are gone
+		k.log[n-1].gone = false
 	}
 	if n == len(k.log) {
 		return 0

@@ -258,6 +258,8 @@ func TestProperties(t *testing.T) {
 			s.run(Op{Kind: Read, Low: d - 1, High: d + 1}, true)
 			s.run(Op{Kind: Read, Found: true, Value: []byte("m"), Version: v(1, 1), Deadline: d, Low: d - 1, High: d + 1}, true)
 		}},
+		{"P7", "a dead key comes back after a clean Open", func(s *script) { comesBack(s, true) }},
+		{"", "a dead key comes back when all who knew the time are gone", func(s *script) { comesBack(s, false) }},
 		{"P7", "an append forgets the deadline", func(s *script) {
 			s.mortal(v(1, 1), 400, s.wall()+step.Milliseconds()+400)
 			s.run(Op{Kind: Append, Arg: []byte("x"), Int: 2, Version: v(1, 2), Found: true, Changed: true}, true)
@@ -445,4 +447,13 @@ func TestProperties(t *testing.T) {
 			}
 		})
 	}
+}
+
+// comesBack lets a key die and be there again under the next holder, whose clock is behind.
+func comesBack(s *script, clean bool) {
+	d := s.wall() + step.Milliseconds() + 3
+	s.mortal(v(1, 1), 3, d)
+	s.run(Op{Kind: Read, Low: d - 1, High: d + 1}, true)
+	s.open(2, v(1, 1), clean, true)
+	s.run(Op{Kind: Read, Found: true, Value: []byte("m"), Version: v(1, 1), Deadline: d, Low: d - 1, High: d + 1}, true)
 }

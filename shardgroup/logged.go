@@ -163,3 +163,12 @@ func (r *Replica) baseLogged() bool {
 	}
 	return true
 }
+
+// ComesBack says which copy of a shard this is, and at what version its log brings it back,
+// at least; not ok while it is not whole, or the log does not have yet how it became so.
+func (r *Replica) ComesBack(id shardmap.ShardID) (copy uint64, at shardmap.Version, ok bool) {
+	s := r.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.id, s.logged(), s.whole && !s.barred()
+}

@@ -60,6 +60,7 @@ var wildFaults = []fault{
 // logFaults are of clusters with logs.
 var logFaults = []fault{
 	{"power cut", 3, cutPower},
+	{"rotten image", 1, rotImage},
 }
 
 // drawFaults decides which kinds a run meets: half of the runs all of them, the

@@ -27,8 +27,17 @@ type dataLog struct {
 	torn    bool // the next crash is in the middle of a write
 	held    bool // nothing is synced until a script says so
 	waits   []logWait
+	image   dataImage
 	// what the log said of itself when the process ended
 	acked, synced wal.LSN
+	stood         []stood
+}
+
+// stood is a copy that the log would have brought back when the process ended.
+type stood struct {
+	shard shardmap.ShardID
+	copy  uint64
+	at    shardmap.Version
 }
 
 // logWait is a reply that leaves when the log is logged up to a place.
@@ -95,7 +104,12 @@ func (p *process) recover(r *multiraft.Restored) {
 		d.disk = d.disk.Kill(p.w.chance())
 	}
 	data := p.core.Data()
-	cfg := wal.Config{FS: d.disk, Mode: d.mode, ID: [16]byte{byte(p.id)}, Boot: [16]byte{1, d.boots}, Shards: p.w.cfg.Shards, SegmentBytes: 256 << 10}
+	cfg := wal.Config{FS: d.disk, Mode: d.mode, ID: [16]byte{byte(p.id)}, Boot: [16]byte{1, d.boots}, Shards: p.w.cfg.Shards, SegmentBytes: 64 << 10}
+	im, err := p.loadImage(&cfg)
+	if err != nil {
+		p.w.broke("P15", "node %d cannot read its image: %v", p.id, err)
+		return
+	}
 	rec, err := wal.Recover(cfg, restoring{p})
 	if err != nil {
 		p.w.broke("P15", "node %d cannot read its log: %v", p.id, err)
@@ -125,6 +139,10 @@ func (p *process) recover(r *multiraft.Restored) {
 		data.Promised(r.Groups[i].Group, r.Groups[i].HardState.GetTerm())
 	}
 	data.SetLog(d.log, own)
+	if rec.Intact {
+		p.judgeCopies()
+	}
+	p.keepImage(im, cfg.From)
 	data.Forces(func() { d.forced = true })
 }
 
@@ -154,6 +172,33 @@ func (p *process) judgeLog(rec *wal.Recovery, first bool) {
 	}
 }
 
+// judgeCopies holds the copies that came back against what the log was to bring back.
+func (p *process) judgeCopies() {
+	for _, was := range p.data.stood {
+		r := p.core.Data().ReplicaOf(was.shard)
+		if r == nil || p.data.image.damaged[uint16(was.shard)] {
+			continue
+		}
+		id, _, _ := r.ComesBack(was.shard)
+		if _, at, _, whole := r.CopyDigest(was.shard); id == was.copy && (!whole || at < was.at) {
+			p.w.broke("P15", "the copy of shard %d at node %d comes back at %v, whole %v, and was logged at %v", was.shard, p.id, at, whole, was.at)
+		}
+	}
+}
+
+// noteCopies remembers what the log would bring back.
+func (p *process) noteCopies() {
+	d := &p.data
+	d.stood = d.stood[:0]
+	for id := range shardmap.ShardID(p.w.cfg.Shards) {
+		if r := p.core.Data().ReplicaOf(id); r != nil {
+			if copy, at, ok := r.ComesBack(id); ok {
+				d.stood = append(d.stood, stood{id, copy, at})
+			}
+		}
+	}
+}
+
 // restoring plays a log into a process. No frame that a copy wrote misfits it.
 type restoring struct{ p *process }
 
@@ -166,7 +211,10 @@ func (v restoring) Frame(f *wal.Frame) error {
 }
 
 // Damaged implements wal.Visitor.
-func (v restoring) Damaged(shard uint16) { v.p.core.Data().Lost(shardmap.ShardID(shard)) }
+func (v restoring) Damaged(shard uint16) {
+	v.p.data.image.damaged[shard] = true
+	v.p.core.Data().Lost(shardmap.ShardID(shard))
+}
 
 // Progress implements wal.Visitor.
 func (restoring) Progress(int64, int64) {}
@@ -179,6 +227,8 @@ func (p *process) loseLog() {
 		return
 	}
 	d.acked, d.synced = d.log.Acked(), d.log.Synced()
+	p.noteCopies()
+	p.loseImage()
 	if d.torn || d.writing && p.w.rng.IntN(2) == 0 {
 		d.disk.Before = func(change, _ string) error {
 			if change == "write" {
@@ -225,13 +275,7 @@ func (p *process) syncLog(after time.Duration) {
 		return
 	}
 	d.syncing, d.forced, d.idle = true, false, after > 0
-	after += 200*time.Microsecond + time.Duration(w.rng.Int64N(int64(2*time.Millisecond)))
-	if w.rng.IntN(200) == 0 {
-		after += time.Duration(w.rng.Int64N(int64(60 * time.Millisecond)))
-	}
-	if p.drive.stall > 0 {
-		after += time.Duration(w.rng.Int64N(int64(p.drive.stall)))
-	}
+	after += p.diskTime()
 	life := p.life
 	w.after(after, func() {
 		p.when(life, func() {
@@ -242,6 +286,19 @@ func (p *process) syncLog(after time.Duration) {
 			}
 		})
 	})
+}
+
+// diskTime is how long the disk takes for an fsync: it is slow now and then, and stalls.
+func (p *process) diskTime() time.Duration {
+	w := p.w
+	d := 200*time.Microsecond + time.Duration(w.rng.Int64N(int64(2*time.Millisecond)))
+	if w.rng.IntN(200) == 0 {
+		d += time.Duration(w.rng.Int64N(int64(60 * time.Millisecond)))
+	}
+	if p.drive.stall > 0 {
+		d += time.Duration(w.rng.Int64N(int64(p.drive.stall)))
+	}
+	return d
 }
 
 // told passes on that more is logged, or that the log has ended.

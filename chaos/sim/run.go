@@ -66,6 +66,7 @@ func Run(cfg Config, seed uint64) Result {
 	if w.cfg.Evicts {
 		w.scant()
 	}
+	defer w.endPasses()
 	w.found()
 	w.reconnect()
 	w.run(3 * time.Second)

@@ -102,6 +102,7 @@ func RunScript(sc Script) Result {
 		keys: map[string]time.Duration{}, owners: map[uint32]owner{},
 	}
 	w.history = chaos.NewHistory(w.layout())
+	defer w.endPasses()
 	w.found()
 	for _, p := range w.nodes {
 		p.clocks.rate = 1

@@ -75,6 +75,50 @@ func (verbs) flip(r role, value string) Step {
 	}}
 }
 
+// save has an image made of a node and waits for it.
+func (verbs) save(r role) Step {
+	return Step{fmt.Sprint("an image is made of ", r), func(s *stage) {
+		p := s.cast[r]
+		before := s.acted["saved"]
+		s.must(s.proceed(sec, func() bool { p.saveImage(); return s.acted["saved"] > before }), "script", "no image is made")
+	}}
+}
+
+// saving has a node begin to make an image.
+func (verbs) saving(r role) Step {
+	return Step{fmt.Sprint("an image of ", r, " is begun"), func(s *stage) { s.cast[r].saveImage() }}
+}
+
+// killSaving kills a node when the n-th change of its image's file is about to be made.
+func (verbs) killSaving(r role, n int) Step {
+	return Step{fmt.Sprintf("%v is killed at change %d of its image", r, n), func(s *stage) {
+		p := s.cast[r]
+		s.must(s.proceed(sec, func() bool { return p.data.image.end == nil }), "script", "a pass does not end")
+		p.data.image.before = func(string) {
+			if n--; n == 0 {
+				s.after(0, p.crash)
+			}
+		}
+		s.proceed(sec, func() bool {
+			if p.up {
+				p.saveImage()
+			}
+			return !p.up
+		})
+		if p.up { // its image takes fewer changes
+			p.crash()
+		}
+	}}
+}
+
+// flipImage changes one bit of a value in an image whose node is down.
+func (verbs) flipImage(r role, value string) Step {
+	return Step{fmt.Sprintf("a bit of %q flips in the image of %v", value, r), func(s *stage) {
+		find := func(_ uint16, b []byte) int { return bytes.Index(b, []byte(value)) }
+		s.must(s.cast[r].data.image.disk.Flip(imageName, find) == 1, "script", "no image has %q", value)
+	}}
+}
+
 // back starts a node that is down, if nobody has.
 func (verbs) back(r role) Step {
 	return Step{fmt.Sprint(r, " starts"), func(s *stage) {

@@ -1,6 +1,11 @@
 package sim
 
-import "github.com/baxromumarov/aegisKV/statemachine/wal"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
 
 // ofMajority has A and B alone see a majority write while something is wrong with B's log.
 // Then A is gone and B's power is cut: what was answered must be in B's log.
@@ -17,6 +22,18 @@ func ofMajority(trouble Step) []Step {
 		do.servedBy(20*sec, nodeB, nodeC),
 		do.kept(),
 		do.settled(),
+	}
+}
+
+// killedAt writes something, kills B at a change of the image that is made of it, and
+// brings it back.
+func killedAt(change int) []Step {
+	return []Step{
+		do.set(nodeA, "k", fmt.Sprint("before change ", change), majority),
+		do.killSaving(nodeB, change),
+		do.sleep(100 * ms),
+		do.start(nodeB),
+		do.sleep(sec),
 	}
 }
 
@@ -89,6 +106,69 @@ var logScripts = []Script{
 			do.start(nodeA),
 			do.servedBy(5*sec, nodeA, nodeB, nodeC),
 			do.holds("k", "only in A's log"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "killed while it saves", From: "issue 5: what an image takes over from the log", Log: wal.Write, Steps: slices.Concat(
+			[]Step{
+				do.steady(),
+				do.set(nodeA, "k", "1", majority),
+				do.save(nodeB),
+			},
+			killedAt(1), killedAt(2), killedAt(3), killedAt(4), killedAt(5),
+			[]Step{do.settled()},
+		),
+	},
+	{
+		Name: "an image waits for the log", From: "verification M07", Log: wal.Fsync, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.stallLog(nodeB, true),
+			do.try(nodeA, "k", "2", async),
+			do.sleep(20 * ms), // B has it
+			do.saving(nodeB),
+			do.sleep(sec),
+			do.powerCut(nodeB),
+			do.back(nodeB),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a flipped bit in an image", From: "verification M15", Log: wal.Write, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "what will be damaged", majority),
+			do.save(nodeB),
+			do.crash(nodeB),
+			do.flipImage(nodeB, "what will be damaged"),
+			do.start(nodeB),
+			do.settled(),
+			do.handOver(nodeA, nodeB),
+			do.servedBy(5*sec, nodeB),
+			do.holds("k", "what will be damaged"),
+		},
+	},
+	{
+		Name: "all come back from images", From: "issue 5: image and log are one copy", Log: wal.Write, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.set(nodeA, "l", "1", majority),
+			do.save(nodeA),
+			do.save(nodeB),
+			do.save(nodeC),
+			do.set(nodeA, "l", "2", majority),
+			do.del(nodeA, "k", majority),
+			do.set(nodeA, "m", "only in the log", majority),
+			do.crash(nodeA),
+			do.crash(nodeB),
+			do.crash(nodeC),
+			do.start(nodeA),
+			do.start(nodeB),
+			do.start(nodeC),
+			do.servedBy(5*sec, nodeA, nodeB, nodeC),
+			do.holds("l", "2"),
+			do.holds("m", "only in the log"),
+			do.holds("k", ""),
 			do.settled(),
 		},
 	},

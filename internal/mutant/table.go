@@ -117,6 +117,9 @@ var Bugs = []Bug{
 	{Name: "untold-loss", Breaks: "what was read under a lease that is lost stays cached", Source: clients, Property: "P19", Script: "cut off holder, cached"},
 	{Name: "hits-unsaid", Breaks: "a follower does not do what hits earned", Source: "issue 4", Property: "P21", Script: "a failover keeps the cache warm"},
 	{Name: "image-across-a-revert", Breaks: "an image is made on both sides of a revert", Source: "issue 5", Property: "P15: what differs is given up", Room: plane, Test: "TestCheckpoint$", Says: "Abandoned:0"},
+	{Name: "cut-before-checkpoint-durable", Breaks: "the log is cut before the image that replaces it is durable", Source: "issue 5", Property: "P15", Script: "killed while it saves"},
+	{Name: "image-ahead-of-the-log", Breaks: "an image is made durable before the log that it leads on from", Source: "issue 5", Property: "P15", Script: "an image waits for the log"},
+	{Name: "image-sum-ignored", Breaks: "a block of an image that fails its checksum is loaded", Source: "issue 5, verification M15", Property: "P15", Script: "a flipped bit in an image"},
 	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "not taken back"},
 
 	{Name: "ack-before-wal", Breaks: "an ack leaves before the log has it", Source: data, Property: "P15", Script: "power cut after a majority"},

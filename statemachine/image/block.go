@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 )
 
 // A block is a hash range of a shard:
@@ -55,7 +57,7 @@ func EncodeBlock(key, raw []byte) []byte {
 // DecodeBlock gives the bytes of a block, in dst's memory if they fit there. The error says
 // why they cannot be trusted.
 func DecodeBlock(key, b, dst []byte) ([]byte, error) {
-	if len(b) < blockHead || binary.BigEndian.Uint32(b) != sum(key, b[4:]) {
+	if len(b) < blockHead || binary.BigEndian.Uint32(b) != sum(key, b[4:]) && !mutant.Is("image-sum-ignored") {
 		return nil, errSum
 	}
 	raw, payload := int(binary.BigEndian.Uint32(b[5:])), b[blockHead:]

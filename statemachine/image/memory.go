@@ -1,6 +1,7 @@
 package image
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -68,9 +69,9 @@ func (m *Memory) bytes(path string) (n int64) {
 	return n
 }
 
-// Flip damages one bit of every block, row and index of a shard, or of those that pick
-// chooses, as a disk may; it says how many.
-func (m *Memory) Flip(path string, shard uint16, pick func() bool) (flipped int) {
+// Flip damages a bit of blocks, rows and indexes, as a disk may: at says of what is stored
+// of a shard which byte is hit, -1 = none. It says how many were.
+func (m *Memory) Flip(path string, at func(shard uint16, value []byte) int) (flipped int) {
 	s := m.images[path]
 	if s == nil {
 		return 0
@@ -78,9 +79,10 @@ func (m *Memory) Flip(path string, shard uint16, pick func() bool) (flipped int)
 	for _, name := range [][]byte{bucketRows, bucketIndex, bucketBlocks} {
 		b := s.buckets[string(name)]
 		for _, key := range b.keys {
-			if v := b.values[key]; key[:2] == string(shardKey(shard)) && len(v) > 0 && pick() {
+			v := b.values[key]
+			if i := at(binary.BigEndian.Uint16([]byte(key)), v); i >= 0 {
 				v = slices.Clone(v)
-				v[len(v)/2] ^= 1
+				v[i] ^= 1
 				b.values[key] = v
 				flipped++
 			}

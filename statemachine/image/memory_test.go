@@ -110,7 +110,13 @@ func TestMemoryFlips(t *testing.T) {
 	im, shards := mustOpen(t, cfg), models()
 	write(shards, 100)
 	pass(t, im, shards, free())
-	if n := disk.Flip("image", 2, func() bool { return true }); n < 3 {
+	last := func(shard uint16, value []byte) int {
+		if shard != 2 {
+			return -1
+		}
+		return len(value) - 1
+	}
+	if n := disk.Flip("image", last); n < 3 {
 		t.Fatalf("%d flipped", n)
 	}
 	for id := range shards {
