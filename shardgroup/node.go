@@ -30,6 +30,9 @@ type Node struct {
 
 	encoded sync.Pool // of *[]byte: records on their way into the log alone
 
+	readMu  sync.Mutex // guards readers; the last lock but the pool's
+	readers map[shardmap.NodeID]reading
+
 	groups []atomic.Pointer[Replica] // by GroupID
 	list   atomic.Pointer[[]*Replica]
 	lanes  atomic.Pointer[[]*lane] // by peer

@@ -4,6 +4,7 @@ import "github.com/baxromumarov/aegisKV/internal/metrics"
 
 // Rare places: a test run that never visits one has not tested it.
 var (
+	probeReading       = metrics.NewProbe("shardgroup.takeover.reading")
 	probeHole          = metrics.NewProbe("shardgroup.open.hole")
 	probeUnclean       = metrics.NewProbe("shardgroup.open.unclean")
 	probePassed        = metrics.NewProbe("shardgroup.takeover.passed_on")

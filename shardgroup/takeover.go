@@ -193,6 +193,10 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 	if r.n.cfg.Recovery == RecoverStrict || now.Mono < t.start+r.n.cfg.Deadline || r.waitsForLogs(now) && !r.allAnswered() {
 		return false
 	}
+	if by := r.readBy(); by != 0 && now.Mono < by+readingSilence {
+		probeReading.Hit()
+		return false
+	}
 	return r.waitedForCopies(now) || r.seatsAnswered() || !r.bestIsEmpty()
 }
 
@@ -201,7 +205,7 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 // log takes longer may have what no other has, written in the last moment before. What
 // ends it counts as in waitedForCopies.
 func (r *Replica) waitsForLogs(now multiraft.Instant) bool {
-	if r.n.log == nil || now.Mono >= r.idle+r.n.cfg.LogWait {
+	if r.n.log == nil || now.Mono >= max(r.idle, r.readBy())+r.n.cfg.LogWait {
 		return false
 	}
 	for _, p := range r.take.replies {
@@ -238,7 +242,7 @@ func (r *Replica) holderTold() bool {
 // waits has no lease, so others suspect it and are elected in turn, each sooner
 // than any of them would have waited.
 func (r *Replica) waitedForCopies(now multiraft.Instant) bool {
-	return now.Mono >= r.idle+r.n.cfg.EmptyWait
+	return now.Mono >= max(r.idle, r.readBy())+r.n.cfg.EmptyWait
 }
 
 // seatsAnswered says whether every seat has said something.
@@ -251,16 +255,30 @@ func (r *Replica) seatsAnswered() bool {
 	return true
 }
 
-// allAnswered says whether every data replica of the configuration has.
+// allAnswered says whether every data replica of the configuration has, and every seat.
 func (r *Replica) allAnswered() bool {
+	for _, node := range r.copies() {
+		if r.take.reply(node) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// copies are the nodes that a takeover asks for what they have: the seats, and the voters
+// with data. Some are named twice.
+func (r *Replica) copies() (nodes []shardmap.NodeID) {
+	for _, m := range r.line.seats {
+		nodes = append(nodes, m.Node)
+	}
 	for _, ds := range [...][]multiraft.ReplicaDesc{r.cfg.Voters, r.cfg.Outgoing} {
 		for _, d := range ds {
-			if d.Role != multiraft.RoleWitness && r.take.reply(d.Node) == nil {
-				return false
+			if d.Role != multiraft.RoleWitness {
+				nodes = append(nodes, d.Node)
 			}
 		}
 	}
-	return r.seatsAnswered()
+	return nodes
 }
 
 // livingAnswered says whether every data replica of the configuration and every seat has
@@ -308,7 +326,7 @@ func (r *Replica) votes(node shardmap.NodeID) bool {
 // replica is not (T1). It reports whether to wait for that.
 func (r *Replica) passOn(now multiraft.Instant) bool {
 	t := r.take
-	if now.Mono >= t.start+2*r.n.cfg.Deadline || len(r.line.rows) == 0 && !r.isWitness() {
+	if now.Mono >= max(t.start, t.enough)+2*r.n.cfg.Deadline || len(r.line.rows) == 0 && !r.isWitness() {
 		return false
 	}
 	if r.fit(t.reply(r.n.cfg.Self.Node)) {

@@ -26,6 +26,7 @@ type dataLog struct {
 	idle    bool // the one under way is that of every second, which nobody waits for
 	torn    bool // the next crash is in the middle of a write
 	held    bool // nothing is synced until a script says so
+	slow    slowRead
 	waits   []logWait
 	image   dataImage
 	// what the log said of itself when the process ended

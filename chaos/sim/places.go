@@ -22,7 +22,7 @@ func Faults(plain bool) (names []string) {
 	kinds := plainFaults
 	if !plain {
 		kinds = append(append(kinds[:len(kinds):len(kinds)], allFaults[len(plainFaults):]...), slices.Concat(logFaults, operatorFaults, wildFaults)...)
-		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted", "log came back", "log error", "torn log", "killed in a write", "saved", "killed while it saved", "image error", "left", "exiled", "order leaving", "transfer by hand, done"}
+		names = []string{"reboot", "disk error", "kept by the disk", "drained", "rumour", "crash of a newcomer", "slow disk", "broken by wild clocks", "awaited", "evicted", "log came back", "log error", "torn log", "killed in a write", "saved", "killed while it saved", "image error", "read for a while", "left", "exiled", "order leaving", "transfer by hand, done"}
 		for _, i := range injuries {
 			names = append(names, i.name)
 		}

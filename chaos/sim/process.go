@@ -55,6 +55,15 @@ func (p *process) start() {
 		p.ask(r)
 		return
 	}
+	if d := p.readingTime(); d > 0 {
+		p.read(r, d)
+		return
+	}
+	p.take(r)
+}
+
+// take takes part with what the disk holds.
+func (p *process) take(r multiraft.Restored) {
 	founder := len(r.Groups) == 0 && slices.ContainsFunc(p.founded.Nodes, func(n meta.Node) bool { return n.ID == p.id })
 	if p.keep(&r, p.founded) {
 		p.boot(r, node.CoreConfig{Founding: p.founded, Founder: founder})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	mrand "math/rand"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/shardgroup"
@@ -72,6 +73,19 @@ func (verbs) flip(r role, value string) Step {
 			}
 		}
 		s.must(false, "script", "no log has %q", value)
+	}}
+}
+
+// startReading starts a node whose log takes long, or is not read on at all after its
+// beginning.
+func (verbs) startReading(r role, takes time.Duration, stuck bool) Step {
+	text := fmt.Sprintf("%v starts and reads its log for %v", r, takes)
+	if stuck {
+		text += ", and does not get on"
+	}
+	return Step{text, func(s *stage) {
+		s.cast[r].data.slow = slowRead{takes, stuck}
+		s.cast[r].start()
 	}}
 }
 

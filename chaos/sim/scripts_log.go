@@ -110,6 +110,29 @@ var logScripts = []Script{
 		},
 	},
 	{
+		Name: "a log that takes long", From: "issue 5, DESIGN 5: the only copy is being read", Copies: 1, Log: wal.Fsync, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", async),
+			do.sleep(100 * ms),
+			do.crash(nodeA),
+			do.startReading(nodeA, 40*sec, false),
+			do.sleep(45 * sec),
+			do.servedBy(5*sec, nodeA, nodeB, nodeC),
+			do.holds("k", "1"),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a log that is not read on", From: "issue 5: nobody waits for that for ever", Copies: 1, Log: wal.Fsync, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", async),
+			do.sleep(100 * ms),
+			do.crash(nodeA),
+			do.startReading(nodeA, 100*sec, true),
+			do.servedBy(30*sec, nodeB, nodeC),
+		},
+	},
+	{
 		Name: "killed while it saves", From: "issue 5: what an image takes over from the log", Log: wal.Write, Steps: slices.Concat(
 			[]Step{
 				do.steady(),

@@ -119,6 +119,8 @@ var Bugs = []Bug{
 	{Name: "image-across-a-revert", Breaks: "an image is made on both sides of a revert", Source: "issue 5", Property: "P15: what differs is given up", Room: plane, Test: "TestCheckpoint$", Says: "Abandoned:0"},
 	{Name: "cut-before-checkpoint-durable", Breaks: "the log is cut before the image that replaces it is durable", Source: "issue 5", Property: "P15", Script: "killed while it saves"},
 	{Name: "image-ahead-of-the-log", Breaks: "an image is made durable before the log that it leads on from", Source: "issue 5", Property: "P15", Script: "an image waits for the log"},
+	{Name: "recovering-unheard", Breaks: "a takeover does not wait for a node that says that it reads its log", Source: "issue 5", Property: "P15", Script: "a log that takes long"},
+	{Name: "recovering-for-ever", Breaks: "a takeover waits for a node that reads its log and does not get on", Source: "issue 5", Property: "P13", Script: "a log that is not read on"},
 	{Name: "image-sum-ignored", Breaks: "a block of an image that fails its checksum is loaded", Source: "issue 5, verification M15", Property: "P15", Script: "a flipped bit in an image"},
 	{Name: "push-behind", Breaks: "what was told before a reply leaves behind it", Source: clients, Property: "P20", Room: face, Test: "TestAnInvalidationStandsBetween", Says: "not taken back"},
 

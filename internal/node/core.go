@@ -355,6 +355,7 @@ func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant
 	}
 	switch body := frame[1:]; frameKind(frame[0]) {
 	case frameRaft:
+		c.data.Recovered(from)
 		c.raft.Receive(from, body, now)
 	case frameData:
 		_ = c.data.OnControl(from, body, now)
@@ -369,6 +370,10 @@ func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant
 	case frameRoutes:
 		if a, err := decodeRoutes(body); err == nil {
 			c.heardRoutes(from, a, now)
+		}
+	case frameRecovering:
+		if done, err := decodeRecovering(body); err == nil {
+			c.data.Recovering(from, done, now)
 		}
 	}
 }

@@ -12,14 +12,28 @@ type frameKind byte
 
 // Rooms that control frames are for.
 const (
-	frameRaft   frameKind = iota + 1 // multiraft
-	frameData                        // shardgroup: pulls and bulk copies
-	frameAsk                         // a question to this node, answered by frameAnswer
-	frameAnswer                      // the answer
-	frameRoutes                      // the sender announces itself: what it holds, whether it leaves
+	frameRaft       frameKind = iota + 1 // multiraft
+	frameData                            // shardgroup: pulls and bulk copies
+	frameAsk                             // a question to this node, answered by frameAnswer
+	frameAnswer                          // the answer
+	frameRoutes                          // the sender announces itself: what it holds, whether it leaves
+	frameRecovering                      // the sender reads its image and log, and takes part in nothing yet
 )
 
 var errFrame = errors.New("node: a control frame that cannot be read")
+
+// AppendRecovering is what a node tells its peers while it reads: how many bytes of its
+// image and log it has read. format u8 | done u64.
+func AppendRecovering(dst []byte, done uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, byte(frameRecovering), 1), done)
+}
+
+func decodeRecovering(b []byte) (done uint64, err error) {
+	if len(b) != 9 || b[0] != 1 {
+		return 0, errFrame
+	}
+	return binary.BigEndian.Uint64(b[1:]), nil
+}
 
 // question is what one node asks another: Word names it, Body is JSON.
 type question struct {
