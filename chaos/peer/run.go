@@ -286,11 +286,30 @@ func (r *run) losses(s *report.Scenario, writers []*writer) error {
 		l.Windows = append(l.Windows, report.LossWindow{Shard: name, At: all[0].at, Writes: int64(len(all)), Span: all[len(all)-1].at - all[0].at})
 	}
 	slices.SortFunc(l.Windows, func(a, b report.LossWindow) int { return cmp.Compare(a.At, b.At) })
+	if l.Unreported() > 0 {
+		s.Violations = pinned(l)
+	}
 	s.Checks = []report.Check{
 		{Property: "loss", Name: "an acknowledged write is there, or its loss is reported", Judged: l.Acked, Of: "acknowledged writes", Broken: l.Unreported()},
 		{Property: "faults", Name: "every fault is seen to act", Judged: int64(len(s.Faults)), Of: "faults"},
 	}
 	return nil
+}
+
+// pinnedMost bounds how many losses a page pins to their moments; the largest are.
+const pinnedMost = 4
+
+// pinned are the largest losses, as violations.
+func pinned(l *report.Losses) (all []report.Violation) {
+	largest := slices.Clone(l.Windows)
+	slices.SortStableFunc(largest, func(a, b report.LossWindow) int { return cmp.Compare(b.Writes, a.Writes) })
+	for _, w := range largest[:min(pinnedMost, len(largest))] {
+		all = append(all, report.Violation{
+			Property: "loss", At: w.At, Shard: w.Shard,
+			What: fmt.Sprintf("%d writes that were acknowledged within %v are gone, and nobody was told", w.Writes, w.Span.Round(time.Millisecond)),
+		})
+	}
+	return all
 }
 
 // cycleOf is the last cycle that had begun.

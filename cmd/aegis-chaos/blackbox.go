@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/baxromumarov/aegisKV/chaos/bench"
 	"github.com/baxromumarov/aegisKV/chaos/peer"
 	"github.com/baxromumarov/aegisKV/chaos/report"
 )
@@ -41,7 +42,7 @@ func newBlackbox() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.target, "target", "", "watch this cluster and touch nothing, like redis://127.0.0.1:7000")
-	f.StringVar(&o.start, "start-peer", "", "start one and hurt it: redis or valkey, from what is installed")
+	f.StringVar(&o.start, "start-peer", "", "start one and hurt it: redis or valkey, from what is installed, or aegis")
 	f.DurationVar(&o.timeout, "node-timeout", 15*time.Second, "cluster-node-timeout of redis or valkey")
 	f.StringSliceVar(&o.faults, "fault", nil, "kill, pause, partition; all when none is given")
 	f.IntVar(&o.opts.Cycles, "cycles", 2, "faults of each kind, one after the other")
@@ -56,9 +57,9 @@ func newBlackbox() *cobra.Command {
 func (o *blackboxOptions) check() error {
 	switch {
 	case (o.target == "") == (o.start == ""):
-		return usagef("give --target redis://host:port or --start-peer redis|valkey")
-	case o.start != "" && o.start != "redis" && o.start != "valkey":
-		return usagef("--start-peer %q: give redis or valkey", o.start)
+		return usagef("give --target redis://host:port or --start-peer redis|valkey|aegis")
+	case o.start != "" && !slices.Contains([]string{"redis", "valkey", "aegis"}, o.start):
+		return usagef("--start-peer %q: give redis, valkey or aegis", o.start)
 	case o.opts.Cycles < 1 || o.opts.Fault <= 0 || o.opts.Rest < 0 || o.timeout < time.Millisecond:
 		return usagef("--cycles, --lasting and --node-timeout must be above 0")
 	}
@@ -122,6 +123,14 @@ func (o *blackboxOptions) one(ctx context.Context, f peer.Fault) (report.Scenari
 	dir := filepath.Join(o.out, "nodes", string(f))
 	if err := os.RemoveAll(dir); err != nil { // an older cluster's memory of itself
 		return report.Scenario{}, err
+	}
+	if o.start == "aegis" {
+		c, err := startAegis(bench.Binary(), dir, o.opts.Seed)
+		if err != nil {
+			return report.Scenario{}, err
+		}
+		defer c.c.Close()
+		return peer.Run(ctx, c, f, o.opts)
 	}
 	c, err := peer.NewRedis(peer.RedisConfig{Program: o.start + "-server", Dir: dir, Masters: 3, NodeTimeout: o.timeout})
 	if err != nil {
