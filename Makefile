@@ -2,6 +2,9 @@
 # make demo        three nodes on this machine, gone at Ctrl-C
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
+# make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes; the report is
+#                  bin/chaos-*/report.html (30 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
+# make chaos-smoke a short choice of them (2 minutes): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
@@ -31,6 +34,8 @@ export STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 SIM_SEEDS    ?= 1-1000
 SIM_DURATION ?= 300s
+CHAOS        ?=
+CHAOS_SEED   ?= 0
 BENCH        ?=
 BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
@@ -40,7 +45,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest promises lint fmt
+.PHONY: build chaos chaos-smoke demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest promises lint fmt
 
 build:
 	@mkdir -p bin
@@ -57,6 +62,13 @@ test-short:
 
 sim: build
 	./bin/aegis-chaos sim --seeds $(SIM_SEEDS) --duration $(SIM_DURATION)
+
+chaos: build
+	./bin/aegis-chaos run --scenario all --ack async --seed $(CHAOS_SEED) --out bin/chaos-async $(CHAOS)
+	./bin/aegis-chaos run --scenario all --ack majority --seed $(CHAOS_SEED) --out bin/chaos-majority $(CHAOS)
+
+chaos-smoke: build
+	./bin/aegis-chaos run --scenario smoke --duration 6s --budgets=false --out bin/chaos-smoke $(CHAOS)
 
 bench: build
 	./bin/aegis-chaos bench $(BENCH)

@@ -115,6 +115,7 @@ type Judgement struct {
 	Ops       int
 	Reads     int
 	Lost      int // acknowledged writes that an Open declared lost
+	Losses    []Loss
 	Missing   int // Opens of which nobody told
 	Copies    int
 	Leases    int
@@ -127,7 +128,7 @@ const searchMax = 20 * time.Second
 // Judge lets all checkers judge the run.
 func (r *Recorded) Judge() Judgement {
 	h, t := Try(TrialConfig{Layout: r.Layout, Wall: r.Wall, Bound: r.Bound, Names: r.Names, Sample: 40}, r.Told, r.Cuts)
-	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Missing: t.Missing(), Leases: len(r.Servings)}
+	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Missing: t.Missing(), Losses: t.losses, Leases: len(r.Servings)}
 	j.Opinion = h.Sample.Check(h, searchMax)
 	differ, copies := Differences(r.Digests)
 	j.Copies = copies

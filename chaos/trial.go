@@ -28,7 +28,8 @@ type Trial struct {
 	now      time.Duration
 	alive    map[sight]time.Duration // when the last operation began that found a key at a version
 	suspects []string                // keys whose answers a guess did not explain
-	missing  int                     // epochs of which nobody told what their Open decided
+	losses   []Loss
+	missing  int // epochs of which nobody told what their Open decided
 	names    map[shardmap.NodeID]string
 }
 
@@ -143,6 +144,13 @@ func try(cfg TrialConfig, told []Told, cuts []Cut, apart map[string]bool) (*Hist
 	}
 	h.Finish()
 	return h, t
+}
+
+// Loss is how many acknowledged writes of a shard one Open declared lost, and when.
+type Loss struct {
+	Shard  shardmap.ShardID
+	At     time.Duration
+	Writes int
 }
 
 // Missing is how many epochs were seen of which nobody told what their Open decided.
@@ -306,7 +314,7 @@ func (t *Trial) begin(a *act) {
 	}
 	k := &t.keys[a.op.Key]
 	k.open = append(k.open, a)
-	t.tryAbsent(a)
+	t.tryAbsent(a, false)
 }
 
 func (t *Trial) end(a *act) {
@@ -391,7 +399,11 @@ func (t *Trial) open(c Cut) {
 			t.tell(w)
 		}
 	}
+	lost := t.h.Lost
 	t.h.Cut(c)
+	if n := t.h.Lost - lost; n > 0 {
+		t.losses = append(t.losses, Loss{c.Shard, t.now, n})
+	}
 	for i := range t.keys {
 		if t.h.keys[i].shard == c.Shard {
 			t.absences(&t.keys[i])
@@ -414,7 +426,7 @@ func (t *Trial) settle(k *trialKey, which func(*act) bool) {
 
 func (t *Trial) absences(k *trialKey) {
 	for _, a := range slices.Clone(k.open) {
-		t.tryAbsent(a)
+		t.tryAbsent(a, false)
 	}
 }
 
@@ -528,8 +540,10 @@ func (t *Trial) read(a *act) {
 	s.flying = append(s.flying, a)
 }
 
-// tryAbsent runs a reading that found nothing, if that can be now.
-func (t *Trial) tryAbsent(a *act) {
+// tryAbsent runs a reading that found nothing, if that can be now. When a key expired is
+// known within some hundred milliseconds only, and who reads it as late as can be is never
+// before one who found it there: so an expiry is a reason only for who cannot wait.
+func (t *Trial) tryAbsent(a *act, cannotWait bool) {
 	if a.ran || a.t.Found {
 		return
 	}
@@ -538,7 +552,11 @@ func (t *Trial) tryAbsent(a *act) {
 	if !top.maybeAbsent(a.op.High) {
 		return
 	}
-	if top != nil && top.alive { // it expires: those who saw it were before
+	if top != nil && top.alive && !top.gone {
+		if !cannotWait {
+			return
+		}
+		// it expires: those who saw it were before
 		t.settle(&t.keys[a.op.Key], func(*act) bool { return true })
 	}
 	t.read(a)
@@ -547,18 +565,18 @@ func (t *Trial) tryAbsent(a *act) {
 // explain finds why a reading that ends now found nothing: a write after those that are
 // known to have run, or one of unknown outcome. What has no reason is wrong.
 func (t *Trial) explain(a *act) {
-	t.tryAbsent(a)
+	t.tryAbsent(a, true)
 	if a.ran {
 		return
 	}
 	s := &t.shards[a.shard]
 	if v, ok := t.removal(a, s.order[s.next:]); ok {
 		t.force(a.shard, v)
-		t.tryAbsent(a)
+		t.tryAbsent(a, true)
 	}
 	if !a.ran {
 		t.doubt(a)
-		t.tryAbsent(a)
+		t.tryAbsent(a, true)
 	}
 	t.read(a)
 }
@@ -574,9 +592,13 @@ func (t *Trial) doubts(k Key, next []*act) {
 		if a.t.Found || a.ran {
 			continue
 		}
-		if _, later := t.removal(a, next); !later && (t.alive[sight{k, top.version}] > a.t.End || t.staysAlive(a, next)) {
+		if _, later := t.removal(a, next); later {
+			continue
+		}
+		t.tryAbsent(a, true)
+		if !a.ran && (t.alive[sight{k, top.version}] > a.t.End || t.staysAlive(a, next)) {
 			t.doubt(a)
-			t.tryAbsent(a)
+			t.tryAbsent(a, true)
 		}
 	}
 }

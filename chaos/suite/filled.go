@@ -26,6 +26,9 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	r.operations(rec.Told)
 	s.Losses.Lost = int64(j.Lost)
 	s.Losses.Reported = int64(j.Lost) // what no Open declared is a violation
+	for _, l := range j.Losses {
+		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes)})
+	}
 	s.Checks = []report.Check{
 		{Property: "P2-P9, P11, P14, P19, once", Name: "every answer is explained by the newest write that is not declared lost", Judged: int64(j.Ops), Of: "operations", Broken: int64(len(j.Broken)), Undecided: int64(len(j.Undecided))},
 		{Property: "P1", Name: "no two nodes held a lease of one group at once", Judged: int64(j.Leases), Of: "leases"},
@@ -34,6 +37,7 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	}
 	s.Probes = append(s.Probes, report.Probe{Name: "Opens that nobody told of", Count: int64(j.Missing)})
 	r.lanes(story)
+	r.pin(rec, story)
 	r.matrix()
 	for _, n := range r.c.Nodes {
 		s.Files = append(s.Files, n.Name+".log")

@@ -141,6 +141,11 @@ func (r *run) conclude() {
 		}
 	}
 	missed := r.budgets()
+	if len(r.res.Violations) == 0 { // nothing was judged: the run itself went wrong
+		for _, b := range r.broken {
+			r.res.Violations = append(r.res.Violations, violation(b))
+		}
+	}
 	switch {
 	case len(r.broken) > 0:
 		r.res.Verdict, r.res.Reason = report.Violated, r.broken[0]
@@ -150,15 +155,6 @@ func (r *run) conclude() {
 		r.res.Verdict, r.res.Reason = report.BudgetMissed, missed[0]
 	default:
 		r.res.Verdict = report.Pass
-	}
-	for _, b := range r.broken {
-		property, what, ok := strings.Cut(b, ": ")
-		if !ok || len(property) > 12 {
-			property, what = "run", b
-		}
-		if !slices.ContainsFunc(r.res.Violations, func(v report.Violation) bool { return v.What == what }) {
-			r.res.Violations = append(r.res.Violations, report.Violation{Property: property, What: what})
-		}
 	}
 }
 
@@ -181,6 +177,15 @@ func (r *run) budgets() (missed []string) {
 		missed = append(missed, fmt.Sprintf("groups that were not hit had gaps of %v (p99), over %v", others.P99.Round(time.Millisecond), othersBar))
 	}
 	return missed
+}
+
+// violation is a checker's sentence: the property, a colon and what it saw.
+func violation(b string) report.Violation {
+	property, what, ok := strings.Cut(b, ": ")
+	if !ok || len(property) > 12 {
+		property, what = "run", b
+	}
+	return report.Violation{Property: property, What: what}
 }
 
 func barText(bar time.Duration) string {

@@ -235,7 +235,7 @@ func (r *run) copies() int {
 func (r *run) strikeAll() error {
 	r.gaps = report.Unavailability{Fault: r.sc.Kind, Budget: r.sc.Bar, Bar: barText(r.sc.Bar)}
 	start := r.counts(report.Counts{})
-	for end := r.l.now() + r.o.Duration; r.gaps.Cycles == 0 || r.l.now() < end && r.gaps.Cycles < cyclesMax; {
+	for end := r.l.now() + r.o.Duration; r.gaps.Cycles == 0 || !r.sc.Once && r.l.now() < end && r.gaps.Cycles < cyclesMax; {
 		if !r.wait(r.span(0, lease)) { // anywhere in the life of a lease
 			return r.ctx.Err()
 		}

@@ -29,6 +29,7 @@ type Scenario struct {
 	// Newcomer says that a node comes back as another one: the old one stays in the
 	// registry, and the copies that it had are not made anew at once.
 	Newcomer bool
+	Once     bool // a second time would take what the first one left
 
 	prepare func(r *run)         // before the clients begin; may be nil
 	strike  func(r *run) *struck // the fault
@@ -83,5 +84,5 @@ var table = []Scenario{
 	{Name: "log-unread", Kind: "log unread", strike: unread, About: "one node's log is a pipe that nobody reads"},
 	{Name: "wal-flip", Kind: "disk corruption", WAL: "write", strike: flipLog, About: "a bit of a killed node's write-ahead log is turned over before it starts again"},
 	{Name: "wal-cut", Kind: "disk corruption", WAL: "write", strike: cutLog, About: "a killed node's write-ahead log loses its end before it starts again"},
-	{Name: "wipe", Kind: "disk wiped", Newcomer: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
+	{Name: "wipe", Kind: "disk wiped", Newcomer: true, Once: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
 }
