@@ -72,12 +72,10 @@ func (c *Committer) Wait(upto LSN, durable bool) error {
 	if durable {
 		reached = c.log.Synced
 	}
-	switch {
-	case reached() >= upto:
+	if reached() >= upto {
 		return nil
-	case lead:
-		runtime.Gosched() // whoever has something to append does so first, and is written for
-	default:
+	}
+	if !lead {
 		poke(c.sync)
 	}
 	c.mu.Lock()
@@ -134,7 +132,6 @@ func (c *Committer) writes() {
 
 // gather writes what was appended so far.
 func (c *Committer) gather() {
-	runtime.Gosched() // as in Wait
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.writing {
@@ -149,6 +146,7 @@ func (c *Committer) gather() {
 func (c *Committer) commit() {
 	c.writing = true
 	c.mu.Unlock()
+	runtime.Gosched() // whoever can run appends first, and is written for
 	err := c.timed(0, func() error { _, err := c.log.Commit(); return err })
 	c.mu.Lock()
 	c.writing = false
