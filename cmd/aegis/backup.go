@@ -249,6 +249,9 @@ func (b *backupTool) from(ctx context.Context, addr string, shards []shardmap.Sh
 			delete(b.failed, shard)
 		} else {
 			b.failed[shard] = fmt.Errorf("%s: %w", addr, err)
+			if n != nil {
+				b.redone++
+			}
 		}
 		stop := b.broken != nil || ctx.Err() != nil || err != nil && !refused(err)
 		b.mu.Unlock()
@@ -287,9 +290,6 @@ func (b *backupTool) shard(ctx context.Context, n *copied, shard shardmap.ShardI
 	}
 	if err != nil {
 		w.Abandon()
-		b.mu.Lock()
-		b.redone++
-		b.mu.Unlock()
 		b.progress.add(-taken)
 		_, _ = n.ask("end", from.Walk)
 		return s, err
