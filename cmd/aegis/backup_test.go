@@ -156,3 +156,36 @@ func TestBackupCommands(t *testing.T) {
 	fails(t, exitUsage, []string{"backup", dir, "--rate", "much"}, "--rate")
 	fails(t, exitUsage, []string{"backup", dir, "-o", "yaml"}, "text or json")
 }
+
+// TestABackupThatIsNotWhole: the only node ends in the middle, and the command says which
+// shards are missing; what it leaves is no backup.
+func TestABackupThatIsNotWhole(t *testing.T) {
+	cfg, stop := withLog(t)
+	c := served(t, cfg.ClientAddr)
+	for i := range 800 {
+		if err := c.Set(t.Context(), fmt.Sprint("key", i), make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "copy")
+	cmd := aegis(t, "backup", dir, "--addr", cfg.ClientAddr, "--rate", "200KB", "--patience", "300ms")
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if files, _ := filepath.Glob(filepath.Join(dir, "shard-*.aegis")); len(files) >= 2 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal("no shard is copied")
+		}
+	}
+	stop()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(said.String(), "holds no backup") ||
+		!strings.Contains(said.String(), "of 8 shards are missing (") || !strings.Contains(said.String(), "nobody served them within 300ms") {
+		t.Errorf("it ends with %d and says %q", code, said.String())
+	}
+	fails(t, exitUnreachable, []string{"snapshot", "verify", dir}, "did not come to its end")
+}
