@@ -17,8 +17,9 @@ func TestAnIdleNodeHoldsNoProcessor(t *testing.T) {
 	}{
 		{0, time.Second, false},
 		{10 * time.Millisecond, time.Second, false},
-		{30 * time.Millisecond, time.Second, true},
-		{3 * time.Millisecond, 100 * time.Millisecond, true},
+		{60 * time.Millisecond, time.Second, false}, // with 1,024 groups, as much as it may take
+		{150 * time.Millisecond, time.Second, true},
+		{15 * time.Millisecond, 100 * time.Millisecond, true},
 		{2 * time.Second, time.Second, true},
 	} {
 		if got := busy(tc.spent, tc.took); got != tc.want {
