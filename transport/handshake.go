@@ -37,8 +37,9 @@ const (
 //	proof:  authenticator 16
 //
 // An authenticator is HMAC-SHA256 over everything said so far, keyed by the
-// cluster secret and cut to 16 bytes; all zero without a secret. The challenges
-// make a replayed handshake fail.
+// cluster secret and cut to 16 bytes. The challenges make a replayed handshake fail.
+// Without a secret the key is empty: it authenticates nobody, and still shows a hello
+// that was damaged on its way, whose connection number would outdate all later ones.
 const (
 	helloBytes  = 4 + 2 + 4 + 16 + 4 + 16 + 4 + 1 + 8 + 16
 	answerBytes = 4 + 1 + 4 + 4 + 16 + 16
@@ -51,7 +52,7 @@ var (
 )
 
 // noProof is the proof of a dialler that does not believe the answer. It is nobody's
-// authenticator; all zero would be that of a node without a secret.
+// authenticator.
 var noProof = [macBytes]byte([]byte(strings.Repeat("\xff", macBytes)))
 
 // oneSecret is what to do when secrets differ.
@@ -76,9 +77,6 @@ type hello struct {
 }
 
 func mac(secret []byte, role byte, parts ...[]byte) (m [macBytes]byte) {
-	if len(secret) == 0 {
-		return m
-	}
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte{role})
 	for _, p := range parts {
