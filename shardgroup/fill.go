@@ -128,7 +128,9 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 	}
 	s.rebase(m.start)
 	s.m.SetTime(m.time) // also a lower one: or this copy would sweep what is alive in the lineage
-	s.mark(flags)
+	if !mutant.Is("overwrite-before-mark") {
+		s.mark(flags)
+	}
 	n.out.Event(Event{Kind: EventOverwritten, Group: s.r.g, Shard: s.id, Detail: "filling"})
 	s.ack(l, false)
 }

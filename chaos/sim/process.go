@@ -270,6 +270,9 @@ func (p *process) DataEvent(e shardgroup.Event) {
 	if e.Kind == shardgroup.EventNotWhole { // nothing damages memory here: a copy was wrong
 		p.w.broke("P10", "at %v the copy of shard %d at node %d gives up its claim to be exact: %s", p.w.now, e.Shard, p.id, e.Detail)
 	}
+	if e.Kind == shardgroup.EventOverwritten {
+		p.w.acted["overwritten"]++
+	}
 	if e.Kind == shardgroup.EventShrunk {
 		p.w.acted["shrunk"]++
 		p.w.history.Shrank(p.id, p.w.now, e.Version, p.w.evicted(e.Version, e.Evicted))

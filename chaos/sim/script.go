@@ -24,7 +24,9 @@ type Script struct {
 	Copies int    // of the data; 3 when 0
 	Data   int64  // bytes of a node for its stores; as usual when 0
 	Log    wal.Mode
-	Steps  []Step
+	// Replaces says that nodes are replaced that have been missed for replaceAfter.
+	Replaces bool
+	Steps    []Step
 }
 
 // Step is one line of a script.
@@ -65,7 +67,8 @@ type stage struct {
 	acked   []chaos.Op // writes that no Open has cut
 	tokens  []chaos.Op // all writes that were acknowledged
 	readers readers
-	judged  uint32 // epochs up to here
+	judged  uint32          // epochs up to here
+	once    map[role]uint64 // replicas that nodes had
 }
 
 // aborted ends a script whose next step makes no sense any more.
@@ -97,6 +100,7 @@ func RunScript(sc Script) Result {
 		cfg: cfg, rng: rand.New(rand.NewChaCha8(key)), hash: 14695981039346656037,
 		acted: map[string]int{},
 	}
+	w.operated = sc.Replaces
 	s := &stage{
 		World: w, said: map[string]bool{}, marks: map[string]time.Duration{}, pending: map[string]*request{},
 		keys: map[string]time.Duration{}, owners: map[uint32]owner{},

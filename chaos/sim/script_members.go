@@ -68,6 +68,49 @@ func (verbs) left(d time.Duration, r role) Step {
 	})
 }
 
+// toldAgain delivers a late word that a node is a member, as if what it learned since
+// had not come: it makes the replica that it once had, if it may.
+func (verbs) toldAgain(r role) Step {
+	return Step{fmt.Sprint(r, " hears late that it is a member, under the id it had"), func(s *stage) {
+		p := s.cast[r]
+		st, have := p.core.Raft().Group(theGroup)
+		s.must(!have, "script", "%v still has replica %x", r, st.ReplicaID)
+		if p.core.Raft().Join(theGroup, s.once[r], p.clock()) == nil {
+			p.core.Data().Join(theGroup, s.once[r], multiraft.RoleVoter)
+		}
+		p.flush()
+	}}
+}
+
+// stranger calls a node r that has no replica of the group.
+func (verbs) stranger(r role) Step {
+	return Step{fmt.Sprint(r, " is a node without a replica"), func(s *stage) {
+		i := slices.IndexFunc(s.cast, func(p *process) bool { return p.core.Data().Replica(theGroup) == nil })
+		s.must(i > 0, "script", "every node has a replica")
+		s.cast[i], s.cast[r] = s.cast[r], s.cast[i]
+	}}
+}
+
+// remember notes the replica that a node has.
+func (verbs) remember(r role) Step {
+	return Step{fmt.Sprint("the replica of ", r, " is remembered"), func(s *stage) {
+		st, have := s.cast[r].core.Raft().Group(theGroup)
+		s.must(have, "script", "%v has no replica", r)
+		if s.once == nil {
+			s.once = map[role]uint64{}
+		}
+		s.once[r] = st.ReplicaID
+	}}
+}
+
+// bare waits until a node has no replica of the group.
+func (verbs) bare(d time.Duration, r role) Step {
+	return do.until("P13", d, fmt.Sprint(r, " has no replica"), func(s *stage) bool {
+		_, have := s.cast[r].core.Raft().Group(theGroup)
+		return !have
+	})
+}
+
 // losesDisk ends a node for good.
 func (verbs) losesDisk(r role) Step {
 	return Step{fmt.Sprint(r, " is killed and its disk is lost"), func(s *stage) {

@@ -197,6 +197,39 @@ func (verbs) loseFrame(from, to role) Step {
 	}}
 }
 
+// hushAfter lets a data stream rest when so many more of its frames have passed.
+func (verbs) hushAfter(from, to role, frames int) Step {
+	return Step{fmt.Sprintf("the data stream from %v to %v rests after %d frames", from, to, frames), func(s *stage) {
+		l := s.link(s.cast[from].id, s.cast[to].id)
+		left := frames
+		l.tap = func([]byte) bool {
+			if left--; left == 0 {
+				l.hushed, l.tap = true, nil
+			}
+			return true
+		}
+	}}
+}
+
+// filled wants so many copies to have been filled so far: one whose fill does not come
+// out right is filled again.
+func (verbs) filled(times int) Step {
+	return Step{fmt.Sprintf("shard copies were filled %d times", times), func(s *stage) {
+		if n := s.acted["overwritten"]; n != times {
+			s.broke("P10", "shard copies were filled %d times, not %d", n, times)
+		}
+	}}
+}
+
+// holding ends the script here if a property was seen broken.
+func (verbs) holding(property string) Step {
+	return Step{property + " has held so far", func(s *stage) {
+		if s.said[property] {
+			panic(aborted{})
+		}
+	}}
+}
+
 // keepFrame remembers the next data frame that goes from one node to another;
 // late says that it is not delivered yet.
 func (verbs) keepFrame(from, to role, late bool) Step {

@@ -1,6 +1,10 @@
 package sim
 
-import "github.com/baxromumarov/aegisKV/shardgroup"
+import (
+	"strings"
+
+	"github.com/baxromumarov/aegisKV/shardgroup"
+)
 
 const (
 	async    = shardgroup.Async
@@ -282,6 +286,9 @@ var dataScripts = []Script{
 		},
 	},
 	{
+		Name: "deleted during a fill", From: "replication test 31; verification M13", Steps: deletedDuringAFill(),
+	},
+	{
 		Name: "rolling restart", From: "data-protocol 12: 33", Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),
@@ -331,4 +338,19 @@ func solo() []Step {
 		steps = append(steps, do.try(nodeA, "k", "2", async), do.sleep(50*ms))
 	}
 	return steps
+}
+
+// deletedDuringAFill deletes keys of which a copy that is being filled has got some
+// already: none of them may be there when it serves.
+func deletedDuringAFill() []Step {
+	steps := []Step{do.steady(), do.crash(nodeC)}
+	keys := []string{"a", "b", "c", "d", "e", "f"}
+	for _, k := range keys {
+		steps = append(steps, do.set(nodeA, k, strings.Repeat(k, 300<<10), majority))
+	}
+	steps = append(steps, do.hushAfter(nodeA, nodeC, 3), do.start(nodeC), do.sleep(sec))
+	for _, k := range keys {
+		steps = append(steps, do.del(nodeA, k, majority))
+	}
+	return append(steps, do.hush(nodeA, nodeC, false), do.settled(), do.handOver(nodeA, nodeC), do.servedBy(5*sec, nodeC), do.settled(), do.filled(2))
 }

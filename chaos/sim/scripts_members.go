@@ -23,6 +23,85 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// B still has the configuration of A, B and C when C has left it. Were C a member again
+		// under its old id, with nothing of what it was, B could be elected by it, beside A.
+		Name: "a late word that it is a member", From: "rethinkdb#5289", Nodes: 4, Steps: lateWord(),
+	},
+	{
+		Name: "replaced while it was down", From: "issue 6: replace-after", Nodes: 4, Replaces: true, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeC),
+			do.set(nodeA, "k", "2", majority),
+			do.voters(30*sec, nodeA, nodeB, nodeD),
+			do.until("P13", 10*sec, "C is gone", func(s *stage) bool {
+				_, named := s.registry().Node(s.cast[nodeC].id)
+				return !named
+			}),
+			do.set(nodeA, "k", "3", majority),
+			do.start(nodeC),
+			do.sleep(3 * sec),
+			do.get(nodeC, "k"),
+			do.until("P13", sec, "C can hear that it was removed", func(s *stage) bool { return s.banished(s.cast[nodeC]) }),
+			do.losesDisk(nodeC),
+			do.crash(nodeA),
+			do.servedBy(5*sec, nodeB, nodeD),
+			do.get(holder, "k"),
+			do.start(nodeA),
+			do.settled(),
+		},
+	},
+	{
+		Name: "back before it is replaced", From: "issue 6: replace-after", Nodes: 4, Replaces: true, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeC),
+			do.sleep(replaceAfter - 500*ms),
+			do.start(nodeC),
+			do.sleep(2 * replaceAfter),
+			do.voters(sec, nodeA, nodeB, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		// One node still hears C, and says so to whom has not for long: C stays.
+		Name: "missed by most, heard by one", From: "DESIGN 3: dead for placement", Nodes: 4, Replaces: true, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.cutLinks(nodeC, nodeA, true),
+			do.cutLinks(nodeC, nodeB, true),
+			do.sleep(3 * replaceAfter),
+			do.voters(sec, nodeA, nodeB, nodeC),
+			do.settled(),
+		},
+	},
+	{
+		// The disk that comes back is another node's, whatever its name and address: it has no
+		// vote that the lost one had. A alone, with B away, must not find a majority in it.
+		Name: "a wiped disk under the old name", From: "rethinkdb#5289; DESIGN 3: bootstrap", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.losesDisk(nodeC),
+			do.set(nodeA, "k", "2", majority),
+			do.joins(nodeD),
+			do.until("P13", 5*sec, "the new node is taken in", func(s *stage) bool { return s.cast[nodeD].up }),
+			do.isolate(nodeB),
+			do.sleep(3 * sec),
+			do.get(nodeA, "k"),
+			do.crash(nodeA),
+			do.rejoin(nodeB),
+			do.start(nodeA),
+			do.servedBy(20*sec, nodeA, nodeB, nodeD),
+			do.get(holder, "k"),
+			do.intend(nodeC, meta.Leaving),
+			do.voters(20*sec, nodeA, nodeB, nodeD),
+			do.settled(),
+		},
+	},
+	{
 		Name: "all memory is lost, and a seat for good", From: "data-protocol T3, T6; simulator, seed 3 of 300 s", Nodes: 5, Copies: 5, Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),
@@ -135,6 +214,33 @@ func hearsFirst() []Step {
 		)
 	}
 	return append(steps, do.settled())
+}
+
+// lateWord has the group leave C while B is away, and C hear too late that it is a member.
+func lateWord() []Step {
+	return []Step{
+		do.steady(),
+		do.stranger(nodeD),
+		do.set(nodeA, "k", "1", majority),
+		do.remember(nodeC),
+		do.intend(nodeC, meta.Leaving),
+		do.until("P13", 5*sec, "A knows that C is leaving", func(s *stage) bool {
+			row, _ := s.cast[nodeA].core.Meta().Node(s.cast[nodeC].id)
+			return row.Intent == meta.Leaving
+		}),
+		do.isolate(nodeB),
+		do.bare(40*sec, nodeC),
+		do.set(nodeA, "k", "2", majority),
+		do.cutLinks(nodeC, nodeA, true),
+		do.cutLinks(nodeC, nodeD, true),
+		do.cutLinks(nodeC, nodeB, false),
+		do.toldAgain(nodeC),
+		do.sleep(5 * sec),
+		do.holding("P1"), // or the rest would only take its time
+		do.set(nodeA, "k", "3", majority),
+		do.get(nodeA, "k"),
+		do.settled(),
+	}
 }
 
 // newcomerDies ends a blank node some time after it was taken in.

@@ -28,6 +28,7 @@ const (
 	verification = "verification (f)"
 	lease        = "lease-protocol 10, models/lease"
 	data         = "data-protocol, models/data"
+	members      = "issue 6; rethinkdb#5289"
 	clients      = "clients 1.9: client-side caching"
 )
 
@@ -53,7 +54,7 @@ var Bugs = []Bug{
 	{Name: "M10", Breaks: "an epoch is served before it is persisted", Source: verification, Property: "P11", Script: "holder dies as it opens"},
 	{Name: "M11", Breaks: "a gap in the stream is skipped", Source: verification, Property: "P10", Script: "a frame is lost"},
 	{Name: "M12", Breaks: "a record that comes late overwrites what is newer", Source: verification, Property: "P10", Script: "a frame comes twice"},
-	{Name: "M13", Breaks: "tombstones are left out of a bulk transfer", Source: verification, Property: "P6", Later: "a chunk replaces its range and needs no tombstones; chunk-merges breaks that rule"},
+	{Name: "M13", Breaks: "what is deleted while a copy is filled is left out of its stream", Source: verification, Property: "P10", Script: "deleted during a fill"},
 	{Name: "M14", Breaks: "a TTL begins anew at the follower", Source: verification, Property: "P7", Script: "a key dies across a failover"},
 	{Name: "M15", Breaks: "a frame of the log that fails its checksum is played", Source: verification, Property: "P15", Script: "a flipped bit"},
 	{Name: "M16", Breaks: "a frame of the log that is not all there is played", Source: verification, Property: "P15", Script: "killed in a write"},
@@ -113,6 +114,12 @@ var Bugs = []Bug{
 	{Name: "seat-taken-by-open", Breaks: "a holder without a seat opens clean", Source: data, Property: "P8: the row says that the quorum changed", Room: plane, Test: "TestHolderWithoutASeat", Says: "clean [11 0 0 0] hole [0 0 0 0]"},
 	{Name: "tail-across-a-hole-row", Breaks: "records are played over a hole's OPEN", Source: data, Property: "P10", Room: plane, Test: "TestSchedule18", Says: "row 3 has base [1/5"},
 	{Name: "chunk-merges", Breaks: "a chunk merges instead of replacing its range", Source: "issue 2", Property: "P10", Script: "divergent suffix"},
+
+	{Name: "tombstones", Breaks: "a replica that was removed comes back under its id", Source: members, Property: "P1", Script: "a late word that it is a member"},
+	{Name: "two-voters", Breaks: "two nodes have two voters", Source: members, Property: "P13", Script: "two copies, from one node to four"},
+	{Name: "dead-unheard", Breaks: "a node is dead when most miss it, whoever hears it", Source: members, Property: "P13", Script: "missed by most, heard by one"},
+	{Name: "overwrite-before-mark", Breaks: "a copy is overwritten before the log says that it is", Source: members, Property: "T6: a copy that is being overwritten never comes back whole", Room: plane, Test: "TestRandom", Says: "comes back"},
+	{Name: "proxy-loop", Breaks: "a gateway follows nodes that name each other for ever", Source: members, Property: "a slot that nobody serves is refused in time", Room: face, Test: "TestGatewayFollowsNoCircle", Says: "timeout"},
 
 	{Name: "untold-loss", Breaks: "what was read under a lease that is lost stays cached", Source: clients, Property: "P19", Script: "cut off holder, cached"},
 	{Name: "hits-unsaid", Breaks: "a follower does not do what hits earned", Source: "issue 4", Property: "P21", Script: "a failover keeps the cache warm"},

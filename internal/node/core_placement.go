@@ -3,6 +3,7 @@ package node
 import (
 	"slices"
 
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -20,7 +21,7 @@ const (
 // nodes, the missing voters being witnesses. A single voter stays where it is,
 // because it cannot move without a second voter.
 func wantedReplicas(order []shardmap.NodeID, nodes, rf int, present meta.Group) []meta.Wanted {
-	if nodes < groupVoters {
+	if nodes < groupVoters && !mutant.Is("two-voters") {
 		return soleVoter(order, min(rf, nodes), present)
 	}
 	data := min(rf, nodes)

@@ -371,6 +371,32 @@ func TestGatewayGivesUpInTime(t *testing.T) {
 	}
 }
 
+// TestGatewayFollowsNoCircle: two nodes that name each other are asked a few times, and
+// then nobody serves the slot.
+func TestGatewayFollowsNoCircle(t *testing.T) {
+	p := startPair(t)
+	here, far := p.keysOf(1, 1)[0], p.keysOf(2, 1)[0]
+	var asked atomic.Int64
+	p.b.gone = func(s shardmap.Slot) bool {
+		if s != shardmap.SlotOfString(far) {
+			return false
+		}
+		asked.Add(1)
+		return true
+	}
+	c := dial(t, p.addr)
+	_ = c.nc.SetDeadline(time.Now().Add(30 * forwardPark))
+	begun := time.Now()
+	c.send("GET " + far + "\r\nSET " + here + " 1\r\n")
+	c.want("-CLUSTERDOWN Hash slot not served\r\n+OK\r\n")
+	if took := time.Since(begun); took < forwardPark || took > 20*forwardPark {
+		t.Errorf("answered after %v", took)
+	}
+	if n := asked.Load(); n < 2 || n > 1000 {
+		t.Errorf("the other node was asked %d times", n)
+	}
+}
+
 // TestGatewayKeepsTheOrderOfASlot: a command that was refused is not run after a later
 // one of its slot.
 func TestGatewayKeepsTheOrderOfASlot(t *testing.T) {
