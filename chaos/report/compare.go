@@ -36,6 +36,7 @@ type ComparedRow struct {
 	Figures  []*int64 `json:"figures"` // null where a side has none
 	Values   []string `json:"values"`  // the same for people
 	Mark     string   `json:"mark"`    // what a reader should see: "changed", "first is better", "first is worse", "equal", ""
+	Why      string   `json:"why"`     // what is known about a row in which the first is worse
 }
 
 // Marks of a row. A side is better or worse than another only beyond what two runs
@@ -191,31 +192,35 @@ func (c *Comparison) row(name, what, unit string, sides []*Scenario, of func(*Sc
 	if !found {
 		return
 	}
-	r.mark()
+	best := r.mark()
+	if r.Mark == MarkWorse && unit == "ns" && sides[best].Losses.Unreported() > sides[0].Losses.Unreported() {
+		r.Why = fmt.Sprintf("%s went on answering and lost %s writes that it had acknowledged", c.Sides[best].Name, thousands(sides[best].Losses.Unreported()))
+	}
 	c.Rows = append(c.Rows, r)
 }
 
-// mark compares the first side with the best of the others.
-func (r *ComparedRow) mark() {
-	first, noise := r.Figures[0], 1.0
+// mark compares the first side with the best of the others, and says which that is.
+func (r *ComparedRow) mark() (best int) {
+	noise := 1.0
 	if r.Unit == "ns" {
 		noise = compareNoise
 	}
-	var best *int64
-	for _, f := range r.Figures[1:] {
-		if f != nil && (best == nil || *f < *best) {
-			best = f
+	for i, f := range r.Figures {
+		if i > 0 && f != nil && (best == 0 || *f < *r.Figures[best]) {
+			best = i
 		}
 	}
+	first, other := r.Figures[0], r.Figures[best]
 	switch {
-	case first == nil || best == nil:
-	case float64(*first)*noise < float64(*best):
+	case first == nil || best == 0:
+	case float64(*first)*noise < float64(*other):
 		r.Mark = MarkBetter
-	case float64(*first) > float64(*best)*noise:
+	case float64(*first) > float64(*other)*noise:
 		r.Mark = MarkWorse
 	default:
 		r.Mark = MarkEqual
 	}
+	return best
 }
 
 // JSON writes the comparison for programs.
@@ -240,9 +245,17 @@ func (c *Comparison) Text(w io.Writer) error {
 			name = ""
 		}
 		last = r.Scenario
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, r.What, strings.Join(r.Values, "\t"), r.Mark)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, r.What, strings.Join(r.Values, "\t"), r.said())
 	}
 	return t.Flush()
+}
+
+// said is the mark, with what is known about it.
+func (r *ComparedRow) said() string {
+	if r.Why == "" {
+		return r.Mark
+	}
+	return r.Mark + ": " + r.Why
 }
 
 //go:embed compare.html

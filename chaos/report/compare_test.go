@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,17 @@ func TestCompare(t *testing.T) {
 		if !strings.Contains(words, want) {
 			t.Errorf("the text does not say %q:\n%s", want, text.String())
 		}
+	}
+	if fast := Compare([]string{"ours", "theirs"}, slower, synthetic()); !strings.Contains(fmt.Sprint(fast.Rows), "theirs went on") {
+		slower.Scenarios[0].Losses.Reported = 3
+		lossy := synthetic()
+		lossy.Scenarios[0].Losses.Reported = 1
+		fast = Compare([]string{"ours", "theirs"}, slower, lossy)
+		if text := fmt.Sprint(fast.Rows); !strings.Contains(text, "theirs went on answering and lost 4 writes") {
+			t.Errorf("a row does not say why the first is worse: %s", text)
+		}
+	} else {
+		t.Error("a side that lost nothing is said to have lost writes")
 	}
 	var again Comparison
 	if err := json.Unmarshal(list.Bytes(), &again); err != nil || len(again.Rows) != len(c.Rows) || again.Sides[0].Name != "ours" || !strings.HasPrefix(again.Sides[1].Name, "redis </script>") {

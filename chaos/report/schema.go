@@ -312,8 +312,8 @@ type LossWindow struct {
 // Violation is a property that was seen broken.
 type Violation struct {
 	Property   string        `json:"property"` // like "P2"
-	At         time.Duration `json:"atNs"`
-	What       string        `json:"what"` // one sentence, with the facts
+	At         time.Duration `json:"atNs"`     // 0: of the run as a whole
+	What       string        `json:"what"`     // one sentence, with the facts
 	Key        Bytes         `json:"key"`
 	Shard      string        `json:"shard"`
 	Operations []Operation   `json:"operations"` // around it, on the same key

@@ -161,9 +161,13 @@ func (d *drawing) ticks(bottom float64) {
 	}
 }
 
-// pins mark the violations.
+// pins mark the violations. One without a moment, like copies that differ at the end,
+// is listed and not pinned.
 func (d *drawing) pins(number int, bottom float64) {
 	for i, v := range d.s.Violations {
+		if v.At == 0 {
+			continue
+		}
 		x := d.at(v.At)
 		d.put(`<a href="#s%dv%d"><line class="pin" x1="%s" x2="%s" y1="20" y2="%s"/><circle class="pinned" cx="%s" cy="14" r="9"/><text x="%s" y="18" text-anchor="middle">%d</text><title>%s</title></a>`,
 			number, i, px(x), px(x), px(bottom), px(x), px(x), i+1, esc(v.Property+" at "+moment(v.At)+": "+v.What))

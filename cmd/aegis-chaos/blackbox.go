@@ -82,10 +82,24 @@ func (o *blackboxOptions) run(cmd *cobra.Command) error {
 	defer stop()
 	begun := time.Now()
 	o.opts.Tell = func(line string) { fmt.Printf("%6.1f s  %s\n", time.Since(begun).Seconds(), line) }
-	r := &report.Report{Schema: report.Schema, Suite: strings.TrimSpace("blackbox " + o.start + o.target), Repro: "aegis-chaos " + strings.Join(os.Args[1:], " "), Begun: begun, Seed: o.opts.Seed, Commit: commit(), Machine: machine()}
+	r := &report.Report{Schema: report.Schema, Suite: strings.TrimSpace("blackbox " + o.start + o.target), Repro: said(os.Args[1:]), Begun: begun, Seed: o.opts.Seed, Commit: commit(), Machine: machine()}
 	err := o.scenarios(ctx, r)
 	r.Took = time.Since(begun)
 	return errors.Join(err, finish(r, o.out))
+}
+
+// said is the command again, without where its report went.
+func said(args []string) string {
+	words := []string{"aegis-chaos"}
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--out":
+			i++
+		case !strings.HasPrefix(args[i], "--out="):
+			words = append(words, args[i])
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // scenarios runs each fault on a cluster of its own: what one left behind is not the

@@ -33,6 +33,7 @@ func TestWrongUsageIsOneSentenceAndExits64(t *testing.T) {
 		{"script nosuch", `"nosuch"`},
 		{"bench -o yaml", "text or json"},
 		{"compare a", "arg"},
+		{"export --format csv a", `"csv"`},
 		{"blackbox", "--target"},
 		{"blackbox --start-peer memcached", `"memcached"`},
 		{"blackbox --start-peer redis --fault fire", `"fire"`},
