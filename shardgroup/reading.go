@@ -85,3 +85,12 @@ func (r *Replica) readBy() (last time.Duration) {
 	}
 	return last
 }
+
+// Reading says how many bytes of its image and log a node has read that takes part in
+// nothing meanwhile; not ok when nothing of that kind was heard of it lately.
+func (n *Node) Reading(node shardmap.NodeID, now multiraft.Instant) (done uint64, ok bool) {
+	n.readMu.Lock()
+	defer n.readMu.Unlock()
+	r, known := n.readers[node]
+	return r.done, known && !r.over && now.Mono < r.heard+readingSilence
+}

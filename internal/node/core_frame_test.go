@@ -11,6 +11,7 @@ import (
 func FuzzDecodeControlFrames(f *testing.F) {
 	f.Add(appendQuestion(nil, question{ID: 7, Word: "register", Body: []byte("{}")}))
 	f.Add(appendAnswer(nil, answer{ID: 7, Err: "no", Body: []byte("{}")}))
+	f.Add(AppendRecovering(nil, 1<<40))
 	f.Add([]byte{byte(frameRoutes), 1, 1, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) == 0 {
@@ -30,6 +31,11 @@ func FuzzDecodeControlFrames(f *testing.F) {
 		if r, err := decodeRoutes(body); err == nil {
 			if again := appendRoutes(nil, r); !bytes.Equal(again[1:], body) {
 				t.Fatalf("routes %x became %x", body, again[1:])
+			}
+		}
+		if done, err := decodeRecovering(body); err == nil {
+			if again := AppendRecovering(nil, done); !bytes.Equal(again[1:], body) {
+				t.Fatalf("recovering %x became %x", body, again[1:])
 			}
 		}
 	})

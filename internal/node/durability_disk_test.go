@@ -28,11 +28,15 @@ func (l *lone) startOn(t *testing.T, fs wal.FS) *raw {
 	if fs != nil {
 		l.node.durable.fs = fs
 	}
+	l.run()
+	return dialRaw(t, l.cfg.ClientAddr)
+}
+
+func (l *lone) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.node.Run(ctx) }()
 	l.cancel, l.ended = cancel, done
-	return dialRaw(t, l.cfg.ClientAddr)
 }
 
 // TestAFailingLogEndsTheNode fails one fsync, or one write: whoever waits for it is not

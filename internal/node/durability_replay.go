@@ -14,6 +14,7 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
+	"github.com/baxromumarov/aegisKV/transport"
 )
 
 // restore reads the log into the copies that raft.db knows, and begins to write it. The
@@ -23,6 +24,7 @@ func (n *Node) restore(ctx context.Context) error {
 	if d == nil {
 		return nil
 	}
+	defer n.sayRecovering()()
 	cfg := wal.Config{FS: d.fs, Mode: d.mode, ID: n.uuid, Boot: wal.Boot(), Shards: n.founded.Settings.Shards}
 	n.core.Data().Fit(divide(n.cfg.MaxMemoryBytes).stores)
 	if err := n.loadImage(ctx, &cfg); err != nil {
@@ -59,6 +61,35 @@ func (n *Node) restore(ctx context.Context) error {
 	d.run(n, l)
 	d.runCheckpoints(n)
 	return nil
+}
+
+// recoveringEvery is how often a node that reads says how far it is: often enough to be
+// heard four times before others take it for one that is down.
+const recoveringEvery = 500 * time.Millisecond
+
+// sayRecovering tells the peers how many bytes were read, until end is called. A takeover
+// waits for this node as long as that rises.
+func (n *Node) sayRecovering() (end func()) {
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(recoveringEvery)
+		defer tick.Stop()
+		for {
+			for peer := range n.mux.Peers() {
+				n.mux.Send(peer, transport.Control, AppendRecovering(nil, uint64(n.durable.progress.done.Load())))
+			}
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() {
+		close(stop)
+		done.Wait()
+	}
 }
 
 // tellRecovery writes what the log held into the node's own.

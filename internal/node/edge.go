@@ -62,8 +62,15 @@ func (h peerHandler) Datagram(from transport.Identity, packet []byte, overTCP bo
 	h.n.host.Post(func(now multiraft.Instant) { core.Datagram(from.Node, kept, overTCP, now) })
 }
 
-// Up implements transport.Handler.
+// Up implements transport.Handler. A control connection stands also while this node reads
+// its log: it says so there.
 func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64) {
+	if class == transport.Control {
+		h.n.links.Store(peer, struct{}{})
+		h.n.changeWill() // it may have been found elsewhere
+		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
+		return
+	}
 	core := h.n.ready()
 	if core == nil {
 		return
@@ -75,10 +82,6 @@ func (h peerHandler) Up(peer shardmap.NodeID, class transport.Class, conn uint64
 	case transport.Ack:
 		core.Data().AckUp(peer)
 		h.n.mux.Wake(peer, transport.Ack)
-	case transport.Control:
-		h.n.links.Store(peer, struct{}{})
-		h.n.changeWill() // it may have been found elsewhere
-		h.n.log.Info("peer reached", zap.Uint32("node", uint32(peer)))
 	}
 }
 
