@@ -107,9 +107,6 @@ func (b backend) beginBackup(s *session, word string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !b.n.backups.room() {
-		return nil, redis.ReplyError(fmt.Sprintf("ERR %d shards of this node are being copied by others: try again", backupsMax))
-	}
 	past, a, err := r.Freeze(shard, divide(b.n.cfg.MaxMemoryBytes).transfers/backupPart, s.clock())
 	if errors.Is(err, shardgroup.ErrFrozen) {
 		return nil, redis.ReplyError("ERR this shard is being copied by another: try again")
@@ -117,9 +114,13 @@ func (b backend) beginBackup(s *session, word string) ([]byte, error) {
 		return nil, b.refuse(s, slot, a, err)
 	}
 	s.touch(r, a.Lease)
-	m := BackupShard{Shard: shard, Version: past.Position(), Epoch: past.Position().Epoch(), Time: past.Time(), Keys: past.Keys(), Bytes: past.Bytes()}
+	walk, ok := b.n.backups.begin(past, slot)
+	if !ok {
+		past.End()
+		return nil, redis.ReplyError(fmt.Sprintf("ERR %d shards of this node are being copied by others: try again", backupsMax))
+	}
+	m := BackupShard{Walk: walk, Shard: shard, Version: past.Position(), Epoch: past.Position().Epoch(), Time: past.Time(), Keys: past.Keys(), Bytes: past.Bytes()}
 	m.First, m.Last = layout.SlotRange(shard)
-	m.Walk = b.n.backups.begin(past, slot)
 	return json.Marshal(m)
 }
 
@@ -149,23 +150,20 @@ func (b backend) nextBackup(s *session, walk string) ([]byte, error) {
 	return out, nil
 }
 
-// room says whether another walk may begin.
-func (x *backups) room() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.walks) < backupsMax
-}
-
-func (x *backups) begin(past *shardgroup.Past, slot shardmap.Slot) (walk string) {
+// begin files a walk, if there is room for another.
+func (x *backups) begin(past *shardgroup.Past, slot shardmap.Slot) (walk string, ok bool) {
 	id := rand.Uint64()
 	walk = strconv.FormatUint(id, 16)
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.walks) >= backupsMax {
+		return "", false
+	}
 	if x.walks == nil {
 		x.walks = map[uint64]*backupWalk{}
 	}
 	x.walks[id] = &backupWalk{past: past, slot: slot, idle: time.AfterFunc(backupIdle, func() { x.end(walk) })}
-	return walk
+	return walk, true
 }
 
 func (x *backups) find(walk string) *backupWalk {
