@@ -50,10 +50,10 @@ func TestANodeIsDrainedTakenBackAndLeaves(t *testing.T) {
 	}
 	intend("drain", "n4", meta.Draining, true)
 	intend("drain", nodes[3].cfg.ClientAddr, meta.Draining, false)
-	until(t, "n4 has no leases", func() bool { return holds(t, nodes)["n4"] == 0 })
-	if r, n := reportOf(t, first, "n4"); n == nil || n.Intent != "draining" || len(n.Groups) != 48 || !r.Healthy || !n.SafeToRestart {
-		t.Fatalf("the drained node: %+v; %s", n, r.Verdict)
-	}
+	until(t, "n4 has no leases, all its copies, and may be restarted", func() bool {
+		r, n := reportOf(t, first, "n4")
+		return holds(t, nodes)["n4"] == 0 && n != nil && n.Intent == "draining" && len(n.Groups) == 48 && r.Healthy && n.SafeToRestart
+	})
 	intend("decommission", fmt.Sprint(uint32(nodes[3].self)), meta.Leaving, true)
 	intend("undrain", "n4", meta.Active, true)
 	until(t, "n4 has its copies and leases again", func() bool {
