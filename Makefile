@@ -12,6 +12,7 @@
 #                  while an image is saved; each bar with met or missed (4 minutes; on a machine that does nothing else)
 # make hitratio    hit ratio of the store beside other caches, LRU and OPT, drawn to bin/hitratio.png; recorded traces
 #                  come from AEGIS_TRACES or ../shared/traces, else synthetic ones: make hitratio HITRATIO='-o json'
+# make scale       plans, group 0 and traffic of 10, 100 and 1,000 nodes with 16,384 shards, drawn to bin/scale.svg
 # make microbench  Go benchmarks of single rooms
 # make fuzz        every fuzz target in turn: make fuzz FUZZTIME=10m
 # make sequences   100,000 random command sequences on a node and on redis-server, compared, and 10,000 of two
@@ -41,11 +42,12 @@ BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
 SEQUENCES    ?= 100000
 HITRATIO     ?=
+SCALE        ?=
 TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build chaos chaos-smoke demo test test-short sim bench bench-memory bench-durability hitratio microbench fuzz sequences accept clients docs selftest promises lint fmt
+.PHONY: build chaos chaos-smoke demo test test-short sim bench bench-memory bench-durability hitratio scale microbench fuzz sequences accept clients docs selftest promises lint fmt
 
 build:
 	@mkdir -p bin
@@ -82,6 +84,9 @@ bench-memory: build
 hitratio:
 	@mkdir -p bin
 	cd chaos/hitratio && go run . -traces '$(abspath $(TRACES))' -png '$(CURDIR)/bin/hitratio.png' $(HITRATIO)
+
+scale: build
+	./bin/aegis-chaos scale --svg bin/scale.svg $(SCALE)
 
 microbench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) ./...

@@ -158,6 +158,19 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		Name: "the only copy is to have no leases, and a witness has its", From: "DESIGN 3: witnesses; simulator, seed 1 of 120 s", Copies: 1, Steps: []Step{
+			do.steady(),
+			do.set(holder, "k", "1", async),
+			do.crash(nodeA),
+			do.servedBy(30*sec, nodeB, nodeC),
+			do.intend(nodeA, meta.Draining),
+			do.sleep(sec),
+			do.start(nodeA),
+			do.servedBy(60*sec, nodeA),
+			do.settled(),
+		},
+	},
+	{
 		Name: "everything leaves the holder of all", From: "notes/leases.md e: leave", Nodes: 4, Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

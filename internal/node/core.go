@@ -100,11 +100,17 @@ type Core struct {
 	placed    time.Duration // Mono of the last placement proposal
 	inPlace   uint64        // Version of group 0's state that wanted no other placement
 	arrived   []arrival     // by group
-	steady    map[shardmap.GroupID]time.Duration
-	comebacks map[shardmap.NodeID]comeback
-	deaths    map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
-	kept      map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
-	retiring  map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
+
+	reported    []progressTold  // by group: what was last told of it
+	reportedAll time.Duration   // Mono of the last report of everything
+	progress    []groupProgress // by group, where group 0 is led
+	metaSince   time.Duration   // Mono since when it is led here
+	placePause  time.Duration   // until the next placement may be proposed
+	steady      map[shardmap.GroupID]time.Duration
+	comebacks   map[shardmap.NodeID]comeback
+	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
+	kept        map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
+	retiring    map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
 	hinted map[shardmap.NodeID]string            // the second addresses that were named
@@ -147,6 +153,8 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		retiring:  make(map[shardmap.GroupID]time.Duration),
 		gossip:    make(map[shardmap.NodeID]membership.Member),
 		arrived:   make([]arrival, layout.Groups+1),
+		reported:  make([]progressTold, layout.Groups+1),
+		progress:  make([]groupProgress, layout.Groups+1),
 		hinted:    make(map[shardmap.NodeID]string),
 		asked:     make(map[uint64]asking),
 		wrote:     cfg.Written,
@@ -217,7 +225,8 @@ func (c *Core) begin(now multiraft.Instant) error {
 // found makes group 0 and every shard group, the same at each founder.
 func (c *Core) found(now multiraft.Instant) error {
 	f := c.cfg.Founding
-	c.meta = meta.New(f, placements(f.Nodes, f.Settings, nil))
+	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress)
+	c.meta = meta.New(f, plan)
 	c.metaChanged()
 	for g, want := range c.meta.Groups {
 		id := shardmap.GroupID(g)
@@ -395,7 +404,8 @@ func (c *Core) openMeta(now multiraft.Instant) {
 	if b := c.metaGate; !b.IsZero() {
 		c.metaGate = multiraft.Ballot{}
 		if c.raft.OpenLease(shardmap.MetaGroup, b, now) {
-			c.metaOpen = b
+			c.metaOpen, c.metaSince = b, now.Mono
+			clear(c.progress)
 			c.dirty = true
 		}
 	}

@@ -110,6 +110,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 			return
 		}
 		done(Answer{Body: b})
+	case "progress":
+		done(c.heardProgress(body, now))
 	case "intend":
 		c.answerIntend(body, now, done)
 	case "member":

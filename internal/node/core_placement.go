@@ -68,8 +68,8 @@ func hosts(nodes []meta.Node) (hs []membership.Host) {
 	return hs
 }
 
-// standings is where the groups are wanted now.
-func standings(groups []meta.Group) []membership.Places {
+// standings is where the groups are wanted now, and where they still are.
+func standings(groups []meta.Group, progress []groupProgress) []membership.Places {
 	ps := make([]membership.Places, len(groups))
 	for g, want := range groups {
 		for _, r := range want.Replicas {
@@ -79,13 +79,16 @@ func standings(groups []meta.Group) []membership.Places {
 				ps[g].Witnesses = append(ps[g].Witnesses, r.Node)
 			}
 		}
+		if g < len(progress) {
+			ps[g].Former = progress[g].Copies
+		}
 	}
 	return ps
 }
 
-// placements is what every group should have on these nodes, given what it has; nothing
-// when no node takes copies.
-func placements(nodes []meta.Node, s meta.Settings, present []meta.Group) []meta.Placement {
+// placements is what every group should have on these nodes, given what it has and where
+// copies of it still are; nothing when no node takes copies. Budgets are for steps to say.
+func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress) []meta.Placement {
 	hs := hosts(nodes)
 	if len(hs) == 0 {
 		return nil
@@ -101,24 +104,11 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group) []meta
 		return meta.Group{}
 	}
 	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
-		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present))
+		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present, progress))
 	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0))}}
-	groupsOn := make(map[shardmap.NodeID]int64)
 	for g := 1; g <= s.Groups; g++ {
 		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))
-		for _, w := range ws {
-			if w.Role != meta.Witness {
-				groupsOn[w.Node]++
-			}
-		}
 		ps = append(ps, meta.Placement{Group: shardmap.GroupID(g), From: was(g).Version, Replicas: ws})
-	}
-	bytes := make(map[shardmap.NodeID]int64)
-	for _, n := range nodes {
-		bytes[n.ID] = n.DataBytes
-	}
-	for i := 1; i < len(ps); i++ {
-		ps[i].BudgetBytes = groupBudget(ps[i].Replicas, bytes, groupsOn)
 	}
 	return ps
 }
@@ -170,15 +160,15 @@ func leavingOf(nodes []meta.Node) (ids []shardmap.NodeID) {
 	return ids
 }
 
-// groupBudget is the memory of one group: the smallest, over the nodes that
-// hold its data, of the node's store memory divided by the groups placed there.
-func groupBudget(ws []meta.Wanted, dataBytes, groupsOn map[shardmap.NodeID]int64) int64 {
+// groupBudget is the memory of one group: the smallest, over the nodes that have or get
+// a copy, of the node's store memory divided by the groups there.
+func groupBudget(nodes []shardmap.NodeID, dataBytes, groupsOn map[shardmap.NodeID]int64) int64 {
 	budget := int64(-1)
-	for _, w := range ws {
-		if w.Role == meta.Witness || groupsOn[w.Node] == 0 {
+	for _, n := range nodes {
+		if groupsOn[n] == 0 {
 			continue
 		}
-		if share := dataBytes[w.Node] / groupsOn[w.Node]; budget < 0 || share < budget {
+		if share := dataBytes[n] / groupsOn[n]; budget < 0 || share < budget {
 			budget = share
 		}
 	}

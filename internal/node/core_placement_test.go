@@ -53,10 +53,9 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 }
 
 func TestGroupBudgetIsTheSmallestShare(t *testing.T) {
-	ws := []meta.Wanted{{Node: 1, Role: meta.Voter}, {Node: 2, Role: meta.Voter}, {Node: 3, Role: meta.Witness}}
 	bytes := map[shardmap.NodeID]int64{1: 1000, 2: 600, 3: 1}
 	groups := map[shardmap.NodeID]int64{1: 10, 2: 10, 3: 10}
-	if got := groupBudget(ws, bytes, groups); got != 60 {
+	if got := groupBudget([]shardmap.NodeID{1, 2}, bytes, groups); got != 60 {
 		t.Fatalf("budget %d, want 60", got)
 	}
 }

@@ -13,6 +13,7 @@ const (
 	// placeEvery spaces placement proposals: one must be applied before the next
 	// is computed.
 	placeEvery = time.Second
+	stepEvery  = 100 * time.Millisecond // while copies are on their way
 	// steadyFor is how long a group must have been whole and quiet before its
 	// lease goes back to a node that was away; newcomerSteady the same for a node in
 	// its first life, whose arrival is no sign of trouble.
@@ -31,7 +32,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	}
 	c.announce(now)
 	c.watchComebacks(now)
-	if c.leadsMeta(now) && now.Mono-c.placed >= placeEvery {
+	if c.leadsMeta(now) && now.Mono-c.placed >= c.placePause {
 		if c.forgetGone() {
 			c.placed = now.Mono
 		} else if c.meta.Version != c.inPlace {
@@ -40,6 +41,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	}
 	c.mourn(now)
 	c.depart(now)
+	c.tellProgress(now)
 	c.adopt(now)
 	for g := range c.meta.Groups {
 		c.drive(shardmap.GroupID(g), now)
@@ -56,14 +58,24 @@ func (c *Core) reconcile(now multiraft.Instant) {
 // place proposes the placement that is wanted, where it differs.
 func (c *Core) place(now multiraft.Instant) {
 	var changed []meta.Placement
-	for _, p := range placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups) {
+	plan, pending := steps(placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress), c.meta.Nodes, c.meta.Groups, c.progress)
+	c.placePause = placeEvery
+	if pending {
+		c.placePause = stepEvery
+	}
+	known := c.knowsProgress(now)
+	if !known && len(plan) > 0 {
+		plan = plan[:1] // newcomers need group 0
+	}
+	for _, p := range plan {
 		if !sameReplicas(c.meta.Group(p.Group), p) {
 			changed = append(changed, p)
 		}
 	}
-	if len(changed) == 0 {
+	switch {
+	case len(changed) == 0 && known:
 		c.inPlace = c.meta.Version // the same state wants the same again
-	} else {
+	case len(changed) > 0:
 		c.placed = now.Mono
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Place: changed}.Encode())
 	}
@@ -242,6 +254,11 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	for _, v := range st.Config.Voters { // not even wanted, but it has a copy by right
 		if takes(v.Node) && !isWitness(v) {
 			return v.Node
+		}
+	}
+	for _, w := range want.Replicas { // rather a copy that is to have no leases than a witness
+		if w.HoldsData() && !c.announcedLeave(w.Node) && !c.astray(w.Node) && votes(st.Config, w.Node) && r.Succeeds(w.Node) {
+			return w.Node
 		}
 	}
 	return 0

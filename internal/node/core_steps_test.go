@@ -1,0 +1,123 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// TestMovesAreAFewAtATimeAndBudgetsFollow takes four nodes to five and back, step by
+// step, with holders that bring one group after the other to what is wanted.
+func TestMovesAreAFewAtATimeAndBudgetsFollow(t *testing.T) {
+	const memory, groups = 64 << 20, 64
+	s := founding(4, groups, memory)
+	share := func() (budget int64) { return s.Groups[1].BudgetBytes }
+	if share() != memory/48 {
+		t.Fatalf("the first budget is %d, want %d", share(), memory/48)
+	}
+	progress := settledGroups(s)
+	s.Apply(meta.Entry{Register: &meta.Register{Node: meta.Node{UUID: meta.UUID{5}, DataBytes: memory, Generation: 1}}})
+	moveAll(t, s, progress, memory)
+	if copies := copiesOn(s, 5); copies != 38 && copies != 39 {
+		t.Errorf("the newcomer has %d copies", copies)
+	}
+	if share() != memory/39 {
+		t.Errorf("the budget has grown to %d, want %d", share(), memory/39)
+	}
+	s.Apply(meta.Entry{Intend: &meta.Intend{Node: 5, Intent: meta.Leaving}})
+	moveAll(t, s, progress, memory)
+	if copies := copiesOn(s, 5); copies != 0 || share() != memory/48 {
+		t.Errorf("the node that left has %d copies, the budget is %d, want %d", copies, share(), memory/48)
+	}
+}
+
+func founding(nodes, groups int, memory int64) *meta.State {
+	f := Founding{Settings: meta.Settings{Shards: groups, Groups: groups, VirtualNodes: 100, ReplicationFactor: 3}}
+	for i := 1; i <= nodes; i++ {
+		f.Nodes = append(f.Nodes, meta.Node{ID: shardmap.NodeID(i), UUID: meta.UUID{byte(i)}, DataBytes: memory, Generation: 1})
+	}
+	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1))
+	return meta.New(f, plan)
+}
+
+func settledGroups(s *meta.State) []groupProgress {
+	progress := make([]groupProgress, len(s.Groups))
+	for g := 1; g < len(s.Groups); g++ {
+		progress[g] = arrivedAt(shardmap.GroupID(g), s.Groups[g])
+	}
+	return progress
+}
+
+func arrivedAt(id shardmap.GroupID, g meta.Group) groupProgress {
+	return groupProgress{Group: id, Version: g.Version, Copies: copiesOf(g.Replicas), Seats: copiesOf(g.Replicas)}
+}
+
+func copiesOn(s *meta.State, n shardmap.NodeID) (copies int) {
+	for _, g := range s.Groups[1:] {
+		if slices.Contains(copiesOf(g.Replicas), n) {
+			copies++
+		}
+	}
+	return copies
+}
+
+// moveAll takes steps until nothing is left to do. In between no node may have budgets
+// beyond its memory, and few groups are on their way to one.
+func moveAll(t *testing.T, s *meta.State, progress []groupProgress, memory int64) {
+	t.Helper()
+	for step := range 1000 {
+		plan, pending := steps(placements(s.Nodes, s.Settings, s.Groups, progress), s.Nodes, s.Groups, progress)
+		changed := s.Apply(meta.Entry{Place: plan})
+		came := false
+		for g := 1; g < len(s.Groups); g++ {
+			want := s.Groups[g]
+			if same := slices.Equal(copiesOf(want.Replicas), progress[g].Seats); same {
+				progress[g] = arrivedAt(shardmap.GroupID(g), want)
+				continue
+			}
+			for _, n := range copiesOf(want.Replicas) {
+				if !slices.Contains(progress[g].Copies, n) {
+					progress[g].Copies = append(progress[g].Copies, n) // it learns
+				}
+			}
+			if progress[g].moving(want) && !came && step%2 == 0 { // one group gets there now and then
+				came = true
+				progress[g] = arrivedAt(shardmap.GroupID(g), want)
+			}
+		}
+		if why := tooMuch(s, progress, memory); why != "" {
+			t.Fatalf("step %d: %s", step, why)
+		}
+		if !changed && !pending {
+			return
+		}
+	}
+	t.Fatal("the steps do not end")
+}
+
+// tooMuch says which node has budgets beyond its memory or too many groups on their way.
+func tooMuch(s *meta.State, progress []groupProgress, memory int64) string {
+	held, in := map[shardmap.NodeID]int64{}, map[shardmap.NodeID]int{}
+	for g := 1; g < len(s.Groups); g++ {
+		all := slices.Concat(copiesOf(s.Groups[g].Replicas), progress[g].Copies)
+		slices.Sort(all)
+		for _, n := range slices.Compact(all) {
+			held[n] += s.Groups[g].BudgetBytes
+			if !slices.Contains(progress[g].Seats, n) {
+				in[n]++
+			}
+		}
+	}
+	for n, b := range held {
+		if b > memory {
+			return fmt.Sprintf("node %d has budgets of %d bytes, %d more than it has", n, b, b-memory)
+		}
+		if in[n] > movesAtOnce {
+			return fmt.Sprintf("%d groups are on their way to node %d", in[n], n)
+		}
+	}
+	return ""
+}
