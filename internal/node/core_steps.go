@@ -26,7 +26,11 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 	}
 	now = slices.Clone(want)
 	for i, p := range now {
-		if p.Group != shardmap.MetaGroup && !starts(p, groups[p.Group], in, out) {
+		if p.Group == shardmap.MetaGroup {
+			continue
+		}
+		has := groups[p.Group]
+		if progress[p.Group].moving(has) && stand(has, nodes) || !starts(p, has, in, out) {
 			now[i].Replicas, pending = asWanted(groups[p.Group].Replicas), true
 		}
 	}
@@ -39,6 +43,18 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 		}
 	}
 	return now, pending || shrinks
+}
+
+// stand reports whether all replicas of a group are where they may be. Then a move that
+// has begun ends before the next one: a group whose wish changes on the way can come to
+// where it goes neither on nor back (a learner that is to be a copy and not the witness).
+func stand(g meta.Group, nodes []meta.Node) bool {
+	for _, r := range g.Replicas {
+		if !slices.ContainsFunc(nodes, func(n meta.Node) bool { return n.ID == r.Node && n.Intent.Places() }) {
+			return false
+		}
+	}
+	return true
 }
 
 // starts reports whether a group may be changed now, and counts it as moving if it is. A
