@@ -18,6 +18,11 @@ type intending struct {
 	deadline time.Duration // Mono
 }
 
+// intentTaken is the answer about an intent that is as it should be.
+type intentTaken struct {
+	Changed bool `json:"changed"` // false: it was so before
+}
+
 // Intend asks for another intent of a node, wherever group 0 is led, and calls done
 // once, when it is applied or refused. It may be repeated.
 func (c *Core) Intend(n shardmap.NodeID, i meta.Intent, now multiraft.Instant, done func(Answer)) {
@@ -50,7 +55,7 @@ func (c *Core) answerIntend(body []byte, now multiraft.Instant, done func(Answer
 	case why != "":
 		done(Answer{Err: why})
 	case ok && row.Intent == i.Intent:
-		done(Answer{Body: []byte("{}")})
+		done(answerOf(intentTaken{}))
 	case len(c.intents) >= waitsMax:
 		done(Answer{Err: "too many changes at once: try again"})
 	default:
@@ -68,7 +73,7 @@ func (c *Core) intended() {
 		row, ok := c.meta.Node(w.Node)
 		switch {
 		case ok && row.IntentVersion > w.From && row.Intent == w.Intent:
-			w.answer(Answer{Body: []byte("{}")})
+			w.answer(answerOf(intentTaken{Changed: true}))
 		case !ok || row.IntentVersion > w.From:
 			w.answer(Answer{Err: fmt.Sprintf("somebody else has just decided about node %d: look at its status", w.Node)})
 		case c.now.Mono > w.deadline:

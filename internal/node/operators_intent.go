@@ -45,7 +45,11 @@ func (n *Node) SetIntent(name string, to meta.Intent) (json.RawMessage, error) {
 		case err != nil:
 			return nil, errors.New("group 0 took no decision in time, because it has no leader or most of its nodes are away: look at `aegis status` and try again")
 		case a.Err == "":
-			return json.Marshal(IntentReport{row.ID, row.Name, to.String(), row.Intent != to})
+			var taken intentTaken
+			if err := json.Unmarshal(a.Body, &taken); err != nil {
+				return nil, err
+			}
+			return json.Marshal(IntentReport{row.ID, row.Name, to.String(), taken.Changed})
 		case a.Err != errNotMeta.Error() && a.Err != errNoMeta.Error():
 			return nil, errors.New(a.Err)
 		}
