@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -181,7 +182,7 @@ func TestCopiesStandInDistinctZones(t *testing.T) {
 		for _, h := range hosts {
 			z := h.Zone
 			if z == "" {
-				z = string(rune('A' + h.Node))
+				z = fmt.Sprint("of node ", h.Node)
 			}
 			zoneOf[h.Node] = z
 			sizes[z]++

@@ -25,8 +25,8 @@ func twoEnds(t *testing.T) (c *Cluster, accepted chan net.Conn, back *net.UDPCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Nodes[0].cmd = &exec.Cmd{Process: self}
-	t.Cleanup(func() { c.Nodes[0].cmd = nil }) // before Close kills it
+	c.Nodes[0].runs(&exec.Cmd{Process: self})
+	t.Cleanup(func() { c.Nodes[0].runs(nil) }) // before Close kills it
 	addr := net.JoinHostPort(ownHost, strconv.Itoa(c.Nodes[1].port+1))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -47,6 +47,13 @@ func twoEnds(t *testing.T) (c *Cluster, accepted chan net.Conn, back *net.UDPCon
 		}
 	}()
 	return c, accepted, back
+}
+
+// runs says what process a node is. Relays ask for it, from goroutines of their own.
+func (n *Node) runs(cmd *exec.Cmd) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cmd = cmd
 }
 
 func (c *Cluster) front(node int) string {
