@@ -234,7 +234,6 @@ func (l *loading) Begin(row *image.Row) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lose()
-	s.weigh()
 	if row.Copy != s.r.id {
 		return errOtherCopy
 	}
@@ -246,19 +245,16 @@ func (l *loading) Begin(row *image.Row) error {
 
 // Range implements image.Loader.
 func (l *loading) Range(lo, hi uint64, entries []byte) error {
-	defer l.s.n.squeeze()
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	err := l.s.m.LoadRange(lo, hi, entries)
-	l.s.weigh()
-	return err
+	return l.s.m.LoadRange(lo, hi, entries)
 }
 
 // End implements image.Loader. The ring is recalled from the log, as far as that goes back.
 func (l *loading) End(digest uint64) error {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
-	if l.s.m.Digest()^l.s.missing != digest {
+	if l.s.m.Digest() != digest {
 		return errImage
 	}
 	l.s.ring.reset(l.s, 0)
@@ -341,7 +337,7 @@ func (s *shard) unite() {
 	s.saved = nil
 	s.m.AdvanceTime(row.To.Time)
 	s.m.Settle()
-	if s.m.Position() != shardmap.Version(row.To.Position) || !s.holds(row.Digest) {
+	if s.m.Position() != shardmap.Version(row.To.Position) || s.m.Digest() != row.Digest {
 		s.lose()
 		return
 	}

@@ -110,7 +110,6 @@ func (n *Node) onFillBegin(l *lane, conn uint64, m *fillBegin) {
 		s.rollback(m.cut)
 	}
 	s.xfer, s.fill, s.gap, s.matched, s.broken, s.fresh = m.xfer, uint32(m.xfer), false, false, false, 0
-	s.lacksNothing()
 	if mutant.Is("mark-after-first-chunk") {
 		return
 	}

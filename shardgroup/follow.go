@@ -145,7 +145,7 @@ func (n *Node) onHello(l *lane, conn uint64, h *hello, now multiraft.Instant) {
 		s.in = inSession{lane: l, conn: conn, sess: h.sess, ballot: h.ballot}
 		s.differs = nil
 		s.forcedTo = 0
-		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken, s.fresh = 0, 0, false, false, false, s.leftOut > 0, 0
+		s.xfer, s.fill, s.asked, s.gap, s.matched, s.broken, s.fresh = 0, 0, false, false, false, false, 0
 		s.mu.Unlock()
 	}
 	r.wake()

@@ -46,7 +46,7 @@ const markEveryMs = 1000
 func (n *Node) SetLog(l *wal.Log, data multiraft.Incarnation) {
 	intact := data != n.cfg.Process
 	n.Ended(l.End())
-	n.log, n.cfg.Self.Inc, n.fitting = l, data, nil
+	n.log, n.cfg.Self.Inc = l, data
 	time := int64(0)
 	for _, r := range n.all() {
 		for _, s := range r.shards {
@@ -204,26 +204,19 @@ func (n *Node) Restore(f *wal.Frame) error {
 	if r == nil {
 		return nil // of a group that has left
 	}
-	err := r.shard(shardmap.ShardID(f.Shard)).replay(f)
-	n.squeeze()
-	return err
-}
-
-func (s *shard) replay(f *wal.Frame) (err error) {
+	s := r.shard(shardmap.ShardID(f.Shard))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.meet(f) {
 		return nil
 	}
 	s.unlogged = true
-	if err = s.restore(f); err != nil {
+	defer func() { s.unlogged = false }()
+	if err := s.restore(f); err != nil {
 		s.lose()
+		return err
 	}
-	s.unlogged = false
-	if s.unweighed += len(f.Payload); s.unweighed >= weighEvery {
-		s.weigh()
-	}
-	return err
+	return nil
 }
 
 // Lost says that frames of a shard are missing at this place of the log, or its part of
@@ -310,7 +303,7 @@ func (s *shard) restoreRevert(m *revert, bad bool) error {
 	}
 	s.m.AdvanceTime(m.time)
 	s.m.Settle()
-	s.whole = s.whole && s.m.Position() == m.asOf && s.holds(m.digest)
+	s.whole = s.whole && s.m.Position() == m.asOf && s.m.Digest() == m.digest
 	return nil
 }
 
@@ -351,7 +344,6 @@ func (s *shard) restoreMark(m *logMarked) error {
 	// cut where the copy began anew does not have it, and nothing may be built on it.
 	if anew || rebase && m.time < s.m.Time() {
 		s.m.Reset()
-		s.lacksNothing()
 	}
 	if rebase {
 		s.rebase(m.pos)
@@ -365,7 +357,7 @@ func (s *shard) restoreMark(m *logMarked) error {
 	if s.whole = m.flags&markWhole != 0; s.whole {
 		s.m.Settle()
 	}
-	if m.flags&markDigest != 0 && !s.holds(m.digest) {
+	if m.flags&markDigest != 0 && s.m.Digest() != m.digest {
 		return errLog
 	}
 	return nil

@@ -92,7 +92,6 @@ func (s *shard) open(last *row, time int64, held shardmap.Version, now multiraft
 		s.relog()
 	}
 	s.whole = true
-	s.lacksNothing()
 	s.budget(s.m.BudgetBytes()) // a copy may hold more; the first write does not pay for all of it
 	s.mark(flags)
 	s.lease, s.epoch, s.parked = s.r.lead.lease, last.epoch, false

@@ -17,16 +17,15 @@ import (
 // Upcalls of multiraft, Tick, Pump, OnControl and the calls that make or drop
 // replicas come from one thread; everything else may come from any goroutine.
 type Node struct {
-	cfg     Config
-	ctl     Control
-	out     Out
-	pool    *pool
-	seqMax  uint64
-	log     *wal.Log // nil = none; set before anything is written
-	fitting *fitting // while copies are restored, nil = not
-	ahead   bitset   // shards of which not all is logged
-	forced  bitset   // shards that somebody waits for to be on the disk
-	fsync   func()   // asks for that
+	cfg    Config
+	ctl    Control
+	out    Out
+	pool   *pool
+	seqMax uint64
+	log    *wal.Log // nil = none; set before anything is written
+	ahead  bitset   // shards of which not all is logged
+	forced bitset   // shards that somebody waits for to be on the disk
+	fsync  func()   // asks for that
 
 	encoded sync.Pool // of *[]byte: records on their way into the log alone
 

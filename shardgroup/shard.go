@@ -66,10 +66,6 @@ type shard struct {
 	saved     *image.Row       // restoring: the image that was loaded is not one state yet
 	holed     bool             // restoring: frames are missing, perhaps such as the image has
 	recalled  shardmap.Version // restoring: of the last record in the ring, 0 = begin anew
-	leftOut   int              // entries that were not restored for want of memory; see fit.go
-	weighed   int64            // bytes that the copy held when that was looked at
-	unweighed int              // bytes of frames since then
-	missing   uint64           // what those are in the digest, before the log is played
 
 	// As leaseholder.
 	lease     Lease // nil unless this node serves the shard
@@ -134,7 +130,6 @@ func (s *shard) state() copyState {
 // wipe empties the copy at a position.
 func (s *shard) wipe(at shardmap.Version) {
 	s.m.Reset()
-	s.lacksNothing()
 	s.partial = false
 	s.rebase(at)
 }

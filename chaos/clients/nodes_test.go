@@ -111,15 +111,9 @@ func (n *restartable) start(t *testing.T) {
 
 func (n *restartable) logPath() string { return filepath.Join(n.dir, n.name+".log") }
 
-// logged is what the node has logged, its former processes too.
-func (n *restartable) logged() []byte {
-	log, _ := os.ReadFile(n.logPath())
-	return log
-}
-
-// logTail is the end of that.
+// logTail is the end of what the node has logged.
 func (n *restartable) logTail() []byte {
-	log := n.logged()
+	log, _ := os.ReadFile(n.logPath())
 	return log[max(0, len(log)-2<<10):]
 }
 

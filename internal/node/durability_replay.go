@@ -26,7 +26,6 @@ func (n *Node) restore(ctx context.Context) error {
 	}
 	defer n.sayRecovering()()
 	cfg := wal.Config{FS: d.fs, Mode: d.mode, ID: n.uuid, Boot: wal.Boot(), Shards: n.founded.Settings.Shards}
-	n.core.Data().Fit(divide(n.cfg.MaxMemoryBytes).stores)
 	if err := n.loadImage(ctx, &cfg); err != nil {
 		return err
 	}
@@ -107,10 +106,6 @@ func (n *Node) tellRecovery(misfits []misfit) {
 	}
 	for _, m := range misfits[:min(len(misfits), damagesTold)] {
 		n.log.Error("a frame of the log does not fit the copy it is of, which begins anew", zap.Uint16("shard", m.shard), zap.Uint64("lsn", uint64(m.at)))
-	}
-	if entries, copies := n.core.Data().LeftOut(); entries > 0 {
-		n.log.Warn("the image and the log hold more than this node has memory for: the least used keys were left out, as if they had been evicted",
-			zap.Int("keys", entries), zap.Int("shards", copies), zap.Int64("memory", n.cfg.MaxMemoryBytes))
 	}
 	switch {
 	case d.found.Mode == wal.Off:
