@@ -110,6 +110,7 @@ func (n *Node) Sealed(g shardmap.GroupID, b multiraft.Ballot, from multiraft.Mem
 		}
 		r.take = &takeover{ballot: b, start: now.Mono}
 		r.taking.Store(true)
+		n.busy = true // its grace is shorter than what an idle node sleeps
 		n.out.Event(Event{Kind: EventTakeover, Group: g, Node: n.cfg.Self.Node})
 	}
 	r.take.insert(p)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -59,5 +60,20 @@ func TestTickIsWantedWhenSomethingIsDue(t *testing.T) {
 	a.n.Tick(w.now)
 	if in := a.n.TickIn(w.now); in != tickBusy {
 		t.Fatalf("on the way to other seats the next tick is wanted in %v", in)
+	}
+}
+
+// TestATakeoverIsLookedAtSoon: its grace is 25 ms, and an idle node sleeps 100.
+func TestATakeoverIsLookedAtSoon(t *testing.T) {
+	w, _, b, _ := trio(t)
+	b.n.Tick(w.now)
+	if in := b.n.TickIn(w.now); in != tickIdle {
+		t.Fatalf("at rest the next tick is wanted in %v", in)
+	}
+	ballot := multiraft.Ballot{Term: 1000}
+	self := multiraft.Member{Node: b.id, Inc: b.inc}
+	b.n.Sealed(worldGroup, ballot, self, multiraft.RoleVoter, b.n.Seal(worldGroup, ballot, self, w.now), w.now)
+	if in := b.n.TickIn(w.now); in != tickBusy {
+		t.Fatalf("with a takeover under way the next tick is wanted in %v", in)
 	}
 }

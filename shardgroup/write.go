@@ -145,8 +145,14 @@ func (s *shard) pushUnread(rec *statemachine.Record) {
 	b := s.n.encoded.Get().(*[]byte)
 	*b = statemachine.AppendRecord((*b)[:0], rec)
 	s.writeRecord(*b)
-	s.n.encoded.Put(b)
+	if cap(*b) <= encodedKept {
+		s.n.encoded.Put(b)
+	}
 }
+
+// encodedKept is the largest buffer of a record that is kept for the next one, in bytes:
+// what the pool holds counts in no budget.
+const encodedKept = 1 << 20
 
 // proof is the lease object that the reply will be checked against (P3).
 func (s *shard) proof() Lease {

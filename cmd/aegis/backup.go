@@ -294,10 +294,13 @@ func (b *backupTool) shard(ctx context.Context, n *copied, shard shardmap.ShardI
 		_, _ = n.ask("end", from.Walk)
 		return s, err
 	}
-	if s, err = w.End(); err == nil && s.Keys != int64(from.Keys) {
-		err = fmt.Errorf("shard %d: %d keys came of %d", shard, s.Keys, from.Keys)
+	if s, err = w.End(); err != nil {
+		return s, b.give(err)
 	}
-	return s, b.give(err)
+	if s.Keys != int64(from.Keys) { // a piece came twice or not at all: the shard is begun again
+		return s, fmt.Errorf("shard %d: %d keys came of %d", shard, s.Keys, from.Keys)
+	}
+	return s, nil
 }
 
 // give notes an error of the directory, which ends the command.
