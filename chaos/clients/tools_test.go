@@ -182,7 +182,7 @@ func benchmarked(ctx context.Context, addr string, cluster bool, more ...string)
 	out, err := exec.CommandContext(ctx, "redis-benchmark", args...).CombinedOutput()
 	text = strings.ReplaceAll(string(out), "\r", "\n")
 	if err != nil || strings.Contains(text, "rror") || strings.Contains(text, "MOVED") {
-		return text, fmt.Errorf("%w\n%s", cmp.Or(err, errors.New("it says so")), text)
+		return text, fmt.Errorf("%w: %s", cmp.Or(err, errors.New("it says so")), strings.Join(strings.Fields(text), " ")) // in one line: errors are counted by it
 	}
 	return text, nil
 }
