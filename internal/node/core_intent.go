@@ -66,16 +66,19 @@ func (c *Core) answerIntend(body []byte, now multiraft.Instant, done func(Answer
 	}
 }
 
-// intended answers those whose intent has been applied, or another one before it, or
-// who waited too long.
+// intended answers those whose intent has been applied, or another one before it, or is
+// refused by what was applied before it, or who waited too long.
 func (c *Core) intended() {
 	c.intents = slices.DeleteFunc(c.intents, func(w intending) bool {
 		row, ok := c.meta.Node(w.Node)
+		why := c.meta.Refuses(w.Node, w.Intent)
 		switch {
 		case ok && row.IntentVersion > w.From && row.Intent == w.Intent:
 			w.answer(answerOf(intentTaken{Changed: true}))
 		case !ok || row.IntentVersion > w.From:
 			w.answer(Answer{Err: fmt.Sprintf("somebody else has just decided about node %d: look at its status", w.Node)})
+		case why != "":
+			w.answer(Answer{Err: why})
 		case c.now.Mono > w.deadline:
 			w.answer(Answer{Err: "group 0 did not take the change in time: look at the node's status and try again"})
 		default:

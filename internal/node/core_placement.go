@@ -39,12 +39,12 @@ func wantedReplicas(order []shardmap.NodeID, nodes, rf int, present meta.Group) 
 	return ws
 }
 
-// soleVoter keeps the present voter (or takes the first in order) and lets the
-// other data replicas learn.
+// soleVoter keeps the present voter, if it may have copies, or takes the first in
+// order, and lets the other data replicas learn.
 func soleVoter(order []shardmap.NodeID, data int, present meta.Group) []meta.Wanted {
 	voter := order[0]
 	for _, r := range present.Replicas {
-		if r.Role == meta.Voter {
+		if r.Role == meta.Voter && slices.Contains(order, r.Node) {
 			voter = r.Node
 			break
 		}

@@ -21,6 +21,7 @@ func TestVoterCountsStayOdd(t *testing.T) {
 		{"one node", []shardmap.NodeID{1}, 3, meta.Group{}, []meta.Wanted{w(1, meta.Voter)}},
 		{"two nodes keep the voter", []shardmap.NodeID{1, 2}, 3, onTwo, []meta.Wanted{w(2, meta.Voter), w(1, meta.Learner)}},
 		{"two nodes, one copy", []shardmap.NodeID{1, 2}, 1, onTwo, []meta.Wanted{w(2, meta.Voter)}},
+		{"two nodes, and the voter is leaving", []shardmap.NodeID{1, 3}, 3, onTwo, []meta.Wanted{w(1, meta.Voter), w(3, meta.Learner)}},
 		{"three nodes", []shardmap.NodeID{3, 1, 2}, 3, onTwo, []meta.Wanted{w(3, meta.Voter), w(1, meta.Voter), w(2, meta.Voter)}},
 		{"two copies and a witness", []shardmap.NodeID{3, 1, 2}, 2, meta.Group{}, []meta.Wanted{w(3, meta.Voter), w(1, meta.Voter), w(2, meta.Witness)}},
 		{"one copy and two witnesses", []shardmap.NodeID{3, 1, 2}, 1, meta.Group{}, []meta.Wanted{w(3, meta.Voter), w(1, meta.Witness), w(2, meta.Witness)}},

@@ -158,6 +158,10 @@ func (s *State) intend(i Intend) bool {
 	if n.IntentVersion != i.From || n.Intent == i.Intent || n.Intent == Gone {
 		return false
 	}
+	// Who proposed it asked the state of that moment: another one may have been taken since.
+	if i.Intent != Gone && s.Refuses(n.ID, i.Intent) != "" {
+		return false
+	}
 	if i.Intent == Gone {
 		if !s.spares(n.ID) {
 			return false

@@ -10,7 +10,8 @@ import (
 const failoverNodes = 3
 
 // Refuses says why a node must not get an intent now, "" when it may. Group 0's holder
-// asks it before it proposes; it looks only at what is wanted, not at who is alive.
+// asks it before it proposes, and the state again before it takes one; it looks only at
+// what is wanted, not at who is alive.
 func (s *State) Refuses(id shardmap.NodeID, to Intent) string {
 	n, ok := s.Node(id)
 	switch {

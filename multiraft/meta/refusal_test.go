@@ -41,3 +41,19 @@ func TestIntentsThatWouldHurtAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoThatWereDecidedAtOnceAreNotBothTaken: the second was allowed by a state that the
+// first has changed since.
+func TestTwoThatWereDecidedAtOnceAreNotBothTaken(t *testing.T) {
+	for _, to := range []Intent{Draining, Leaving} {
+		s, taken := founded(4), 0
+		for n := shardmap.NodeID(1); n <= 4; n++ {
+			if s.Apply(Entry{Intend: &Intend{Node: n, Intent: to}}) {
+				taken++
+			}
+		}
+		if want := map[Intent]int{Draining: 3, Leaving: 1}[to]; taken != want {
+			t.Errorf("%d of four are %v, want %d", taken, to, want)
+		}
+	}
+}
