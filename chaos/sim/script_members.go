@@ -143,6 +143,41 @@ func (verbs) voters(d time.Duration, roles ...role) Step {
 	})
 }
 
+// holdsMeta hands group 0 to the last node of its configuration, and calls it r.
+func (verbs) holdsMeta(d time.Duration, r role) Step {
+	return Step{fmt.Sprint(r, " holds group 0, and is the last of its voters"), func(s *stage) {
+		voters := s.registry().Group(shardmap.MetaGroup).Replicas
+		last := voters[len(voters)-1].Node
+		i := slices.IndexFunc(s.cast, func(p *process) bool { return p.id == last })
+		s.cast[i], s.cast[r] = s.cast[r], s.cast[i]
+		s.must(s.proceed(d, func() bool {
+			for _, p := range s.cast {
+				st, _ := p.core.Raft().Group(shardmap.MetaGroup)
+				if st.Open && p.id == last {
+					return true
+				}
+				if st.Open && p.core.Raft().Handover(shardmap.MetaGroup, last, p.clock()) {
+					p.flush()
+				}
+			}
+			return false
+		}), "script", "%v does not get group 0", r)
+	}}
+}
+
+// metaVoters waits until group 0 has so many voters, and no others on their way.
+func (verbs) metaVoters(d time.Duration, n int) Step {
+	return do.until("P13", d, fmt.Sprint("group 0 has ", n, " voters"), func(s *stage) bool {
+		return slices.ContainsFunc(s.cast, func(p *process) bool {
+			if !p.runs() {
+				return false
+			}
+			st, _ := p.core.Raft().Group(shardmap.MetaGroup)
+			return st.Leads && !st.Config.Joint() && len(st.Config.Voters) == n
+		})
+	})
+}
+
 // suspend lets a node's machine sleep.
 func (verbs) suspend(r role, d time.Duration) Step {
 	return Step{fmt.Sprintf("the machine of %v sleeps for %v", r, d), func(s *stage) { s.World.sleep(s.cast[r], d) }}

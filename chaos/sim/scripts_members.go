@@ -182,6 +182,19 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// Of five voters of group 0 three are to stay, the oldest: E would be none of them.
+		Name: "one leaves, and the holder of group 0 is the last of its voters", From: "DESIGN 3: group 0 has 5, 3 or 1 voters", Nodes: 5, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.holdsMeta(5*sec, nodeE),
+			do.intend(nodeB, meta.Leaving),
+			do.left(30*sec, nodeB),
+			do.metaVoters(10*sec, 3),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
 		Name: "newcomer dies before it wrote anything", From: "DESIGN 3: bootstrap", Steps: newcomerDies(0),
 	},
 	{

@@ -225,7 +225,7 @@ func (c *Core) begin(now multiraft.Instant) error {
 // found makes group 0 and every shard group, the same at each founder.
 func (c *Core) found(now multiraft.Instant) error {
 	f := c.cfg.Founding
-	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress)
+	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress)
 	c.meta = meta.New(f, plan)
 	c.metaChanged()
 	for g, want := range c.meta.Groups {

@@ -112,6 +112,9 @@ func (c *Core) depart(now multiraft.Instant) {
 	if own, has := c.meta.Group(shardmap.MetaGroup).On(c.self.Node); has && own.Role != meta.Learner {
 		return
 	}
+	if st, have := c.raft.Group(shardmap.MetaGroup); have && (st.Config.Joint() || votes(st.Config, c.self.Node)) {
+		return // a vote that is wanted no more still counts
+	}
 	for g := 1; g < len(c.meta.Groups); g++ {
 		if _, wanted := c.meta.Groups[g].On(c.self.Node); wanted {
 			return

@@ -31,3 +31,16 @@ func TestTheSecondOfTwoDecommissionsIsRefusedWithTheReason(t *testing.T) {
 		t.Errorf("the second is %v too", row.Intent)
 	}
 }
+
+// TestANodeWhoseVoteCountsHasNotLeft: group 0 wants it to learn, and it votes still.
+func TestANodeWhoseVoteCountsHasNotLeft(t *testing.T) {
+	c, _ := founder(t)
+	c.meta.Nodes[0].Intent = meta.Leaving
+	c.meta.Groups = c.meta.Groups[:1]
+	c.meta.Groups[0].Replicas[0].Role = meta.Learner
+	now := c.now
+	now.Mono += time.Minute
+	if c.depart(now); c.departed != 0 {
+		t.Error("it said that it has left")
+	}
+}

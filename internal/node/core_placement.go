@@ -87,8 +87,8 @@ func standings(groups []meta.Group, progress []groupProgress) []membership.Place
 }
 
 // placements is what every group should have on these nodes, given what it has and where
-// copies of it still are; nothing when no node takes copies. Budgets are for steps to say.
-func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress) []meta.Placement {
+// copies of it still are; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
+func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID) []meta.Placement {
 	hs := hosts(nodes)
 	if len(hs) == 0 {
 		return nil
@@ -105,7 +105,7 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 	}
 	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
 		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present, progress))
-	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0))}}
+	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder)}}
 	for g := 1; g <= s.Groups; g++ {
 		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))
 		ps = append(ps, meta.Placement{Group: shardmap.GroupID(g), From: was(g).Version, Replicas: ws})
@@ -115,8 +115,10 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 
 // wantedMeta is the replica set of group 0: present voters first, then the
 // oldest nodes, up to five voters and an odd number of them; all others learn, those
-// too that are leaving, until they have left: they must hear of it.
-func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group) []meta.Wanted {
+// too that are leaving, until they have left: they must hear of it. The holder (0 = none)
+// keeps its vote if it may: nobody else could take it away, and whoever holds group 0
+// next asks again. The order stays, or every move of its lease would be a change.
+func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder shardmap.NodeID) []meta.Wanted {
 	voters := 1
 	switch {
 	case len(nodes) >= metaVoters:
@@ -130,12 +132,11 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group) []meta.Wan
 			chosen = append(chosen, n)
 		}
 	}
-	for _, r := range present.Replicas {
-		if r.Role == meta.Voter && slices.Contains(nodes, r.Node) {
-			add(r.Node)
-		}
+	stay := slices.DeleteFunc(nodesVoting(present), func(n shardmap.NodeID) bool { return !slices.Contains(nodes, n) })
+	if i := slices.Index(stay, holder); i >= voters {
+		stay[voters-1] = holder
 	}
-	for _, n := range nodes {
+	for _, n := range slices.Concat(stay, nodes) {
 		add(n)
 	}
 	ws := make([]meta.Wanted, 0, len(nodes))
@@ -148,6 +149,16 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group) []meta.Wan
 		}
 	}
 	return ws
+}
+
+// nodesVoting are the nodes that are wanted to vote in a group.
+func nodesVoting(g meta.Group) (ids []shardmap.NodeID) {
+	for _, r := range g.Replicas {
+		if r.Role == meta.Voter {
+			ids = append(ids, r.Node)
+		}
+	}
+	return ids
 }
 
 // leavingOf are the nodes that are leaving and still have to hear that they have left.

@@ -35,7 +35,7 @@ func TestVoterCountsStayOdd(t *testing.T) {
 
 func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	present := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 4, Role: meta.Voter}}}
-	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, nil, present)
+	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, nil, present, 4)
 	voters, first := 0, got[0]
 	for _, w := range got {
 		if w.Role == meta.Voter {
@@ -45,11 +45,28 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	if voters != 3 || first.Node != 4 || len(got) != 4 {
 		t.Fatalf("group 0 wants %v", got)
 	}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, nil, present); got[4].Role != meta.Voter {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, nil, present, 4); got[4].Role != meta.Voter {
 		t.Fatalf("five nodes: %v", got)
 	}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3}, []shardmap.NodeID{4}, present); len(got) != 4 || got[3] != (meta.Wanted{Node: 4, Role: meta.Learner}) {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3}, []shardmap.NodeID{4}, present, 4); len(got) != 4 || got[3] != (meta.Wanted{Node: 4, Role: meta.Learner}) {
 		t.Fatalf("a node that is leaving does not only learn: %v", got)
+	}
+	five := meta.Group{}
+	for n := shardmap.NodeID(1); n <= 5; n++ {
+		five.Replicas = append(five.Replicas, meta.Replica{ID: uint64(n), Node: n, Role: meta.Voter})
+	}
+	w := func(n shardmap.NodeID, r meta.Role) meta.Wanted { return meta.Wanted{Node: n, Role: r} }
+	for _, c := range []struct {
+		holder shardmap.NodeID
+		want   []meta.Wanted
+	}{
+		{2, []meta.Wanted{w(2, meta.Voter), w(3, meta.Voter), w(4, meta.Voter), w(5, meta.Learner), w(1, meta.Learner)}},
+		{5, []meta.Wanted{w(2, meta.Voter), w(3, meta.Voter), w(5, meta.Voter), w(4, meta.Learner), w(1, meta.Learner)}},
+		{1, []meta.Wanted{w(2, meta.Voter), w(3, meta.Voter), w(4, meta.Voter), w(5, meta.Learner), w(1, meta.Learner)}},
+	} {
+		if got := wantedMeta([]shardmap.NodeID{2, 3, 4, 5}, []shardmap.NodeID{1}, five, c.holder); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("held by node %d: %v, want %v", c.holder, got, c.want)
+		}
 	}
 }
 

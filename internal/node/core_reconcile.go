@@ -58,7 +58,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 // place proposes the placement that is wanted, where it differs.
 func (c *Core) place(now multiraft.Instant) {
 	var changed []meta.Placement
-	plan, pending := steps(placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress), c.meta.Nodes, c.meta.Groups, c.progress)
+	plan, pending := steps(placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress, c.self.Node), c.meta.Nodes, c.meta.Groups, c.progress)
 	c.placePause = placeEvery
 	if pending {
 		c.placePause = stepEvery

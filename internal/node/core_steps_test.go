@@ -39,7 +39,7 @@ func founding(nodes, groups int, memory int64) *meta.State {
 	for i := 1; i <= nodes; i++ {
 		f.Nodes = append(f.Nodes, meta.Node{ID: shardmap.NodeID(i), UUID: meta.UUID{byte(i)}, DataBytes: memory, Generation: 1})
 	}
-	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1))
+	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1))
 	return meta.New(f, plan)
 }
 
@@ -69,7 +69,7 @@ func copiesOn(s *meta.State, n shardmap.NodeID) (copies int) {
 func moveAll(t *testing.T, s *meta.State, progress []groupProgress, memory int64) {
 	t.Helper()
 	for step := range 1000 {
-		plan, pending := steps(placements(s.Nodes, s.Settings, s.Groups, progress), s.Nodes, s.Groups, progress)
+		plan, pending := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0), s.Nodes, s.Groups, progress)
 		changed := s.Apply(meta.Entry{Place: plan})
 		came := false
 		for g := 1; g < len(s.Groups); g++ {

@@ -124,7 +124,7 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 		}
 		s.Apply(meta.Entry{Intend: &meta.Intend{Node: leaver.ID, From: leaver.IntentVersion, Intent: meta.Leaving}})
 	}
-	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil))
+	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0))
 	p.Without = leaver.ID
 	return json.Marshal(p)
 }
