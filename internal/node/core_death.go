@@ -46,6 +46,7 @@ type death struct {
 	asked time.Duration // Mono
 	words map[shardmap.NodeID]missingWord
 	why   string // why it is not replaced, "" = it may be
+	sent  bool   // it is to leave, and that may not be applied yet
 }
 
 // missedFor is how long this node has not heard another one, no longer than it has
@@ -154,7 +155,7 @@ func (c *Core) dead(d *death, now multiraft.Instant) bool {
 
 // replace takes the next step for a node that is missed, if it is dead.
 func (c *Core) replace(row meta.Node, d *death, now multiraft.Instant) {
-	if d.why = ""; !c.dead(d, now) {
+	if d.why, d.sent = "", false; !c.dead(d, now) {
 		return
 	}
 	i := &meta.Intend{Node: row.ID, From: row.IntentVersion, Intent: meta.Leaving}
@@ -167,6 +168,7 @@ func (c *Core) replace(row meta.Node, d *death, now multiraft.Instant) {
 		return
 	}
 	probeReplaced.Hit()
+	d.sent = true
 	c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Intend: i}.Encode())
 }
 
@@ -180,7 +182,7 @@ func (c *Core) keeps(row meta.Node, now multiraft.Instant) string {
 	for _, o := range c.meta.Nodes {
 		switch {
 		case o.ID == row.ID:
-		case o.Intent == meta.Leaving && c.deaths[o.ID] != nil:
+		case c.deaths[o.ID] != nil && (o.Intent == meta.Leaving || c.deaths[o.ID].sent):
 			return o.Name + " is being replaced first"
 		case o.Intent.Places() && (o.ID == c.self.Node || c.missedFor(o.ID, now) < awayAfter):
 			living++

@@ -62,6 +62,28 @@ func TestTheDeadAreKeptWhereNobodyCanTakeTheirPlace(t *testing.T) {
 	}
 }
 
+// TestOneOfTwoThatDieTogetherIsReplacedFirst: the second must wait though nothing of the
+// first has been applied yet.
+func TestOneOfTwoThatDieTogetherIsReplacedFirst(t *testing.T) {
+	c, _ := founder(t)
+	c.cfg.ReplaceAfter = time.Minute
+	c.deaths = make(map[shardmap.NodeID]*death)
+	for _, id := range []shardmap.NodeID{4, 5} {
+		c.meta.Nodes = append(c.meta.Nodes, meta.Node{ID: id, UUID: meta.UUID{byte(id)}, Name: "node" + string('0'+rune(id))})
+		silent := missingWord{Silent: time.Hour, at: c.now.Mono}
+		c.deaths[id] = &death{words: map[shardmap.NodeID]missingWord{1: silent, 2: silent}}
+	}
+	c.watchComebacks(c.now)
+	for pass := range 2 {
+		for _, row := range c.meta.Nodes[3:] {
+			c.replace(row, c.deaths[row.ID], c.now)
+		}
+		if c.deaths[4].why != "" || c.deaths[5].why != "node4 is being replaced first" {
+			t.Errorf("pass %d: node 4 is kept: %q, node 5 is kept: %q", pass, c.deaths[4].why, c.deaths[5].why)
+		}
+	}
+}
+
 // TestANodeIsMissedNoLongerThanItIsKnown keeps a newcomer alive that has not spoken yet.
 func TestANodeIsMissedNoLongerThanItIsKnown(t *testing.T) {
 	c, _ := founder(t)
