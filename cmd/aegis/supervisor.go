@@ -72,7 +72,7 @@ func supervise(cfg *node.Loaded) error {
 		rest()
 		end := s.attend(w)
 		if !crashed(end) {
-			return exitAs(end)
+			return s.part(end)
 		}
 		if err := s.survive(end, time.Since(begun)); err != nil || s.told {
 			s.hush()
@@ -122,6 +122,17 @@ func (s *supervisor) inherit(will node.Will) {
 
 // final says whether a signal is meant to end the node.
 func final(sig os.Signal) bool { return sig != syscall.SIGUSR1 && sig != syscall.SIGUSR2 }
+
+// part ends as the worker has ended by its own choice. Unless all went well that may have
+// been in the middle of leaving, at a second order, with its leases: as its death is proven
+// here too, they are released.
+func (s *supervisor) part(end syscall.WaitStatus) error {
+	if exitStatus(end) != 0 {
+		s.release()
+		s.hush()
+	}
+	return exitAs(end)
+}
 
 // survive tells the peers that the worker is dead and waits before the next one starts. An
 // error, or having been told to end, means that there is no next one.

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,10 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport"
 )
 
 // family is a node's process and its worker.
@@ -152,6 +157,38 @@ func TestASecondSignalEndsAWorkerThatHangs(t *testing.T) {
 	}
 	if code := f.gone(t); code != 128+int(syscall.SIGKILL) {
 		t.Errorf("exit code %d; it said\n%s", code, f.said())
+	}
+}
+
+// TestAWorkerThatEndsInTheMiddleOfLeavingIsReleased: at a second SIGTERM it ends with 130 and
+// its leases, and the peers need not wait for them to run out.
+func TestAWorkerThatEndsInTheMiddleOfLeavingIsReleased(t *testing.T) {
+	peer, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	for code, released := range map[int]bool{0: false, 1: true, 130: true} {
+		s := &supervisor{log: zap.NewNop}
+		s.inherit(node.Will{
+			Self:  transport.Identity{Cluster: [16]byte{1}, Node: 1, Counter: 1, Nonce: 1},
+			Peers: map[shardmap.NodeID]string{2: peer.LocalAddr().String()},
+		})
+		if err := s.part(syscall.WaitStatus(code << 8)); (err == nil) != (code == 0) {
+			t.Errorf("exit code %d: %v", code, err)
+		}
+		if dead := s.heir.Dead().Node == 1; dead != released {
+			t.Errorf("exit code %d: buried %v", code, dead)
+		}
+		if !released {
+			continue
+		}
+		_ = peer.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for range wordTimes {
+			if _, _, err := peer.ReadFrom(make([]byte, 1500)); err != nil {
+				t.Errorf("exit code %d: the peer hears nothing: %v", code, err)
+			}
+		}
 	}
 }
 
