@@ -66,6 +66,29 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		Name: "back while it is replaced", From: "issue 6: replace-after", Nodes: 4, Replaces: true, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeC),
+			do.until("P13", 2*replaceAfter, "C is being replaced", func(s *stage) bool {
+				row, _ := s.registry().Node(s.cast[nodeC].id)
+				return row.Intent == meta.Leaving
+			}),
+			do.start(nodeC),
+			do.until("P13", 10*sec, "C is to stay", func(s *stage) bool {
+				row, ok := s.registry().Node(s.cast[nodeC].id)
+				return ok && row.Intent == meta.Active
+			}),
+			do.sleep(2 * replaceAfter),
+			do.until("P13", sec, "C is one of them", func(s *stage) bool {
+				row, ok := s.registry().Node(s.cast[nodeC].id)
+				return ok && row.Intent == meta.Active && s.cast[nodeC].runs()
+			}),
+			do.settled(),
+		},
+	},
+	{
 		// One node still hears C, and says so to whom has not for long: C stays.
 		Name: "missed by most, heard by one", From: "DESIGN 3: dead for placement", Nodes: 4, Replaces: true, Steps: []Step{
 			do.steady(),

@@ -108,6 +108,7 @@ type Core struct {
 	placePause  time.Duration   // until the next placement may be proposed
 	steady      map[shardmap.GroupID]time.Duration
 	comebacks   map[shardmap.NodeID]comeback
+	tookBack    time.Duration                      // Mono at which nodes that are heard again were last looked for
 	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
 	kept        map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
 	retiring    map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here

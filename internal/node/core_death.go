@@ -26,6 +26,8 @@ const (
 	// how long an answer counts.
 	missingEvery = time.Second
 	missingFresh = 3 * time.Second
+	// heardFor is for how long a node that is being replaced must be heard to stay.
+	heardFor = 3 * time.Second
 )
 
 // missingQuestion asks how long a node has been missed.
@@ -65,6 +67,9 @@ func (c *Core) missedFor(n shardmap.NodeID, now multiraft.Instant) time.Duration
 
 // mourn looks for nodes that are dead, and takes the next step of replacing one.
 func (c *Core) mourn(now multiraft.Instant) {
+	if c.leadsMeta(now) {
+		c.takeBack(now)
+	}
 	if c.cfg.ReplaceAfter <= 0 || !c.leadsMeta(now) {
 		c.deaths = nil
 		return
@@ -88,6 +93,28 @@ func (c *Core) mourn(now multiraft.Instant) {
 			c.askWhoMisses(row.ID, d, now)
 		}
 	}
+}
+
+// takeBack lets nodes stay that are heard again while they are replaced: nobody wanted
+// them to leave. That one is gone meanwhile makes the proposal void, by its version.
+func (c *Core) takeBack(now multiraft.Instant) {
+	if now.Mono-c.tookBack < missingEvery {
+		return
+	}
+	c.tookBack = now.Mono
+	for _, row := range c.meta.Nodes {
+		if row.Absent && row.Intent == meta.Leaving && c.heardAgain(row.ID, now) {
+			i := &meta.Intend{Node: row.ID, From: row.IntentVersion, Intent: meta.Active}
+			c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Intend: i}.Encode())
+		}
+	}
+}
+
+// heardAgain reports whether a node is heard, and has been since it came back or since
+// this node learned of it.
+func (c *Core) heardAgain(n shardmap.NodeID, now multiraft.Instant) bool {
+	b, known := c.comebacks[n]
+	return n == c.self.Node || known && !b.away && now.Mono-b.at >= heardFor
 }
 
 // askWhoMisses puts the question to every node that can answer it.
@@ -158,12 +185,12 @@ func (c *Core) replace(row meta.Node, d *death, now multiraft.Instant) {
 	if d.why, d.sent = "", false; !c.dead(d, now) {
 		return
 	}
-	i := &meta.Intend{Node: row.ID, From: row.IntentVersion, Intent: meta.Leaving}
+	i := &meta.Intend{Node: row.ID, From: row.IntentVersion, Intent: meta.Leaving, Absent: row.Intent == meta.Active}
 	if row.Intent == meta.Leaving {
 		if !c.vacated(d, row.ID, now) {
 			return
 		}
-		i.Intent = meta.Gone
+		i.Intent = meta.Gone // Absent no more: nothing takes it back
 	} else if d.why = c.keeps(row, now); d.why != "" {
 		return
 	}
@@ -223,10 +250,15 @@ func (c *Core) deathNotices(now multiraft.Instant) (sentences []string) {
 	for _, row := range c.meta.Nodes {
 		d := c.deaths[row.ID]
 		if d == nil {
+			if row.Absent && row.Intent == meta.Leaving && c.leadsMeta(now) && !c.comebacks[row.ID].away {
+				sentences = append(sentences, fmt.Sprintf("%s is heard again while it is being replaced: it stays", row.Name))
+			}
 			continue
 		}
 		missed := c.missedFor(row.ID, now).Round(time.Second)
 		switch {
+		case row.Intent == meta.Leaving && row.Absent:
+			sentences = append(sentences, fmt.Sprintf("%s has not been heard for %v: its copies are being made elsewhere; it stays if it comes back before that is done, and afterwards its data directory may not come back", row.Name, missed))
 		case row.Intent == meta.Leaving:
 			sentences = append(sentences, fmt.Sprintf("%s has not been heard for %v: its copies are being made elsewhere, and then its data directory may not come back", row.Name, missed))
 		case d.why != "":

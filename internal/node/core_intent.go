@@ -54,12 +54,12 @@ func (c *Core) answerIntend(body []byte, now multiraft.Instant, done func(Answer
 	switch why := c.meta.Refuses(i.Node, i.Intent); {
 	case why != "":
 		done(Answer{Err: why})
-	case ok && row.Intent == i.Intent:
+	case ok && row.Intent == i.Intent && !row.Absent:
 		done(answerOf(intentTaken{}))
 	case len(c.intents) >= waitsMax:
 		done(Answer{Err: "too many changes at once: try again"})
 	default:
-		i.From = row.IntentVersion
+		i.From, i.Absent = row.IntentVersion, false
 		c.intents = append(c.intents, intending{i, done, now.Mono + registerWait})
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Intend: &i}.Encode())
 		c.intended()
@@ -103,10 +103,11 @@ func (c *Core) Dismissed() bool { return c.meta != nil && c.meta.WasRemoved(c.uu
 
 // depart says that this node has left, once operators want that and the last of its
 // copies has been taken over: a replica is dropped only after its group's holder has
-// said that it is no member (retire). Only the node itself can know.
+// said that it is no member (retire). Only the node itself can know. One that was only
+// missed does not leave: it is taken back.
 func (c *Core) depart(now multiraft.Instant) {
 	row, ok := c.meta.Node(c.self.Node)
-	if !ok || row.Intent != meta.Leaving || now.Mono-c.departed < announceEvery {
+	if !ok || row.Intent != meta.Leaving || row.Absent || now.Mono-c.departed < announceEvery {
 		return
 	}
 	if own, has := c.meta.Group(shardmap.MetaGroup).On(c.self.Node); has && own.Role != meta.Learner {

@@ -43,6 +43,7 @@ type Intend struct {
 	Node   shardmap.NodeID `json:"node"`
 	From   uint64          `json:"from"`
 	Intent Intent          `json:"intent"`
+	Absent bool            `json:"absent,omitempty"` // it is leaving because it was missed
 }
 
 // Entry is one change of group 0; exactly one field is set.
@@ -135,7 +136,7 @@ func (s *State) register(n Node) bool {
 			if !n.Supersedes(*old) {
 				return false
 			}
-			n.ID, n.Intent, n.IntentVersion = old.ID, old.Intent, old.IntentVersion
+			n.ID, n.Intent, n.IntentVersion, n.Absent = old.ID, old.Intent, old.IntentVersion, old.Absent
 			*old = n
 			return true
 		}
@@ -143,7 +144,7 @@ func (s *State) register(n Node) bool {
 	if s.NextNode == 0 || s.NextNode == ^uint32(0) {
 		return false
 	}
-	n.ID, n.Intent, n.IntentVersion = shardmap.NodeID(s.NextNode), Active, 0
+	n.ID, n.Intent, n.IntentVersion, n.Absent = shardmap.NodeID(s.NextNode), Active, 0, false
 	s.NextNode++
 	s.Nodes = append(s.Nodes, n)
 	return true
@@ -155,7 +156,7 @@ func (s *State) intend(i Intend) bool {
 		return false
 	}
 	n := &s.Nodes[at]
-	if n.IntentVersion != i.From || n.Intent == i.Intent || n.Intent == Gone {
+	if n.IntentVersion != i.From || n.Intent == i.Intent && n.Absent == i.Absent || n.Intent == Gone {
 		return false
 	}
 	// Who proposed it asked the state of that moment: another one may have been taken since.
@@ -169,7 +170,7 @@ func (s *State) intend(i Intend) bool {
 		s.Removed = append(s.Removed, n.UUID)
 		s.takeOut(n.ID)
 	}
-	n.Intent = i.Intent
+	n.Intent, n.Absent = i.Intent, i.Absent
 	n.IntentVersion++
 	return true
 }

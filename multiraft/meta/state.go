@@ -48,6 +48,9 @@ type Node struct {
 	Intent Intent `json:"intent,omitempty"`
 	// IntentVersion counts the changes of Intent.
 	IntentVersion uint64 `json:"intentVersion,omitempty"`
+	// Absent says that the node is leaving because it was missed, which no operator has
+	// asked for: it stays if it is heard again before it is gone.
+	Absent bool `json:"absent,omitempty"`
 }
 
 // Supersedes reports whether the row says something newer than an old one of the

@@ -107,6 +107,25 @@ func TestWhatIsWantedOfANodeIsConditionalAndOutlivesItsStarts(t *testing.T) {
 	}
 }
 
+// TestWhoWasMissedIsToldFromWhoIsToLeave: a start does not change it, an operator does.
+func TestWhoWasMissedIsToldFromWhoIsToLeave(t *testing.T) {
+	s := founded(4)
+	absent := func() bool { n, _ := s.Node(4); return n.Intent == Leaving && n.Absent }
+	intend := func(i Intend) bool { i.Node = 4; return s.Apply(Entry{Intend: &i}) }
+	if !intend(Intend{Intent: Leaving, Absent: true}) || !absent() {
+		t.Fatal("a node that is missed does not leave by that")
+	}
+	if !s.Apply(Entry{Register: &Register{Node{UUID: UUID{4}, Generation: 2}}}) || !absent() {
+		t.Fatal("its start changed what is wanted of it")
+	}
+	if intend(Intend{From: 1, Intent: Leaving, Absent: true}) || !intend(Intend{From: 1, Intent: Leaving}) || absent() {
+		t.Fatal("an operator who sends it away changes nothing")
+	}
+	if !intend(Intend{From: 2, Intent: Gone}) || intend(Intend{From: 2, Intent: Active}) {
+		t.Fatal("a node that is gone was taken back by a word that was late")
+	}
+}
+
 func TestANodeThatIsGoneStaysAway(t *testing.T) {
 	s := founded(3)
 	s.Apply(Entry{Place: []Placement{
