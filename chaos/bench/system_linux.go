@@ -100,7 +100,7 @@ func startAegis(binary, dir string, n, cores int, more ...string) (*system, erro
 	for i := range n {
 		args := []string{
 			"--id", fmt.Sprintf("bench%d", i+1), "--data-dir", filepath.Join(dir, "aegis"), "--lease-profile", "noisy", "--log-level", "warn",
-			"--client-addr", local(ports[3*i]), "--cluster-addr", local(ports[3*i+1]), "--gossip-addr", local(ports[3*i+2]), "--gateway-addr", "off",
+			"--client-addr", local(ports[3*i]), "--cluster-addr", local(ports[3*i+1]), "--gossip-addr", local(ports[3*i+2]), "--gateway-addr", "off", "--admin-addr", "off",
 		}
 		args = append(args, more...)
 		if n > 1 {

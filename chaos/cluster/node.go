@@ -65,7 +65,7 @@ func (n *Node) args() []string {
 	a := []string{
 		"--id", n.Name, "--client-addr", n.Addr(),
 		"--cluster-addr", fmt.Sprintf("%s:%d", ownHost, n.port+1), "--gossip-addr", fmt.Sprintf("%s:%d", ownHost, n.port+2),
-		"--gateway-addr", "off", "--advertise", setHost, "--seeds", strings.Join(seeds, ","),
+		"--gateway-addr", "off", "--admin-addr", "off", "--advertise", setHost, "--seeds", strings.Join(seeds, ","),
 		"--data-dir", filepath.Join(n.c.Dir, "data"), "--log-format", "json", "--log-level", "debug",
 	}
 	return append(a, n.c.cfg.Args...)

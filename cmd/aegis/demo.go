@@ -110,7 +110,7 @@ const demoStep = 10
 // the demo itself for as long as it runs.
 const claimStep = demoStep - 1
 
-// freePorts finds the first client port, at or after want, such that the four ports
+// freePorts finds the first client port, at or after want, such that the five ports
 // of each node are free. All nodes move together: some ports of an old demo that did
 // not end may be free, and still be registered in what is left of its cluster. Until
 // the claim is closed nobody else is given these ports: two demos started at once saw
@@ -123,7 +123,7 @@ func freePorts(want, nodes int) (first int, claim io.Closer, err error) {
 		}
 		free := true
 		for i := range nodes {
-			for plane := range 4 {
+			for plane := range 5 {
 				free = free && portFree(port+demoStep*i+plane)
 			}
 		}

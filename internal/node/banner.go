@@ -18,12 +18,17 @@ func (n *Node) Banner() []string {
 	for _, l := range divide(c.MaxMemoryBytes).lines(c.NumShards) {
 		lines = append(lines, "  "+l)
 	}
-	switch {
-	case c.GatewayAddr != "":
+	if c.GatewayAddr != "" {
 		host, _, _ := net.SplitHostPort(addrs.Client)
 		lines = append(lines, fmt.Sprintf("  gateway %s, for clients that know no cluster", net.JoinHostPort(host, portOf(c.GatewayAddr))))
-	case !c.Stated["gatewayAddr"]:
-		lines = append(lines, "  no gateway port: the client port + 3 is taken; clients that know no cluster need --gateway-addr, or another node's")
+	}
+	if c.AdminAddr != "" {
+		lines = append(lines, fmt.Sprintf("  admin http://%s/: probes, metrics and the status", c.AdminAddr))
+	}
+	for _, p := range extraPorts() {
+		if m := p.missing(c); m != "" {
+			lines = append(lines, "  "+m)
+		}
 	}
 	if host, _, _ := net.SplitHostPort(c.ClientAddr); len(n.secret) == 0 && !isLoopback(host) {
 		lines = append(lines, "  WARNING: no --cluster-secret-file, and these ports are not on loopback: anyone who reaches them can read, write and flush")

@@ -17,6 +17,7 @@ type Config struct {
 	ClusterAddr  string
 	GossipAddr   string
 	GatewayAddr  string // empty: no gateway port
+	AdminAddr    string // empty: no admin port
 	Advertise    string // host announced to others; empty: found out
 	Zone         string // what the node shares its fate with; empty: not known
 	Seeds        []string

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -60,7 +61,11 @@ func TestANodeIsDrainedTakenBackAndLeaves(t *testing.T) {
 		r, n := reportOf(t, first, "n4")
 		return n != nil && len(n.Groups) == 48 && holds(t, nodes)["n4"] > 10 && r.Healthy
 	})
+	if bad := unready(nodes[3]); bad != "" {
+		t.Errorf("n4 takes no clients: %s", bad)
+	}
 	intend("decommission", "n4", meta.Leaving, true)
+	until(t, "n4 takes no clients", func() bool { return strings.Contains(unready(nodes[3]), "operators have taken this node out") })
 	until(t, "n4 has left", func() bool { _, err := os.Stat(nodes[3].dir.file(goneName)); return err == nil })
 	until(t, "nobody knows n4", func() bool {
 		r, n := reportOf(t, first, "n4")
@@ -82,6 +87,16 @@ func TestANodeIsDrainedTakenBackAndLeaves(t *testing.T) {
 		_, err := New(again, nodes[3].log)
 		return err != nil && strings.Contains(err.Error(), "for good")
 	})
+}
+
+// unready is the first thing that keeps clients from a node.
+func unready(n *Node) string {
+	for _, c := range n.checks(context.Background()) {
+		if c.why != "" {
+			return c.why
+		}
+	}
+	return ""
 }
 
 func TestSafeToRestart(t *testing.T) {

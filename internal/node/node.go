@@ -39,6 +39,7 @@ type Node struct {
 	begun   multiraft.Instant // read after the lock was won
 	client  net.Listener
 	gateway net.Listener // nil: no gateway port
+	admin   net.Listener // nil: no admin port
 	peerTCP net.Listener
 	peerUDP net.PacketConn
 	gossip  net.Listener
@@ -63,6 +64,7 @@ type Node struct {
 	wakes    wakes
 	counts   counts
 	watch    watch
+	stage    atomic.Int32  // see stage
 	built    chan struct{} // closed when the core has what the log held, or will never have it
 	fit      bool          // it has; read once built is closed
 	refusals refusals
@@ -199,21 +201,12 @@ func (n *Node) open() error {
 		return fmt.Errorf("gossip port %s cannot be opened for UDP: %w; choose another with --gossip-addr", n.cfg.GossipAddr, err)
 	}
 	n.addrs = n.cfg.at(n.cfg.announced())
-	return n.openGateway()
-}
-
-// openGateway opens the gateway port. One that nobody asked for and that is taken is
-// left out: it must not keep a node down.
-func (n *Node) openGateway() (err error) {
-	if n.cfg.GatewayAddr == "" {
-		return nil
+	for _, p := range extraPorts() {
+		if err := p.open(n); err != nil {
+			return err
+		}
 	}
-	n.gateway, err = listen("gateway", n.cfg.GatewayAddr, "--gateway-addr")
-	if err != nil && !n.cfg.Stated["gatewayAddr"] {
-		n.log.Warn("no gateway port: clients that need one can use another node's, or give --gateway-addr", zap.Error(err))
-		n.cfg.GatewayAddr, err = "", nil
-	}
-	return err
+	return nil
 }
 
 func listen(what, addr, flag string) (net.Listener, error) {
@@ -225,7 +218,7 @@ func listen(what, addr, flag string) (net.Listener, error) {
 }
 
 func (n *Node) close() {
-	for _, c := range []interface{ Close() error }{n.client, n.gateway, n.peerTCP, n.peerUDP, n.gossip, n.packets} {
+	for _, c := range []interface{ Close() error }{n.client, n.gateway, n.admin, n.peerTCP, n.peerUDP, n.gossip, n.packets} {
 		switch v := c.(type) {
 		case net.Listener:
 			if v != nil {
@@ -250,6 +243,7 @@ func (n *Node) close() {
 func (n *Node) Run(ctx context.Context) error {
 	defer n.close()
 	defer func() { n.memory.Close() }() // the last of all but files and sockets: nobody reads a value any more
+	defer n.serveAdmin()()              // before the node has a cluster: probes ask from the start
 	n.port = membership.NewPort(n.gossip, n.packets, n.secret, n.answer, func(from net.Addr, err error) { n.refused(0, from.String(), err) })
 	defer n.port.Close()
 	if err := n.bootstrap(ctx); err != nil {
@@ -265,6 +259,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.mux.Close()
 	var wg sync.WaitGroup
 	n.serveClients(&wg)
+	n.enter(stageReading)
 	err := n.restore(ctx)
 	n.fit = err == nil
 	close(n.built)
@@ -321,11 +316,13 @@ func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
 		}
 	})
 	n.redis.SetLoading(false)
+	n.enter(stageServing)
 	chat := n.startChat()
 	defer chat.close()
 	n.log.Info("serving", zap.String("id", n.cfg.ID), zap.Uint32("node", uint32(n.self)), zap.String("client", n.addresses().Client))
 	select {
 	case <-ctx.Done():
+		n.enter(stageLeaving) // first: who asks hears it before the leases go
 		chat.drain()
 		n.leave()
 	case <-n.dismissed:
@@ -333,6 +330,7 @@ func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
 		n.dir.leave()
 	case err = <-n.failed:
 	}
+	n.enter(stageEnding)
 	said := chat.goodbye()
 	n.shutClients(clients)
 	<-said

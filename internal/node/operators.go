@@ -27,7 +27,7 @@ const (
 func (n *Node) operate(words []string) (json.RawMessage, error) {
 	switch word := strings.ToLower(words[0]); {
 	case word == "status":
-		r, err := n.Status(2 * time.Second)
+		r, err := n.Status(statusMax)
 		if err != nil {
 			return nil, err
 		}

@@ -70,11 +70,8 @@ var table = []Setting{
 	address("clientAddr", ":7000", "where Redis clients connect", func(c *Loaded) *string { return &c.ClientAddr }),
 	address("clusterAddr", "", "where the other nodes connect, TCP and UDP (default: the client port + 1)", func(c *Loaded) *string { return &c.ClusterAddr }),
 	address("gossipAddr", ":7002", "where nodes find each other, TCP and UDP; what --seeds of other nodes name", func(c *Loaded) *string { return &c.GossipAddr }),
-	{
-		Key: "gatewayAddr", Unit: "HOST:PORT|off", Change: Restart,
-		Help: "where clients connect that take the cluster for one standalone Redis server (default: the client port + 3, left out with a warning when it is taken)",
-		read: readGateway, write: func(c *Loaded) string { return orOff(c.GatewayAddr) },
-	},
+	extraPorts()[0].row(), // gateway
+	extraPorts()[1].row(), // admin
 	{
 		Key: "seedNodes", Short: "seeds", Unit: "HOST:PORT,...", Change: Restart,
 		Help: "gossip addresses of other nodes; without any, a blank node founds a cluster of its own",

@@ -185,10 +185,8 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 		}
 		c.ClusterAddr = net.JoinHostPort(host, strconv.Itoa(n+1))
 	}
-	if !c.Stated["gatewayAddr"] {
-		if c.GatewayAddr = c.defaultGateway(); c.GatewayAddr == "" {
-			c.origins["gatewayAddr"] = "default, as the client port + 3 is not free; give --gateway-addr"
-		}
+	for _, p := range extraPorts() {
+		p.fill(c)
 	}
 	if c.NumGroups == 0 {
 		c.NumGroups = min(64, c.NumShards)
@@ -199,22 +197,6 @@ func (c *Loaded) complete(readFile func(string) ([]byte, error)) error {
 	}
 	c.warnOfMappings(limitFile(readFile, mappingsFile))
 	return nil
-}
-
-// gatewayOffset is how far the gateway port is above the client port unless stated:
-// the published commands put cluster and gossip ports between, and nodes ten apart.
-const gatewayOffset = 3
-
-// defaultGateway is the gateway address when none was stated: none where its port is
-// another's of this node.
-func (c *Loaded) defaultGateway() string {
-	host, port, _ := net.SplitHostPort(c.ClientAddr)
-	n, _ := strconv.Atoi(port)
-	addr := net.JoinHostPort(host, strconv.Itoa(n+gatewayOffset))
-	if n+gatewayOffset > 65535 || collide(addr, c.ClusterAddr) || collide(addr, c.GossipAddr) {
-		return ""
-	}
-	return addr
 }
 
 // check looks at values that must fit each other.
@@ -228,14 +210,11 @@ func (c *Loaded) check() error {
 	if c.Expect > 1 && len(c.Seeds) == 0 {
 		return fmt.Errorf("%s: %d nodes cannot found a cluster together without --seeds", c.Origin("expect"), c.Expect)
 	}
-	planes := []struct{ flag, addr string }{{"client-addr", c.ClientAddr}, {"cluster-addr", c.ClusterAddr}, {"gossip-addr", c.GossipAddr}}
-	if c.GatewayAddr != "" {
-		planes = append(planes, struct{ flag, addr string }{"gateway-addr", c.GatewayAddr})
-	}
+	planes := c.planes()
 	for i, a := range planes {
 		for _, b := range planes[:i] {
 			if collide(a.addr, b.addr) {
-				return fmt.Errorf("--%s %s and --%s %s are the same port; give one of them another", b.flag, b.addr, a.flag, a.addr)
+				return fmt.Errorf("%s %s and %s %s are the same port; give one of them another", b.flag, b.addr, a.flag, a.addr)
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func flags(pairs ...string) Sources {
 func TestDefaultsAreThePublishedOnes(t *testing.T) {
 	c := load(t, Sources{})
 	for key, want := range map[string]string{
-		"nodeId": "", "clientAddr": ":7000", "clusterAddr": ":7001", "gossipAddr": ":7002", "gatewayAddr": ":7003", "seedNodes": "", "walMode": "off",
+		"nodeId": "", "clientAddr": ":7000", "clusterAddr": ":7001", "gossipAddr": ":7002", "gatewayAddr": ":7003", "adminAddr": "127.0.0.1:7004", "seedNodes": "", "walMode": "off",
 		"walDir": "./data/wal", "dataDir": "./data", "replicationFactor": "3", "virtualNodes": "100", "numShards": "256",
 		"numGroups": "64", "maxMemoryBytes": "1GiB", "leaseProfile": "default", "ack": "async", "recovery": "available", "solo": "accept",
 	} {
@@ -314,34 +314,4 @@ func FuzzConfigFile(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestGatewayFollowsTheClientPort: its default never takes a port that something else
-// of the node has, and the published nodes keep out of each other's way.
-func TestGatewayFollowsTheClientPort(t *testing.T) {
-	for _, x := range []struct {
-		want  string
-		flags []string
-	}{
-		{":7003", nil},
-		{"10.0.0.1:7013", []string{"client-addr", "10.0.0.1:7010", "gossip-addr", ":7012"}},
-		{"off", []string{"gateway-addr", "off"}},
-		{"off", []string{"gossip-addr", ":7003"}},
-		{"off", []string{"client-addr", "127.0.0.1:65533"}},
-		{":6379", []string{"gateway-addr", ":6379"}},
-	} {
-		if got := load(t, flags(x.flags...)).Text("gatewayAddr"); got != x.want {
-			t.Errorf("%v: the gateway is %q, want %q", x.flags, got, x.want)
-		}
-	}
-	for _, from := range []struct {
-		words string
-		flags []string
-	}{{"client port + 3 is not free", []string{"gossip-addr", ":7003"}}, {"--gateway-addr", []string{"gateway-addr", "off"}}} {
-		if got := load(t, flags(from.flags...)).Origin("gatewayAddr"); !strings.Contains(got, from.words) {
-			t.Errorf("%v: no gateway comes from %q, want to read %q", from.flags, got, from.words)
-		}
-	}
-	refused(t, flags("gateway-addr", ":7002"), "--gateway-addr", "--gossip-addr", "same port")
-	refused(t, flags("gateway-addr", "on"), "on", "not an address")
 }

@@ -164,20 +164,21 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// readGateway takes an address, or the word off.
-func readGateway(c *Loaded, s string) error {
-	if c.GatewayAddr = s; s == gatewayOff {
-		c.GatewayAddr = ""
+// wordOff says of a port or a duration that there is to be none.
+const wordOff = "off"
+
+// readOptional takes an address, or the word off.
+func readOptional(addr *string, s string) error {
+	if *addr = s; s == wordOff {
+		*addr = ""
 		return nil
 	}
 	return checkAddress(s)
 }
 
-const gatewayOff = "off"
-
 func orOff(addr string) string {
 	if addr == "" {
-		return gatewayOff
+		return wordOff
 	}
 	return addr
 }
@@ -187,7 +188,7 @@ func orOff(addr string) string {
 const replaceAfterMin = 5 * time.Second
 
 func readReplaceAfter(c *Loaded, s string) (err error) {
-	if s == gatewayOff {
+	if s == wordOff {
 		c.ReplaceAfter = 0
 		return nil
 	}

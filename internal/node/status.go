@@ -19,12 +19,14 @@ import (
 // all the same.
 const unlinkedWait = 200 * time.Millisecond
 
+// statusMax is how long a status that is asked for may take to gather.
+const statusMax = 2 * time.Second
+
 // Status asks every node for its report and draws the conclusion. Nodes that do
 // not answer in time are named.
 func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	if n.redis.Loading() {
-		rate, left := n.durable.progress.pace()
-		return ClusterReport{}, fmt.Errorf("this node is reading its write-ahead log, %s/s, %v left", About(rate), left)
+		return ClusterReport{}, errors.New(n.reading())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

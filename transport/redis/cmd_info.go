@@ -41,13 +41,23 @@ func cmdInfo(c *conn, args [][]byte) {
 	c.out = resp.AppendVerbatim(c.out, c.sess.Proto, b.String())
 }
 
-// infoSections puts the face's own figures before the Backend's, in the order of Redis.
+// infoSections is Info for a client: with the port it has come to, and what it takes the
+// server for.
 func (c *conn) infoSections() []InfoSection {
-	s := c.srv
-	all := mergeSections(c.ownSections(), s.backend.Info())
+	all := c.srv.info(c.mode(), c.localPort())
 	if c.gateway() {
 		standalone(all)
 	}
+	return all
+}
+
+// Info lists all sections of INFO, in the order of Redis, for who is no client: without a
+// port.
+func (s *Server) Info() []InfoSection { return s.info(modeCluster, "") }
+
+// info puts the face's own figures before the Backend's, in the order of Redis.
+func (s *Server) info(mode, port string) []InfoSection {
+	all := mergeSections(s.ownSections(mode, port), s.backend.Info())
 	place := func(i InfoSection) int {
 		if at := slices.Index(infoOrder, i.Name); at >= 0 {
 			return at
@@ -58,19 +68,18 @@ func (c *conn) infoSections() []InfoSection {
 	return all
 }
 
-func (c *conn) ownSections() []InfoSection {
-	s := c.srv
+func (s *Server) ownSections(mode, port string) []InfoSection {
 	up := time.Since(s.started)
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []InfoSection{
 		{"Server", [][2]string{
 			{"redis_version", redisVersion},
 			{"aegis_version", s.cfg.Version},
-			{"redis_mode", c.mode()},
+			{"redis_mode", mode},
 			{"os", runtime.GOOS + " " + runtime.GOARCH},
 			{"arch_bits", strconv.Itoa(strconv.IntSize)},
 			{"process_id", strconv.Itoa(os.Getpid())},
-			{"tcp_port", c.localPort()},
+			{"tcp_port", port},
 			{"uptime_in_seconds", strconv.Itoa(int(up.Seconds()))},
 			{"uptime_in_days", strconv.Itoa(int(up.Hours() / 24))},
 		}},

@@ -185,8 +185,11 @@ func (c *conn) mode() string {
 	if c.gateway() {
 		return "standalone"
 	}
-	return "cluster"
+	return modeCluster
 }
+
+// modeCluster is what redis_mode says on the client port.
+const modeCluster = "cluster"
 
 func (c *conn) gateway() bool { return c.forwarder != nil }
 
