@@ -102,9 +102,9 @@ func (c *Core) heardProgress(body []byte, now multiraft.Instant) Answer {
 		return Answer{Err: errNotMeta.Error()}
 	}
 	for _, p := range news {
-		if int(p.Group) < len(c.progress) {
+		if int(p.Group) < len(c.progress) && !p.equal(c.progress[p.Group]) {
 			c.progress[p.Group] = p
-			c.inPlace = 0
+			c.inPlace = 0 // what is wanted may be another now; of what was known it is not
 		}
 	}
 	return Answer{Body: []byte("{}")}
@@ -122,6 +122,10 @@ func (c *Core) knowsProgress(now multiraft.Instant) bool {
 		}
 	}
 	return true
+}
+
+func (p groupProgress) equal(o groupProgress) bool {
+	return p.Group == o.Group && p.Version == o.Version && slices.Equal(p.Copies, o.Copies) && slices.Equal(p.Seats, o.Seats)
 }
 
 // moving reports whether a group is on its way, as far as is known.

@@ -121,3 +121,15 @@ func tooMuch(s *meta.State, progress []groupProgress, memory int64) string {
 	}
 	return ""
 }
+
+// TestReportsThatSayNothingNewCauseNoPlan: everything is told again every few seconds, and
+// a plan of many groups takes long.
+func TestReportsThatSayNothingNewCauseNoPlan(t *testing.T) {
+	a := groupProgress{Group: 1, Version: 2, Copies: []shardmap.NodeID{1, 2}, Seats: []shardmap.NodeID{1}}
+	same, other := a, a
+	same.Copies = slices.Clone(a.Copies)
+	other.Seats = []shardmap.NodeID{1, 2}
+	if !a.equal(same) || a.equal(other) || a.equal(groupProgress{Group: 1, Version: 3, Copies: a.Copies, Seats: a.Seats}) {
+		t.Error("reports are not told from each other")
+	}
+}
