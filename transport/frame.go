@@ -13,8 +13,12 @@ import (
 
 // A frame on a connection (big endian), after the handshake:
 //
-//	length u32 (of what follows the crc) | crc32c u32 (of the same) | codec u8 | body
+//	length u32 (of codec and body) | crc32c u32 (of the length) | crc32c u32 (of codec and body) | codec u8 | body
+//
+// The length has a checksum of its own: who believes a damaged one waits for bytes that
+// never come, and takes all later frames of that connection for them.
 const (
+	frameHead = 4 + 4 + 4
 	// FrameMax bounds a frame's body, compressed or not: one value of 64 MiB and
 	// what surrounds it.
 	FrameMax = 80 << 20
@@ -44,11 +48,13 @@ func appendFrame(dst, body, scratch []byte, compress bool) (out, newScratch []by
 			body, codec = small, codecS2
 		}
 	}
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)+1))
 	at := len(dst)
-	dst = append(dst, 0, 0, 0, 0, codec)
+	dst = append(append(dst, make([]byte, frameHead)...), codec)
 	dst = append(dst, body...)
-	binary.BigEndian.PutUint32(dst[at:], crc32.Checksum(dst[at+4:], castagnoli))
+	head := dst[at:]
+	binary.BigEndian.PutUint32(head, uint32(len(body)+1))
+	binary.BigEndian.PutUint32(head[4:], crc32.Checksum(head[:4], castagnoli))
+	binary.BigEndian.PutUint32(head[8:], crc32.Checksum(head[frameHead:], castagnoli))
 	return dst, scratch
 }
 
@@ -60,9 +66,12 @@ type frameReader struct {
 }
 
 func (r *frameReader) next() ([]byte, error) {
-	var head [8]byte
+	var head [frameHead]byte
 	if _, err := io.ReadFull(r.src, head[:]); err != nil {
 		return nil, err
+	}
+	if crc32.Checksum(head[:4], castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+		return nil, fmt.Errorf("%w: checksum of the length", ErrFrame)
 	}
 	n := int(binary.BigEndian.Uint32(head[:]))
 	if n < 1 || n > FrameMax+1 {
@@ -80,7 +89,7 @@ func (r *frameReader) next() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if crc32.Checksum(r.raw, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+	if crc32.Checksum(r.raw, castagnoli) != binary.BigEndian.Uint32(head[8:]) {
 		return nil, fmt.Errorf("%w: checksum", ErrFrame)
 	}
 	return r.decode(r.raw[0], r.raw[1:])

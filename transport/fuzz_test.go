@@ -69,7 +69,7 @@ func FuzzLeasePacket(f *testing.F) {
 // is decoded in bounded time and space or refused.
 func FuzzCodec(f *testing.F) {
 	b, _ := appendFrame(nil, bytes.Repeat([]byte("a"), 5000), nil, true)
-	f.Add(b[8], b[9:])
+	f.Add(b[frameHead], b[frameHead+1:])
 	f.Add(byte(codecNone), []byte("plain"))
 	f.Add(byte(9), []byte{})
 	f.Add(byte(codecS2), []byte{0xff, 0xff, 0xff, 0xff, 0x0f})

@@ -17,7 +17,7 @@ const lastSequence = 1 << 63
 // take them for its own. The caller must know that it is gone for certain.
 type LastWord struct {
 	Self    Identity // of the process
-	Secret  []byte   // nil: no authenticator
+	Secret  []byte   // nil: authenticators show damage only
 	Network Network
 	Peers   map[shardmap.NodeID]string // their cluster addresses
 

@@ -72,7 +72,7 @@ type Handler interface {
 // Config fixes how a Mux behaves.
 type Config struct {
 	Self    Identity
-	Secret  []byte // nil: no authenticator
+	Secret  []byte // nil: authenticators show damage only, not who speaks
 	Network Network
 	// ControlQueueMax and BulkQueueMax bound what waits for one peer, in bytes.
 	ControlQueueMax int

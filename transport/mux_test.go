@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -243,8 +244,9 @@ func TestReplayedAndForgedPacketsAreDropped(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	b, _ := appendFrame(nil, bytes.Repeat([]byte("a"), 5000), nil, true)
 	f.Add(b)
-	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
+	for _, n := range []uint32{0, FrameMax, math.MaxUint32} {
+		f.Add(lengthOnly(n))
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := frameReader{src: bufio.NewReader(bytes.NewReader(in))}
 		for {

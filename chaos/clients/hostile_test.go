@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -104,12 +108,12 @@ var attacks = []attack{
 	}},
 	{"a frame of 4 GB after a handshake", func(t *testing.T, s *siege) {
 		c := s.shakeHands(t)
-		_, _ = c.Write([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
+		_, _ = c.Write(frameOf(math.MaxUint32))
 		s.hangsUp(t, c)
 	}},
 	{"a frame of no bytes after a handshake", func(t *testing.T, s *siege) {
 		c := s.shakeHands(t)
-		_, _ = c.Write(make([]byte, 8))
+		_, _ = c.Write(frameOf(0))
 		s.hangsUp(t, c)
 	}},
 	{"a length of 4 GB for a bootstrap question", func(t *testing.T, s *siege) {
@@ -352,17 +356,31 @@ func (s *siege) hello(t *testing.T, as *restartable) []byte {
 	return append(b, make([]byte, 8+16)...)
 }
 
+// frameOf is the head of a frame that claims so many bytes.
+func frameOf(n uint32) []byte {
+	b := binary.BigEndian.AppendUint32(nil, n)
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	return append(b, 0, 0, 0, 0)
+}
+
 // shakeHands is a connection to the cluster port that is taken for a node's: there
-// is no secret.
+// is no secret, and the proof that it is not damaged anybody can give.
 func (s *siege) shakeHands(t *testing.T) net.Conn {
 	t.Helper()
 	c := s.dial(t, clusterPort)
-	_, _ = c.Write(s.hello(t, s.nodes[1]))
+	said := s.hello(t, s.nodes[1])
+	_, _ = c.Write(said)
 	answer := make([]byte, 4+1+4+4+16+16+16)
 	if _, err := io.ReadFull(bufio.NewReaderSize(c, 16), answer); err != nil || string(answer[:4]) != "AEGI" {
 		t.Fatalf("the handshake is answered with %q, %v", answer, err)
 	}
-	_, _ = c.Write(make([]byte, 16))
+	h := hmac.New(sha256.New, nil)
+	h.Write(slices.Concat([]byte("c"), said, answer))
+	_, _ = c.Write(h.Sum(nil)[:16])
+	_ = c.SetReadDeadline(time.Now().Add(time.Second / 2)) // who is refused is hung up on at once
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !os.IsTimeout(err) {
+		t.Fatalf("the handshake was refused: %v", err)
+	}
 	return c
 }
 
