@@ -28,7 +28,7 @@ type Contact struct {
 // GossipConfig fixes what a Gossip is.
 type GossipConfig struct {
 	Port   *Port
-	Secret []byte // nil: neither encrypted nor authenticated
+	Secret []byte // nil: the key is no secret, and shows damage only
 	UUID   [16]byte
 	Name   string // of this node, for questions
 	Self   Meta   // as it starts; Update changes it
@@ -252,9 +252,7 @@ func (g *Gossip) configure(self Meta, label string, w *wire) *memberlist.Config 
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Label, c.SkipInboundLabelCheck, c.Transport = memberName(self), label, true, w
 	c.Logger = log.New(g.voice, "", 0)
-	if len(g.cfg.Secret) > 0 {
-		c.SecretKey = gossipKey(g.cfg.Secret, self.Cluster)
-	}
+	c.SecretKey = gossipKey(g.cfg.Secret, self.Cluster)
 	c.TCPTimeout = streamTimeout
 	c.ProbeInterval, c.ProbeTimeout = g.tempo.probe, g.tempo.probeTimeout
 	c.GossipInterval, c.GossipToTheDeadTime = g.tempo.spread, g.tempo.bury
@@ -265,7 +263,9 @@ func (g *Gossip) configure(self Meta, label string, w *wire) *memberlist.Config 
 	return c
 }
 
-// gossipKey is the key that all nodes of a cluster derive from their secret.
+// gossipKey is the key that all nodes of a cluster derive from their secret. Without one
+// it keeps nobody out, and is there because memberlist has no checksum for its streams:
+// a node believed what a damaged one said of the others.
 func gossipKey(secret []byte, cluster [16]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte("gossip keyring 1"))
