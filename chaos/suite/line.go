@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -55,9 +56,49 @@ type said struct {
 // errNotSent is the end of a command that has not left: the node cannot have it.
 var errNotSent = errors.New("the connection had ended before the command left")
 
+// ended looks whether the node has closed the line, as the pools of clients do before a
+// connection is used again: the socket takes a command although nobody will read it, and
+// it would count as one whose outcome is not known. Pushes that came before the end are
+// dropped.
+func (l *line) ended() bool {
+	for {
+		if l.in.Buffered() == 0 {
+			if n, closed := l.waiting(); n == 0 {
+				return closed
+			}
+		}
+		if r, err := resp.ReadReply(l.in); err != nil || r.Kind != '>' {
+			return true // a reply to nothing
+		}
+	}
+}
+
+// waiting says how many bytes have arrived, without waiting for any, or that none will.
+func (l *line) waiting() (n int, closed bool) {
+	raw, err := l.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, true
+	}
+	look := func(fd uintptr) {
+		n, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}
+	switch gone := raw.Control(look); {
+	case gone != nil:
+		return 0, true
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
+		return 0, false
+	case err != nil:
+		return 0, true
+	}
+	return n, n == 0
+}
+
 // do sends a command and waits for its reply. After an error the line is of no use.
 func (l *line) do(limit time.Duration, words ...string) (a said, err error) {
 	_ = l.SetDeadline(time.Now().Add(limit))
+	if l.ended() {
+		return a, errNotSent
+	}
 	if n, err := l.Write(resp.AppendCommand(nil, words...)); err != nil {
 		if n == 0 && !errors.Is(err, net.ErrClosed) {
 			return a, errors.Join(errNotSent, err)
