@@ -7,6 +7,7 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
 	"github.com/baxromumarov/aegisKV/transport"
+	"github.com/baxromumarov/aegisKV/transport/redis"
 )
 
 // peerHandler takes what peers send: control and lease traffic goes to the
@@ -195,12 +196,12 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	switch ev.Kind {
 	case shardgroup.EventClosed:
 		l := e.n.routes.Load().Layout()
-		e.n.tellFace(l.FirstShard(ev.Group), l.ShardsPerGroup())
+		e.n.tellFace((*redis.Server).LeaseEnded, l.FirstShard(ev.Group), l.ShardsPerGroup())
 		if TakesBack(ev) {
 			e.n.untrack(shardsOf(l, ev.Group))
 		}
 	case shardgroup.EventOverwritten:
-		e.n.tellFace(ev.Shard, 1)
+		e.n.tellFace((*redis.Server).Overwritten, ev.Shard, 1)
 	case shardgroup.EventOpened:
 		for _, r := range ev.Report {
 			e.n.log.Warn("writes lost", zap.Uint16("shard", uint16(r.Shard)), zap.Uint32("epoch", ev.Epoch), zap.Uint64("atLeast", r.AtLeast),
@@ -245,7 +246,7 @@ func slotsOf(l shardmap.Layout, g shardmap.GroupID) (first, last shardmap.Slot) 
 // tellFace says to the client port that reads of these shards are broken: their
 // lease ended, or the copy was overwritten. Events come with the data plane's
 // locks held; the face takes none of them and does not wait.
-func (n *Node) tellFace(first shardmap.ShardID, shards int) {
+func (n *Node) tellFace(what func(s *redis.Server, first, last shardmap.Slot), first shardmap.ShardID, shards int) {
 	face := n.face.Load()
 	if face == nil {
 		return
@@ -253,7 +254,7 @@ func (n *Node) tellFace(first shardmap.ShardID, shards int) {
 	l := n.routes.Load().Layout()
 	lo, _ := l.SlotRange(first)
 	_, hi := l.SlotRange(first + shardmap.ShardID(shards-1))
-	face.LeaseEnded(lo, hi)
+	what(face, lo, hi)
 }
 
 // rollbackKeysMax bounds how many lost writes one log line names.

@@ -159,7 +159,10 @@ func (c *conn) wait(n int, timeout time.Duration) (held int, err error) {
 		case waitError:
 			return held, ReplyError("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 		}
-		if c.stopping.Load() || c.left() {
+		switch {
+		case c.stopping.Load():
+			return held, nil // fewer than were asked for, which the client sees
+		case c.left():
 			c.quit = true
 			return held, nil
 		}
@@ -176,5 +179,5 @@ func (c *conn) left() bool {
 	err := c.rd.Fill()
 	_ = c.nc.SetReadDeadline(time.Time{})
 	c.setMark(c.rd.Mark()) // Fill moves the buffer; everything before this command has been answered
-	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || c.stopping.Load()
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }

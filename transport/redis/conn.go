@@ -2,7 +2,6 @@ package redis
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -150,36 +149,6 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// stop makes a waiting read return, so that the connection ends after the
-// pipeline it is in and what has arrived by then.
-func (c *conn) stop() {
-	if !c.stopping.Swap(true) {
-		_ = c.nc.SetReadDeadline(time.Now())
-	}
-}
-
-// farewellFor is how long a connection that is being closed may still send what
-// it had under way, and how long it may take to see the end.
-const farewellFor = 20 * time.Millisecond
-
-// farewell answers what arrives last and then ends the connection in the order
-// that loses no reply: our end first, then theirs. Closing at once would throw
-// away replies on their way when a command arrives meanwhile.
-func (c *conn) farewell() {
-	_ = c.nc.SetReadDeadline(time.Now().Add(farewellFor))
-	for c.rd.Fill() == nil {
-		if c.runBuffered() != nil || c.quit {
-			return
-		}
-	}
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(farewellFor))
-	_, _ = io.Copy(io.Discard, c.nc)
-}
-
 // noteRead remembers, for a READONLY connection, which slots it read.
 func (c *conn) noteRead(slot shardmap.Slot) {
 	if !c.sess.ReadOnly {
@@ -211,10 +180,10 @@ func (c *conn) serve() {
 	c.srv.backend.Open(&c.sess)
 	defer c.srv.backend.Closed(&c.sess)
 	defer c.endPushes()
-	for {
+	for !c.stopping.Load() {
 		if err := c.rd.Fill(); err != nil {
 			if c.stopping.Load() {
-				c.farewell()
+				break
 			}
 			return
 		}
@@ -222,6 +191,7 @@ func (c *conn) serve() {
 			return
 		}
 	}
+	c.farewell()
 }
 
 const (

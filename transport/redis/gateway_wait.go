@@ -74,10 +74,10 @@ func gatewayWait(c *conn, _ *command, args [][]byte) {
 		switch {
 		case !ok:
 			return
-		case held >= n || timeout > 0 && time.Since(begin) >= timeout || len(marks) == 0:
+		case held >= n || timeout > 0 && time.Since(begin) >= timeout || len(marks) == 0 || c.stopping.Load():
 			c.int(int64(held))
 			return
-		case c.stopping.Load() || c.left():
+		case c.left():
 			c.quit = true
 			return
 		}

@@ -228,26 +228,39 @@ func (s *Server) Commands() int64 { return s.commands.Load() }
 
 // LeaseEnded tells the face that this node no longer serves the slots: reads that
 // a client was promised from a follower (READONLY) may come from a copy that is
-// about to be rolled back, so those connections are closed. Commands that wait for
-// these slots are released by the Backend. It may be called from any goroutine and
-// does not wait.
-func (s *Server) LeaseEnded(first, last shardmap.Slot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if f, l, any := c.readSpan(); any && f <= last && l >= first {
-			c.nc.Close()
-		}
-	}
+// about to be rolled back, so those connections are ended, after what they are in.
+// Commands that wait for these slots are released by the Backend. It may be called from
+// any goroutine and does not wait.
+func (s *Server) LeaseEnded(first, last shardmap.Slot) { s.eachReader(first, last, (*conn).stop) }
+
+// Overwritten tells the face that a copy of the slots was rolled back or is filled anew:
+// a READONLY connection that read there has no reply any more, because the next one
+// could be older than the last. It may be called from any goroutine and does not wait.
+func (s *Server) Overwritten(first, last shardmap.Slot) {
+	s.eachReader(first, last, func(c *conn) { c.nc.Close() })
 }
 
-// quietFor is how long a connection must have sent nothing before Shutdown ends it.
-const quietFor = 50 * time.Millisecond
+// eachReader finds the READONLY connections that read slots.
+func (s *Server) eachReader(first, last shardmap.Slot, do func(*conn)) {
+	s.each(func(c *conn) {
+		if f, l, any := c.readSpan(); any && f <= last && l >= first {
+			do(c)
+		}
+	})
+}
+
+const (
+	// quietFor is how long a connection must have sent nothing before Shutdown ends it.
+	quietFor = 50 * time.Millisecond
+	// closeMax is how long the last commands may take once Shutdown asks for the end: as
+	// long as a gateway may have to wait for another node, and a client to take replies.
+	closeMax = time.Second
+)
 
 // Shutdown stops accepting and ends each connection once it is quiet: a client
 // that still asks is answered (MOVED, when the leases were handed over before),
 // so that it can go elsewhere by itself. When ctx ends the rest is ended after the
-// pipeline it is in.
+// pipeline it is in: see farewell. That takes closeMax at most.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
@@ -270,7 +283,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			s.each((*conn).stop)
 			select {
 			case <-done:
-			case <-time.After(3 * farewellFor):
+			case <-time.After(closeMax):
 				s.each(func(c *conn) { c.nc.Close() }) // a client that does not take its replies
 				<-done
 			}

@@ -100,3 +100,19 @@ func (s *socket) writeNow(fd uintptr) bool {
 	}
 	return true
 }
+
+// cork holds back what is written until it is taken off or the connection ends: the last
+// bytes and the end are one packet then. Where there is no such thing they leave at once.
+func (s *socket) cork(on bool) {
+	if s.raw != nil {
+		_ = s.raw.Control(func(fd uintptr) { corkFD(fd, on) })
+	}
+}
+
+// unread says whether bytes have arrived that were not read.
+func (s *socket) unread() (any bool) {
+	if s.raw != nil {
+		_ = s.raw.Control(func(fd uintptr) { any = unreadFD(fd) })
+	}
+	return any
+}

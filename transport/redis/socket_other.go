@@ -10,3 +10,7 @@ const direct = false
 func readFD(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 func writeFD(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+
+func corkFD(uintptr, bool) {}
+
+func unreadFD(uintptr) bool { return false }
