@@ -26,6 +26,28 @@ func nextMembers(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.N
 	return target
 }
 
+// outlived is a target without a learner in whose place its node is to have a newer
+// replica, nil when there is none. The node may have forgotten it for good: a holder that
+// knew only an old wish took it in once more under its old id. As long as it is a member
+// the newer one has no room, and it is never filled. One that has a seat is alive, and
+// stays; group 0 has no seats, and its replicas are never given up by their nodes.
+func outlived(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID) []multiraft.ReplicaDesc {
+	if conf.Joint() || len(seats) == 0 {
+		return nil
+	}
+	for i, l := range conf.Learners {
+		if w, ok := want.On(l.Node); !ok || describe(w).ID == l.ID || slices.Contains(seats, l.Node) {
+			continue
+		}
+		target := slices.Concat(conf.Voters, conf.Learners[:i], conf.Learners[i+1:])
+		for j := len(conf.Voters); j < len(target); j++ {
+			target[j].Role = multiraft.RoleLearner // also of a witness to be
+		}
+		return target
+	}
+	return nil
+}
+
 // withHolder is what is wanted, with the holder's vote in the place of another one as
 // long as it is to leave: it hands its lease over first (G6), and the voters stay odd.
 // The place is a witness's, if there is one, rather one whose copy has no seat yet,

@@ -126,6 +126,39 @@ func TestNextMembers(t *testing.T) {
 	}
 }
 
+// TestALearnerThatItsNodeForgotMakesRoom has what an old holder left behind, who had not
+// heard yet that node 6 was given up and is wanted again: whole-cluster simulator, seed 13
+// of 300 s.
+func TestALearnerThatItsNodeForgotMakesRoom(t *testing.T) {
+	d := multiraft.MakeReplica
+	conf := multiraft.GroupConfig{
+		Voters:   []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(3, 4, multiraft.RoleVoter), d(6, 5, multiraft.RoleVoter)},
+		Learners: []multiraft.ReplicaDesc{d(8, 8, multiraft.RoleLearner), d(5, 6, multiraft.RoleLearner)},
+	}
+	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
+		return meta.Replica{ID: id, Node: n, Role: role}
+	}
+	newer := []meta.Replica{r(7, 6, meta.Voter), r(1, 1, meta.Voter), r(8, 8, meta.Voter)}
+	for name, c := range map[string]struct {
+		conf  multiraft.GroupConfig
+		want  []meta.Replica
+		seats []shardmap.NodeID
+		next  []multiraft.ReplicaDesc
+	}{
+		"forgotten":                    {conf, newer, []shardmap.NodeID{1, 4, 5}, slices.Concat(conf.Voters, conf.Learners[:1])},
+		"it has a seat":                {conf, newer, []shardmap.NodeID{1, 4, 6}, nil},
+		"it is the wanted one":         {conf, []meta.Replica{r(5, 6, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
+		"nobody wants one on its node": {conf, []meta.Replica{r(1, 1, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
+		"group 0":                      {conf, newer, nil, nil},
+		"between two sets of voters":   {multiraft.GroupConfig{Voters: conf.Voters, Outgoing: conf.Voters, Learners: conf.Learners}, newer, []shardmap.NodeID{1, 4, 5}, nil},
+		"nobody learns":                {multiraft.GroupConfig{Voters: conf.Voters}, newer, []shardmap.NodeID{1, 4, 5}, nil},
+	} {
+		if got := outlived(c.conf, meta.Group{Replicas: c.want}, c.seats); !slices.Equal(got, c.next) {
+			t.Errorf("%s: %v, want %v", name, got, c.next)
+		}
+	}
+}
+
 // TestTheHolderStaysUntilItHasHandedOver names whose place a holder that is to leave takes.
 func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 	d := multiraft.MakeReplica

@@ -116,8 +116,8 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 // wantedMeta is the replica set of group 0: present voters first, then the
 // oldest nodes, up to five voters and an odd number of them; all others learn, those
 // too that are leaving, until they have left: they must hear of it. The holder (0 = none)
-// keeps its vote if it may: nobody else could take it away, and whoever holds group 0
-// next asks again. The order stays, or every move of its lease would be a change.
+// keeps its vote if it may, also one that was not to have it while it was away: nobody
+// else could take it away, and whoever holds group 0 next asks again. The order stays, or every move of its lease would be a change.
 func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder shardmap.NodeID) []meta.Wanted {
 	voters := 1
 	switch {
@@ -133,8 +133,8 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder sha
 		}
 	}
 	stay := slices.DeleteFunc(nodesVoting(present), func(n shardmap.NodeID) bool { return !slices.Contains(nodes, n) })
-	if i := slices.Index(stay, holder); i >= voters {
-		stay[voters-1] = holder
+	if slices.Contains(nodes, holder) && !slices.Contains(stay[:min(len(stay), voters)], holder) {
+		stay = append(stay[:min(len(stay), voters-1)], holder)
 	}
 	for _, n := range slices.Concat(stay, nodes) {
 		add(n)

@@ -68,6 +68,12 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 			t.Errorf("held by node %d: %v, want %v", c.holder, got, c.want)
 		}
 	}
+	// Node 1 was to be replaced by node 6, came back, and got group 0 before it lost its vote.
+	five.Replicas[0].Node = 6
+	back := []meta.Wanted{w(6, meta.Voter), w(2, meta.Voter), w(3, meta.Voter), w(4, meta.Voter), w(1, meta.Voter), w(5, meta.Learner)}
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5, 6}, nil, five, 1); !reflect.DeepEqual(got, back) {
+		t.Errorf("held by one that came back: %v, want %v", got, back)
+	}
 }
 
 func TestGroupBudgetIsTheSmallestShare(t *testing.T) {

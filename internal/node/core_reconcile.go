@@ -167,7 +167,11 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 			return // it hands group 0 over first
 		}
 	}
-	if target := nextMembers(st.Config, want, seats, seated); target != nil {
+	target := outlived(st.Config, want, seats)
+	if target == nil {
+		target = nextMembers(st.Config, want, seats, seated)
+	}
+	if target != nil {
 		c.raft.Reconfigure(st, target, now)
 	} else if seated {
 		c.arrived[id] = at
