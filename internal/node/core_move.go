@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -127,7 +128,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 	} else if r != nil {
 		able = r.Successors()
 	}
-	last := shardmap.NodeID(0) // rather than nobody, when this process ends
+	last := shardmap.NodeID(0) // rather than nobody, when this process ends or its node leaves
 	for _, n := range able {
 		silent, heard := c.raft.Silence(n, c.now)
 		if n == c.self.Node || c.announcedLeave(n) || !votes(st.Config, n) || !heard || silent >= time.Second {
@@ -136,11 +137,22 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 		if !c.astray(n) && !c.sentAway(n) {
 			return n
 		}
-		if last == 0 && c.draining {
+		if last == 0 && (c.draining || c.goesBefore(n)) {
 			last = n
 		}
 	}
 	return last
+}
+
+// goesBefore reports whether this node's copies leave while those of n stay: a node that
+// drains takes the lease then, rather than that this one keeps it and never leaves.
+func (c *Core) goesBefore(n shardmap.NodeID) bool {
+	if c.meta == nil {
+		return false
+	}
+	mine, _ := c.meta.Node(c.self.Node)
+	other, _ := c.meta.Node(n)
+	return mine.Intent == meta.Leaving && other.Intent == meta.Draining && !c.astray(n)
 }
 
 // drainMore starts the next moves of a drain.
