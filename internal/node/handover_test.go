@@ -104,9 +104,15 @@ func TestLeasesMoveByHand(t *testing.T) {
 	if err := operated(nodes[2], &r, "failover", "n1"); err != nil || len(r.Kept) > 0 || r.Node != "n1" || r.Moved == 0 {
 		t.Errorf("failover: %+v, %v", r, err)
 	}
-	if by := holds(t, nodes); by["n1"] != 0 || by["n2"]+by["n3"]+by["n4"] != len(first)-1 {
+	if by := holds(t, nodes); by["n1"] != 0 {
 		t.Errorf("leases after a failover of n1: %v", by)
 	}
+	// On a busy machine a node may be told that it leads and not stand up within the
+	// half second after which a move is forgotten: its group is served by the next vote.
+	until(t, "the others serve all", func() bool {
+		by := holds(t, nodes)
+		return by["n2"]+by["n3"]+by["n4"] == len(first)-1
+	})
 	for _, c := range []struct {
 		words []string
 		says  string

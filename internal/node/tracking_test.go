@@ -140,9 +140,9 @@ func TestAMovedLeaseTakesBackWhatWasReadThere(t *testing.T) {
 	}
 	c.loses(allocKey)
 	all.loses("*")
-	if v := c.do("GET", allocKey); !strings.HasPrefix(string(v.Text), "MOVED") && !strings.HasPrefix(string(v.Text), "CLUSTERDOWN") {
-		t.Errorf("after the move: %q", v.Text)
-	}
+	// The lease may come back once when the other node does not stand up in time: it is
+	// handed over again then.
+	until(t, "another node serves the key", func() bool { return strings.HasPrefix(string(c.do("GET", allocKey).Text), "MOVED") })
 	told.hearsOfMoves(nodes[holder].cfg.ClientAddr, int(shardmap.SlotOf([]byte(allocKey))))
 }
 
