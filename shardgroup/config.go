@@ -50,6 +50,9 @@ type Config struct {
 	EmptyWait time.Duration // 10 s
 	LogWait   time.Duration // for copies that read their logs after a restart of all, 30 s
 	FillBytes int           // most bytes of one bulk chunk, 64 KiB
+	// FillRate is how many bytes a second this node sends of fills, to all peers together;
+	// 0 = as many as they take.
+	FillRate int64
 	// CompareBytes is from how many bytes on a shard is compared with a copy that has
 	// something before it is filled, 64 KiB.
 	CompareBytes int

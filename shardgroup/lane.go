@@ -21,6 +21,7 @@ type lane struct {
 	conn    atomic.Uint64 // 0 = down
 	dirty   bitset        // shards with something to send
 	greet   bitset        // groups that need a Hello
+	paced   bitset        // shards whose fill waits for the pace
 	tickDue atomic.Bool
 	awake   atomic.Bool // WakeData was called and NextData has not found nothing since
 	lastAck atomic.Int64
@@ -54,7 +55,7 @@ type lane struct {
 func newLane(n *Node, peer shardmap.NodeID) *lane {
 	return &lane{
 		n: n, peer: peer,
-		dirty: newBitset(n.cfg.Layout.Shards), greet: newBitset(n.cfg.Layout.Groups + 1),
+		dirty: newBitset(n.cfg.Layout.Shards), greet: newBitset(n.cfg.Layout.Groups + 1), paced: newBitset(n.cfg.Layout.Shards),
 		ackDirty: newBitset(n.cfg.Layout.Shards), states: newBitset(n.cfg.Layout.Groups + 1),
 	}
 }
@@ -150,6 +151,7 @@ func (n *Node) LaneUp(peer shardmap.NodeID, conn uint64, now multiraft.Instant) 
 	l.send.Lock()
 	l.pending, l.sent = nil, 0
 	l.dirty.clear()
+	l.paced.clear()
 	l.lastAck.Store(int64(now.Mono))
 	l.awake.Store(false)
 	l.conn.Store(conn)

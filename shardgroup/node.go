@@ -43,6 +43,7 @@ type Node struct {
 	clogged   atomic.Bool  // writes were delayed because the log is behind
 	stalls    atomic.Bool  // its disk does not answer
 	catchUp   atomic.Int64 // bytes sent to copies that were not on the stream
+	pace      pace         // of fills
 	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64
@@ -65,6 +66,7 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
+	n.pace = newPace(cfg.FillRate)
 	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
 	n.ahead, n.forced = newBitset(cfg.Layout.Shards), newBitset(cfg.Layout.Shards)
 	n.encoded.New = func() any { return new([]byte) }
@@ -227,6 +229,7 @@ func (n *Node) Tick(now multiraft.Instant) {
 			n.busy = r.tick(now) || n.busy
 		}
 	}
+	n.busy = n.paced(now.Mono) || n.busy
 	if now.Mono-n.lastLaps >= n.cfg.TickEvery-tickSlack && n.leadsAny() {
 		n.lastLaps = now.Mono
 		for _, r := range n.all() {

@@ -31,6 +31,7 @@ type Replica struct {
 	ceiling   atomic.Int64 // shard time that the lease quorum knows of
 	tailBytes atomic.Int64
 	oldFill   atomic.Uint32 // seat whose old copy is being overwritten (L9)
+	fills     meter         // what was sent of fills of this group
 
 	mu       sync.Mutex // guards the rest
 	role     multiraft.Role

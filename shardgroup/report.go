@@ -297,6 +297,7 @@ func (r *Replica) Status(now multiraft.Instant) Status {
 	}
 	if r.lead != nil {
 		st.Followers = r.followers()
+		_, st.FillRate = r.fills.read(now.Mono)
 	}
 	return st
 }
@@ -353,4 +354,13 @@ func (n *Node) Usage() Usage {
 		RingBytes: n.pool.used, RingMost: max(n.pool.limit, copies*int64(n.pool.blockBytes)),
 		TailBytes: n.tailBytes.Load(), Tickets: int(n.waiting.Load()), CatchUpBytes: n.catchUp.Load(),
 	}
+}
+
+// FillRate is how many bytes a second this node sends of fills now, and may send (0 = any).
+func (n *Node) FillRate(now multiraft.Instant) (rate, most int64) {
+	for _, r := range n.all() {
+		_, one := r.fills.read(now.Mono)
+		rate += one
+	}
+	return rate, n.pace.rate
 }

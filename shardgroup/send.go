@@ -1,6 +1,8 @@
 package shardgroup
 
 import (
+	"time"
+
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
@@ -153,18 +155,37 @@ func (s *shard) compose(f *follower, w *writer, now multiraft.Instant) bool {
 			s.startFill(f)
 			return true
 		}
-		if f.mode == modeFill && (f.off == s.ring.end || f.turn) {
+		paced := f.mode == modeFill && s.holdsBack(f, now.Mono)
+		if f.mode == modeFill && !paced && (f.off == s.ring.end || f.turn) {
 			f.turn = false
-			if s.composeFill(f, w); f.mode == modeTail {
-				f.ended = now.Mono
-			}
-			return f.mode == modeFill && !f.waits() || f.off < s.ring.end
+			s.sendFill(f, w, now.Mono)
+		} else {
+			f.turn = true
+			s.composeBatch(f, w)
 		}
-		f.turn = true
-		s.composeBatch(f, w)
-		return f.mode == modeFill && !f.waits() || f.off < s.ring.end
+		return f.mode == modeFill && !paced && !f.waits() || f.off < s.ring.end
 	}
 	return false
+}
+
+// holdsBack says whether the pace has no room for more of a fill. Tick asks again.
+func (s *shard) holdsBack(f *follower, now time.Duration) bool {
+	if f.chunked || f.waits() || s.n.pace.may(now) {
+		return false
+	}
+	f.lane.paced.set(int(s.id))
+	return true
+}
+
+// sendFill sends what comes next of a fill, and counts it.
+func (s *shard) sendFill(f *follower, w *writer, now time.Duration) {
+	before := len(w.b)
+	if s.composeFill(f, w); f.mode == modeTail {
+		f.ended = now
+	}
+	sent := len(w.b) - before
+	s.n.pace.take(sent)
+	s.r.fills.add(sent, now)
 }
 
 func (s *shard) headFor(f *follower) dataHead {

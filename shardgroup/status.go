@@ -85,6 +85,7 @@ type Status struct {
 	Report    []LossReport // of the last row
 	Clean     bool         // of the last row, in every shard
 	Rows      int
+	FillRate  int64 // bytes a second that it sends of fills of the group, now
 }
 
 // Usage is what a node's data plane holds beside the stores, and its limits.

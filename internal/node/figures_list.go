@@ -98,6 +98,8 @@ var described = map[string]figure{
 	"connected_slaves":     stands("Copies of each key beside the one that is served, at most."),
 	"aegis_groups_held":    stands("Groups that this node serves."),
 	"aegis_catch_up_bytes": grows("Bytes sent to copies that had to be reverted, compared or filled."),
+	"aegis_fill_rate":      stands("Bytes a second sent to copies that are filled, now."),
+	"aegis_fill_rate_max":  stands("Bytes a second that may be sent to them (--fill-bytes-per-second); 0 = any."),
 
 	"used_cpu_sys":           grows("Seconds of CPU in the system."),
 	"used_cpu_user":          grows("Seconds of CPU in the program."),

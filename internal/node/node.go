@@ -405,6 +405,7 @@ func (n *Node) build() error {
 	}
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
+		FillRate:  n.cfg.FillRate,
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		ReplaceAfter: n.cfg.ReplaceAfter,
 		Recovery:     recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],

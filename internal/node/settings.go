@@ -111,6 +111,11 @@ var table = []Setting{
 		Help: "how long a node may be missed before its copies are made elsewhere and its data directory may not come back; the same at every node",
 		read: readReplaceAfter, write: func(c *Loaded) string { return orOff(durationWord(c.ReplaceAfter)) },
 	},
+	{
+		Key: "fillBytesPerSecond", Unit: "SIZE|off", Default: "off", Change: Restart,
+		Help: "most that this node sends in a second of copies that other nodes get or get back, to all of them together; writes are not counted and not held back; off: as much as they take",
+		read: readFillRate, write: func(c *Loaded) string { return orOff(sizeWord(c.FillRate)) },
+	},
 	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases and encrypts gossip", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
 	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
 		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),

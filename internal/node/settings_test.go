@@ -315,3 +315,20 @@ func FuzzConfigFile(f *testing.F) {
 		}
 	})
 }
+
+func TestTheRateOfFillsIsASizeOrOff(t *testing.T) {
+	for word, want := range map[string]int64{"off": 0, "65536": 64 << 10, "100MiB": 100 << 20} {
+		c := load(t, flags("fill-bytes-per-second", word))
+		if c.FillRate != want || c.Text("fillBytesPerSecond") == "" {
+			t.Errorf("%s is %d, written %q", word, c.FillRate, c.Text("fillBytesPerSecond"))
+		}
+	}
+	if c := load(t, Sources{}); c.FillRate != 0 || c.Text("fillBytesPerSecond") != "off" {
+		t.Errorf("by default it is %d, %q", c.FillRate, c.Text("fillBytesPerSecond"))
+	}
+	for _, word := range []string{"0", "64KB", "fast", "-1"} {
+		if _, err := LoadConfig(flags("fill-bytes-per-second", word)); err == nil || !strings.Contains(err.Error(), "like 100MiB") {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}

@@ -211,6 +211,28 @@ func durationWord(d time.Duration) string {
 	return d.String()
 }
 
+// fillRateMin is one piece of a copy a second.
+const fillRateMin = 64 << 10
+
+func readFillRate(c *Loaded, s string) (err error) {
+	if s == wordOff {
+		c.FillRate = 0
+		return nil
+	}
+	if c.FillRate, err = ParseSize(s); err != nil || c.FillRate < fillRateMin {
+		return fmt.Errorf("%q is not off or a size of at least %s, like 100MiB", s, formatSize(fillRateMin))
+	}
+	return nil
+}
+
+// sizeWord is formatSize, "" for 0.
+func sizeWord(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return formatSize(n)
+}
+
 func readAck(c *Loaded, s string) error {
 	if err := checkWord(strings.TrimSuffix(s, plusFsync), []string{"async", "majority", "all"}); err != nil {
 		return err

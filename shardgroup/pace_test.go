@@ -1,0 +1,113 @@
+package shardgroup
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAPaceIsKept: whatever the messages are and however late somebody asks, what is sent
+// is the rate, as long as there is something to send all the time.
+func TestAPaceIsKept(t *testing.T) {
+	for seed := range int64(20) {
+		r := rand.New(rand.NewSource(seed))
+		rate := int64(1<<16) << r.Intn(14)
+		p := newPace(rate)
+		now, sent, longest := time.Hour, int64(0), int64(0)
+		p.may(now)
+		p.take(int(p.left))
+		for end := now + 20*time.Second; now < end; {
+			now += time.Duration(r.Int63n(int64(paceSlack)))
+			for p.may(now) {
+				n := 1 + r.Int63n(1<<17)
+				p.take(int(n))
+				sent, longest = sent+n, max(longest, n)
+			}
+		}
+		if want := 20 * rate; sent < want-rate/10 || sent > want+rate/10+longest {
+			t.Errorf("seed %d: %d bytes in 20 s at %d a second", seed, sent, rate)
+		}
+	}
+}
+
+// TestAPaceSavesNothingUp: after a silence, what may be sent at once is a tenth of a second's worth.
+func TestAPaceSavesNothingUp(t *testing.T) {
+	p := newPace(1 << 20)
+	for _, now := range []time.Duration{time.Second, time.Hour, 24 * time.Hour, 24*time.Hour - time.Second} {
+		sent := 0
+		for p.may(now) {
+			p.take(1000)
+			sent += 1000
+		}
+		if most := 1<<20/10 + 1000; sent > most {
+			t.Errorf("%d bytes at once, at most %d are right", sent, most)
+		}
+	}
+}
+
+// TestAMeterTellsTheRate from its first tenth of a second on, and forgets it afterwards.
+func TestAMeterTellsTheRate(t *testing.T) {
+	var m meter
+	now := time.Minute
+	for range 2 { // the second time after a silence
+		for i := range 3000 {
+			now += 10 * time.Millisecond
+			m.add(1000, now)
+			_, rate := m.read(now)
+			if i > 10 && (rate < 90_000 || rate > 110_000) {
+				t.Fatalf("%d bytes a second after %d times 10 ms of 1000 bytes", rate, i)
+			}
+		}
+		now += meterSilence + time.Second
+		if _, rate := m.read(now); rate != 0 {
+			t.Errorf("%d bytes a second after a silence", rate)
+		}
+	}
+	if total, _ := m.read(now); total != 6_000_000 {
+		t.Errorf("%d bytes passed", total)
+	}
+}
+
+// TestFillsKeepTheirPace: a copy is filled no faster and no slower than is said, and what is
+// written meanwhile is not held back by it.
+func TestFillsKeepTheirPace(t *testing.T) {
+	const rate = 100_000
+	cfg := bigConfig()
+	cfg.FillBytes, cfg.FillRate = 2000, rate
+	w := newWorld(t, 1, cfg, 3, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3)
+	for i := range 500 {
+		w.must(a, i%2, fmt.Sprint("k", i), strings.Repeat("v", 1000))
+		w.spread()
+	}
+	w.synced(1, 2, 3)
+	c := w.nodes[2]
+	w.crash(c)
+	w.restart(c)
+	copied := func(m *member) bool { return m.rep() != nil && m.rep().shards[0].whole && m.rep().shards[1].whole }
+	w.settle("a fill begins", func() bool { return a.n.Usage().CatchUpBytes > 0 })
+	from, before := w.now.Mono, a.n.Usage().CatchUpBytes
+	for i := 0; !copied(c); i++ {
+		if w.now.Mono-from > time.Minute {
+			t.Fatal("the copy is not filled after a minute")
+		}
+		at := w.must(a, 0, fmt.Sprint("k", i%500), strings.Repeat("w", 1000))
+		w.run(20 * time.Millisecond)
+		if b := w.nodes[1].rep().shards[0].m.Position(); b < at {
+			t.Fatalf("20 ms after %v the sound follower is at %v", at, b)
+		}
+		if s := c.rep().shards[0]; s.xfer != 0 && s.m.Position() < at {
+			t.Fatalf("20 ms after %v the copy that is filled is at %v", at, s.m.Position())
+		}
+	}
+	took := w.now.Mono - from
+	sent, _ := a.rep().fills.read(w.now.Mono)
+	t.Logf("%d bytes of fills in %v, %d with the records", sent, took, a.n.Usage().CatchUpBytes-before)
+	if got := float64(sent) / took.Seconds(); sent < 500_000 || got < .9*rate || got > 1.1*rate {
+		t.Errorf("%d bytes at %.0f a second, at %d is right", sent, got, rate)
+	}
+	w.finish()
+}
