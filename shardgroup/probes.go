@@ -20,6 +20,7 @@ var (
 	probeFilled        = metrics.NewProbe("shardgroup.follow.filled")
 	probeCompared      = metrics.NewProbe("shardgroup.fill.compared")
 	probeNotCompared   = metrics.NewProbe("shardgroup.fill.not_compared")
+	probePaced         = metrics.NewProbe("shardgroup.fill.paced")
 	probeGap           = metrics.NewProbe("shardgroup.follow.gap")
 	probeDoubt         = metrics.NewProbe("shardgroup.follow.doubt")
 	probeOffRing       = metrics.NewProbe("shardgroup.stream.off_ring")

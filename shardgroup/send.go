@@ -173,6 +173,7 @@ func (s *shard) holdsBack(f *follower, now time.Duration) bool {
 	if f.chunked || f.waits() || s.n.pace.may(now) {
 		return false
 	}
+	probePaced.Hit()
 	f.lane.paced.set(int(s.id))
 	return true
 }

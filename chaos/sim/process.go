@@ -75,7 +75,7 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	p.up, p.paused, p.leaving, p.knows = true, 0, false, nil
 	p.waiting = map[uint64]func(shardgroup.Outcome){}
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = p.w.row(p.id).Name, address(p.id), p.w.cfg.DataBytes, p.w.cfg.RingBytes
-	cfg.BlockBytes, cfg.CompareBytes = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes
+	cfg.BlockBytes, cfg.CompareBytes, cfg.FillRate = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes, p.w.cfg.FillRate
 	cfg.Heartbeat, cfg.Promise, cfg.LogWait = 100*time.Millisecond, promise, slowLogs
 	if p.w.operated {
 		cfg.ReplaceAfter = replaceAfter

@@ -57,6 +57,7 @@ type Config struct {
 	// CompareBytes is from how many bytes on a shard's copies are compared before one is
 	// filled; 0: as usual, which no shard here comes to.
 	CompareBytes int
+	FillRate     int64         // bytes a second that a node sends of fills, 0 = any number
 	DataBytes    int64         // a node's memory for its stores
 	Keys         int           // times the usual number of keys
 	Evicts       bool          // there is too little memory for all of them
