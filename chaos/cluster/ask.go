@@ -21,7 +21,7 @@ func (n *Node) Ask(words ...string) (resp.Reply, error) {
 	if n.Paused() || !n.Runs() {
 		return resp.Reply{}, fmt.Errorf("%s does not run", n.Name)
 	}
-	c, err := net.DialTimeout("tcp", n.Addr(), time.Second)
+	c, err := net.DialTimeout("tcp", n.listens(), time.Second)
 	if err != nil {
 		return resp.Reply{}, err
 	}

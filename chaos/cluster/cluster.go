@@ -18,6 +18,8 @@ type Config struct {
 	Nodes int
 	Args  []string // more flags, for every node
 	Seed  uint64   // of what relays do by chance
+	// Fronted lets a relay stand before the client port of each node, too.
+	Fronted bool
 }
 
 // Cluster is nodes with relays between them.
@@ -28,6 +30,8 @@ type Cluster struct {
 	cfg     Config
 	starter *starter
 	links   [][]*link // from, to
+	asking  []*link   // from clients, to
+	telling []*link   // to clients, from
 	nobody  *link     // of strangers
 	relays  []*relay
 	streams streams
@@ -64,10 +68,16 @@ func New(cfg Config) (*Cluster, error) {
 			row = append(row, newLink(cfg.Seed+uint64(1+i*cfg.Nodes+j)))
 		}
 		c.links = append(c.links, row)
+		own := cfg.Seed + uint64(1+cfg.Nodes*cfg.Nodes+2*i)
+		c.asking, c.telling = append(c.asking, newLink(own)), append(c.telling, newLink(own+1))
 	}
 	c.starter = newStarter()
 	for i, n := range c.Nodes {
-		for _, p := range []int{n.port + 1, n.port + 2} {
+		ports := []int{n.port + 1, n.port + 2}
+		if cfg.Fronted {
+			ports = append(ports, n.port)
+		}
+		for _, p := range ports {
 			r, err := newRelay(c, i, fmt.Sprintf("%s:%d", setHost, p), fmt.Sprintf("%s:%d", ownHost, p))
 			if err != nil {
 				c.Close()
@@ -112,20 +122,28 @@ func (c *Cluster) Addrs() (list []string) {
 	return list
 }
 
+// Clients stands for all clients where a direction is named: theirs to a node and back.
+const Clients = -2
+
 // link is the direction from one node to another.
 func (c *Cluster) link(from, to int) *link {
-	if from < 0 || to < 0 {
+	switch {
+	case from == Clients && to >= 0:
+		return c.asking[to]
+	case to == Clients && from >= 0:
+		return c.telling[from]
+	case from < 0 || to < 0:
 		return c.nobody
 	}
 	return c.links[from][to]
 }
 
 // Set gives one direction a rule.
-func (c *Cluster) Set(from, to int, r Rule) { c.links[from][to].set(r) }
+func (c *Cluster) Set(from, to int, r Rule) { c.link(from, to).set(r) }
 
 // Heal lets everything pass again.
 func (c *Cluster) Heal() {
-	for _, row := range c.links {
+	for _, row := range append(slices.Clone(c.links), c.asking, c.telling) {
 		for _, l := range row {
 			l.set(Rule{})
 		}
@@ -138,12 +156,22 @@ func (c *Cluster) Break(a, b int) int {
 	for _, s := range list {
 		s.abort()
 	}
-	c.links[a][b].reset.Add(int64(len(list)))
+	c.link(a, b).reset.Add(int64(len(list)))
 	return len(list)
 }
 
+// Abandon closes the dialler's end of the streams from one node, or from clients, to
+// another. The other end is closed as well unless a rule lets it stand on.
+func (c *Cluster) Abandon(from, to int) {
+	for _, s := range c.streams.between(from, to) {
+		if s.from == from {
+			_ = s.in.Close()
+		}
+	}
+}
+
 // Carried is what was seen to happen to what a direction carries.
-func (c *Cluster) Carried(from, to int) Carried { return c.links[from][to].carried() }
+func (c *Cluster) Carried(from, to int) Carried { return c.link(from, to).carried() }
 
 // told takes a note of what was done.
 func (c *Cluster) told(n *Node, what string) {

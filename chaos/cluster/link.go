@@ -16,6 +16,7 @@ type Rule struct {
 	Flip   float64       // of the pieces of a stream, with a bit turned over
 	Loss   float64       // of the packets
 	Twice  float64       // of the packets, carried two times
+	Linger bool          // a stream that its dialler has given up stands on at the other end
 }
 
 // link is one direction between two nodes.
@@ -91,6 +92,24 @@ func (l *link) pass(done <-chan struct{}) bool {
 		case <-r.over:
 		case <-done:
 			return false
+		}
+	}
+}
+
+// stay waits while a stream is to stand on although one of its ends has gone.
+func (l *link) stay(done <-chan struct{}) {
+	for first := true; ; first = false {
+		r := l.now.Load()
+		if !r.Linger {
+			return
+		}
+		if first {
+			l.kept.Add(1)
+		}
+		select {
+		case <-r.over:
+		case <-done:
+			return
 		}
 	}
 }

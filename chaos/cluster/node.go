@@ -31,6 +31,14 @@ type Node struct {
 // Addr is where clients find the node.
 func (n *Node) Addr() string { return net.JoinHostPort(setHost, strconv.Itoa(n.port)) }
 
+// listens is where the node takes clients: behind a relay that has its address, or there.
+func (n *Node) listens() string {
+	if n.c.cfg.Fronted {
+		return net.JoinHostPort(ownHost, strconv.Itoa(n.port))
+	}
+	return n.Addr()
+}
+
 // LogPath is the file that takes the node's log.
 func (n *Node) LogPath() string { return filepath.Join(n.c.Dir, n.Name+".log") }
 
@@ -63,7 +71,7 @@ func (n *Node) args() []string {
 		seeds = append(seeds, fmt.Sprintf("%s:%d", setHost, o.port+2))
 	}
 	a := []string{
-		"--id", n.Name, "--client-addr", n.Addr(),
+		"--id", n.Name, "--client-addr", n.listens(),
 		"--cluster-addr", fmt.Sprintf("%s:%d", ownHost, n.port+1), "--gossip-addr", fmt.Sprintf("%s:%d", ownHost, n.port+2),
 		"--gateway-addr", "off", "--admin-addr", "off", "--advertise", setHost, "--seeds", strings.Join(seeds, ","),
 		"--data-dir", filepath.Join(n.c.Dir, "data"), "--log-format", "json", "--log-level", "debug",

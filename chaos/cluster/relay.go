@@ -8,11 +8,13 @@ import (
 
 // relay stands before one port of a node: streams and packets.
 type relay struct {
-	c    *Cluster
-	to   int // which node it stands before
-	back string
-	ln   net.Listener
-	pc   *net.UDPConn
+	c  *Cluster
+	to int // which node it stands before
+	// clients says that it stands before the port of clients: nobody else dials that.
+	clients bool
+	back    string
+	ln      net.Listener
+	pc      *net.UDPConn
 
 	mu    sync.Mutex
 	ports map[int]*returning // by the sender's port
@@ -27,7 +29,7 @@ const (
 )
 
 func newRelay(c *Cluster, to int, front, back string) (*relay, error) {
-	r := &relay{c: c, to: to, back: back, ports: map[int]*returning{}, done: make(chan struct{})}
+	r := &relay{c: c, to: to, clients: back == c.Nodes[to].listens(), back: back, ports: map[int]*returning{}, done: make(chan struct{})}
 	var err error
 	if r.ln, err = net.Listen("tcp", front); err != nil {
 		return nil, err
@@ -78,7 +80,10 @@ func (s *stream) abort() {
 // carry relays a connection until one of its ends is closed.
 func (r *relay) carry(in *net.TCPConn) {
 	defer in.Close()
-	from := r.c.owner(in.RemoteAddr().(*net.TCPAddr).Port)
+	from := Clients
+	if !r.clients {
+		from = r.c.owner(in.RemoteAddr().(*net.TCPAddr).Port)
+	}
 	o, err := net.DialTimeout("tcp", r.back, time.Second)
 	if err != nil {
 		return // the node is down: so is its port
@@ -90,7 +95,10 @@ func (r *relay) carry(in *net.TCPConn) {
 	defer r.c.streams.remove(s)
 	done := make(chan struct{})
 	var once sync.Once
-	end := func() { once.Do(func() { close(done); _ = in.Close(); _ = out.Close() }) }
+	end := func() {
+		r.c.link(from, r.to).stay(r.done)
+		once.Do(func() { close(done); _ = in.Close(); _ = out.Close() })
+	}
 	var wg sync.WaitGroup
 	wg.Add(2)
 	go func() { defer wg.Done(); defer end(); pump(out, in, r.c.link(from, r.to), done) }()

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -199,5 +200,51 @@ func TestPacketsAreLostAndDoubled(t *testing.T) {
 		if got, _ := receive(); got != "two" {
 			t.Errorf("%q", got)
 		}
+	}
+}
+
+// TestClientsHaveARelayOfTheirOwn: what clients send and hear can be cut apart, and a
+// connection that they gave up stands on at the node as long as a rule says so.
+func TestClientsHaveARelayOfTheirOwn(t *testing.T) {
+	c, err := New(Config{Dir: t.TempDir(), Nodes: 1, Seed: 1, Fronted: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	l, err := net.Listen("tcp", c.Nodes[0].listens())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	near, err := net.Dial("tcp", c.Nodes[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	says(t, near, far, "there")
+	c.Set(0, Clients, Rule{Cut: true})
+	silent(t, far, near, "back")
+	says(t, near, far, "this way is free")
+	if c.Carried(0, Clients).Kept == 0 || c.Carried(Clients, 0).Kept != 0 {
+		t.Errorf("held back: %+v there, %+v back", c.Carried(Clients, 0), c.Carried(0, Clients))
+	}
+	c.Heal()
+	c.Set(Clients, 0, Rule{Linger: true})
+	c.Abandon(Clients, 0)
+	if err := Await(5*time.Second, "the connection is left standing", func() bool { return c.Carried(Clients, 0).Kept > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	_ = far.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the node's end ended: %v", err)
+	}
+	c.Heal()
+	_ = far.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the fault: %v", err)
 	}
 }

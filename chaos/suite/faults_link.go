@@ -51,12 +51,20 @@ func (r *run) acted(list []way, what string, count func(cluster.Carried) int64) 
 		for i, c := range r.carried(list) {
 			n := count(c) - count(before[i])
 			if n == 0 {
-				return "", fmt.Errorf("nothing was %s from node%d to node%d", what, list[i][0]+1, list[i][1]+1)
+				return "", fmt.Errorf("nothing was %s from %s to %s", what, end(list[i][0]), end(list[i][1]))
 			}
 			sum += n
 		}
 		return fmt.Sprintf("%d pieces and packets were %s, some on each of %d directions", sum, what, len(list)), nil
 	}
+}
+
+// end names one end of a direction.
+func end(node int) string {
+	if node == cluster.Clients {
+		return "clients"
+	}
+	return fmt.Sprint("node", node+1)
 }
 
 func kept(c cluster.Carried) int64 { return c.Kept }

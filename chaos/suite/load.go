@@ -21,13 +21,14 @@ type load struct {
 	wall  int64         // unix ms at time 0
 	keys  *keyring
 	pace  time.Duration // of each client, between two operations
-	big   int           // bytes that values are filled up to
+	big   atomic.Int64  // bytes that one value in eight is filled up to
 
 	mu   sync.Mutex
 	told []chaos.Told
 
 	ok, refused, unknown atomic.Int64
 	values               atomic.Int64
+	large                atomic.Int64 // writes of values longer than a history keeps
 }
 
 // clientsMax keeps searches decidable: no more clients than so many use a key.
@@ -129,7 +130,7 @@ func (w *worker) do(o *chaos.Told) {
 // value makes a Set's value, which nothing else in the run has, and its conditions.
 func (w *worker) value(o *chaos.Told, kind byte) {
 	o.Arg = fmt.Appendf(nil, "%s client %d value %d", o.Key, w.n, w.l.values.Add(1))
-	if n := w.l.big; n > 0 && w.rng.IntN(8) == 0 {
+	if n := int(w.l.big.Load()); n > 0 && w.rng.IntN(8) == 0 {
 		for len(o.Arg) < n {
 			o.Arg = append(o.Arg, byte('a'+w.rng.IntN(26)))
 		}
@@ -175,6 +176,9 @@ func short(b []byte) []byte {
 }
 
 func (l *load) add(o chaos.Told) {
+	if len(o.Arg) > shortMax && o.Outcome == chaos.OK {
+		l.large.Add(1)
+	}
 	o.Arg, o.Value = short(o.Arg), short(o.Value)
 	switch o.Outcome {
 	case chaos.OK:

@@ -154,7 +154,7 @@ func (r *run) up() (err error) {
 	if err := os.RemoveAll(r.dir); err != nil { // what an earlier run left here would be judged as this one's
 		return err
 	}
-	r.c, err = cluster.New(cluster.Config{Aegis: r.o.Aegis, Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Seed: r.seed})
+	r.c, err = cluster.New(cluster.Config{Aegis: r.o.Aegis, Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Seed: r.seed, Fronted: r.sc.Fronted})
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,14 @@ const (
 
 // Scenario is one row: what is done to whom, again and again.
 type Scenario struct {
-	Name  string
-	About string
-	Kind  string        // of the fault, for the report
-	Bar   time.Duration // of the p99 of the groups that are hit; 0 = none
-	Smoke bool          // it is one of the short run
-	WAL   string        // least that the scenario needs; "" = what the run has
-	Args  []string      // of all nodes
+	Name    string
+	About   string
+	Kind    string        // of the fault, for the report
+	Bar     time.Duration // of the p99 of the groups that are hit; 0 = none
+	Smoke   bool          // it is one of the short run
+	Fronted bool          // relays stand between clients and nodes
+	WAL     string        // least that the scenario needs; "" = what the run has
+	Args    []string      // of all nodes
 	// Whole says that every group is hit.
 	Whole bool
 	// Newcomer says that a node comes back as another one: the old one stays in the
@@ -81,6 +82,14 @@ var table = []Scenario{
 	{Name: "reset", Kind: "reset", strike: resets, About: "all streams of one node are broken off by RST, again and again"},
 	{Name: "flood", Kind: "flood", strike: flood, About: "a thousand connections that say nothing, half a command, or read no answers"},
 	{Name: "hot-key", Kind: "kill", Bar: crashBar, prepare: hotKey, strike: kill(busiest), About: "half of all operations go to one key, many values have 256 KiB, and the holder is killed"},
+	{Name: "client-cut", Kind: "client cut", Fronted: true, strike: front(talk, "held back", cluster.Rule{Cut: true}, kept), About: "clients and the node that serves most groups do not reach each other, and all nodes do: what waited on the way arrives late"},
+	{Name: "client-deaf", Kind: "client one-way", Fronted: true, strike: front(answered, "held back", cluster.Rule{Cut: true}, kept), About: "the node that serves most groups hears its clients, and they do not hear it: what they ask for is done, and nobody knows"},
+	{Name: "client-slow", Kind: "client delay", Fronted: true, strike: front(talk, "delayed", cluster.Rule{Delay: 5 * time.Millisecond, Jitter: 100 * time.Millisecond}, delayed), About: "everything between clients and one node takes 5 to 105 ms"},
+	{Name: "client-ghosts", Kind: "half-open", Fronted: true, strike: ghosts, About: "clients of one node come back again and again, while it keeps their old connections"},
+	{Name: "client-reset", Kind: "client reset", Fronted: true, strike: clientResets, About: "all connections of clients are broken off by RST, again and again"},
+	{Name: "churn", Kind: "connection churn", strike: churn, About: "connections come and go as fast as they can, most of them in the middle of something"},
+	{Name: "large-values", Kind: "large values", strike: largeValues, About: "one value in eight has 512 KiB, over slow links"},
+	{Name: "slow-node", Kind: "slow node", Bar: outageBar, strike: slowNode, About: "one node stands still and goes on in turn, some dozen milliseconds each"},
 	{Name: "log-unread", Kind: "log unread", strike: unread, About: "one node's log is a pipe that nobody reads"},
 	{Name: "wal-flip", Kind: "disk corruption", WAL: "write", strike: flipLog, About: "a bit of a killed node's write-ahead log is turned over before it starts again"},
 	{Name: "wal-cut", Kind: "disk corruption", WAL: "write", strike: cutLog, About: "a killed node's write-ahead log loses its end before it starts again"},

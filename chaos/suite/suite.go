@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ func Run(ctx context.Context, o Options, tell func(Progress), done func(report.S
 		return nil, err
 	}
 	rep := &report.Report{
-		Schema: report.Schema, Begun: time.Now().UTC(), Seed: o.Seed, Commit: commit(), Repro: o.command(o.which()),
+		Schema: report.Schema, Begun: time.Now().UTC(), Seed: o.Seed, Commit: report.Commit(), Repro: o.command(o.which()),
 		Machine: report.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Version: kernel()},
 	}
 	rep.Suite = strings.TrimPrefix(rep.Repro, "aegis-chaos ")
@@ -105,17 +104,6 @@ func Saved(dir string) (o Options, err error) {
 		return o, fmt.Errorf("%s is no directory of a run: %w", dir, err)
 	}
 	return o, json.Unmarshal(b, &o)
-}
-
-func commit() string {
-	if b, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range b.Settings {
-			if s.Key == "vcs.revision" {
-				return s.Value
-			}
-		}
-	}
-	return ""
 }
 
 func kernel() string {

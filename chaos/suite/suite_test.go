@@ -80,7 +80,7 @@ func TestScenariosAreWhatTheySay(t *testing.T) {
 			smoke++
 		}
 	}
-	if len(names) < 25 || len(kinds) < 15 || smoke < 4 || smoke > 6 {
+	if len(names) < 30 || len(kinds) < 20 || smoke < 4 || smoke > 6 {
 		t.Errorf("%d scenarios of %d kinds, %d in the short run", len(names), len(kinds), smoke)
 	}
 	o := Options{Scenarios: names, Nodes: 3, Ack: "async", WAL: "off", Seed: 7, Duration: time.Second}

@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -82,7 +81,7 @@ func (o *blackboxOptions) run(cmd *cobra.Command) error {
 	defer stop()
 	begun := time.Now()
 	o.opts.Tell = func(line string) { fmt.Printf("%6.1f s  %s\n", time.Since(begun).Seconds(), line) }
-	r := &report.Report{Schema: report.Schema, Suite: strings.TrimSpace("blackbox " + o.start + o.target), Repro: said(os.Args[1:]), Begun: begun, Seed: o.opts.Seed, Commit: commit(), Machine: machine()}
+	r := &report.Report{Schema: report.Schema, Suite: strings.TrimSpace("blackbox " + o.start + o.target), Repro: said(os.Args[1:]), Begun: begun, Seed: o.opts.Seed, Commit: report.Commit(), Machine: machine()}
 	err := o.scenarios(ctx, r)
 	r.Took = time.Since(begun)
 	return errors.Join(err, finish(r, o.out))
@@ -181,18 +180,4 @@ func (e *verdictError) Error() string { return fmt.Sprintf("%s\nreproduce: %s", 
 
 func machine() report.Machine {
 	return report.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
-}
-
-// commit is what this binary was built from, "" when it does not say.
-func commit() string {
-	info, _ := debug.ReadBuildInfo()
-	if info == nil {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return ""
 }

@@ -130,7 +130,7 @@ func (o *selftestOptions) report(b mutant.Bug, k *killed) error {
 		Name: b.Name, About: "A seeded bug: " + b.Breaks + ".", Verdict: report.Violated, Reason: k.Saw, Repro: repro(b), Took: time.Duration(k.Seconds * float64(time.Second)),
 		Violations: []report.Violation{{Property: property, What: k.Saw}}, Checks: []report.Check{{Property: property, Name: k.By, Judged: 1, Of: "schedule", Broken: 1}},
 	}
-	r := report.Report{Schema: report.Schema, Suite: "selftest", Begun: time.Now(), Commit: commit(), Machine: machine(), Repro: s.Repro, Scenarios: []report.Scenario{s}}
+	r := report.Report{Schema: report.Schema, Suite: "selftest", Begun: time.Now(), Commit: report.Commit(), Machine: machine(), Repro: s.Repro, Scenarios: []report.Scenario{s}}
 	if err := r.WriteDir(dir); err != nil {
 		return err
 	}
