@@ -3,6 +3,7 @@ package shardgroup
 import (
 	"fmt"
 
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/statemachine"
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
@@ -33,6 +34,19 @@ func DescribeFrame(f *wal.Frame) string {
 		return fmt.Sprintf("revert from above %v to %v, %d hashes", m.cut, m.asOf, len(m.states))
 	}
 	return fmt.Sprintf("kind %d, %d bytes", f.Kind, len(f.Payload))
+}
+
+// FrameVersion is the version that a shard's copy has after a frame of a log, 0 when the
+// frame says none.
+func FrameVersion(f *wal.Frame) shardmap.Version {
+	switch {
+	case f.Kind == logRecord && len(f.Payload) >= recordHead:
+		return versionOf(f.Payload)
+	case f.Kind == logMark:
+		r := reader{b: f.Payload}
+		return readMark(&r).pos
+	}
+	return 0
 }
 
 func describeRecord(raw []byte) string {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type Config struct {
 	Dir   string // of data and logs; made when it is not there
 	Nodes int
 	Args  []string // more flags, for every node
+	Env   []string // more of the environment, for every node
 	Seed  uint64   // of what relays do by chance
 	// Fronted lets a relay stand before the client port of each node, too.
 	Fronted bool
@@ -55,6 +57,11 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
+	}
+	if strings.ContainsRune(cfg.Aegis, filepath.Separator) { // nodes start in a directory of theirs
+		if cfg.Aegis, err = filepath.Abs(cfg.Aegis); err != nil {
+			return nil, err
+		}
 	}
 	base, err := freePorts(portsEach * cfg.Nodes)
 	if err != nil {

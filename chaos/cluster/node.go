@@ -73,7 +73,7 @@ func (n *Node) args() []string {
 	a := []string{
 		"--id", n.Name, "--client-addr", n.listens(),
 		"--cluster-addr", fmt.Sprintf("%s:%d", ownHost, n.port+1), "--gossip-addr", fmt.Sprintf("%s:%d", ownHost, n.port+2),
-		"--gateway-addr", "off", "--admin-addr", "off", "--advertise", setHost, "--seeds", strings.Join(seeds, ","),
+		"--gateway-addr", "off", "--admin-addr", n.admin(), "--advertise", setHost, "--seeds", strings.Join(seeds, ","),
 		"--data-dir", filepath.Join(n.c.Dir, "data"), "--log-format", "json", "--log-level", "debug",
 	}
 	return append(a, n.c.cfg.Args...)
@@ -111,7 +111,7 @@ func (n *Node) start(out *os.File) error {
 	}
 	cmd := exec.Command(n.c.cfg.Aegis, n.args()...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.c.Dir, out, out
-	cmd.Env = append(os.Environ(), "AEGIS_NO_SUPERVISE=on") // a kill is to be one of all there is
+	cmd.Env = append(append(os.Environ(), "AEGIS_NO_SUPERVISE=on"), n.c.cfg.Env...) // a kill is to be one of all there is
 	if err := n.c.starter.start(cmd); err != nil {
 		return fmt.Errorf("%s cannot be started: %w", n.Name, err)
 	}

@@ -11,7 +11,7 @@ import (
 // Ports lie below the range from which the kernel takes outgoing ones.
 const (
 	firstPort, lastPort = 12000, 19990
-	portsEach           = 4 // client, cluster, gossip, and one that stays free
+	portsEach           = 4 // client, cluster, gossip, admin
 )
 
 const (

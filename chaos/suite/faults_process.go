@@ -65,6 +65,7 @@ func kill(who chooser) func(r *run) *struck {
 
 func (r *run) start(nodes []int) error {
 	for _, n := range nodes {
+		r.look(n)
 		if err := r.c.Nodes[n].Start(); err != nil {
 			return err
 		}
@@ -157,6 +158,7 @@ func damageLog(r *run, what string, damage func(path string, r *run) error) *str
 	path, err := largest(filepath.Join(n.Dir(), "wal"))
 	if err == nil {
 		err = damage(path, r)
+		r.harmed[nodes[0]] = true
 	}
 	return &struck{
 		nodes: nodes, target: n.Name, hold: r.span(0, lease),

@@ -29,12 +29,12 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	for _, l := range j.Losses {
 		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes)})
 	}
-	s.Checks = []report.Check{
+	s.Checks = append(s.Checks, []report.Check{
 		{Property: "P2-P9, P11, P14, P19, once", Name: "every answer is explained by the newest write that is not declared lost", Judged: int64(j.Ops), Of: "operations", Broken: int64(len(j.Broken)), Undecided: int64(len(j.Undecided))},
 		{Property: "P1", Name: "no two nodes held a lease of one group at once", Judged: int64(j.Leases), Of: "leases"},
 		{Property: "P2", Name: "a search finds an order that explains the answers by values and times alone", Judged: int64(j.Opinion.Fine), Of: "keys", Broken: int64(j.Opinion.Wrong), Undecided: int64(j.Opinion.Undecided)},
 		{Property: "P10", Name: "copies at rest are equal", Judged: int64(j.Copies), Of: "copies"},
-	}
+	}...)
 	s.Probes = append(s.Probes, report.Probe{Name: "Opens that nobody told of", Count: int64(j.Missing)})
 	r.lanes(story)
 	r.pin(rec, story)

@@ -53,6 +53,7 @@ func (r *run) judge() {
 		r.vague = append(r.vague, "the history cannot be written: "+err.Error())
 	}
 	r.res.Files = append(r.res.Files, HistoryFile)
+	r.recovered(rec.Told)
 	j := rec.Judge()
 	r.broken = append(r.broken, j.Broken...)
 	r.vague = append(r.vague, j.Undecided...)

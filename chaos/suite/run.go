@@ -26,7 +26,8 @@ type Options struct {
 	WAL       string        `json:"wal"`
 	Out       string        `json:"-"`
 	Aegis     string        `json:"-"`
-	Budgets   bool          `json:"budgets"` // missed budgets of time are a verdict
+	Budgets   bool          `json:"budgets"`          // missed budgets of time are a verdict
+	Mutant    string        `json:"mutant,omitempty"` // a bug seeded in the nodes
 }
 
 // The layout that scenarios run with: failovers are of groups, and a probe for each group
@@ -61,7 +62,10 @@ type run struct {
 
 	res    report.Scenario
 	gaps   report.Unavailability
-	noisy  int // windows that the machine disturbed
+	usage  cluster.Usage // before the first fault
+	found  []*found      // logs, each read before its node did
+	harmed map[int]bool  // nodes whose logs were damaged since their end
+	noisy  int           // windows that the machine disturbed
 	broken []string
 	vague  []string // why this is no pass
 	force  string   // the fault in force
@@ -97,7 +101,7 @@ func (r *run) wait(d time.Duration) bool {
 func play(ctx context.Context, o Options, sc Scenario, dir string, tell func(Progress)) (report.Scenario, error) {
 	begun := time.Now()
 	seed := seedOf(o.Seed, sc.Name)
-	r := &run{o: o, sc: sc, seed: seed, rng: rand.New(rand.NewPCG(seed, 11)), dir: dir, layout: layout, tell: tell, ctx: ctx}
+	r := &run{o: o, sc: sc, seed: seed, rng: rand.New(rand.NewPCG(seed, 11)), dir: dir, layout: layout, tell: tell, ctx: ctx, harmed: map[int]bool{}}
 	r.res = report.Scenario{Name: sc.Name, About: sc.About, Seed: o.Seed, Repro: o.command(sc.Name)}
 	defer func() {
 		if r.c != nil {
@@ -144,6 +148,15 @@ func (r *run) wal() string {
 	return r.o.WAL
 }
 
+// env is what nodes are told beside their flags.
+func (r *run) env() (list []string) {
+	list = append(list, "AEGIS_TEST_MUTANT="+r.o.Mutant)
+	if r.sc.Disk {
+		list = append(list, cluster.DiskEnv)
+	}
+	return list
+}
+
 // up starts the cluster, then the clients.
 func (r *run) up() (err error) {
 	args := []string{
@@ -154,7 +167,7 @@ func (r *run) up() (err error) {
 	if err := os.RemoveAll(r.dir); err != nil { // what an earlier run left here would be judged as this one's
 		return err
 	}
-	r.c, err = cluster.New(cluster.Config{Aegis: r.o.Aegis, Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Seed: r.seed, Fronted: r.sc.Fronted})
+	r.c, err = cluster.New(cluster.Config{Aegis: r.o.Aegis, Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Env: r.env(), Seed: r.seed, Fronted: r.sc.Fronted})
 	if err != nil {
 		return err
 	}
@@ -181,6 +194,7 @@ func (r *run) up() (err error) {
 	wg.Go(func() { r.watch(ctx) })
 	r.wait(before)
 	r.res.Operations.Before = r.counts(report.Counts{})
+	r.usage = r.used()
 	return nil
 }
 
@@ -312,6 +326,7 @@ func (r *run) rest() error {
 	r.wait(after)
 	r.res.Operations.After = r.counts(quiet)
 	r.res.Witness = r.w.summary()
+	r.leaks()
 	r.stop()
 	if err := r.healthy("at the end"); err != nil {
 		return err

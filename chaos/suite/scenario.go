@@ -23,6 +23,7 @@ type Scenario struct {
 	Bar     time.Duration // of the p99 of the groups that are hit; 0 = none
 	Smoke   bool          // it is one of the short run
 	Fronted bool          // relays stand between clients and nodes
+	Disk    bool          // it needs nodes whose disk can fail: aegis built with the tag chaos
 	WAL     string        // least that the scenario needs; "" = what the run has
 	Args    []string      // of all nodes
 	// Whole says that every group is hit.
@@ -93,5 +94,7 @@ var table = []Scenario{
 	{Name: "log-unread", Kind: "log unread", strike: unread, About: "one node's log is a pipe that nobody reads"},
 	{Name: "wal-flip", Kind: "disk corruption", WAL: "write", strike: flipLog, About: "a bit of a killed node's write-ahead log is turned over before it starts again"},
 	{Name: "wal-cut", Kind: "disk corruption", WAL: "write", strike: cutLog, About: "a killed node's write-ahead log loses its end before it starts again"},
+	{Name: "disk-stall", Kind: "disk stalled", Disk: true, WAL: "fsync", strike: stallDisk, About: "no fsync of one node's log comes to its end, and the node answers all the same: its groups must go elsewhere"},
+	{Name: "disk-error", Kind: "disk error", Disk: true, WAL: "fsync", strike: failDisk, About: "fsyncs of one node's log fail, and what they were to make durable is gone"},
 	{Name: "wipe", Kind: "disk wiped", Newcomer: true, Once: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
 }

@@ -16,8 +16,11 @@ import (
 // command repeats a run with one scenario, or all of them.
 func (o *Options) command(scenario string) string {
 	budgets := ""
+	if o.Mutant != "" {
+		budgets = " --mutant " + o.Mutant + " --aegis " + o.Aegis
+	}
 	if !o.Budgets {
-		budgets = " --budgets=false"
+		budgets += " --budgets=false"
 	}
 	return fmt.Sprintf("aegis-chaos run --scenario %s --seed %d --duration %v --nodes %d --ack %s --wal %s%s", scenario, o.Seed, o.Duration, o.Nodes, o.Ack, o.WAL, budgets)
 }
@@ -83,7 +86,13 @@ func Run(ctx context.Context, o Options, tell func(Progress), done func(report.S
 
 // which is how the scenarios of a run are asked for.
 func (o *Options) which() string {
-	if len(o.Scenarios) == len(table) {
+	all := 0
+	for _, s := range table {
+		if !s.Disk {
+			all++
+		}
+	}
+	if len(o.Scenarios) == all && all > 1 {
 		return "all"
 	}
 	return strings.Join(o.Scenarios, ",")

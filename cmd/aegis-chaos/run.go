@@ -42,7 +42,7 @@ func newRun() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&scenarios, "scenario", "all", "names of scenarios (aegis-chaos list), comma-separated; all, or smoke for a short choice")
+	f.StringVar(&scenarios, "scenario", "all", "names of scenarios (aegis-chaos list), comma-separated; all, smoke for a short choice, or disk for those that need aegis built with -tags chaos")
 	f.Uint64Var(&o.Seed, "seed", 0, "of everything that is left to chance; 0 takes one by the clock")
 	f.DurationVar(&o.Duration, "duration", 20*time.Second, "for how long faults strike in each scenario")
 	f.IntVar(&o.Nodes, "nodes", 3, "nodes")
@@ -50,17 +50,18 @@ func newRun() *cobra.Command {
 	f.StringVar(&o.WAL, "wal", "off", "the nodes' log: off, write or fsync")
 	f.StringVar(&o.Out, "out", "", "directory of the report, the histories, logs and data (default chaos-runs/TIME)")
 	f.StringVar(&o.Aegis, "aegis", "", "the aegis program (default: beside this one)")
+	f.StringVar(&o.Mutant, "mutant", "", "a seeded bug of the nodes, by its name (aegis built with -tags mutants)")
 	f.BoolVar(&o.Budgets, "budgets", true, "a missed budget of time is a verdict; false only reports it, for machines that do other work")
 	return cmd
 }
 
 // chosenScenarios are the names that a word means.
 func chosenScenarios(text string) (names []string) {
-	if text != "all" && text != "smoke" {
+	if text != "all" && text != "smoke" && text != "disk" {
 		return strings.Split(text, ",")
 	}
 	for _, s := range suite.Scenarios() {
-		if text == "all" || s.Smoke {
+		if text == "all" && !s.Disk || text == "disk" && s.Disk || text == "smoke" && s.Smoke {
 			names = append(names, s.Name)
 		}
 	}

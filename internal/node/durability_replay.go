@@ -95,7 +95,7 @@ func (n *Node) sayRecovering() (end func()) {
 func (n *Node) tellRecovery(misfits []misfit) {
 	d := n.durable
 	f := []zap.Field{
-		zap.String("dir", d.dir), zap.Int("segments", d.found.Segments), zap.Int64("bytes", d.found.Bytes), zap.Uint64("frames", d.found.Frames),
+		zap.String("dir", d.dir), zap.Int("segments", d.found.Segments), zap.Int64("bytes", d.found.Bytes), zap.Uint64("frames", d.found.Frames), zap.Uint64("end", uint64(d.found.End)),
 		zap.Duration("took", d.took), zap.Bool("intact", d.found.Intact), zap.Int("shardsFromImage", d.loaded.shards), zap.Duration("imageTook", d.loaded.took),
 	}
 	if t := d.found.Torn; t != nil {
