@@ -242,7 +242,7 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 
 // step gives raft a message, if it came from whom it says to whom it is for.
 func (c *Core) step(g *group, m *pb.Message, sender Member) {
-	if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || !foreign(m.GetType()) {
+	if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || !foreign(m.GetType()) || g.older(m.GetTerm()) {
 		return
 	}
 	if len(c.tombs) > 0 && c.tombs[Tombstone{g.id, m.GetFrom()}] { // most nodes have none: a lookup per message costs more than the question
@@ -266,7 +266,7 @@ func (c *Core) receiveFence(kind byte, g *group, id shardmap.GroupID, sender Mem
 			}
 			c.sendFenceItem(p, itemFenceNack, &group{id: id}, &fenceFrame{from: f.to, to: f.from, ballot: f.ballot, reason: reason})
 		}
-	case f.to != g.self:
+	case f.to != g.self || g.older(f.ballot.Term):
 	case kind == itemFence:
 		c.heardFence(g, sender, p, f, now)
 	case kind == itemFenceAck:

@@ -38,6 +38,7 @@ type group struct {
 	durableTerm uint64
 	leader      uint64 // raft id, 0 unknown
 	term        uint64
+	generation  uint64        // of term, see recover.go
 	termApplied uint64        // the newest term of which an entry was applied
 	waitTicks   int           // ticks that a new leader lets pass, so that its heartbeats go with the others'
 	confAsked   time.Duration // Wait: when a change may be proposed again
@@ -91,12 +92,17 @@ func (c *Core) Create(id shardmap.GroupID, replicas []ReplicaDesc, self uint64, 
 		Metadata: &pb.SnapshotMetadata{ConfState: cs, Index: &one, Term: &one},
 	}
 	rg := RestoredGroup{Group: id, ReplicaID: self, Snapshot: snap, HardState: &pb.HardState{Term: &one, Commit: &one}}
+	return c.plant(rg, now)
+}
+
+// plant adds a group that begins here with a snapshot of its own, and has it written.
+func (c *Core) plant(rg RestoredGroup, now Instant) error {
 	g, err := c.add(rg, false, now)
 	if err != nil {
 		return err
 	}
 	w := c.write(g)
-	w.Snapshot, w.HardState = snap, rg.HardState
+	w.Snapshot, w.HardState = rg.Snapshot, rg.HardState
 	c.batch.MustSync = true
 	c.touch(g)
 	return nil
@@ -195,7 +201,7 @@ func (g *group) load(rg RestoredGroup) error {
 	// Commit may lag what a snapshot covers, because commit alone is never synced.
 	commit := min(max(hs.GetCommit(), g.snapIndex), last)
 	hs = &pb.HardState{Term: proto.Uint64(hs.GetTerm()), Vote: proto.Uint64(hs.GetVote()), Commit: &commit}
-	g.durableTerm, g.term = hs.GetTerm(), hs.GetTerm()
+	g.durableTerm, g.term, g.generation = hs.GetTerm(), hs.GetTerm(), generationOf(hs.GetTerm())
 	if floor := (Ballot{Term: g.durableTerm}); g.ballot.Less(floor) {
 		g.ballot, g.grantee = floor, Member{} // only a start finds a pledge below it
 	}
@@ -405,7 +411,7 @@ func (c *Core) confChanged(g *group) {
 func (c *Core) roleChanged(g *group, now Instant) {
 	st := g.rn.BasicStatus()
 	changed := st.Lead != g.leader || st.GetTerm() != g.term
-	g.leader, g.term = st.Lead, st.GetTerm()
+	g.leader, g.term, g.generation = st.Lead, st.GetTerm(), generationOf(st.GetTerm())
 	if g.claim != nil && (st.RaftState != raft.StateLeader || g.claim.lease.ballot.Term != st.GetTerm()) && !seeded("selfforever") {
 		c.close(g, "raft leadership lost", now)
 	}

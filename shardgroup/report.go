@@ -12,7 +12,7 @@ import (
 // report says what the last Open could not save (T10). The caller holds mu.
 func (r *Replica) report() []LossReport {
 	last := r.line.last()
-	if last == nil {
+	if last == nil || last.begins() { // what was lost is not decided yet
 		return nil
 	}
 	var list []LossReport

@@ -32,7 +32,7 @@ func (r *Replica) LastCut() (first shardmap.ShardID, epoch uint32, base []shardm
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	row := r.line.last()
-	if row == nil {
+	if row == nil || row.begins() {
 		return r.first, 0, nil, nil
 	}
 	clean = make([]bool, len(row.base))
@@ -60,6 +60,9 @@ func (r *Replica) Decisions() (list []Decided) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, row := range r.line.rows {
+		if row.begins() {
+			continue
+		}
 		for i, base := range row.base {
 			list = append(list, Decided{
 				Shard: r.shards[i].id, Epoch: row.epoch, Node: row.holder.Node, Life: row.holder.Inc.Counter, Base: base,

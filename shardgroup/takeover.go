@@ -180,6 +180,9 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 	if len(r.line.rows) == 0 {
 		return r.allAnswered() || now.Mono >= t.start+r.n.cfg.Grace
 	}
+	if r.line.last().begins() && !r.seatsAnswered() && now.Mono < t.start+r.n.cfg.Deadline {
+		return false // the survivors all live, and no quorum of them proves anything
+	}
 	enough := true
 	for s := range r.shards {
 		enough = enough && r.quorumIn(s)
@@ -530,7 +533,7 @@ func (r *Replica) knownLost(s int, base shardmap.Version) uint64 {
 	for _, p := range r.take.replies {
 		h := p.shards[s].head
 		switch {
-		case h <= base || h.Epoch() != r.line.epoch():
+		case h <= base || h.Epoch() != r.line.opened():
 		case h.Epoch() == base.Epoch():
 			lost = max(lost, h.Seq()-base.Seq())
 		default:

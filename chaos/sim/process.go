@@ -55,6 +55,11 @@ func (p *process) start() {
 		p.ask(r)
 		return
 	}
+	if p.w.banished(p) { // a node asks those it knows before it takes part
+		p.w.note("node %d was removed, and hears it", p.id)
+		p.gone = true
+		return
+	}
 	if d := p.readingTime(); d > 0 {
 		p.read(r, d)
 		return

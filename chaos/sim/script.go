@@ -243,7 +243,7 @@ func (s *stage) keyIn(name string) string {
 
 // Scripts are all scripts, by the note they come from.
 func Scripts() []Script {
-	return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts, logScripts)
+	return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts, logScripts, recoverScripts)
 }
 
 // ScriptNamed finds a script.

@@ -123,6 +123,10 @@ type Core struct {
 	nextID uint64
 	waits  []registration
 
+	recovery *recovery                         // that an operator asked this node for
+	forsaken map[shardmap.NodeID]time.Duration // Mono until which nodes are not heard that were declared gone
+	noted    []noting
+
 	intents  []intending
 	departed time.Duration // Mono at which this node last said that it has left
 }
@@ -361,7 +365,7 @@ func (c *Core) StorageFailed(err error, now multiraft.Instant) {
 // Control takes a control frame of a peer.
 func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant) {
 	c.hear(now)
-	if len(frame) == 0 {
+	if len(frame) == 0 || c.forsakes(from) {
 		return
 	}
 	switch body := frame[1:]; frameKind(frame[0]) {
@@ -392,6 +396,9 @@ func (c *Core) Control(from shardmap.NodeID, frame []byte, now multiraft.Instant
 // Datagram takes a lease packet of a peer.
 func (c *Core) Datagram(from shardmap.NodeID, packet []byte, overTCP bool, now multiraft.Instant) {
 	c.hear(now)
+	if c.forsakes(from) {
+		return
+	}
 	c.raft.Datagram(from, packet, overTCP, now)
 }
 

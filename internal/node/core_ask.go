@@ -124,6 +124,14 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 		done(c.answerKeep(body, now))
 	case "failover":
 		c.answerFailover(now, done)
+	case "recover":
+		c.answerRecover(body, now, done)
+	case "recover-look":
+		done(c.answerLook(body, now))
+	case "recover-note":
+		c.answerNote(body, now, done)
+	case "recover-begin":
+		done(c.answerBegin(body, now))
 	default:
 		done(Answer{Err: "unknown question " + word})
 	}

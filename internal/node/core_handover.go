@@ -196,6 +196,13 @@ func (c *Core) nameOf(n shardmap.NodeID) string {
 		if row, ok := c.meta.Node(n); ok {
 			return row.Name
 		}
+		for _, r := range c.meta.Recoveries {
+			for _, f := range r.Nodes {
+				if f.ID == n {
+					return f.Name
+				}
+			}
+		}
 	}
 	return fmt.Sprintf("node %d", n)
 }

@@ -32,6 +32,8 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	}
 	c.announce(now)
 	c.watchComebacks(now)
+	c.tickRecovery(now)
+	c.notedAll()
 	if c.leadsMeta(now) && now.Mono-c.placed >= c.placePause {
 		if c.forgetGone() {
 			c.placed = now.Mono

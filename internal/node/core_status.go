@@ -53,7 +53,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 	r := NodeReport{
 		Node: c.self.Node, Name: c.cfg.Name, Incarnation: c.self.Inc.Counter,
 		Addresses: c.cfg.Addresses, Draining: c.draining || c.sentAway(c.self.Node), LeadsMeta: c.leadsMeta(now),
-		Written: c.Written(), Gossip: c.gossipReports(), Notices: slices.Concat(c.clockNotices(), c.deathNotices(now), c.notes),
+		Written: c.Written(), Gossip: c.gossipReports(), Notices: slices.Concat(c.clockNotices(), c.deathNotices(now), c.recoveryNotices(), c.notes),
 	}
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {

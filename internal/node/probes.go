@@ -11,4 +11,6 @@ var (
 	probeLapsed    = metrics.NewProbe("node.lease.lapsed")
 	probeReplaced  = metrics.NewProbe("node.dead.step")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
+
+	probeRegenerated = metrics.NewProbe("node.group.regenerated")
 )

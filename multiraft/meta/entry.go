@@ -53,6 +53,8 @@ type Entry struct {
 	Intend   *Intend     `json:"intend,omitempty"`
 	// Forget takes the row of a node out that is gone.
 	Forget shardmap.NodeID `json:"forget,omitempty"`
+	// Recover takes nodes out that are gone for good, with the majority they were part of.
+	Recover *Recovery `json:"recover,omitempty"`
 }
 
 // Encode gives the bytes of an entry.
@@ -120,6 +122,9 @@ func (s *State) Apply(e Entry) bool {
 	}
 	if e.Forget != 0 {
 		changed = s.forget(e.Forget) || changed
+	}
+	if e.Recover != nil {
+		changed = s.recover(*e.Recover) || changed
 	}
 	if changed {
 		s.Version++

@@ -125,6 +125,8 @@ type State struct {
 	Removed  []UUID   `json:"removed"` // data directories that may never come back
 	Groups   []Group  `json:"groups"`  // index = GroupID; 0 is the meta group itself
 	Version  uint64   `json:"version"` // rises with every applied change
+	// Recoveries are what operators decided when majorities were lost, oldest first.
+	Recoveries []Recovery `json:"recoveries,omitempty"`
 }
 
 // Founding is the record every founder makes durable before the cluster exists, and

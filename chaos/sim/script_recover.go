@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// declareGone has operators say at a node that others are gone for good, and waits for
+// the answer.
+func (s *stage) declareGone(at role, accept bool, gone []role) (a node.Answer) {
+	q := struct {
+		Gone   []shardmap.NodeID `json:"gone"`
+		Accept bool              `json:"accept"`
+	}{Accept: accept}
+	for _, r := range gone {
+		q.Gone = append(q.Gone, s.cast[r].id)
+	}
+	body, err := json.Marshal(q)
+	if err != nil {
+		panic(err)
+	}
+	p, answered := s.cast[at], false
+	p.core.Ask(p.id, "recover", body, p.clock(), func(got node.Answer) { a, answered = got, true })
+	p.flush()
+	s.must(s.proceed(10*sec, func() bool { return answered }), "P13", "no answer to a recovery at %v", at)
+	s.note("... %s %s", a.Body, a.Err)
+	return a
+}
+
+// recover goes on without nodes.
+func (verbs) recover(at role, gone ...role) Step {
+	return Step{fmt.Sprint("aegis recover at ", at, ": ", gone, " are gone for good"), func(s *stage) {
+		a := s.declareGone(at, true, gone)
+		s.must(a.Err == "", "P13", "the recovery is refused: %s", a.Err)
+	}}
+}
+
+// noRecovery wants a recovery refused, with a reason, and nothing changed by it.
+func (verbs) noRecovery(at role, reason string, gone ...role) Step {
+	return Step{fmt.Sprint("aegis recover at ", at, " of ", gone, " is refused: ", reason), func(s *stage) {
+		a := s.declareGone(at, true, gone)
+		s.must(strings.Contains(a.Err, reason), "recover", "a recovery is not refused with %q: %q", reason, a.Err)
+	}}
+}
+
+// wouldRecover asks what a recovery would do, which does nothing.
+func (verbs) wouldRecover(at role, gone ...role) Step {
+	return Step{fmt.Sprint("what would aegis recover do at ", at, " without ", gone), func(s *stage) {
+		a := s.declareGone(at, false, gone)
+		s.must(a.Err == "", "P13", "refused: %s", a.Err)
+		s.proceed(3*sec, nil)
+		s.must(s.serving() == nil, "recover", "a dry run has let a node serve")
+	}}
+}
+
+// unwanted wants a node that comes back to be told that it was declared gone.
+func (verbs) unwanted(r role) Step {
+	return Step{fmt.Sprint(r, " comes back and is refused"), func(s *stage) {
+		p := s.cast[r]
+		p.gone = false
+		p.start()
+		s.proceed(5*sec, nil)
+		if p.up {
+			s.broke("recover", "%v, which was declared gone, runs again", r)
+		}
+	}}
+}
+
+// unheard lets the time pass for which nobody may have heard a node that is gone.
+func (verbs) unheard() Step { return do.sleep(12 * time.Second) }
+
+// ifUnserved says it again where the first word was lost with the process.
+func (verbs) ifUnserved(at role, gone ...role) Step {
+	return Step{fmt.Sprint("aegis recover at ", at, " again, if nobody serves"), func(s *stage) {
+		if s.serving() == nil {
+			a := s.declareGone(at, true, gone)
+			s.must(a.Err == "", "P13", "the recovery is refused: %s", a.Err)
+		}
+	}}
+}
+
+// member calls a node r, other than A, that has a vote in the group, and C another one.
+func (verbs) member(r role) Step {
+	return Step{fmt.Sprint("A and ", r, " are two of the three voters"), func(s *stage) {
+		st, _ := s.serving().core.Raft().Group(theGroup)
+		next := int(r)
+		for i := next; i < len(s.cast); i++ {
+			for _, v := range st.Config.Voters {
+				if v.Node == s.cast[i].id {
+					s.cast[i], s.cast[next] = s.cast[next], s.cast[i]
+					next++
+					break
+				}
+			}
+		}
+		s.must(next == int(r)+2, "script", "the voters are %v", st.Config)
+	}}
+}

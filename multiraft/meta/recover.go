@@ -1,0 +1,82 @@
+package meta
+
+import (
+	"slices"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// Recovery is operators' word that nodes are gone for good, and what it cost: which
+// groups went on without the majority of their voters.
+type Recovery struct {
+	Generation uint64             `json:"generation"` // rises with every recovery
+	Nodes      []Forsaken         `json:"nodes"`
+	Groups     []shardmap.GroupID `json:"groups"`          // that went on with what one survivor had
+	Empty      []Refounded        `json:"empty,omitempty"` // of which no survivor had anything
+	At         int64              `json:"at,omitempty"`    // unix ms, by the clock of the node that was asked
+}
+
+// Forsaken is a node that was declared gone.
+type Forsaken struct {
+	ID   shardmap.NodeID `json:"id"`
+	Name string          `json:"name"`
+}
+
+// Refounded is a group that begins anew, empty, on one node.
+type Refounded struct {
+	Group   shardmap.GroupID `json:"group"`
+	Node    shardmap.NodeID  `json:"node"`
+	Replica uint64           `json:"replica"` // number of its replica there
+}
+
+// RefoundedReplica is the number of a replica with which a group begins anew: who plans
+// that may not have group 0, which mints the others. Those stay far below.
+func RefoundedReplica(generation uint64) uint64 { return generation << 24 }
+
+// Generation is that of the last recovery, 0 when there was none.
+func (s *State) Generation() uint64 {
+	if n := len(s.Recoveries); n > 0 {
+		return s.Recoveries[n-1].Generation
+	}
+	return 0
+}
+
+// Forsook reports whether a node was declared gone. Nothing that it says counts.
+func (s *State) Forsook(n shardmap.NodeID) bool {
+	for i := range s.Recoveries {
+		if slices.ContainsFunc(s.Recoveries[i].Nodes, func(f Forsaken) bool { return f.ID == n }) {
+			return true
+		}
+	}
+	return false
+}
+
+// recover takes nodes out for good: their data directories may never come back, and no
+// group wants anything of them. One that is the same or older than the last is a no-op.
+func (s *State) recover(r Recovery) bool {
+	if r.Generation <= s.Generation() {
+		return false
+	}
+	for _, f := range r.Nodes {
+		at := s.index(f.ID)
+		if at < 0 {
+			continue
+		}
+		if u := s.Nodes[at].UUID; !s.WasRemoved(u) {
+			s.Removed = append(s.Removed, u)
+		}
+		s.takeOut(f.ID)
+		s.Nodes = slices.Delete(slices.Clone(s.Nodes), at, at+1)
+	}
+	for _, e := range r.Empty {
+		if int(e.Group) >= len(s.Groups) || s.index(e.Node) < 0 {
+			continue
+		}
+		g := &s.Groups[e.Group]
+		g.Replicas = []Replica{{ID: e.Replica, Node: e.Node, Role: Voter}}
+		g.NextReplica = max(g.NextReplica, e.Replica+1)
+		g.Version++
+	}
+	s.Recoveries = append(slices.Clone(s.Recoveries), r)
+	return true
+}

@@ -1,0 +1,50 @@
+package meta
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// TestNodesThatWereDeclaredGoneStayAway: with their row goes all that was wanted of them,
+// and what remains of them may never come back.
+func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
+	s := founded(3)
+	s.Apply(Entry{Place: []Placement{
+		{Group: 0, From: 1, Replicas: []Wanted{{1, Voter}, {2, Voter}, {3, Voter}}},
+		{Group: 1, From: 1, Replicas: []Wanted{{1, Voter}, {2, Voter}, {3, Voter}}},
+		{Group: 2, From: 0, Replicas: []Wanted{{2, Voter}, {3, Voter}}},
+	}})
+	word := &Recovery{
+		Generation: 1, Nodes: []Forsaken{{2, "n2"}, {3, "n3"}}, Groups: []shardmap.GroupID{0, 1},
+		Empty: []Refounded{{Group: 2, Node: 1, Replica: RefoundedReplica(1)}},
+	}
+	if !s.Apply(Entry{Recover: word}) || s.Apply(Entry{Recover: word}) {
+		t.Fatal("a recovery is not applied, or twice")
+	}
+	if len(s.Nodes) != 1 || !s.Forsook(2) || !s.Forsook(3) || s.Forsook(1) || s.Generation() != 1 {
+		t.Fatalf("left are %+v, generation %d", s.Nodes, s.Generation())
+	}
+	for _, u := range []byte{2, 3} {
+		if !s.WasRemoved(UUID{u}) || s.Apply(Entry{Register: &Register{Node{UUID: UUID{u}, Generation: 9}}}) {
+			t.Errorf("the data directory of node %d may come back", u)
+		}
+	}
+	if g := s.Group(1); len(g.Replicas) != 1 || g.Replicas[0].Node != 1 {
+		t.Errorf("group 1 is wanted on %+v", g.Replicas)
+	}
+	if g := s.Group(2); len(g.Replicas) != 1 || g.Replicas[0] != (Replica{RefoundedReplica(1), 1, Voter}) || g.NextReplica <= RefoundedReplica(1) {
+		t.Errorf("group 2 begins anew as %+v", g)
+	}
+	s.Apply(Entry{Register: &Register{Node{UUID: UUID{7}, Generation: 1}}})
+	if n, _ := s.ByUUID(UUID{7}); n.ID != 4 {
+		t.Errorf("the next node has id %d", n.ID)
+	}
+	if got, err := Restore(s.Snapshot()); err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("restored %+v, %v; want %+v", got, err, s)
+	}
+	if s.Apply(Entry{Recover: &Recovery{Generation: 1, Nodes: []Forsaken{{1, "n1"}}}}) {
+		t.Error("a word that was late took another node out")
+	}
+}
