@@ -210,6 +210,9 @@ func (n *Node) bootstrap(ctx context.Context) error {
 		if err := n.checkSeeds(ctx); err != nil {
 			return err
 		}
+		if err := n.checkRemoved(ctx); err != nil {
+			return err
+		}
 	} else if err := n.findCluster(ctx); err != nil {
 		return err
 	}

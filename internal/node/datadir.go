@@ -63,7 +63,7 @@ func (d *dataDir) marked() bool {
 const goneName = "GONE"
 
 // errGone is why a directory whose node has left cannot be used again.
-var errGone = errors.New("this node was removed from its cluster for good, and nothing of it is in the directory: empty the directory, or choose another with --data-dir, to start a new node")
+var errGone = errors.New("this node was removed from its cluster for good, and what is in the directory may not be used again: empty it, or choose another with --data-dir, to start a new node")
 
 // leave remembers that the node has left for good.
 func (d *dataDir) leave() { _ = os.WriteFile(d.file(goneName), nil, 0o600) }

@@ -40,6 +40,8 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 		return n.Failover(words[1])
 	case word == "lease" && len(words) == 4 && strings.EqualFold(words[1], "transfer"):
 		return n.TransferLease(words[2], words[3])
+	case word == "recover":
+		return n.Recover(words[1:])
 	case word == "rebalance" && len(words) <= 2:
 		return n.Rebalance(strings.Join(words[1:], ""))
 	case len(words) == 2:
@@ -47,7 +49,7 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 			return n.SetIntent(words[1], to)
 		}
 	}
-	return nil, fmt.Errorf("unknown operators' command %q: status, digest, lineage, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, rebalance [NODE]", strings.Join(words, " "))
+	return nil, fmt.Errorf("unknown operators' command %q: status, digest, lineage, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, recover NODE... [accept-data-loss], rebalance [NODE]", strings.Join(words, " "))
 }
 
 // Failover has a node hand all of its leases over, whichever node is asked.

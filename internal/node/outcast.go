@@ -3,10 +3,15 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // A node that was removed while it was away is named by nobody, and so nobody speaks to
@@ -18,9 +23,14 @@ const (
 	outcastWait = time.Second
 )
 
-// lonely is a node that knows no leader of group 0.
+// wantedEvery is how often a node that knows a leader asks one of the others all the same:
+// those whom it hears may be nodes that were declared gone together with it.
+const wantedEvery = 5 * time.Second
+
+// lonely is what a node remembers of asking whether it is wanted.
 type lonely struct {
-	since time.Time // zero: it knows one
+	since time.Time // that it knows no leader of group 0; zero: it knows one
+	last  time.Time // that it asked
 	asked int       // contacts, in turn
 }
 
@@ -38,25 +48,28 @@ func (n *Node) removed(uuid [16]byte) (yes bool) {
 	return err == nil && <-got
 }
 
-// outcast asks one of the others whether this node still belongs to them, when it has
-// heard of no leader for a while. A member that says no, under the cluster's secret, ends
+// outcast asks one of the others whether this node still belongs to them, often when it
+// has heard of no leader for a while. A member that says no, under the cluster's secret, ends
 // this process: nothing that it could do would count.
 func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
 	n := c.n
-	led := make(chan bool, 1)
-	if n.host.Do(ctx, func(multiraft.Instant) { led <- n.core.MetaLeader() != 0 }) != nil || <-led {
-		c.lonely = lonely{}
+	led, l := make(chan bool, 1), &c.lonely
+	switch {
+	case n.host.Do(ctx, func(multiraft.Instant) { led <- n.core.MetaLeader() != 0 }) != nil || len(contacts) == 0:
 		return
-	}
-	l := &c.lonely
-	if l.since.IsZero() {
+	case <-led:
+		if l.since = (time.Time{}); time.Since(l.last) < wantedEvery {
+			return
+		}
+	case l.since.IsZero():
 		l.since = time.Now()
-	}
-	if time.Since(l.since) < lonelyAfter || len(contacts) == 0 {
+		return
+	case time.Since(l.since) < lonelyAfter:
 		return
 	}
 	at := contacts[l.asked%len(contacts)]
 	l.asked++
+	l.last = time.Now()
 	if at.Node == n.self {
 		return
 	}
@@ -68,7 +81,65 @@ func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
 	}
 }
 
+// errRemoved is the end of a node that was removed. It is remembered: who said so may be
+// down when the node is started again.
 func (n *Node) errRemoved() error {
-	return fmt.Errorf("this node was removed from its cluster (%.4x), by an operator or because it was missed for longer than --replace-after: others hold its copies now, and data directory %s may never come back; move it away and start again with --seeds: it joins as a new node",
-		n.cluster, n.dir.path)
+	n.dir.leave()
+	return fmt.Errorf("this node was removed from its cluster (%.4x), by an operator or because it was missed for longer than --replace-after: the others go on without it, and data directory %s may never come back; move it away and start again with --seeds: it joins as a new node",
+		n.identity.Cluster, n.dir.path)
+}
+
+// membersWait is how long a node that starts waits for members that do not answer.
+const membersWait = time.Second
+
+// checkRemoved asks, before this node takes part in anything, all that it knows whether it
+// still belongs to them. Nodes that were declared gone together would otherwise find a
+// majority in each other, and serve what they have.
+func (n *Node) checkRemoved(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, membersWait)
+	defer cancel()
+	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: n.identity.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
+	addrs := n.membersOnDisk()
+	removed := make(chan bool, len(addrs))
+	for _, a := range addrs {
+		go func() {
+			rep, err := membership.Ask(ctx, a, q, n.secret)
+			removed <- err == nil && rep.Cluster == q.Cluster && rep.Removed
+		}()
+	}
+	for range addrs {
+		if <-removed {
+			return n.errRemoved()
+		}
+	}
+	return nil
+}
+
+// membersOnDisk are the gossip addresses of the nodes that this one knew when it ran last.
+func (n *Node) membersOnDisk() (addrs []string) {
+	nodes := slices.Concat(n.founded.Nodes, n.founded.Contacts)
+	for _, g := range n.start.Groups {
+		if g.Group != shardmap.MetaGroup {
+			continue
+		}
+		s, err := meta.Restore(g.Snapshot.GetData())
+		if err != nil {
+			s = &meta.State{NextNode: 1}
+		}
+		for _, e := range g.Entries {
+			if e.GetType() == pb.EntryNormal {
+				if x, err := meta.DecodeEntry(e.GetData()); err == nil {
+					s.Apply(x)
+				}
+			}
+		}
+		nodes = append(nodes, s.Nodes...)
+	}
+	own := canonical(n.addresses().Gossip)
+	for _, m := range nodes {
+		if a := m.Addresses.Gossip; a != "" && canonical(a) != own && !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
 }
