@@ -251,6 +251,10 @@ func (c *Core) step(g *group, m *pb.Message, sender Member) {
 	if m.GetType() == pb.MsgHeartbeatResp && len(g.first.messages) > 0 {
 		return // raft would answer with an append: the one that is held back, too early
 	}
+	if m.GetType() == pb.MsgTimeoutNow && g.rn.BasicStatus().GetCommit() > g.log.applied {
+		g.asked = m
+		return
+	}
 	_ = g.rn.Step(m)
 	c.touch(g)
 }

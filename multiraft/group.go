@@ -44,6 +44,7 @@ type group struct {
 	confAsked   time.Duration // Wait: when a change may be proposed again
 	jointAlarm  time.Duration // Wait: when to complain of a joint configuration, 0 never
 	first       firstEntry    // of this node's term, while it is held back
+	asked       *pb.Message   // to campaign at once, until all is applied that is known to be committed
 
 	// as voter
 	*pledge
@@ -305,6 +306,7 @@ func (c *Core) stored(g *group, w *GroupWrite, now Instant) {
 			c.sendRaft(g, m)
 		}
 	}
+	c.campaignAsAsked(g)
 	c.touch(g)
 	c.fenceIfDurable(g, now)
 	c.startFence(g, now) // when others elected this node before its own vote was durable
@@ -342,9 +344,20 @@ func (c *Core) apply(g *group, m *pb.Message, now Instant) {
 	for _, r := range m.GetResponses() {
 		_ = g.rn.Step(r)
 	}
+	c.campaignAsAsked(g)
 	c.snapshot(g)
 	c.touch(g)
 	c.startFence(g, now)
+}
+
+// campaignAsAsked takes the request to campaign that came before all was applied: raft
+// forgets one that comes while a change of members is to be applied, and the leader,
+// which has closed its lease, would wait for transferAbort.
+func (c *Core) campaignAsAsked(g *group) {
+	if m := g.asked; m != nil && g.rn.BasicStatus().GetCommit() <= g.log.applied {
+		g.asked = nil
+		_ = g.rn.Step(m)
+	}
 }
 
 func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {

@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -12,6 +13,7 @@ var confSchedules = []schedule{
 	{"nobody leaves a joint configuration", 4, nobodyLeavesJoint},
 	{"21 one voter grows to three and is cut off", 3, cutOffWhileGrowing},
 	{"21 one voter grew to three and is cut off afterwards", 3, cutOffAfterGrowing},
+	{"a lease moves right behind a change of members", 4, movesBehindChange},
 	{"22 a replica is made anew on its node", 3, replicaMadeAnew},
 	{"a lost snapshot does not leave a joiner behind", 3, lostSnapshot},
 }
@@ -101,6 +103,24 @@ func (s *script) moveOff(n *testNode) bool {
 		s.sleep(50 * ms)
 	}
 	return false
+}
+
+// movesBehindChange hands the lease to B at every moment around a change that B has yet
+// to apply: raft lets nobody campaign who knows of one that it has not applied, and B
+// must not forget that it was asked.
+func movesBehindChange(s *script) {
+	for stage := time.Duration(0); stage < 16*ms; stage += 250 * time.Microsecond {
+		s.write = 0
+		rs := s.fresh(s.a, s.b, s.c)
+		d := replica(4, s.d, RoleLearner)
+		s.join(s.d, d)
+		s.write = 3 * ms
+		s.reconfigure(s.a, append(rs[:3:3], d))
+		s.sleep(stage)
+		s.want(s.a.core.Handover(0, s.b.id, s.a.clock()), "the move is refused")
+		s.a.core.Flush(s.a.clock())
+		s.wait(transferAbort-10*ms, fmt.Sprintf("B serves, asked %v behind the change", stage), func() bool { return s.holder(0) == s.b })
+	}
 }
 
 func diesInJoint(s *script) {
