@@ -108,6 +108,7 @@ type Core struct {
 	metaSince   time.Duration   // Mono since when it is led here
 	placePause  time.Duration   // until the next placement may be proposed
 	steady      map[shardmap.GroupID]time.Duration
+	paced       time.Duration // Mono: when the last lease left that was in no hurry
 	comebacks   map[shardmap.NodeID]comeback
 	tookBack    time.Duration                      // Mono at which nodes that are heard again were last looked for
 	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here

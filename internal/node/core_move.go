@@ -157,9 +157,9 @@ func (c *Core) goesBefore(n shardmap.NodeID) bool {
 
 // drainMore starts the next moves of a drain.
 func (c *Core) drainMore(now multiraft.Instant) {
-	retry := moveRetry
-	if !c.sheds() {
-		retry = moveAgain
+	retry, hurries := moveRetry, true
+	if !c.sheds() { // this process stays, and nobody waits for its end
+		retry, hurries = moveAgain, false
 	}
 	for _, id := range c.raft.Groups() {
 		if len(c.moves) >= drainAtOnce {
@@ -173,7 +173,7 @@ func (c *Core) drainMore(now multiraft.Instant) {
 			continue
 		}
 		to := c.successor(id)
-		if to == 0 {
+		if to == 0 || !hurries && !c.mayLeave(id, now) {
 			continue
 		}
 		if id == shardmap.MetaGroup {
@@ -181,7 +181,11 @@ func (c *Core) drainMore(now multiraft.Instant) {
 			c.raft.Handover(id, to, now)
 			continue
 		}
-		if c.moveLease(id, to, now) && c.over != nil {
+		if !c.moveLease(id, to, now) {
+			continue
+		}
+		c.paced = now.Mono
+		if c.over != nil {
 			c.moves[id].done = func(why string) {
 				if why == "" {
 					c.askToKeep(to, id, steadyFor)

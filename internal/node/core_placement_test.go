@@ -3,6 +3,7 @@ package node
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -81,5 +82,14 @@ func TestGroupBudgetIsTheSmallestShare(t *testing.T) {
 	groups := map[shardmap.NodeID]int64{1: 10, 2: 10, 3: 10}
 	if got := groupBudget([]shardmap.NodeID{1, 2}, bytes, groups); got != 60 {
 		t.Fatalf("budget %d, want 60", got)
+	}
+}
+
+// TestLeasesLeaveAtAPace: few leases leave far apart, many within half a minute.
+func TestLeasesLeaveAtAPace(t *testing.T) {
+	for leases, want := range map[int]time.Duration{0: paceMax, 1: paceMax, 21: paceMax, 60: paceMax, 300: 100 * time.Millisecond, 5461: paceSpan / 5461} {
+		if got := pace(leases); got != want {
+			t.Errorf("%d leases leave every %v, want %v", leases, got, want)
+		}
 	}
 }

@@ -19,8 +19,13 @@ const (
 	// its first life, whose arrival is no sign of trouble.
 	steadyFor      = 30 * time.Second
 	newcomerSteady = time.Second
-	// balanceAtOnce bounds planned lease moves of one node at a time.
-	balanceAtOnce = 4
+	// Leases that go where they are preferred, or leave a node that drains, go one at a
+	// time, so that no group waits for the work of another, and spread over paceSpan, but
+	// never more than paceMax apart: a client that has one connection to a node waits with
+	// all its requests for the one that is parked. Those of groups without a key go at once:
+	// of a young cluster one node holds all.
+	paceMax  = 500 * time.Millisecond
+	paceSpan = 30 * time.Second
 )
 
 // reconcile compares what is wanted with what is, and takes the next step. Every
@@ -205,11 +210,10 @@ func (c *Core) patience(n shardmap.NodeID) time.Duration {
 	return steadyFor
 }
 
-// balance hands leases back to the nodes the ring prefers, a few at a time, once
+// balance hands leases back to the nodes the ring prefers, one at a time, once
 // everything has been quiet for a while.
 func (c *Core) balance(now multiraft.Instant) {
-	moving := len(c.moves)
-	for g := 1; g <= c.meta.Settings.Groups && moving < balanceAtOnce; g++ {
+	for g := 1; g <= c.meta.Settings.Groups; g++ {
 		id := shardmap.GroupID(g)
 		to := c.rightful(id)
 		if to == 0 {
@@ -220,13 +224,26 @@ func (c *Core) balance(now multiraft.Instant) {
 		switch {
 		case !known:
 			c.steady[id] = now.Mono
-		case now.Mono-since >= c.patience(to):
+		case now.Mono-since >= c.patience(to) && c.mayLeave(id, now):
 			delete(c.steady, id)
 			c.moveLease(id, to, now)
-			moving++
+			c.paced = now.Mono
 		}
 	}
 }
+
+// mayLeave reports whether a lease may leave now that is in no hurry.
+func (c *Core) mayLeave(id shardmap.GroupID, now multiraft.Instant) bool {
+	since := now.Mono - c.paced
+	if len(c.moves) == 0 && (since >= paceMax || since >= pace(len(c.held(now)))) {
+		return true
+	}
+	r := c.data.Replica(id)
+	return len(c.moves) < drainAtOnce && r != nil && r.Len() == 0
+}
+
+// pace is how far apart leases leave a node that holds so many.
+func pace(leases int) time.Duration { return min(paceMax, paceSpan/time.Duration(max(1, leases))) }
 
 // rightful is the node that a group held here should go to and could, 0 when
 // there is none: the first of the wanted replicas, or, when this node is to leave

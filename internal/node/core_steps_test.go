@@ -133,3 +133,23 @@ func TestReportsThatSayNothingNewCauseNoPlan(t *testing.T) {
 		t.Error("reports are not told from each other")
 	}
 }
+
+// TestWhatIsOnADeadNodeHoldsUpNobody: groups whose only copy went with a node are on
+// their way for as long as nobody holds them. They must not keep the places of those that
+// can be helped (simulator seeds 40 and 564 of 300 s, when two could move at once).
+func TestWhatIsOnADeadNodeHoldsUpNobody(t *testing.T) {
+	for _, dead := range []bool{false, true} {
+		tr := traffic{
+			nodes: []meta.Node{{ID: 1}, {ID: 2, Intent: meta.Leaving, Absent: dead}},
+			in:    map[shardmap.NodeID]int{}, out: map[shardmap.NodeID]int{},
+		}
+		on2 := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 2, Role: meta.Voter}}}
+		for range movesAtOnce + replacesAtOnce {
+			tr.count([]shardmap.NodeID{2}, on2)
+		}
+		to1 := meta.Placement{Group: 1, Replicas: []meta.Wanted{{Node: 1, Role: meta.Voter}}}
+		if got := tr.starts(to1, on2); got != dead {
+			t.Errorf("away %v: a group that leaves it starts: %v", dead, got)
+		}
+	}
+}
