@@ -18,6 +18,13 @@ type report struct {
 	Served   int
 	Healthy  bool
 	Verdict  string
+	Moves    []groupMove
+}
+
+// groupMove is copies of a group on their way.
+type groupMove struct {
+	Group    int
+	From, To []uint32
 }
 
 type nodeReport struct {

@@ -49,12 +49,21 @@ type logged struct {
 
 // Story reads the logs of all nodes. now is when the story ends for those that still run.
 func (c *Cluster) Story(layout shardmap.Layout, now time.Duration) (s Story, err error) {
+	logs := make([]string, len(c.Nodes))
 	for i, n := range c.Nodes {
-		f, err := os.Open(n.LogPath())
+		logs[i] = n.LogPath()
+	}
+	return ReadStory(logs, c.Deeds(), layout, now)
+}
+
+// ReadStory reads logs in JSON of the level debug, one of each node.
+func ReadStory(logs []string, deeds []Deed, layout shardmap.Layout, now time.Duration) (s Story, err error) {
+	for i, log := range logs {
+		f, err := os.Open(log)
 		if err != nil {
 			return s, err
 		}
-		r := reader{node: i, layout: layout, s: &s, deeds: c.Deeds(), held: map[shardmap.GroupID]chaos.Serving{}, losses: map[shardmap.ShardID]logged{}}
+		r := reader{node: i, layout: layout, s: &s, deeds: deeds, held: map[shardmap.GroupID]chaos.Serving{}, losses: map[shardmap.ShardID]logged{}}
 		r.read(bufio.NewReaderSize(f, 1<<20), now)
 		_ = f.Close()
 	}
