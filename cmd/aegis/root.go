@@ -86,7 +86,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp(root))
 	root.AddGroup(&cobra.Group{ID: "keys", Title: "Keys:"})
-	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig(), newBench(), newWAL(), newSnapshot(), newBackup(), newFailover(), newLease(), newRebalance())
+	root.AddCommand(newVersion(), newStatus(), newDemo(), newConfig(), newBench(), newWAL(), newSnapshot(), newBackup(), newFailover(), newLease(), newRebalance(), newRecover())
 	root.AddCommand(newIntents()...)
 	root.AddCommand(newKeyCommands()...)
 	return root
