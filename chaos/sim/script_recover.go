@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -99,5 +100,19 @@ func (verbs) member(r role) Step {
 			}
 		}
 		s.must(next == int(r)+2, "script", "the voters are %v", st.Config)
+	}}
+}
+
+// witness calls a node r that votes in the group and has no copy.
+func (verbs) witness(r role) Step {
+	return Step{fmt.Sprint(r, " is a witness"), func(s *stage) {
+		st, _ := s.serving().core.Raft().Group(theGroup)
+		for i, p := range s.cast {
+			if d, _ := st.Config.On(p.id); d.Role == multiraft.RoleWitness {
+				s.cast[i], s.cast[r] = s.cast[r], s.cast[i]
+				return
+			}
+		}
+		s.must(false, "script", "the voters are %v", st.Config)
 	}}
 }

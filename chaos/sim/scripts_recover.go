@@ -95,8 +95,61 @@ var recoverScripts = []Script{
 		},
 	},
 	{
-		// With four of five gone nobody may be left who has a copy: the group begins anew, and
-		// says of everything that it is lost.
+		Name: "a majority is left, so nothing has to be lost", From: "issue 6: aegis recover", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeC),
+			do.unheard(),
+			do.noRecovery(nodeA, "nothing is lost", nodeC),
+			do.set(nodeA, "k", "2", majority),
+			do.start(nodeC),
+			do.sleep(2 * sec),
+			do.noRecovery(nodeA, "was heard", nodeC),
+			do.settled(),
+		},
+	},
+	{
+		Name: "a witness is left, and both copies are destroyed", From: "issue 6: aegis recover", Copies: 2, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.witness(nodeC),
+			do.losesDisk(nodeA),
+			do.losesDisk(nodeB),
+			do.unheard(),
+			do.recover(nodeC, nodeA, nodeB),
+			do.servedBy(10*sec, nodeC),
+			do.get(nodeC, "k"),
+			do.judge(nodeC),
+			do.set(nodeC, "k", "2", async),
+			do.joins(nodeD),
+			do.until("P13", 10*sec, "D is taken in", func(s *stage) bool { return s.cast[nodeD].up }),
+			do.joins(nodeE),
+			do.until("P13", 10*sec, "E is taken in", func(s *stage) bool { return s.cast[nodeE].up }),
+			do.settled(),
+			do.get(holder, "k"),
+		},
+	},
+	{
+		// D alone knows the newest of what was decided; E has the longer copy. Both count.
+		Name: "three of five are destroyed, and two copies are left", From: "issue 6: aegis recover", Nodes: 5, Copies: 5, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.member(nodeB),
+			do.hush(nodeA, nodeC, true),
+			do.set(nodeA, "k", "2", majority),
+			do.losesDisk(nodeA),
+			do.losesDisk(nodeB),
+			do.losesDisk(nodeD),
+			do.unheard(),
+			do.recover(nodeE, nodeA, nodeB, nodeD),
+			do.until("P13", 10*sec, "somebody serves", func(s *stage) bool { return s.serving() != nil }),
+			do.get(holder, "k"),
+			do.judge(holder),
+			do.settled(),
+		},
+	},
+	{
+		// The group begins anew, and says of everything that it is lost.
 		Name: "nobody is left who has a copy", From: "issue 6: aegis recover", Nodes: 4, Steps: []Step{
 			do.steady(),
 			do.stranger(nodeD),

@@ -114,7 +114,7 @@ func (c *Core) adopt(now multiraft.Instant) {
 		case have && id != shardmap.MetaGroup && (!wanted || describe(want).ID != st.ReplicaID):
 			c.dirty = true
 			c.retire(st, now)
-		case wanted && !have:
+		case wanted && !have && !refounds(want):
 			if id != shardmap.MetaGroup {
 				c.data.Join(id, describe(want).ID, raftRole(want.Role))
 			}

@@ -16,8 +16,8 @@ import (
 
 // Operators may say that nodes are gone for good where that is a majority (multiraft/DESIGN.md,
 // "A lost majority"). The node that they ask asks all others: first how long they have
-// not heard the dead, and what they have; with the word to go on, they stop listening to
-// the dead as well. From that follows which groups lost their majority, and which survivor
+// not heard the dead, and what they have; if they are to go on, then once more, and from
+// that answer on they do not listen to the dead. From that follows which groups lost their majority, and which survivor
 // goes on with each. Every survivor looks once more for itself before it begins.
 
 const (
@@ -25,9 +25,9 @@ const (
 	// than any lease that it could have had when it was heard last, by the slowest clock.
 	recoverSilence = 11 * time.Second
 	// forsakeFor is how long survivors do not listen to the dead before group 0 says so.
-	forsakeFor = 30 * time.Second
-	// recoverWait is how long survivors may take to answer each question.
-	recoverWait = 1300 * time.Millisecond
+	forsakeFor = 10 * time.Second
+	// recoverWait is how long survivors may take to answer each of the four questions.
+	recoverWait = 1100 * time.Millisecond
 )
 
 // recoverOrder is an operator's word to the node that is asked.
@@ -77,31 +77,11 @@ type recovery struct {
 	words    map[shardmap.NodeID]survivorWord
 	plan     recoveryPlan
 	report   RecoveryReport
-	waits    int // answers that are still to come
+	sworn    bool // the survivors do not listen to the dead
+	waits    int  // answers that are still to come
 	deadline time.Duration
 	late     string // what is said when it passes
 	done     func(Answer)
-}
-
-// RecoveryReport is what a recovery did, or would do.
-type RecoveryReport struct {
-	Done       bool              `json:"done"` // false: this is what would happen
-	Generation uint64            `json:"generation"`
-	Gone       []string          `json:"gone"`
-	Survivors  []string          `json:"survivors"`
-	Meta       string            `json:"meta"`   // who goes on with group 0, "" when it has its majority
-	Kept       int               `json:"kept"`   // groups that have their majority, and lose nothing
-	Groups     []RecoveredReport `json:"groups"` // that lost it
-	Empty      []RecoveredReport `json:"empty"`  // of which nothing is left
-}
-
-// RecoveredReport is one group that goes on without its majority.
-type RecoveredReport struct {
-	Group   shardmap.GroupID `json:"group"`
-	Node    string           `json:"node"`    // that goes on with it
-	Whole   bool             `json:"whole"`   // its copy is: it has everything up to some moment
-	Keys    int              `json:"keys"`    // that it has
-	Missing uint64           `json:"missing"` // writes that it knows it lacks, at least
 }
 
 func declined(format string, args ...any) Answer { return Answer{Err: fmt.Sprintf(format, args...)} }
@@ -126,16 +106,28 @@ func (c *Core) answerRecover(body []byte, now multiraft.Instant, done func(Answe
 		done(Answer{Err: why})
 		return
 	}
-	r := &recovery{order: o, words: map[shardmap.NodeID]survivorWord{}, done: done, deadline: now.Mono + recoverWait}
+	r := &recovery{order: o, done: done}
 	for _, row := range c.meta.Nodes {
 		if row.Intent != meta.Gone && !slices.Contains(o.Gone, row.ID) {
 			r.ask = append(r.ask, row)
 		}
 	}
-	c.recovery, r.waits = r, len(r.ask)
-	look := answerOf(recoverLook{o.Gone, o.Accept}).Body
+	c.recovery = r
+	c.askSurvivors(r, now)
+}
+
+// askSurvivors asks all of them what they have, and to listen to the dead no more if that
+// was not the first time.
+func (c *Core) askSurvivors(r *recovery, now multiraft.Instant) {
+	r.words, r.waits, r.deadline = map[shardmap.NodeID]survivorWord{}, len(r.ask), now.Mono+recoverWait
+	look := answerOf(recoverLook{r.order.Gone, r.sworn}).Body
+	sworn := r.sworn
 	for _, row := range r.ask {
-		c.Ask(row.ID, "recover-look", look, now, func(a Answer) { c.heardSurvivor(r, row, a) })
+		c.Ask(row.ID, "recover-look", look, now, func(a Answer) {
+			if r.sworn == sworn {
+				c.heardSurvivor(r, row, a)
+			}
+		})
 	}
 }
 
@@ -248,14 +240,16 @@ func (c *Core) heardSurvivor(r *recovery, row meta.Node, a Answer) {
 	var w survivorWord
 	switch {
 	case c.recovery != r:
-		return
 	case a.Err != "":
 		c.endRecovery(r, declined("%s: %s", row.Name, a.Err))
-		return
 	case json.Unmarshal(a.Body, &w) != nil || len(w.Silent) != len(r.order.Gone):
 		c.endRecovery(r, declined("%s answers what this version does not read: use the same version on all survivors", row.Name))
-		return
+	default:
+		c.tookWord(r, row, w)
 	}
+}
+
+func (c *Core) tookWord(r *recovery, row meta.Node, w survivorWord) {
 	for i, n := range r.order.Gone {
 		if s := w.Silent[i]; s < recoverSilence {
 			c.endRecovery(r, declined("%s was heard %v ago at %s, or that node has not run for longer: a node is declared gone only when nobody has heard it for %v; if it runs, stop it", c.nameOf(n), s.Round(100*time.Millisecond), row.Name, recoverSilence))
@@ -286,6 +280,11 @@ func (c *Core) planned(r *recovery) {
 		c.endRecovery(r, answerOf(r.report))
 		return
 	}
+	if !r.sworn {
+		r.sworn = true
+		c.askSurvivors(r, c.now)
+		return
+	}
 	word := c.recoveryOf(r)
 	r.late, r.deadline = "group 0 did not take the decision in time: look at `aegis status` and say it again", c.now.Mono+recoverWait
 	if r.plan.metaLost() {
@@ -306,12 +305,16 @@ func (c *Core) planned(r *recovery) {
 
 // recoveryOf is what group 0 is to remember.
 func (c *Core) recoveryOf(r *recovery) *meta.Recovery {
-	word := &meta.Recovery{Generation: r.plan.Generation, Groups: []shardmap.GroupID{}, Empty: r.plan.Empty, At: c.now.Wall}
+	word := &meta.Recovery{Generation: r.plan.Generation, Groups: []meta.Continued{}, Empty: r.plan.Empty, At: c.now.Wall}
 	for _, n := range r.order.Gone {
 		word.Nodes = append(word.Nodes, meta.Forsaken{ID: n, Name: c.nameOf(n)})
 	}
 	for _, g := range r.plan.Groups {
-		word.Groups = append(word.Groups, g.Group)
+		role := meta.Voter
+		if roleOf(g.Replica) == multiraft.RoleWitness {
+			role = meta.Witness
+		}
+		word.Groups = append(word.Groups, meta.Continued{Group: g.Group, Node: g.node(), Replica: uint64(uint32(g.Replica)), Role: role})
 	}
 	return word
 }
@@ -477,63 +480,4 @@ func (c *Core) eachName(ns []shardmap.NodeID) []string {
 		names[i] = c.nameOf(n)
 	}
 	return names
-}
-
-// recoveryReport is the plan as operators read it.
-func (c *Core) recoveryReport(r *recovery) RecoveryReport {
-	rep := RecoveryReport{
-		Generation: r.plan.Generation, Gone: c.eachName(r.order.Gone), Kept: r.plan.Kept,
-		Survivors: []string{}, Groups: []RecoveredReport{}, Empty: []RecoveredReport{},
-	}
-	for _, row := range r.ask {
-		rep.Survivors = append(rep.Survivors, row.Name)
-	}
-	perGroup := c.meta.Settings.Layout().ShardsPerGroup()
-	for _, g := range r.plan.Groups {
-		if g.Group == shardmap.MetaGroup {
-			rep.Meta = c.nameOf(g.node())
-			continue
-		}
-		rep.Groups = append(rep.Groups, RecoveredReport{g.Group, c.nameOf(g.node()), g.copy.Whole == perGroup, g.copy.Keys, g.copy.Missing})
-	}
-	for _, e := range r.plan.Empty {
-		rep.Empty = append(rep.Empty, RecoveredReport{Group: e.Group, Node: c.nameOf(e.Node)})
-	}
-	return rep
-}
-
-// recoveryNotices say what was decided when majorities were lost.
-func (c *Core) recoveryNotices() (sentences []string) {
-	if c.meta == nil {
-		return nil
-	}
-	for _, r := range c.meta.Recoveries {
-		var names []string
-		for _, f := range r.Nodes {
-			names = append(names, f.Name)
-		}
-		lost := 0
-		for _, g := range r.Groups {
-			if g != shardmap.MetaGroup {
-				lost++
-			}
-		}
-		s := fmt.Sprintf("generation %d: %s went on without %s, which were declared gone for good", r.Generation, plural(lost, "group"), strings.Join(names, ", "))
-		if r.At != 0 {
-			s = fmt.Sprintf("%s, at %s", s, time.UnixMilli(r.At).UTC().Format(time.RFC3339))
-		}
-		s += "; writes that only these had are lost, acknowledged ones too (AEGIS.CHECK says it of a token)"
-		if len(r.Empty) > 0 {
-			s += fmt.Sprintf("; %s began anew, empty", plural(len(r.Empty), "group"))
-		}
-		sentences = append(sentences, s)
-	}
-	return sentences
-}
-
-func plural(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
 }

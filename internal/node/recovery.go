@@ -170,3 +170,9 @@ func minority(voters []uint64, have []survivor, gone func(shardmap.NodeID) bool)
 	}
 	return missed && 2*live <= len(voters)
 }
+
+// refounds reports whether a replica is the one with which a group begins anew: there is
+// nobody to fill it, so it is not made blank like others.
+func refounds(r meta.Replica) bool {
+	return r.ID != 0 && r.ID%meta.RefoundedReplica(1) == 0
+}

@@ -9,11 +9,19 @@ import (
 // Recovery is operators' word that nodes are gone for good, and what it cost: which
 // groups went on without the majority of their voters.
 type Recovery struct {
-	Generation uint64             `json:"generation"` // rises with every recovery
-	Nodes      []Forsaken         `json:"nodes"`
-	Groups     []shardmap.GroupID `json:"groups"`          // that went on with what one survivor had
-	Empty      []Refounded        `json:"empty,omitempty"` // of which no survivor had anything
-	At         int64              `json:"at,omitempty"`    // unix ms, by the clock of the node that was asked
+	Generation uint64      `json:"generation"` // rises with every recovery
+	Nodes      []Forsaken  `json:"nodes"`
+	Groups     []Continued `json:"groups"`          // that went on with what one survivor had
+	Empty      []Refounded `json:"empty,omitempty"` // of which no survivor had anything
+	At         int64       `json:"at,omitempty"`    // unix ms, by the clock of the node that was asked
+}
+
+// Continued is a group that lost its majority and goes on with one survivor.
+type Continued struct {
+	Group   shardmap.GroupID `json:"group"`
+	Node    shardmap.NodeID  `json:"node"`
+	Replica uint64           `json:"replica"` // number of its replica, the only one that votes
+	Role    Role             `json:"role"`    // Voter or Witness
 }
 
 // Forsaken is a node that was declared gone.
@@ -51,8 +59,10 @@ func (s *State) Forsook(n shardmap.NodeID) bool {
 	return false
 }
 
-// recover takes nodes out for good: their data directories may never come back, and no
-// group wants anything of them. One that is the same or older than the last is a no-op.
+// recover takes nodes out for good: their data directories may never come back, and the
+// groups that go on want nothing of them. What is wanted of groups that kept their majority
+// stays until the placement changes it: to take one of three voters out would leave two.
+// A recovery that is the same or older than the last is a no-op.
 func (s *State) recover(r Recovery) bool {
 	if r.Generation <= s.Generation() {
 		return false
@@ -65,8 +75,10 @@ func (s *State) recover(r Recovery) bool {
 		if u := s.Nodes[at].UUID; !s.WasRemoved(u) {
 			s.Removed = append(s.Removed, u)
 		}
-		s.takeOut(f.ID)
 		s.Nodes = slices.Delete(slices.Clone(s.Nodes), at, at+1)
+	}
+	for _, c := range r.Groups {
+		s.goOn(c)
 	}
 	for _, e := range r.Empty {
 		if int(e.Group) >= len(s.Groups) || s.index(e.Node) < 0 {
@@ -79,4 +91,21 @@ func (s *State) recover(r Recovery) bool {
 	}
 	s.Recoveries = append(slices.Clone(s.Recoveries), r)
 	return true
+}
+
+// goOn wants of a group what it has: the survivor votes, and those learn of the others that
+// were wanted and have not gone.
+func (s *State) goOn(c Continued) {
+	if int(c.Group) >= len(s.Groups) {
+		return
+	}
+	g := &s.Groups[c.Group]
+	next := []Replica{{ID: c.Replica, Node: c.Node, Role: c.Role}}
+	for _, r := range g.Replicas {
+		if s.index(r.Node) >= 0 && r.Node != c.Node && r.Role != Witness {
+			next = append(next, Replica{ID: r.ID, Node: r.Node, Role: Learner})
+		}
+	}
+	g.Replicas = next
+	g.Version++
 }

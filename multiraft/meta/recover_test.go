@@ -17,7 +17,7 @@ func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
 		{Group: 2, From: 0, Replicas: []Wanted{{2, Voter}, {3, Voter}}},
 	}})
 	word := &Recovery{
-		Generation: 1, Nodes: []Forsaken{{2, "n2"}, {3, "n3"}}, Groups: []shardmap.GroupID{0, 1},
+		Generation: 1, Nodes: []Forsaken{{2, "n2"}, {3, "n3"}}, Groups: []Continued{{0, 1, 1, Voter}, {1, 1, 1, Voter}},
 		Empty: []Refounded{{Group: 2, Node: 1, Replica: RefoundedReplica(1)}},
 	}
 	if !s.Apply(Entry{Recover: word}) || s.Apply(Entry{Recover: word}) {
@@ -46,5 +46,24 @@ func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
 	}
 	if s.Apply(Entry{Recover: &Recovery{Generation: 1, Nodes: []Forsaken{{1, "n1"}}}}) {
 		t.Error("a word that was late took another node out")
+	}
+}
+
+// TestWhatIsWantedOfThoseThatAreLeft: the survivor that goes on is the only voter, the other
+// survivors learn; a group that has its majority is not made to stand on two voters.
+func TestWhatIsWantedOfThoseThatAreLeft(t *testing.T) {
+	s := founded(5)
+	all := func(g shardmap.GroupID, ws ...Wanted) Entry {
+		return Entry{Place: []Placement{{Group: g, From: s.Group(g).Version, Replicas: ws}}}
+	}
+	s.Apply(all(0, Wanted{1, Voter}, Wanted{2, Voter}, Wanted{3, Voter}, Wanted{4, Voter}, Wanted{5, Voter}))
+	s.Apply(all(1, Wanted{1, Voter}, Wanted{4, Voter}, Wanted{5, Voter}))
+	kept := s.Group(1)
+	s.Apply(Entry{Recover: &Recovery{Generation: 3, Nodes: []Forsaken{{ID: 1}, {ID: 2}, {ID: 3}}, Groups: []Continued{{0, 5, 5, Voter}}}})
+	if g := s.Group(0); !reflect.DeepEqual(g.Replicas, []Replica{{5, 5, Voter}, {4, 4, Learner}}) {
+		t.Errorf("group 0 is wanted on %+v", g.Replicas)
+	}
+	if g := s.Group(1); !reflect.DeepEqual(g, kept) {
+		t.Errorf("group 1 is wanted on %+v, of %+v", g, kept)
 	}
 }
