@@ -100,21 +100,26 @@ func (c *chunk) heat(i int) int {
 	return n
 }
 
-// coolMax bounds the runs that one call gives back: each is a call of the system.
-const coolMax = 32
+// coolMax bounds the runs that one call gives back: each is a call of the system, and
+// writers that need a piece wait for it.
+const coolMax = 16
 
 // cool gives free units back to the system, run by run.
 func (c *chunk) cool(src source) (bytes int) {
 	unit, end, per := c.shelf.unit, c.units(), c.perPage()
-	for i, runs := 0, 0; i < end && runs < coolMax; i += per {
+	for i, runs := 0, 0; i < end && runs < coolMax; {
+		w := c.warmFree(i/64) >> (i % 64)
+		if w == 0 {
+			i = i&^63 + 64
+			continue
+		}
+		i += bits.TrailingZeros64(w)
 		from := i
 		for ; i < end && c.warmFree(i/64)>>(i%64)&1 != 0; i += per {
 			c.cold[i/64] |= (1<<per - 1) << (i % 64)
 		}
-		if i > from {
-			src.release(c.mem[from*unit : i*unit])
-			bytes, runs = bytes+(i-from)*unit, runs+1
-		}
+		src.release(c.mem[from*unit : i*unit])
+		bytes, runs = bytes+(i-from)*unit, runs+1
 	}
 	c.idle -= bytes
 	return bytes

@@ -27,8 +27,9 @@ type mapped struct {
 	most   int64            // of them, as far as they are touched ahead; 0 = no bound
 	slots  map[int][][]byte // for large extents, by size: those that are free
 	region []byte           // what is left of the addresses for slots
+	tidy   func() bool      // Pool's
 	wake   chan struct{}
-	ended  chan struct{} // closed when nothing is touched ahead any more
+	ended  chan struct{} // closed when the goroutine has ended
 	closed bool
 }
 
@@ -49,8 +50,10 @@ const (
 // run.)
 func NewPool(mostBytes int64) *Pool {
 	m := &mapped{most: mostBytes, wake: make(chan struct{}, 1), ended: make(chan struct{}), slots: make(map[int][][]byte)}
-	go m.prepare()
-	return newPool(m)
+	p := newPool(m)
+	m.tidy = p.tidy
+	go m.work()
+	return p
 }
 
 // mmap gets n bytes of addresses; the system has none left only when the machine
@@ -96,13 +99,27 @@ func (m *mapped) ready() (b []byte, ok bool) {
 	if n := len(m.ahead); n > 0 {
 		b, m.ahead = m.ahead[n-1], m.ahead[:n-1]
 	}
-	if len(m.ahead) < aheadMax/2 && !m.closed { // to wake a thread costs 50 us
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+	if len(m.ahead) < aheadMax/2 { // to wake a thread costs 50 us
+		m.rouse()
 	}
 	return b, b != nil
+}
+
+func (m *mapped) later() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rouse()
+}
+
+// rouse wakes the goroutine. The caller holds m.mu.
+func (m *mapped) rouse() {
+	if m.closed {
+		return
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (m *mapped) prepared() int64 {
@@ -111,23 +128,38 @@ func (m *mapped) prepared() int64 {
 	return int64(len(m.ahead)) * chunkBytes
 }
 
-// prepare touches chunks ahead until the pool is closed.
-func (m *mapped) prepare() {
+// work touches chunks ahead and gives free pages back until the pool is closed.
+func (m *mapped) work() {
 	defer close(m.ended)
 	for range m.wake {
-		for m.short() {
-			b := m.chunk()
-			_ = syscall.Madvise(b, madvHugepage) // a kernel without huge pages does without
-			if syscall.Madvise(b, madvPopulateWrite) != nil {
-				for i := 0; i < len(b); i += pageBytes {
-					b[i] = 0
-				}
+		for more := true; more; {
+			if m.short() {
+				m.prepare()
+			} else {
+				more = !m.ending() && m.tidy()
 			}
-			m.mu.Lock()
-			m.ahead = append(m.ahead, b)
-			m.mu.Unlock()
 		}
 	}
+}
+
+func (m *mapped) ending() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+// prepare touches one chunk ahead.
+func (m *mapped) prepare() {
+	b := m.chunk()
+	_ = syscall.Madvise(b, madvHugepage) // a kernel without huge pages does without
+	if syscall.Madvise(b, madvPopulateWrite) != nil {
+		for i := 0; i < len(b); i += pageBytes {
+			b[i] = 0
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ahead = append(m.ahead, b)
 }
 
 // short says whether another chunk should be prepared.

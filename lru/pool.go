@@ -26,6 +26,7 @@ type source interface {
 	retire(b []byte)       // give the memory of a chunk back, which may be lent again
 	mapping(n int) []byte  // n bytes for one large extent
 	unmap(b []byte)        // the end of a mapping
+	later()                // have Pool.tidy called, away from the writers, until it says false
 	close()                // everything back, addresses included
 }
 
@@ -36,9 +37,11 @@ type source interface {
 //
 // Sizes are kept apart, each in chunks of its own: pieces of one size leave no
 // holes for others. A chunk that falls empty serves any size; a few are kept, the
-// rest goes back to the system at once. So do the free pieces of chunks in use
-// when they add up to more than a thirty-second of what is lent: after a budget
-// shrank, what is left stands scattered over all chunks.
+// rest goes back to the system at once. The free pieces of chunks in use do so a little
+// later, when they add up to more than a thirty-second of what is lent: after a budget
+// shrank, what is left stands scattered over all chunks. Each page is a call of the
+// system then; stores that are emptied one after the other would pay for all of them,
+// and a moment later the chunks are empty.
 //
 // A nil Pool lends from the Go heap and lets the collector take care of what is
 // given back: for tests, simulators, and systems without mmap.
@@ -64,6 +67,7 @@ type shelf struct {
 const (
 	spareMax = 2       // empty chunks that are kept resident
 	idleMin  = 8 << 20 // free bytes that are never worth a system call
+	idleStep = 1 << 20 // and so many more are worth waking a thread
 )
 
 // newPool is a Pool over a source.
@@ -85,9 +89,7 @@ func (p *Pool) Close() {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.src.close()
+	p.src.close() // not under the mutex: it waits for tidy
 }
 
 // MappingsMax is how many mappings of the system a pool takes at most that lends so many
@@ -204,6 +206,8 @@ func (p *Pool) opened(sh *shelf, room int) *chunk {
 
 // begin puts an empty chunk on a shelf.
 func (p *Pool) begin(sh *shelf) *chunk {
+	for p.idle > 2*p.idleMost()+idleStep && p.trim() { // nobody came to tidy, and more becomes resident now
+	}
 	c, resident := p.empty(sh)
 	words := chunkBytes / sh.unit / 64
 	c.shelf, c.idle = sh, 0
@@ -282,10 +286,13 @@ func (p *Pool) clear(c *chunk, i, n int) {
 		return
 	}
 	p.file(c)
-	if p.idle > max(idleMin, p.lent/32) {
-		p.trim()
+	if p.idle > p.idleMost()+idleStep {
+		p.src.later()
 	}
 }
+
+// idleMost is what may be resident and not lent in chunks of a shelf.
+func (p *Pool) idleMost() int64 { return max(idleMin, p.lent/32) }
 
 // retire takes an empty chunk off its shelf.
 func (p *Pool) retire(c *chunk) {
@@ -309,10 +316,21 @@ func (p *Pool) retire(c *chunk) {
 	p.src.retire(c.mem)
 }
 
-// trim gives free pages of one chunk back: of the one that has most.
-func (p *Pool) trim() {
-	if c := p.warm.most(); c != nil {
-		p.idle -= int64(c.cool(p.src))
-		p.file(c)
+// tidy gives a few free pages back to the system, if there are too many. It reports
+// whether there still are.
+func (p *Pool) tidy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.idle > p.idleMost() && p.trim()
+}
+
+// trim gives free pages of one chunk back: of the one that has most. false: none has any.
+func (p *Pool) trim() bool {
+	c := p.warm.most()
+	if c == nil {
+		return false
 	}
+	p.idle -= int64(c.cool(p.src))
+	p.file(c)
+	return true
 }

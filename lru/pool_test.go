@@ -13,6 +13,8 @@ type heapSource struct {
 	chunks   int
 	resident map[uintptr]bool // pages given back are not
 	large    int
+	untidy   bool
+	releases int // calls of the system to give memory within a chunk back
 }
 
 func (h *heapSource) chunk() []byte {
@@ -26,16 +28,29 @@ func (h *heapSource) ready() ([]byte, bool) { return nil, false }
 func (h *heapSource) prepared() int64       { return 0 }
 
 func (h *heapSource) release(b []byte) {
+	h.releases++
+	h.vacate(b)
+}
+
+func (h *heapSource) vacate(b []byte) {
 	for i := 0; i < len(b); i += pageBytes {
 		delete(h.resident, uintptr(unsafe.Pointer(&b[i])))
 	}
 }
 
-func (h *heapSource) retire(b []byte) { h.release(b) }
+func (h *heapSource) retire(b []byte) { h.vacate(b) }
 
 func (h *heapSource) mapping(n int) []byte { h.large++; return make([]byte, n) }
-func (h *heapSource) unmap(b []byte)       { h.large--; h.release(b) }
+func (h *heapSource) unmap(b []byte)       { h.large--; h.vacate(b) }
+func (h *heapSource) later()               { h.untidy = true }
 func (h *heapSource) close()               {}
+
+// tidies does what the source was asked for.
+func (h *heapSource) tidies(p *Pool) {
+	for h.untidy && p.tidy() {
+	}
+	h.untidy = false
+}
 
 // touch makes the pages of a piece resident.
 func (h *heapSource) touch(b []byte) {
@@ -104,6 +119,9 @@ func TestPoolLendsEachByteOnce(t *testing.T) {
 				lent += int64(cap(l.b))
 				loans = append(loans, l)
 			}
+			if r.IntN(4) == 0 {
+				src.tidies(p)
+			}
 			if p.LentBytes() != lent {
 				t.Fatalf("seed %d: %d bytes lent, counted %d", seed, lent, p.LentBytes())
 			}
@@ -151,6 +169,7 @@ func TestPoolGivesScatteredPiecesBack(t *testing.T) {
 				kept += int64(max(size, pageBytes))
 			}
 		}
+		src.tidies(p)
 		resident := int64(len(src.resident)) * pageBytes
 		if limit := kept + kept/32 + idleMin + spareMax*chunkBytes; resident > limit {
 			t.Errorf("of pieces of %d bytes %d are lent and %d resident, at most %d wanted", size, p.LentBytes(), resident, limit)
@@ -158,6 +177,35 @@ func TestPoolGivesScatteredPiecesBack(t *testing.T) {
 		if idle := resident - p.LentBytes(); idle != p.IdleBytes() {
 			t.Errorf("%d bytes are idle, counted %d", idle, p.IdleBytes())
 		}
+	}
+}
+
+// Stores that are emptied one after the other leave free pages between those of the
+// others, in every chunk: to give each back at once were a call of the system per page,
+// and kept writers waiting; when the last one is empty, whole chunks are.
+func TestEmptyingStoresAsksTheSystemLittle(t *testing.T) {
+	const stores, pieces, size = 128, 300, 1 << 10
+	src := &heapSource{resident: map[uintptr]bool{}}
+	p := newPool(src)
+	var has [stores][]unsafe.Pointer
+	for range pieces { // all are filled at the same time
+		for i := range has {
+			at := p.take(size)
+			src.touch(unsafe.Slice((*byte)(at), size))
+			has[i] = append(has[i], at)
+		}
+	}
+	for i := range has {
+		for _, at := range has[i] {
+			p.give(at, size)
+		}
+	}
+	src.tidies(p)
+	if pages := stores * pieces * size / pageBytes; src.releases > pages/100 {
+		t.Errorf("%d calls of the system to give %d pages back", src.releases, pages)
+	}
+	if p.LentBytes() != 0 || p.IdleBytes() > spareMax*chunkBytes {
+		t.Errorf("%d bytes are lent, %d idle", p.LentBytes(), p.IdleBytes())
 	}
 }
 
