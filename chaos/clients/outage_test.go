@@ -70,7 +70,7 @@ func set(t *testing.T, n *restartable, keys []int, value string) {
 	for batch := range slices.Chunk(keys, 500) {
 		_, err := c.Pipelined(t.Context(), func(p redis.Pipeliner) error {
 			for _, i := range batch {
-				p.Set(t.Context(), fmt.Sprintf("outage:%08d", i), value, 0)
+				p.Set(t.Context(), outageKey(i), value, 0)
 			}
 			return nil
 		})
@@ -79,3 +79,5 @@ func set(t *testing.T, n *restartable, keys []int, value string) {
 		}
 	}
 }
+
+func outageKey(i int) string { return fmt.Sprintf("outage:%08d", i) }

@@ -85,13 +85,20 @@ func overwrite(t *testing.T, c net.Conn, round int) (written int64) {
 // takes is what a process has of the machine's memory now, in bytes.
 func takes(t *testing.T, n *restartable) int64 {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.cmd.Process.Pid))
+	bytes := resident(n.cmd.Process.Pid)
+	if bytes == 0 {
+		t.Fatalf("%s is gone", n.name)
+	}
+	return bytes
+}
+
+// resident is what a process has of the machine's memory, 0 when it is gone.
+func resident(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		t.Fatal(err)
+		return 0
 	}
 	var size, pages int64
-	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = fmt.Sscan(string(b), &size, &pages)
 	return pages * int64(os.Getpagesize())
 }

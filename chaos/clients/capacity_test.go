@@ -1,0 +1,181 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// capacityGrows is by how much more six nodes hold than three.
+	capacityGrows = 1.85
+	// capacitySame is how much less it may be than it was, back at three.
+	capacitySame = 0.97
+	// capacityBatch is how many entries are written between two looks at what is there.
+	capacityBatch = 500
+)
+
+// TestCapacityGrows takes three nodes to six and back to three, each time after they have
+// been filled, and counts how many entries of 1 KiB are held without a single one being
+// evicted: 1.85 times as many at least, and in the end what it was. All the time no node
+// takes more of the machine's memory than it may, and while nodes come and go majority
+// writes survive. AEGIS_TEST_CAPACITY is the memory of each node: with what is its own
+// limit a node has to do with 512 MiB, where it may keep a quarter less of data than
+// that; smaller ones have the program's own memory beside it (churnSlack).
+func TestCapacityGrows(t *testing.T) {
+	memory := times(t, "AEGIS_TEST_CAPACITY", 64<<20)
+	base := freeBlock(t, portsEach*6)
+	var lines []string
+	for i := range 6 {
+		lines = append(lines, lineOf(base, i, memory))
+	}
+	nodes := prepare(t, lines...)
+	for _, n := range nodes[:3] {
+		n.start(t)
+	}
+	awaitMap(t, addresses(nodes[:3]))
+	c := &capacity{nodes: nodes[:3], value: strings.Repeat("c", 1024)}
+	watched := c.watch(t)
+	until(t, startLimit, "three healthy nodes", func() bool { return healthy(nodes[0].addr) })
+	three := c.measure(t)
+	c.whileWritten(t, func() {
+		for _, n := range nodes[3:] {
+			n.start(t)
+		}
+		c.add(nodes[3:])
+		until(t, elasticLimit, "six nodes have their copies and budgets", func() bool { return c.rests(6) })
+	})
+	six := c.measure(t)
+	c.whileWritten(t, func() {
+		for _, n := range nodes[3:] {
+			if a := ask(nodes[0].addr, "aegis.admin", "decommission", n.name); !strings.Contains(a, "leaving") {
+				t.Fatalf("decommission of %s: %s", n.name, a)
+			}
+		}
+		until(t, elasticLimit, "three nodes have all", func() bool { return statusOf(nodes[0].addr).lacking() == "" && c.rests(3) })
+	})
+	again := c.measure(t)
+	most := watched()
+	t.Logf("three nodes of %d MiB hold %d entries of 1 KiB, six %d (%.2f times), three again %d; a node took %d MiB at most", memory>>20, three, six, float64(six)/float64(three), again, most>>20)
+	if float64(six) < capacityGrows*float64(three) {
+		t.Errorf("six nodes hold %d entries, three %d: under %.2f times", six, three, capacityGrows)
+	}
+	if float64(again) < capacitySame*float64(three) {
+		t.Errorf("three nodes hold %d entries and held %d before there were six", again, three)
+	}
+	bar := int64(memory)
+	if os.Getenv("AEGIS_TEST_CAPACITY") == "" {
+		bar = bar/10*11 + churnSlack
+	}
+	if most > bar {
+		t.Errorf("a node took %d MiB, the bar is %d", most>>20, bar>>20)
+	}
+}
+
+// lineOf is the command of the i-th of several nodes with a memory limit.
+func lineOf(base, i, memory int) string {
+	seeds := ""
+	if i > 0 {
+		seeds = fmt.Sprintf(" --seeds localhost:%d", base+2)
+	}
+	return fmt.Sprintf("./bin/aegis --id node%d --client-addr :%d --gossip-addr :%d --max-memory-bytes %d%s",
+		i+1, base+portsEach*i, base+portsEach*i+2, memory, seeds)
+}
+
+// capacity is a cluster that is filled until it evicts.
+type capacity struct {
+	value string
+
+	mu    sync.Mutex
+	nodes []*restartable // also those that have left
+}
+
+func (c *capacity) add(nodes []*restartable) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = append(c.nodes[:len(c.nodes):len(c.nodes)], nodes...)
+}
+
+// watch looks at what every node takes until it is asked for the most.
+func (c *capacity) watch(t *testing.T) (most func() int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	var wg sync.WaitGroup
+	peak := int64(0)
+	every(ctx, &wg, 20*time.Millisecond, func(int) {
+		c.mu.Lock()
+		nodes := c.nodes
+		c.mu.Unlock()
+		for _, n := range nodes {
+			peak = max(peak, resident(n.cmd.Process.Pid))
+		}
+	})
+	return func() int64 {
+		cancel()
+		wg.Wait()
+		return peak
+	}
+}
+
+// rests reports whether so many nodes have their copies, and budgets that fill them.
+func (c *capacity) rests(count int) bool {
+	r := statusOf(c.nodes[0].addr)
+	if !r.Healthy || len(placesOf(r)) != count || !strings.Contains(ask(c.nodes[0].addr, "aegis.admin", "rebalance"), `"steps":[]`) {
+		return false
+	}
+	for _, n := range c.nodes[:count] {
+		if memoryFigure(n.addr, "aegis_stores_budget") < memoryFigure(n.addr, "aegis_stores_limit")/100*98 {
+			return false
+		}
+	}
+	return true
+}
+
+// measure empties the cluster and writes entries until one that was written is not there:
+// so many less are held, as far as batches tell.
+func (c *capacity) measure(t *testing.T) (held int) {
+	t.Helper()
+	g := redis.NewClient(&redis.Options{Addr: gatewayOf(c.nodes[0].addr), MaxRetries: -1, ReadTimeout: time.Minute})
+	defer func() { _ = g.Close() }()
+	from := time.Now()
+	if err := g.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatalf("FLUSHALL after %v: %v", time.Since(from), err)
+	}
+	for n := 0; ; n += capacityBatch {
+		if there := g.DBSize(t.Context()).Val(); int(there) < n {
+			t.Logf("%d entries were written, %d are there", n, there)
+			return n - capacityBatch
+		}
+		if _, err := g.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			for i := range capacityBatch {
+				p.Set(t.Context(), fmt.Sprintf("capacity:%08d", n+i), c.value, 0)
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("after %d writes: %v", n, err)
+		}
+	}
+}
+
+// whileWritten changes the cluster, which is full, under majority writes: all survive.
+func (c *capacity) whileWritten(t *testing.T, change func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	load := majorityLoad(ctx, t, &wg, addresses(c.nodes[:3]))
+	from := time.Now()
+	change()
+	t.Logf("it took %v", time.Since(from).Round(100*time.Millisecond))
+	cancel()
+	wg.Wait()
+	load.verify(t, newClient(t, addresses(c.nodes[:3])), 100)
+}
