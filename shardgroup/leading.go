@@ -39,7 +39,7 @@ func (r *Replica) serve(now multiraft.Instant) {
 	r.setSolo()
 	r.greetAll()
 	r.n.out.Event(Event{
-		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(), Base: slices.Clone(last.base),
+		Kind: EventOpened, Group: r.g, Epoch: last.epoch, Node: r.n.cfg.Self.Node, Report: r.report(), Base: slices.Clone(last.base), Seats: r.line.seatNodes(),
 	})
 	r.wake()
 }
@@ -130,6 +130,7 @@ func (r *Replica) decided(e *entry, done bool) {
 	if e.kind == entrySeats {
 		probeReseated.Hit()
 		l.joint = nil
+		r.n.out.Event(Event{Kind: EventSeats, Group: r.g, Epoch: l.epoch, Node: r.n.cfg.Self.Node, Seats: r.line.seatNodes()})
 	}
 	if e.kind == entryExposure {
 		l.offering = mask{}

@@ -199,6 +199,15 @@ func dominated(old, base []shardmap.Version) bool {
 	return true
 }
 
+// seatNodes are the nodes whose copies count.
+func (l *lineage) seatNodes() []shardmap.NodeID {
+	nodes := make([]shardmap.NodeID, len(l.seats))
+	for i, m := range l.seats {
+		nodes[i] = m.Node
+	}
+	return nodes
+}
+
 // oneStep says whether one Seats entry may lead from a to b: one seat's
 // difference, or between one seat and three.
 func oneStep(a, b []multiraft.Member) bool {

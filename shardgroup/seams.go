@@ -65,6 +65,7 @@ const (
 	EventAdmitted                         // a replica's word counts again
 	EventParked                           // this node is about to hand the group's lease over
 	EventUnparked                         // it does not after all
+	EventSeats                            // at the holder: other copies count than before; Seats says which
 	EventShrunk                           // the holder evicted from a shard without a write of a client; Evicted says what
 )
 
@@ -78,6 +79,7 @@ type Event struct {
 	Detail string
 	Report []LossReport       // for EventOpened, one per shard that lost something or may have
 	Base   []shardmap.Version // for EventOpened, of each shard of the group: the last version of before that survives
+	Seats  []shardmap.NodeID  // for EventOpened and EventSeats: the nodes whose copies count
 
 	Version shardmap.Version        // for EventShrunk: of the change
 	Evicted []statemachine.Eviction // for EventShrunk, valid during the call

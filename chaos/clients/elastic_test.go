@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -79,6 +80,7 @@ func elastic(t *testing.T, judged bool) (before, during time.Duration, disturbed
 	from := time.Now()
 	l.grow(t, nodes)
 	l.shrink(t, nodes)
+	neverAlone(t, nodes, from)
 	if judged {
 		disturbed = w.disturbed(from, time.Now(), 10*time.Millisecond)
 	}
@@ -145,6 +147,35 @@ func (l *mixed) shrink(t *testing.T, nodes []*restartable) {
 	}
 	until(t, elasticLimit, "three nodes have all", func() bool { return statusOf(nodes[0].addr).lacking() == "" })
 	t.Logf("5 to 3 nodes in %v", time.Since(from).Round(time.Millisecond))
+}
+
+// neverAlone reads in the nodes' logs which copies counted of each group, at every
+// moment since: a holder and a complete follower at least, whatever moved.
+func neverAlone(t *testing.T, nodes []*restartable, since time.Time) {
+	t.Helper()
+	seen := 0
+	for _, n := range nodes {
+		log, err := os.ReadFile(n.logPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(log)) {
+			var said struct {
+				TS                  time.Time
+				Msg, Groups, Copies string
+			}
+			if json.Unmarshal([]byte(line), &said) != nil || said.TS.Before(since) || said.Msg != "group opened" && said.Msg != "other copies count" {
+				continue
+			}
+			seen++
+			if len(strings.Fields(said.Copies)) < 2 {
+				t.Errorf("%s: %s, of groups %s the copies at %q", n.name, said.Msg, said.Groups, said.Copies)
+			}
+		}
+	}
+	if seen < groups/2 {
+		t.Errorf("the nodes told %d changes of copies only", seen)
+	}
 }
 
 // placesOf are the groups of which each node has a copy that counts.

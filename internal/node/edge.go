@@ -1,6 +1,10 @@
 package node
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"go.uber.org/zap"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -210,7 +214,9 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 				face.Lost(r.Shard, r.Base, shardmap.MakeVersion(ev.Epoch, 0)-1)
 			}
 		}
-		e.n.log.Info("group opened", append(f, readAt(), zap.Uint64s("bases", numbersOf(ev.Base)))...)
+		e.n.log.Info("group opened", append(f, readAt(), zap.Uint64s("bases", numbersOf(ev.Base)), copiesAt(ev.Seats))...)
+	case shardgroup.EventSeats:
+		e.n.log.Info("other copies count", append(f, copiesAt(ev.Seats))...)
 	case shardgroup.EventNotWhole:
 		e.n.log.Warn("shard copy is not whole", append(f, zap.Uint16("shard", uint16(ev.Shard)))...)
 	case shardgroup.EventParked:
@@ -226,6 +232,16 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 	default:
 		e.n.log.Debug("data", f...)
 	}
+}
+
+// copiesAt names the nodes whose copies of a group count.
+func copiesAt(nodes []shardmap.NodeID) zap.Field {
+	slices.Sort(nodes)
+	words := make([]string, len(nodes))
+	for i, n := range nodes {
+		words[i] = fmt.Sprint(n)
+	}
+	return zap.String("copies", strings.Join(words, " "))
 }
 
 func numbersOf(vs []shardmap.Version) []uint64 {
