@@ -4,7 +4,7 @@
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
 # make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes; the report is
 #                  bin/chaos-*/report.html; then those of disks that fail, which need a build of their own (30 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
-# make chaos-smoke a short choice of them (2 minutes): make chaos-smoke CHAOS='--seed 7 --nodes 5'
+# make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
@@ -72,7 +72,7 @@ chaos: build
 	./bin/aegis-chaos run --scenario disk --ack majority --seed $(CHAOS_SEED) --out bin/chaos-disk --aegis bin/aegis-faulty $(CHAOS)
 
 chaos-smoke: build
-	./bin/aegis-chaos run --scenario smoke --duration 6s --budgets=false --out bin/chaos-smoke $(CHAOS)
+	./bin/aegis-chaos run --scenario smoke --duration 6s --at-once 3 --budgets=false --out bin/chaos-smoke $(CHAOS)
 
 bench: build
 	./bin/aegis-chaos bench $(BENCH)

@@ -27,6 +27,7 @@ type Options struct {
 	Out       string        `json:"-"`
 	Aegis     string        `json:"-"`
 	Budgets   bool          `json:"budgets"`          // missed budgets of time are a verdict
+	AtOnce    int           `json:"atOnce,omitempty"` // scenarios side by side
 	Mutant    string        `json:"mutant,omitempty"` // a bug seeded in the nodes
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos/report"
@@ -37,6 +38,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("no scenario")
 	case o.Nodes < 3 || o.Nodes > 7:
 		return fmt.Errorf("--nodes %d: 3 to 7 nodes can fail over", o.Nodes)
+	case o.AtOnce > 1 && o.Budgets:
+		return fmt.Errorf("--at-once %d: budgets of time are judged of one scenario at a time; add --budgets=false", o.AtOnce)
 	case o.Ack != "async" && o.Ack != "majority":
 		return fmt.Errorf("--ack %q: use async or majority", o.Ack)
 	case o.WAL != "off" && o.WAL != "write" && o.WAL != "fsync":
@@ -65,23 +68,57 @@ func Run(ctx context.Context, o Options, tell func(Progress), done func(report.S
 		Machine: report.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Version: kernel()},
 	}
 	rep.Suite = strings.TrimPrefix(rep.Repro, "aegis-chaos ")
-	for _, name := range o.Scenarios {
-		sc, _ := ByName(name)
-		s, err := play(ctx, o, sc, filepath.Join(o.Out, name), tell)
-		if ctx.Err() != nil {
-			return rep, ctx.Err()
+	return rep, o.playAll(ctx, rep, tell, done)
+}
+
+// playAll plays the scenarios, as many at once as there are to be. The report has them in
+// the order in which they were asked for, whichever ended first.
+func (o *Options) playAll(ctx context.Context, rep *report.Report, tell func(Progress), done func(report.Scenario)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var mu sync.Mutex
+	var failed error
+	ended := make([]*report.Scenario, len(o.Scenarios))
+	end := func(i int, s report.Scenario, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			err = ctx.Err()
 		}
-		if err != nil {
-			return rep, err
+		if err == nil {
+			ended[i] = &s
+			rep.Scenarios = nil
+			for _, s := range ended {
+				if s != nil {
+					rep.Scenarios = append(rep.Scenarios, *s)
+				}
+			}
+			rep.Took = time.Since(rep.Begun)
+			err = rep.WriteDir(o.Out)
+			done(s)
 		}
-		rep.Scenarios = append(rep.Scenarios, s)
-		rep.Took = time.Since(rep.Begun)
-		if err := rep.WriteDir(o.Out); err != nil {
-			return rep, err
+		if err != nil && failed == nil {
+			failed = err
+			stop()
 		}
-		done(s)
 	}
-	return rep, nil
+	var all sync.WaitGroup
+	next := make(chan int)
+	for range max(1, o.AtOnce) {
+		all.Go(func() {
+			for i := range next {
+				sc, _ := ByName(o.Scenarios[i])
+				s, err := play(ctx, *o, sc, filepath.Join(o.Out, sc.Name), tell)
+				end(i, s, err)
+			}
+		})
+	}
+	for i := range o.Scenarios {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+	return failed
 }
 
 // which is how the scenarios of a run are asked for.

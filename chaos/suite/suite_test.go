@@ -122,3 +122,14 @@ func TestKeysDieBeforeASearchGivesUp(t *testing.T) {
 		t.Errorf("%d keys, %d operations of one, kinds %v", len(ops), most, kinds)
 	}
 }
+
+// TestBudgetsAreOfOneAtATime: scenarios side by side disturb each other's latencies.
+func TestBudgetsAreOfOneAtATime(t *testing.T) {
+	o := Options{Scenarios: []string{"kill-all", "bridge"}, Nodes: 3, Ack: "async", WAL: "off", AtOnce: 2}
+	if err := o.Check(); err != nil {
+		t.Error(err)
+	}
+	if o.Budgets = true; o.Check() == nil {
+		t.Error("budgets of two scenarios side by side are judged")
+	}
+}

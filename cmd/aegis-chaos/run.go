@@ -51,6 +51,7 @@ func newRun() *cobra.Command {
 	f.StringVar(&o.Out, "out", "", "directory of the report, the histories, logs and data (default chaos-runs/TIME)")
 	f.StringVar(&o.Aegis, "aegis", "", "the aegis program (default: beside this one)")
 	f.StringVar(&o.Mutant, "mutant", "", "a seeded bug of the nodes, by its name (aegis built with -tags mutants)")
+	f.IntVar(&o.AtOnce, "at-once", 1, "scenarios that run side by side; more than one needs --budgets=false")
 	f.BoolVar(&o.Budgets, "budgets", true, "a missed budget of time is a verdict; false only reports it, for machines that do other work")
 	return cmd
 }
@@ -74,7 +75,7 @@ func runSuite(o suite.Options) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := newScreen(os.Stderr, len(o.Scenarios), o.Duration)
+	s := newScreen(os.Stderr, len(o.Scenarios), o.Duration, o.AtOnce)
 	rep, err := suite.Run(ctx, o, s.progress, s.done)
 	s.clear()
 	switch {

@@ -19,6 +19,7 @@ type screen struct {
 	terminal bool
 	all      int
 	each     time.Duration
+	atOnce   int
 
 	mu    sync.Mutex
 	ended int
@@ -27,9 +28,9 @@ type screen struct {
 	wide  int
 }
 
-func newScreen(out *os.File, all int, each time.Duration) *screen {
+func newScreen(out *os.File, all int, each time.Duration, atOnce int) *screen {
 	info, err := out.Stat()
-	return &screen{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, all: all, each: each}
+	return &screen{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0, all: all, each: each, atOnce: max(1, atOnce)}
 }
 
 // besides is what a scenario takes beside its faults: starting, resting, judging.
@@ -48,7 +49,7 @@ func (s *screen) progress(p suite.Progress) {
 	if fault == "" {
 		fault = "no fault"
 	}
-	left := max(0, s.each+besides-time.Since(s.begun)) + time.Duration(s.all-s.ended-1)*(s.each+besides)
+	left := max(0, s.each+besides-time.Since(s.begun)) + time.Duration(max(0, s.all-s.ended-s.atOnce))*(s.each+besides)/time.Duration(s.atOnce)
 	s.show(fmt.Sprintf("[%d/%d] %s | %s (cycle %d) | %d ok, %d errors | longest without service %v | about %v left",
 		s.ended+1, s.all, p.Scenario, fault, p.Cycle+1, p.OK, p.Errors, p.Unserved.Round(10*time.Millisecond), left.Round(time.Second)))
 }
