@@ -130,6 +130,7 @@ func budgets(now, want []meta.Placement, nodes []meta.Node, groups []meta.Group,
 		}
 		g := int(p.Group)
 		all := slices.Concat(copiesOf(groups[g].Replicas), progress[g].Copies, wantedCopies(p.Replicas))
+		all = slices.DeleteFunc(all, func(n shardmap.NodeID) bool { _, known := bytes[n]; return !known }) // declared gone
 		slices.Sort(all)
 		held[g] = slices.Compact(all)
 		for _, n := range held[g] {

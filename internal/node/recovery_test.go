@@ -89,3 +89,46 @@ func TestWhoGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// TestCopiesAreMadeAgainAfterARecovery: two of five nodes are declared gone. Groups that kept
+// their majority want copies on them until the placement has others, which must neither
+// hold up the steps nor count as memory that is not there.
+func TestCopiesAreMadeAgainAfterARecovery(t *testing.T) {
+	const memory, groups = 64 << 20, 64
+	s := founding(5, groups, memory)
+	word := meta.Recovery{Generation: 1, Nodes: []meta.Forsaken{{ID: 1}, {ID: 2}}}
+	for g := 1; g <= groups; g++ {
+		var left []meta.Replica
+		for _, r := range s.Groups[g].Replicas {
+			if r.Node > 2 {
+				left = append(left, r)
+			}
+		}
+		if len(left) == 1 {
+			word.Groups = append(word.Groups, meta.Continued{Group: shardmap.GroupID(g), Node: left[0].Node, Replica: left[0].ID, Role: meta.Voter})
+		}
+	}
+	if len(word.Groups) == 0 || len(word.Groups) == groups || !s.Apply(meta.Entry{Recover: &word}) {
+		t.Fatalf("%d groups lost their majority", len(word.Groups))
+	}
+	progress := settledGroups(s)
+	for range 1000 {
+		plan, pending := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0), s.Nodes, s.Groups, progress)
+		for _, p := range plan {
+			if p.Group != shardmap.MetaGroup && p.BudgetBytes < memory/64 {
+				t.Fatalf("group %d gets a budget of %d bytes, %d are there for each", p.Group, p.BudgetBytes, memory/64)
+			}
+		}
+		changed := s.Apply(meta.Entry{Place: plan})
+		progress = settledGroups(s)
+		if !changed && !pending {
+			for g := 1; g <= groups; g++ {
+				if on := copiesOf(s.Groups[g].Replicas); len(on) != 3 || slices.Min(on) < 3 {
+					t.Errorf("group %d is wanted on %v", g, on)
+				}
+			}
+			return
+		}
+	}
+	t.Fatal("the steps do not end")
+}

@@ -217,7 +217,7 @@ func (s *State) place(p Placement) bool {
 		return false
 	}
 	g := &s.Groups[p.Group]
-	if g.Version != p.From || !s.known(p.Replicas) {
+	if g.Version != p.From || !s.known(p.Replicas, *g) {
 		return false
 	}
 	next := make([]Replica, 0, len(p.Replicas))
@@ -240,14 +240,21 @@ func (s *State) place(p Placement) bool {
 }
 
 // known reports whether the wanted replicas stand on distinct registered nodes that
-// are not gone.
-func (s *State) known(ws []Wanted) bool {
+// are not gone, or stay for now on one that was declared gone.
+func (s *State) known(ws []Wanted, g Group) bool {
 	seen := make([]shardmap.NodeID, 0, len(ws))
 	for _, w := range ws {
-		if n, ok := s.Node(w.Node); !ok || n.Intent == Gone || slices.Contains(seen, w.Node) || w.Role < Voter || w.Role > Witness {
+		if n, ok := s.Node(w.Node); !ok && !s.stays(w, g) || n.Intent == Gone || slices.Contains(seen, w.Node) || w.Role < Voter || w.Role > Witness {
 			return false
 		}
 		seen = append(seen, w.Node)
 	}
 	return true
+}
+
+// stays reports whether a group that kept its majority goes on wanting a replica of a node
+// that was declared gone, until the placement has another one for it.
+func (s *State) stays(w Wanted, g Group) bool {
+	r, ok := g.On(w.Node)
+	return ok && r.Role == w.Role && s.Forsook(w.Node)
 }

@@ -66,4 +66,11 @@ func TestWhatIsWantedOfThoseThatAreLeft(t *testing.T) {
 	if g := s.Group(1); !reflect.DeepEqual(g, kept) {
 		t.Errorf("group 1 is wanted on %+v, of %+v", g, kept)
 	}
+	same := all(1, Wanted{1, Voter}, Wanted{4, Voter}, Wanted{5, Voter})
+	if same.Place[0].BudgetBytes = 7; !s.Apply(same) {
+		t.Error("its budget cannot be changed before its replicas are")
+	}
+	if s.Apply(all(1, Wanted{2, Voter}, Wanted{4, Voter}, Wanted{5, Voter})) || !s.Apply(all(1, Wanted{4, Voter})) || s.Apply(all(1, Wanted{1, Voter})) {
+		t.Error("a node that was declared gone is to get a replica, or nothing can be taken from it")
+	}
 }
