@@ -59,9 +59,9 @@ func (n *Node) Recovered(node shardmap.NodeID) {
 	}
 }
 
-// readUntil is until when a node was known to be getting on with what it reads, on Mono; 0 =
+// ReadUntil is until when a node was known to be getting on with what it reads, on Mono; 0 =
 // never.
-func (n *Node) readUntil(node shardmap.NodeID) time.Duration {
+func (n *Node) ReadUntil(node shardmap.NodeID) time.Duration {
 	n.readMu.Lock()
 	defer n.readMu.Unlock()
 	r, known := n.readers[node]
@@ -80,7 +80,7 @@ func (n *Node) readUntil(node shardmap.NodeID) time.Duration {
 func (r *Replica) readBy() (last time.Duration) {
 	for _, node := range r.copies() {
 		if r.take.reply(node) == nil {
-			last = max(last, r.n.readUntil(node))
+			last = max(last, r.n.ReadUntil(node))
 		}
 	}
 	return last

@@ -36,7 +36,7 @@ func TestUntilWhenANodeReads(t *testing.T) {
 				n.Recovering(2, w.done, multiraft.Instant{Mono: w.at})
 			}
 		}
-		if got := n.readUntil(2); got != c.until || n.readUntil(3) != 0 {
+		if got := n.ReadUntil(2); got != c.until || n.ReadUntil(3) != 0 {
 			t.Errorf("%s: until %v, want %v", name, got, c.until)
 		}
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,10 +22,16 @@ type LastWord struct {
 	Network Network
 	Peers   map[shardmap.NodeID]string // their cluster addresses
 
-	said uint64 // packets so far
+	said   uint64 // packets so far
+	lookUp func(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Datagrams sends a packet to every peer by UDP, once. What is lost is lost: call it again.
+// namesWait is how long names of peers are looked up for one packet. The next one looks
+// again, and the process that is to live again waits.
+const namesWait = 100 * time.Millisecond
+
+// Datagrams sends a packet to every peer by UDP, once: to those whose address is known at
+// once, to the others as soon as their name is found. What is lost is lost: call it again.
 func (l *LastWord) Datagrams(packet []byte) error {
 	pc, err := l.Network.ListenPacket(":0")
 	if err != nil {
@@ -33,14 +40,50 @@ func (l *LastWord) Datagrams(packet []byte) error {
 	d := newDatagrams(Config{Self: l.Self, Secret: l.Secret}, pc, nil)
 	defer d.close()
 	d.seq.Store(lastSequence + l.said)
-	for id, name := range l.Peers { // order has no effect
-		if a, err := net.ResolveUDPAddr("udp", name); err == nil {
-			d.addrs[id] = &target{name: name, proven: a.String()}
-			d.send(id, packet)
-		}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithTimeout(context.Background(), namesWait)
+	defer cancel()
+	say := func(id shardmap.NodeID, at netip.AddrPort) {
+		d.mu.Lock()
+		d.addrs[id] = &target{name: l.Peers[id], proven: at.String()}
+		d.mu.Unlock()
+		d.send(id, packet)
 	}
+	for id, name := range l.Peers { // order has no effect
+		if at, err := netip.ParseAddrPort(name); err == nil {
+			say(id, at)
+			continue
+		}
+		wg.Go(func() {
+			if at, ok := l.find(ctx, name); ok {
+				say(id, at)
+			}
+		})
+	}
+	wg.Wait()
 	l.said = d.seq.Load() - lastSequence
 	return nil
+}
+
+// find looks a name up, as long as ctx lasts.
+func (l *LastWord) find(ctx context.Context, name string) (at netip.AddrPort, ok bool) {
+	host, port, err := net.SplitHostPort(name)
+	if err != nil {
+		return at, false
+	}
+	lookUp := l.lookUp
+	if lookUp == nil {
+		lookUp = net.DefaultResolver.LookupNetIP
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return at, false
+	}
+	found, err := lookUp(ctx, "ip", host)
+	if err != nil || len(found) == 0 {
+		return at, false
+	}
+	return netip.AddrPortFrom(found[0].Unmap(), uint16(number)), true
 }
 
 // Streams sends a packet to every peer over a connection of its own, where UDP does not

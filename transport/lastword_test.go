@@ -1,6 +1,9 @@
 package transport
 
 import (
+	"context"
+	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -52,4 +55,34 @@ func TestALastWordArrivesInTheNameOfTheDead(t *testing.T) {
 			t.Errorf("%q arrived", never)
 		}
 	}
+}
+
+// TestANameThatIsNotFoundHoldsUpNoLastWord: whose address is known is told before names
+// are looked up, and a name server that does not answer is not waited for.
+func TestANameThatIsNotFoundHoldsUpNoLastWord(t *testing.T) {
+	a, b := start(t, 1, 7, "secret"), start(t, 2, 7, "secret")
+	_, port, _ := net.SplitHostPort(b.at)
+	looked := 0
+	word := LastWord{Self: a.id, Secret: []byte("secret"), Network: TCP{}, Peers: map[shardmap.NodeID]string{2: b.at, 3: "nobody.answers:" + port}}
+	word.lookUp = func(ctx context.Context, _, host string) ([]netip.Addr, error) {
+		looked++
+		b.rec.await(t, "packet 1 over tcp false")
+		if _, ends := ctx.Deadline(); host != "nobody.answers" || !ends {
+			t.Errorf("%s is looked up, for ever: %v", host, !ends)
+			return nil, nil
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if err := word.Datagrams([]byte("over")); err != nil || looked != 1 {
+		t.Fatalf("%v, %d lookups", err, looked)
+	}
+	word.Peers = map[shardmap.NodeID]string{2: "there:" + port}
+	word.lookUp = func(context.Context, string, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddrPort(b.at).Addr()}, nil
+	}
+	if err := word.Datagrams([]byte("found")); err != nil {
+		t.Fatal(err)
+	}
+	b.rec.await(t, "packet 1 found tcp false")
 }

@@ -179,3 +179,27 @@ func (c *capacity) whileWritten(t *testing.T, change func()) {
 	wg.Wait()
 	load.verify(t, newClient(t, addresses(c.nodes[:3])), 100)
 }
+
+// TestANodeWithHalfTheMemoryGetsHalfTheGroups adds one with half of what three others
+// have: its groups are about half as many as theirs, which costs no group any budget.
+func TestANodeWithHalfTheMemoryGetsHalfTheGroups(t *testing.T) {
+	t.Parallel()
+	const whole, half = 256 << 20, 128 << 20
+	base := freeBlock(t, portsEach*4)
+	nodes := prepare(t, lineOf(base, 0, whole), lineOf(base, 1, whole), lineOf(base, 2, whole), lineOf(base, 3, half))
+	for _, n := range nodes[:3] {
+		n.start(t)
+	}
+	awaitMap(t, addresses(nodes[:3]))
+	nodes[3].start(t)
+	c := &capacity{nodes: nodes}
+	until(t, elasticLimit, "four nodes have their copies and budgets", func() bool { return c.rests(4) })
+	places := placesOf(statusOf(nodes[0].addr))
+	small := len(places[nodes[3].name])
+	for _, n := range nodes[:3] {
+		if share := float64(small) / float64(len(places[n.name])); share < .45 || share > .55 {
+			t.Errorf("%s has %d groups, the node with half its memory %d", n.name, len(places[n.name]), small)
+		}
+	}
+	t.Logf("the node with half the memory has %d groups, the others %d to %d", small, (groups*3-small)/3, (groups*3-small+2)/3)
+}

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"time"
@@ -443,8 +444,20 @@ func (c *Core) metaChanged() {
 		infos = append(infos, shardmap.NodeInfo{ID: n.ID, Name: n.Name, Host: host, Port: p})
 	}
 	c.out.PeersChanged(addrs)
+	c.forgetStrangers()
 	c.followHints()
 	c.setMap(c.routes.WithNodes(c.meta.Version, infos))
+}
+
+// forgetStrangers drops what is remembered of nodes without a row: ids are never given
+// again, so a cluster whose nodes come and go would remember more and more.
+func (c *Core) forgetStrangers() {
+	stranger := func(n shardmap.NodeID) bool { _, known := c.meta.Node(n); return !known }
+	maps.DeleteFunc(c.comebacks, func(n shardmap.NodeID, _ comeback) bool { return stranger(n) })
+	maps.DeleteFunc(c.gossip, func(n shardmap.NodeID, _ membership.Member) bool { return stranger(n) })
+	maps.DeleteFunc(c.hinted, func(n shardmap.NodeID, _ string) bool { return stranger(n) })
+	maps.DeleteFunc(c.leavers, func(n shardmap.NodeID, _ time.Duration) bool { return stranger(n) })
+	maps.DeleteFunc(c.deaths, func(n shardmap.NodeID, _ *death) bool { return stranger(n) })
 }
 
 func (c *Core) setMap(m *shardmap.Map) {

@@ -51,9 +51,20 @@ type death struct {
 	sent  bool   // it is to leave, and that may not be applied yet
 }
 
-// missedFor is how long this node has not heard another one, no longer than it has
-// known of it.
+// missedFor is how long this node has neither heard another one nor heard that it gets on
+// with its log, which it may read for longer than anybody is missed: a copy made elsewhere
+// meanwhile would be thrown away, or what it reads.
 func (c *Core) missedFor(n shardmap.NodeID, now multiraft.Instant) time.Duration {
+	missed := c.silentFor(n, now)
+	if read := c.data.ReadUntil(n); read != 0 {
+		missed = min(missed, now.Mono-read)
+	}
+	return missed
+}
+
+// silentFor is how long this node has not heard another one, no longer than it has known
+// of it.
+func (c *Core) silentFor(n shardmap.NodeID, now multiraft.Instant) time.Duration {
 	b, known := c.comebacks[n]
 	if !known {
 		return 0
@@ -121,7 +132,7 @@ func (c *Core) heardAgain(n shardmap.NodeID, now multiraft.Instant) bool {
 func (c *Core) askWhoMisses(n shardmap.NodeID, d *death, now multiraft.Instant) {
 	body := answerOf(missingQuestion{n}).Body
 	for _, o := range c.meta.Nodes {
-		if o.ID == n || o.Intent == meta.Gone || c.missedFor(o.ID, now) > awayAfter && o.ID != c.self.Node {
+		if o.ID == n || o.Intent == meta.Gone || c.silentFor(o.ID, now) > awayAfter && o.ID != c.self.Node {
 			continue
 		}
 		c.Ask(o.ID, "missing", body, now, func(a Answer) {
@@ -211,7 +222,7 @@ func (c *Core) keeps(row meta.Node, now multiraft.Instant) string {
 		case o.ID == row.ID:
 		case c.deaths[o.ID] != nil && (o.Intent == meta.Leaving || c.deaths[o.ID].sent):
 			return o.Name + " is being replaced first"
-		case o.Intent.Places() && (o.ID == c.self.Node || c.missedFor(o.ID, now) < awayAfter):
+		case o.Intent.Places() && (o.ID == c.self.Node || c.silentFor(o.ID, now) < awayAfter):
 			living++
 		}
 	}

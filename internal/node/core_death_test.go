@@ -1,9 +1,11 @@
 package node
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -96,5 +98,63 @@ func TestANodeIsMissedNoLongerThanItIsKnown(t *testing.T) {
 	now.Mono, now.Wait = now.Mono+time.Second, now.Wait+time.Second
 	if d := c.missedFor(3, now); d != time.Second {
 		t.Errorf("a node that is known for a second is missed for %v", d)
+	}
+}
+
+// TestWhoReadsIsNotMissed: a node that reads its log takes part in nothing, for as long as
+// that takes. It is missed from when it does not get on any more, and lives for nobody who
+// counts those that could take copies now.
+func TestWhoReadsIsNotMissed(t *testing.T) {
+	c, _ := founder(t)
+	c.cfg.ReplaceAfter = time.Minute
+	c.watchComebacks(c.now)
+	now := c.now
+	for done := uint64(1); now.Mono < c.now.Mono+time.Hour; done++ {
+		now.Mono, now.Wait = now.Mono+time.Second, now.Wait+time.Second
+		c.data.Recovering(3, done, now)
+		if d := c.missedFor(3, now); d != 0 {
+			t.Fatalf("a node that gets on is missed for %v", d)
+		}
+	}
+	if d := c.silentFor(3, now); d != time.Hour {
+		t.Errorf("it is silent for %v", d)
+	}
+	last := now.Mono
+	for now.Mono < last+time.Hour { // it says the same again and again
+		now.Mono, now.Wait = now.Mono+time.Second, now.Wait+time.Second
+		c.data.Recovering(3, 1, now)
+	}
+	if d := c.missedFor(3, now); d < c.cfg.ReplaceAfter || d > time.Hour {
+		t.Errorf("a node that does not get on is missed for %v", d)
+	}
+}
+
+// TestNodesWithoutARowAreForgotten: a cluster may have a new node every hour for years.
+func TestNodesWithoutARowAreForgotten(t *testing.T) {
+	c, _ := founder(t)
+	c.watchComebacks(c.now)
+	c.deaths = make(map[shardmap.NodeID]*death)
+	for _, n := range []shardmap.NodeID{2, 3} {
+		c.deaths[n], c.leavers[n] = &death{}, c.now.Mono
+		c.Gossiped(told(n, 2, "10.9.9.9:7001", membership.Alive), c.now)
+	}
+	remembered := func(n shardmap.NodeID) (times int) {
+		_, came := c.comebacks[n]
+		_, said := c.gossip[n]
+		_, hinted := c.hinted[n]
+		_, leaves := c.leavers[n]
+		_, dies := c.deaths[n]
+		for _, is := range []bool{came, said, hinted, leaves, dies} {
+			if is {
+				times++
+			}
+		}
+		return times
+	}
+	c.meta.Nodes = slices.DeleteFunc(c.meta.Nodes, func(n meta.Node) bool { return n.ID == 3 })
+	was := remembered(3)
+	c.metaChanged()
+	if was != 5 || remembered(3) != 0 || remembered(2) != 5 {
+		t.Errorf("of node 3, which is gone, %d of %d things are remembered, of node 2 %d", remembered(3), was, remembered(2))
 	}
 }
