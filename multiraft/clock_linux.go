@@ -6,16 +6,18 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/baxromumarov/aegisKV/internal/fault"
 )
 
 // Now reads the clocks of lease-protocol section 2, in the order the fields of
 // Instant say. It costs two system calls; requests use Glance and CheckClock instead.
 func Now() Instant {
 	mono, offset := CheckClock()
-	raw := reading(unix.CLOCK_MONOTONIC_RAW)
+	raw := reading(unix.CLOCK_MONOTONIC_RAW) + fault.Skew()
 	return Instant{
 		Mono: mono, SuspendOffset: offset, Age: raw + offset, Wait: raw,
-		Wall: time.Now().UnixMilli(),
+		Wall: time.Now().UnixMilli() + fault.Wall(),
 	}
 }
 
@@ -25,7 +27,7 @@ func Now() Instant {
 // one is that the suspend meets on its way.
 func Glance() Instant {
 	now := time.Now()
-	return Instant{Mono: goMono + now.Sub(goStart), SuspendOffset: time.Duration(lastOffset.Load()), Wall: now.UnixMilli()}
+	return Instant{Mono: goMono + now.Sub(goStart) + fault.Skew(), SuspendOffset: time.Duration(lastOffset.Load()), Wall: now.UnixMilli() + fault.Wall()}
 }
 
 // lastOffset is the suspend offset that CheckClock gave last, ns.
@@ -70,7 +72,7 @@ func CheckClock() (mono, offset time.Duration) {
 		before = mono
 	}
 	lastOffset.Store(int64(offset))
-	return mono, offset
+	return mono + fault.Skew(), offset
 }
 
 // reading asks the kernel. It does not tell Go's scheduler of it, as unix.ClockGettime

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/baxromumarov/aegisKV/internal/fault"
 )
 
 // Disk is a directory of the file system. Only the process that holds the lock of the
@@ -81,7 +83,11 @@ func (d Disk) Read(name string, dst []byte, limit int64) ([]byte, error) {
 
 // Create implements FS.
 func (d Disk) Create(name string) (File, error) {
-	return os.OpenFile(d.path(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(d.path(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return fault.Disk(f), nil
 }
 
 // Cut implements FS.
