@@ -3,7 +3,7 @@
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
 # make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes; the report is
-#                  bin/chaos-*/report.html; then those of disks that fail, which need a build of their own (30 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
+#                  bin/chaos-*/report.html; then those of disks that fail, which need a build of their own (45 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
 # make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
@@ -66,9 +66,9 @@ sim: build
 	./bin/aegis-chaos sim --seeds $(SIM_SEEDS) --duration $(SIM_DURATION)
 
 chaos: build
+	CGO_ENABLED=0 go build -trimpath -tags chaos -o bin/aegis-faulty ./cmd/aegis
 	./bin/aegis-chaos run --scenario all --ack async --seed $(CHAOS_SEED) --out bin/chaos-async $(CHAOS)
 	./bin/aegis-chaos run --scenario all --ack majority --seed $(CHAOS_SEED) --out bin/chaos-majority $(CHAOS)
-	CGO_ENABLED=0 go build -trimpath -tags chaos -o bin/aegis-faulty ./cmd/aegis
 	./bin/aegis-chaos run --scenario disk --ack majority --seed $(CHAOS_SEED) --out bin/chaos-disk --aegis bin/aegis-faulty $(CHAOS)
 
 chaos-smoke: build

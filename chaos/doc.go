@@ -26,6 +26,13 @@
 //	       only of what no reading sees again; WAIT never counts the holder
 //
 // P8 takes durable verdicts and WAIT's answers for promises as it does majority
-// acknowledgements. The harness adds what it alone can see, such as P10, P13
-// and P21: a failover costs no more than two points of the hit ratio.
+// acknowledgements. The harness adds what it alone can see:
+//
+//	P10    copies at rest are equal
+//	P13    every group is served again once a fault is over
+//	P15    what a log had when it was acknowledged is there after its node has fallen
+//	P16    nodes at rest hold no more open than before the first client
+//	P17    what was evicted does not come back
+//	P18    no process takes more memory than its limit and what README adds to it
+//	P21    a failover costs no more than two points of the hit ratio
 package chaos

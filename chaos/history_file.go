@@ -21,11 +21,14 @@ type Recorded struct {
 	Wall     int64         // unix ms at time 0
 	Mono     time.Duration // the clock that leases run on, at time 0
 	Bound    time.Duration // how old readings from followers may be
+	Skew     time.Duration `json:",omitempty"` // that wall clocks of nodes were off, at most
+	Evicts   bool          `json:",omitempty"` // memory was full: any key may go
 	Names    map[shardmap.NodeID]string
 	Told     []Told
 	Cuts     []Cut
 	Servings []Serving
 	Digests  []Digest
+	Verdicts []AtRest
 }
 
 // row is one line of the file.
@@ -35,6 +38,7 @@ type row struct {
 	Cut     *Cut      `json:"cut,omitempty"`
 	Serving *Serving  `json:"serving,omitempty"`
 	Digest  *Digest   `json:"digest,omitempty"`
+	Verdict *AtRest   `json:"verdict,omitempty"`
 }
 
 // Write writes the file: JSON lines, compressed.
@@ -54,7 +58,7 @@ func (r *Recorded) Write(path string) (err error) {
 			err = e.Encode(l)
 		}
 	}
-	put(row{Head: &Recorded{Layout: r.Layout, Wall: r.Wall, Mono: r.Mono, Bound: r.Bound, Names: r.Names}})
+	put(row{Head: &Recorded{Layout: r.Layout, Wall: r.Wall, Mono: r.Mono, Bound: r.Bound, Skew: r.Skew, Evicts: r.Evicts, Names: r.Names}})
 	for i := range r.Told {
 		put(row{Op: &r.Told[i]})
 	}
@@ -66,6 +70,9 @@ func (r *Recorded) Write(path string) (err error) {
 	}
 	for i := range r.Digests {
 		put(row{Digest: &r.Digests[i]})
+	}
+	for i := range r.Verdicts {
+		put(row{Verdict: &r.Verdicts[i]})
 	}
 	return errors.Join(err, z.Close())
 }
@@ -104,6 +111,8 @@ func ReadRecorded(path string) (*Recorded, error) {
 			r.Servings = append(r.Servings, *l.Serving)
 		case l.Digest != nil:
 			r.Digests = append(r.Digests, *l.Digest)
+		case l.Verdict != nil:
+			r.Verdicts = append(r.Verdicts, *l.Verdict)
 		}
 	}
 }
@@ -119,7 +128,10 @@ type Judgement struct {
 	Missing   int // Opens of which nobody told
 	Copies    int
 	Leases    int
+	Verdicts  int     // of nodes at rest, on versions that clients were told
 	Opinion   Opinion // of the search
+	Evicted   int     // keys that readings showed to be evicted
+	Unjudged  int     // keys that could not be judged, because evictions and unknown outcomes explain too much
 }
 
 // searchMax is how long a search may take for one key.
@@ -127,8 +139,9 @@ const searchMax = 20 * time.Second
 
 // Judge lets all checkers judge the run.
 func (r *Recorded) Judge() Judgement {
-	h, t := Try(TrialConfig{Layout: r.Layout, Wall: r.Wall, Bound: r.Bound, Names: r.Names, Sample: 40}, r.Told, r.Cuts)
-	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Missing: t.Missing(), Losses: t.losses, Leases: len(r.Servings)}
+	cfg := TrialConfig{Layout: r.Layout, Wall: r.Wall, Bound: r.Bound, Skew: r.Skew, Names: r.Names, Sample: 40, Verdicts: r.Verdicts, Evicts: r.Evicts}
+	h, t := Try(cfg, r.Told, r.Cuts)
+	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Missing: t.Missing(), Losses: t.losses, Leases: len(r.Servings), Verdicts: t.verdicts, Evicted: t.evicted, Unjudged: t.unjudged}
 	j.Opinion = h.Sample.Check(h, searchMax)
 	differ, copies := Differences(r.Digests)
 	j.Copies = copies

@@ -23,6 +23,10 @@ type Trial struct {
 	h        *History
 	wall     int64 // unix ms at time 0
 	bound    time.Duration
+	skew     int64 // ms
+	evicts   bool
+	evicted  int // keys that readings showed to be evicted
+	unjudged int // keys
 	shards   []trialShard
 	keys     []trialKey
 	now      time.Duration
@@ -30,6 +34,7 @@ type Trial struct {
 	suspects []string                // keys whose answers a guess did not explain
 	losses   []Loss
 	missing  int // epochs of which nobody told what their Open decided
+	verdicts int // that were judged
 	names    map[shardmap.NodeID]string
 }
 
@@ -39,6 +44,7 @@ type trialShard struct {
 	cuts   []Cut // by epoch
 	cut    int
 	epoch  uint32
+	guess  bool   // of an epoch nobody told what its Open decided
 	flying []*act // what ran and whose client was not told yet
 }
 
@@ -69,8 +75,14 @@ type TrialConfig struct {
 	Layout shardmap.Layout
 	Wall   int64                      // unix ms at time 0 of the operations
 	Bound  time.Duration              // how old readings from followers may be
+	Skew   time.Duration              // that wall clocks of nodes were off, at most
 	Names  map[shardmap.NodeID]string // addresses of nodes, as operations have them; may be nil
 	Sample int                        // keys that are judged by search as well
+	// Evicts says that memory was full: a key may go at any time, and what is gone stays
+	// gone (P17). Only registers can be judged then.
+	Evicts bool
+	// Verdicts are what nodes said at rest of versions that clients were told.
+	Verdicts []AtRest
 }
 
 // What clocks and threads of one machine may add: after a takeover a shard's time is ahead
@@ -101,7 +113,7 @@ func Try(cfg TrialConfig, told []Told, cuts []Cut) (*History, *Trial) {
 func try(cfg TrialConfig, told []Told, cuts []Cut, apart map[string]bool) (*History, *Trial) {
 	h := NewHistory(cfg.Layout)
 	h.Late = lateThreads
-	t := &Trial{h: h, wall: cfg.Wall, bound: cfg.Bound, shards: make([]trialShard, cfg.Layout.Shards), names: cfg.Names, alive: map[sight]time.Duration{}}
+	t := &Trial{h: h, wall: cfg.Wall, bound: cfg.Bound, skew: cfg.Skew.Milliseconds(), evicts: cfg.Evicts, shards: make([]trialShard, cfg.Layout.Shards), names: cfg.Names, alive: map[sight]time.Duration{}}
 	acts, searched := make([]*act, 0, len(told)), map[Key][]*act{}
 	for i := range told {
 		a := t.take(&told[i])
@@ -129,8 +141,13 @@ func try(cfg TrialConfig, told []Told, cuts []Cut, apart map[string]bool) (*Hist
 	for i := range t.shards {
 		slices.SortStableFunc(t.shards[i].order, func(a, b *act) int { return cmp.Compare(a.t.Version, b.t.Version) })
 	}
-	for _, k := range t.sampled(acts, cfg.Sample) {
-		searched[k] = nil
+	if cfg.Evicts { // a search knows of no evictions
+		t.unjudged = len(searched)
+		clear(searched)
+	} else {
+		for _, k := range t.sampled(acts, cfg.Sample) {
+			searched[k] = nil
+		}
 	}
 	for _, a := range acts {
 		if list, ok := searched[a.op.Key]; ok {
@@ -138,6 +155,7 @@ func try(cfg TrialConfig, told []Told, cuts []Cut, apart map[string]bool) (*Hist
 		}
 	}
 	t.run(acts)
+	t.rested(cfg.Verdicts)
 	h.Sample = NewSample()
 	for k, list := range searched {
 		t.search(k, list)
@@ -369,6 +387,7 @@ func (t *Trial) force(id shardmap.ShardID, v shardmap.Version) {
 			t.open(c)
 		case epoch > s.epoch:
 			t.missing++
+			s.guess = true
 			t.open(Cut{Shard: id, Epoch: epoch, Base: shardmap.MakeVersion(epoch, 0) - 1})
 		case w == nil:
 			return
@@ -443,6 +462,7 @@ func (t *Trial) write(a *act) {
 	o.Ran = min(t.now, a.t.End)
 	if a.t.If && a.t.IfIs == 0 && !top.maybeAbsent(o.High) {
 		t.doubt(a)
+		t.evict(a)
 		t.absences(k)
 		top = h.last()
 	}
@@ -515,7 +535,7 @@ func (t *Trial) conditions(a *act, top *entry) {
 
 // times fills in between which times of its shard an operation ran.
 func (t *Trial) times(a *act) {
-	a.op.Low, a.op.High = t.wallAt(a.t.Start)-lateShardTime, t.wallAt(max(a.t.Start, min(t.now, a.t.End)))+earlyShard
+	a.op.Low, a.op.High = t.wallAt(a.t.Start)-lateShardTime-t.skew, t.wallAt(max(a.t.Start, min(t.now, a.t.End)))+earlyShard+t.skew
 }
 
 func (t *Trial) wallAt(d time.Duration) int64 { return t.wall + d.Milliseconds() }

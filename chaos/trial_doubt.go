@@ -24,7 +24,23 @@ func (t *Trial) explain(a *act) {
 		t.doubt(a)
 		t.tryAbsent(a, true)
 	}
+	if !a.ran {
+		t.evict(a)
+	}
 	t.read(a)
+}
+
+// evict lets a key go that an operation did not find there, where memory was full. What
+// shows the same version later shows one that came back (P17).
+func (t *Trial) evict(a *act) {
+	k := &t.h.keys[a.op.Key]
+	if top := k.last(); !t.evicts || top == nil || !top.alive {
+		return
+	}
+	t.settle(&t.keys[a.op.Key], func(*act) bool { return true })
+	o := Op{Key: a.op.Key}
+	t.h.append(k, entry{version: t.guessed(a), ran: t.now, evicted: true}, &o)
+	t.evicted++
 }
 
 // doubts explains readings that found nothing, and whose reason can only lie before what
@@ -45,6 +61,10 @@ func (t *Trial) doubts(k Key, next []*act) {
 		if !a.ran && (t.alive[sight{k, top.version}] > a.t.End || t.staysAlive(a, next)) {
 			t.doubt(a)
 			t.tryAbsent(a, true)
+			if !a.ran && t.evicts {
+				t.evict(a)
+				t.tryAbsent(a, true)
+			}
 		}
 	}
 }
@@ -70,7 +90,7 @@ func (t *Trial) removal(a *act, next []*act) (shardmap.Version, bool) {
 		if w.t.Start > a.t.End {
 			break
 		}
-		if w.op.Key == a.op.Key && (w.t.Kind == Del || w.t.Deadline != 0 && w.t.Deadline <= t.wallAt(a.t.End)+earlyShard) {
+		if w.op.Key == a.op.Key && (w.t.Kind == Del || w.t.Deadline != 0 && w.t.Deadline <= t.wallAt(a.t.End)+earlyShard+t.skew) {
 			return w.t.Version, true
 		}
 	}

@@ -75,7 +75,19 @@ func (c *Cluster) Status() (r node.ClusterReport, err error) {
 // Healthy says whether all groups are served, with all their copies.
 func (c *Cluster) Healthy() bool {
 	r, err := c.Status()
-	return err == nil && r.Healthy && len(r.Nodes) == len(c.Nodes)
+	return err == nil && r.Healthy && len(r.Nodes) == c.members()
+}
+
+// members is how many nodes the cluster has when all is well: the founders, and those
+// spare nodes that run.
+func (c *Cluster) members() int {
+	n := c.cfg.Nodes
+	for _, s := range c.Nodes[n:] {
+		if s.Runs() {
+			n++
+		}
+	}
+	return n
 }
 
 // Await waits for a condition; the error says what was waited for.

@@ -22,6 +22,10 @@ type Config struct {
 	Seed  uint64   // of what relays do by chance
 	// Fronted lets a relay stand before the client port of each node, too.
 	Fronted bool
+	// Spare nodes are there besides, and Start does not start them.
+	Spare int
+	// Orders says that Aegis takes orders to be faulty (internal/fault).
+	Orders bool
 }
 
 // Cluster is nodes with relays between them.
@@ -63,19 +67,20 @@ func New(cfg Config) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	base, err := freePorts(portsEach * cfg.Nodes)
+	all := cfg.Nodes + cfg.Spare
+	base, err := freePorts(portsEach * all)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{Dir: dir, cfg: cfg, nobody: newLink(cfg.Seed)}
-	for i := range cfg.Nodes {
+	for i := range all {
 		c.Nodes = append(c.Nodes, &Node{Name: fmt.Sprint("node", i+1), c: c, port: base + i*portsEach})
 		var row []*link
-		for j := range cfg.Nodes {
-			row = append(row, newLink(cfg.Seed+uint64(1+i*cfg.Nodes+j)))
+		for j := range all {
+			row = append(row, newLink(cfg.Seed+uint64(1+i*all+j)))
 		}
 		c.links = append(c.links, row)
-		own := cfg.Seed + uint64(1+cfg.Nodes*cfg.Nodes+2*i)
+		own := cfg.Seed + uint64(1+all*all+2*i)
 		c.asking, c.telling = append(c.asking, newLink(own)), append(c.telling, newLink(own+1))
 	}
 	c.starter = newStarter()
@@ -96,9 +101,12 @@ func New(cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-// Start starts all nodes at once.
+// Founders are the nodes that Start starts, and that others find the cluster by.
+func (c *Cluster) Founders() []*Node { return c.Nodes[:c.cfg.Nodes] }
+
+// Start starts all nodes at once but the spare ones.
 func (c *Cluster) Start() error {
-	for _, n := range c.Nodes {
+	for _, n := range c.Founders() {
 		if err := n.Start(); err != nil {
 			return err
 		}
@@ -110,6 +118,7 @@ func (c *Cluster) Start() error {
 func (c *Cluster) Close() {
 	for _, n := range c.Nodes {
 		n.Kill()
+		_ = os.Remove(n.orders())
 	}
 	for _, r := range c.relays {
 		r.close()
@@ -123,7 +132,7 @@ func (c *Cluster) Close() {
 
 // Addrs are the client addresses of all nodes.
 func (c *Cluster) Addrs() (list []string) {
-	for _, n := range c.Nodes {
+	for _, n := range c.Founders() {
 		list = append(list, n.Addr())
 	}
 	return list

@@ -26,6 +26,7 @@ type Node struct {
 	ended  chan struct{}
 	paused bool
 	held   *os.File // the reading end of a log that nobody reads
+	clock  []tick
 }
 
 // Addr is where clients find the node.
@@ -38,6 +39,9 @@ func (n *Node) listens() string {
 	}
 	return n.Addr()
 }
+
+// Direct is where the suite itself finds the node, past a relay of clients.
+func (n *Node) Direct() string { return n.listens() }
 
 // LogPath is the file that takes the node's log.
 func (n *Node) LogPath() string { return filepath.Join(n.c.Dir, n.Name+".log") }
@@ -67,7 +71,7 @@ func (n *Node) Paused() bool {
 
 func (n *Node) args() []string {
 	var seeds []string
-	for _, o := range n.c.Nodes {
+	for _, o := range n.c.Founders() {
 		seeds = append(seeds, fmt.Sprintf("%s:%d", setHost, o.port+2))
 	}
 	a := []string{
@@ -112,6 +116,10 @@ func (n *Node) start(out *os.File) error {
 	cmd := exec.Command(n.c.cfg.Aegis, n.args()...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.c.Dir, out, out
 	cmd.Env = append(append(os.Environ(), "AEGIS_NO_SUPERVISE=on"), n.c.cfg.Env...) // a kill is to be one of all there is
+	if n.c.cfg.Orders {
+		cmd.Env = append(cmd.Env, "CHAOS_FAULTS="+n.orders())
+		n.clock = append(n.clock, tick{at: Now()})
+	}
 	if err := n.c.starter.start(cmd); err != nil {
 		return fmt.Errorf("%s cannot be started: %w", n.Name, err)
 	}

@@ -49,21 +49,28 @@ type logged struct {
 
 // Story reads the logs of all nodes. now is when the story ends for those that still run.
 func (c *Cluster) Story(layout shardmap.Layout, now time.Duration) (s Story, err error) {
-	logs := make([]string, len(c.Nodes))
+	var logs []string
 	for i, n := range c.Nodes {
-		logs[i] = n.LogPath()
+		if _, err := os.Stat(n.LogPath()); i < c.cfg.Nodes || err == nil { // spare ones need not have been there
+			logs = append(logs, n.LogPath())
+		}
 	}
-	return ReadStory(logs, c.Deeds(), layout, now)
+	return readStory(logs, c.right, c.Deeds(), layout, now)
 }
 
 // ReadStory reads logs in JSON of the level debug, one of each node.
 func ReadStory(logs []string, deeds []Deed, layout shardmap.Layout, now time.Duration) (s Story, err error) {
+	return readStory(logs, func(_ int, own time.Duration) time.Duration { return own }, deeds, layout, now)
+}
+
+// readStory is ReadStory where right is what the right clock shows at a reading of a node's.
+func readStory(logs []string, right func(node int, own time.Duration) time.Duration, deeds []Deed, layout shardmap.Layout, now time.Duration) (s Story, err error) {
 	for i, log := range logs {
 		f, err := os.Open(log)
 		if err != nil {
 			return s, err
 		}
-		r := reader{node: i, layout: layout, s: &s, deeds: deeds, held: map[shardmap.GroupID]chaos.Serving{}, losses: map[shardmap.ShardID]logged{}}
+		r := reader{node: i, right: func(own time.Duration) time.Duration { return right(i, own) }, layout: layout, s: &s, deeds: deeds, held: map[shardmap.GroupID]chaos.Serving{}, losses: map[shardmap.ShardID]logged{}}
 		r.read(bufio.NewReaderSize(f, 1<<20), now)
 		_ = f.Close()
 	}
@@ -76,6 +83,7 @@ func ReadStory(logs []string, deeds []Deed, layout shardmap.Layout, now time.Dur
 // reader reads the log of one node.
 type reader struct {
 	node   int
+	right  func(own time.Duration) time.Duration
 	layout shardmap.Layout
 	s      *Story
 	deeds  []Deed
@@ -100,6 +108,7 @@ func (r *reader) read(in *bufio.Reader, now time.Duration) {
 }
 
 func (r *reader) take(l *logged, text string) {
+	l.Mono, l.Until = r.right(l.Mono), r.right(l.Until)
 	switch l.Msg {
 	case "lease open":
 		if old, ok := r.held[l.Group]; ok {

@@ -15,7 +15,11 @@ const (
 )
 
 // hotKey makes one key take half of all operations, and values large.
-func hotKey(r *run) { r.l.keys.hot = true; r.l.big.Store(hotKeyBytes) }
+func hotKey(r *run) error {
+	r.l.keys.hot = true
+	r.l.big.Store(hotKeyBytes)
+	return nil
+}
 
 // flood opens connections that are in the way: a third says nothing, a third stops in the
 // middle of a command, a third asks for much and reads none of it.

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -30,18 +31,39 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes)})
 	}
 	s.Checks = append(s.Checks, []report.Check{
-		{Property: "P2-P9, P11, P14, P19, once", Name: "every answer is explained by the newest write that is not declared lost", Judged: int64(j.Ops), Of: "operations", Broken: int64(len(j.Broken)), Undecided: int64(len(j.Undecided))},
-		{Property: "P1", Name: "no two nodes held a lease of one group at once", Judged: int64(j.Leases), Of: "leases"},
+		{Property: "P2-P9, P11, P14, P17, P19, once", Name: "every answer is explained by the newest write that is not declared lost", Judged: int64(j.Ops), Of: "operations", Broken: int64(len(j.Broken)), Undecided: int64(len(j.Undecided))},
+		{Property: "P1", Name: "no two nodes held a lease of one group at once", Judged: int64(j.Leases), Of: "leases", Broken: r.brokenOf("P1")},
 		{Property: "P2", Name: "a search finds an order that explains the answers by values and times alone", Judged: int64(j.Opinion.Fine), Of: "keys", Broken: int64(j.Opinion.Wrong), Undecided: int64(j.Opinion.Undecided)},
-		{Property: "P10", Name: "copies at rest are equal", Judged: int64(j.Copies), Of: "copies"},
+		{Property: "P10", Name: "copies at rest are equal", Judged: int64(j.Copies), Of: "copies", Broken: r.brokenOf("P10")},
+		{Property: "token", Name: "at rest each node says durable of what is there, and lost of what is not", Judged: int64(j.Verdicts), Of: "verdicts", Broken: r.brokenOf("token")},
+		{Property: "P18", Name: "no process takes more memory than its limit and what README adds to it", Judged: int64(len(r.c.Nodes)), Of: "nodes", Broken: r.brokenOf("P18")},
 	}...)
+	s.Checks = append(s.Checks, report.Check{Property: "P13", Name: "every group is read and written again after each fault", Judged: int64(r.gaps.Cycles * r.layout.Groups), Of: "groups", Broken: r.brokenOf("P13")})
+	if r.sc.Lossless && r.wal() != "off" {
+		s.Checks = append(s.Checks, report.Check{Property: "P15", Name: "what was acknowledged is in the logs after all nodes have fallen", Judged: s.Losses.Acked + s.Losses.AckedMajority, Of: "acknowledged writes", Broken: int64(j.Lost)})
+	}
 	s.Probes = append(s.Probes, report.Probe{Name: "Opens that nobody told of", Count: int64(j.Missing)})
+	if r.sc.Evicts {
+		s.Probes = append(s.Probes,
+			report.Probe{Name: "keys that a reading showed to be evicted", Count: int64(j.Evicted)},
+			report.Probe{Name: "keys that could not be judged", Count: int64(j.Unjudged)})
+	}
 	r.lanes(story)
 	r.pin(rec, story)
 	r.matrix()
 	for _, n := range r.c.Nodes {
 		s.Files = append(s.Files, n.Name+".log")
 	}
+}
+
+// brokenOf is how often a property was broken.
+func (r *run) brokenOf(property string) (n int64) {
+	for _, b := range r.broken {
+		if strings.HasPrefix(b, property+": ") {
+			n++
+		}
+	}
+	return n
 }
 
 // operations sums up what clients were told.

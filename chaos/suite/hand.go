@@ -3,6 +3,7 @@ package suite
 import (
 	"errors"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"time"
 
@@ -20,11 +21,15 @@ type hand interface {
 }
 
 // plainHand is a client of the simplest kind: it knows which node to ask from what nodes
-// answered before, and asks another one when told to.
+// answered before, and asks another one when told to. With a table it asks for all slots
+// at once, as cluster clients do, and again when the table was wrong; with pipes it shares
+// its connections with others.
 type plainHand struct {
 	addrs    []string
 	level    string
 	follower bool // reads go to any node, which may answer from its copy
+	table    bool
+	pipes    *pipes // nil: lines of its own
 	rng      *rand.Rand
 	lines    map[string]*line
 	where    map[shardmap.Slot]string
@@ -118,6 +123,10 @@ func (h *plainHand) ask(o *chaos.Told, w []string) (said, bool) {
 	slot := shardmap.SlotOfString(o.Key)
 	for end := time.Now().Add(tryMax); ; {
 		addr := h.where[slot]
+		if addr == "" && h.table {
+			h.load()
+			addr = h.where[slot]
+		}
 		if addr == "" || h.follower {
 			addr = h.addrs[h.rng.IntN(len(h.addrs))]
 		}
@@ -137,6 +146,7 @@ func (h *plainHand) ask(o *chaos.Told, w []string) (said, bool) {
 		default:
 			o.Word = word(a.Reply)
 			if to, ok := moved(a.Reply); ok && to != addr && !h.follower {
+				h.forget()
 				h.where[slot] = to
 				if time.Now().Before(end) {
 					continue
@@ -154,8 +164,36 @@ func (h *plainHand) ask(o *chaos.Told, w []string) (said, bool) {
 	}
 }
 
+// forget drops the whole table, when one row of it was wrong.
+func (h *plainHand) forget() {
+	if h.table {
+		clear(h.where)
+	}
+}
+
+// load asks any node who serves which slots.
+func (h *plainHand) load() {
+	a, err := h.send(h.addrs[h.rng.IntN(len(h.addrs))], []string{"CLUSTER", "SLOTS"})
+	if err != nil {
+		return
+	}
+	for _, span := range a.Items {
+		if len(span.Items) < 3 || len(span.Items[2].Items) < 2 {
+			continue
+		}
+		at := span.Items[2].Items
+		addr := net.JoinHostPort(string(at[0].Text), strconv.FormatInt(at[1].Int, 10))
+		for s := span.Items[0].Int; s <= span.Items[1].Int; s++ {
+			h.where[shardmap.Slot(s)] = addr
+		}
+	}
+}
+
 // send sends a command by the line to a node, which it opens when there is none.
 func (h *plainHand) send(addr string, w []string) (said, error) {
+	if h.pipes != nil {
+		return h.pipes.do(addr, h.level, w)
+	}
 	l := h.lines[addr]
 	if l == nil {
 		var err error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/baxromumarov/aegisKV/chaos/report"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 // equalMax is for how long copies may differ at rest.
@@ -24,12 +26,17 @@ const staleBound = 1500 * time.Millisecond
 
 // judge gathers what nodes have to say, writes the history and lets checkers judge it.
 func (r *run) judge() {
-	rec := &chaos.Recorded{Layout: r.layout, Wall: r.l.wall, Mono: r.l.base, Bound: staleBound, Names: map[shardmap.NodeID]string{}, Told: r.l.operations()}
+	rec := &chaos.Recorded{Layout: r.layout, Wall: r.l.wall, Mono: r.l.base, Bound: staleBound, Skew: r.sc.Skew, Evicts: r.sc.Evicts, Names: map[shardmap.NodeID]string{}, Told: r.l.operations()}
 	for i, n := range r.c.Nodes {
 		rec.Names[cluster.Numbered(i)] = n.Addr()
 	}
 	places := r.places()
 	rec.Digests = r.digests()
+	rec.Verdicts = r.verdicts(rec.Told)
+	r.peak.look(r.c)
+	grown, most := r.peak.grown(r.c, r.memory())
+	r.broken = append(r.broken, grown...)
+	r.res.Probes = append(r.res.Probes, report.Probe{Name: "MiB of memory that a process took, at most", Count: most >> 20})
 	r.evictions()
 	remembered := r.remembered()
 	ends := cluster.Now()
@@ -57,7 +64,25 @@ func (r *run) judge() {
 	j := rec.Judge()
 	r.broken = append(r.broken, j.Broken...)
 	r.vague = append(r.vague, j.Undecided...)
+	if j.Unjudged*unjudgedShare > r.keysOf(rec.Told) {
+		r.vague = append(r.vague, fmt.Sprintf("%d keys could not be judged, because evictions and unknown outcomes explain too much", j.Unjudged))
+	}
+	if r.sc.Lossless && r.wal() != "off" && j.Lost > 0 {
+		r.broken = append(r.broken, fmt.Sprintf("P15: %d acknowledged writes are lost, and the logs of mode %s had them", j.Lost, r.wal()))
+	}
 	r.fill(rec, &story, &j)
+}
+
+// unjudgedShare is how many keys there must be for each that evictions leave unjudged.
+const unjudgedShare = 20
+
+// keysOf is how many keys operations are of.
+func (r *run) keysOf(told []chaos.Told) int {
+	keys := map[string]bool{}
+	for i := range told {
+		keys[told[i].Key] = true
+	}
+	return len(keys)
 }
 
 // places are the nodes by the cluster's own ids.
@@ -81,6 +106,9 @@ func (r *run) digests() (last []chaos.Digest) {
 	err := cluster.Await(equalMax, "P10: equal copies at rest", func() bool {
 		last, why = nil, nil
 		for i, n := range r.c.Nodes {
+			if !r.belongs(i) {
+				continue
+			}
 			list, err := n.Digests()
 			why = errors.Join(why, err)
 			for _, d := range list {
@@ -98,19 +126,31 @@ func (r *run) digests() (last []chaos.Digest) {
 	return last
 }
 
-// evictions must be none: a miss would have an excuse that no checker knows of.
+// belongs says whether a node is to be in the cluster: spare ones come and go.
+func (r *run) belongs(node int) bool { return node < r.o.Nodes || r.c.Nodes[node].Runs() }
+
+// evictions must be none, unless the scenario is about them: a miss would have an excuse
+// that no checker knows of.
 func (r *run) evictions() {
 	for _, n := range r.c.Nodes {
-		a, err := n.Ask("INFO", "stats")
-		if err != nil {
-			continue
-		}
-		for l := range strings.Lines(string(a.Text)) {
-			if v, ok := strings.CutPrefix(strings.TrimSpace(l), "evicted_keys:"); ok && v != "0" {
-				r.vague = append(r.vague, n.Name+" evicted keys: "+v)
-			}
+		if k := evictedBy(n.Ask); k > 0 && !r.sc.Evicts {
+			r.vague = append(r.vague, fmt.Sprintf("%s evicted %d keys", n.Name, k))
 		}
 	}
+}
+
+// evictedBy is how many keys a node says that it has evicted, 0 when it does not answer.
+func evictedBy(ask func(words ...string) (resp.Reply, error)) (n int64) {
+	a, err := ask("INFO", "stats")
+	if err != nil {
+		return 0
+	}
+	for l := range strings.Lines(string(a.Text)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(l), "evicted_keys:"); ok {
+			n, _ = strconv.ParseInt(v, 10, 64)
+		}
+	}
+	return n
 }
 
 func (r *run) remembered() (all []shardgroup.Decided) {

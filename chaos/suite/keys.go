@@ -12,11 +12,12 @@ import (
 // live for, short for most and long for some, and is then replaced: a search must be able
 // to judge it, and histories of one length miss bugs.
 type keyring struct {
-	mu   sync.Mutex
-	rng  *rand.Rand
-	live []liveKey
-	made int
-	hot  bool // half of all operations go to one of them
+	mu    sync.Mutex
+	rng   *rand.Rand
+	live  []liveKey
+	made  int
+	plain bool // all keys are registers
+	hot   bool // half of all operations go to one of them
 }
 
 type liveKey struct {
@@ -43,6 +44,7 @@ func (k *keyring) fresh() liveKey {
 	k.made++
 	kind := byte('r')
 	switch p := k.rng.IntN(10); {
+	case k.plain:
 	case p >= 8:
 		kind = 'n'
 	case p >= 6:

@@ -105,6 +105,11 @@ func (l *line) do(limit time.Duration, words ...string) (a said, err error) {
 		}
 		return a, err
 	}
+	return l.reply()
+}
+
+// reply waits for the next reply; pushes before it are dropped.
+func (l *line) reply() (a said, err error) {
 	for {
 		b, err := l.in.Peek(1)
 		if err != nil {

@@ -51,20 +51,36 @@ func levels(ack string) []string {
 
 // run lets all clients work until the context ends.
 func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, seed uint64) error {
+	shared := newPipes()
+	var workers sync.WaitGroup
 	for i, level := range levels(ack) {
-		var h hand = newPlainHand(l.addrs, level, i == clientsMax-1, seed+uint64(i))
-		if i%3 == 2 { // three in eight are pkg/client
-			ch, err := newClientHand(l.addrs, level)
-			if err != nil {
-				return err
-			}
-			h = ch
+		h, err := l.hand(i, level, shared, seed+uint64(i))
+		if err != nil {
+			return err
 		}
 		w := &worker{l: l, n: i, hand: h, durable: level != "async", stale: i == clientsMax-1, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
-		wg.Add(1)
-		go func() { defer wg.Done(); defer h.close(); w.run(ctx) }()
+		workers.Add(1)
+		wg.Go(func() { defer workers.Done(); defer h.close(); w.run(ctx) })
 	}
+	wg.Go(func() { workers.Wait(); shared.close() })
 	return nil
+}
+
+// hand is the client of a number: two with one pipelined connection to each node between
+// them, as rueidis works, two with the table of slots and connections of their own, as
+// go-redis, two of pkg/client, and two that know nothing but MOVED.
+func (l *load) hand(i int, level string, shared *pipes, seed uint64) (hand, error) {
+	if i == 2 || i == 5 {
+		return newClientHand(l.addrs, level)
+	}
+	h := newPlainHand(l.addrs, level, i == clientsMax-1, seed)
+	switch i {
+	case 0, 3:
+		h.table, h.pipes = true, shared
+	case 1, 4:
+		h.table = true
+	}
+	return h, nil
 }
 
 // worker is one client: it waits for the answer before it asks again.
@@ -99,7 +115,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) one() {
 	key, kind := w.l.keys.pick()
 	o := chaos.Told{Client: w.n, Key: key, Kind: kindsOf(kind, w.rng.IntN(100)), Durable: w.durable}
-	if _, plain := w.hand.(*plainHand); !plain && o.Kind != chaos.Read && o.Kind != chaos.Set {
+	if _, own := w.hand.(*clientHand); own && o.Kind != chaos.Read && o.Kind != chaos.Set {
 		o.Kind = chaos.Read // Delete and Increment of pkg/client tell no version
 	}
 	if w.stale {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -36,7 +37,7 @@ type Options struct {
 var layout = shardmap.Layout{Shards: 64, Groups: 16}
 
 const (
-	memoryEach = "256MiB"
+	memoryEach = 256 << 20       // bytes
 	before     = 2 * time.Second // of traffic, without a fault
 	after      = 2 * time.Second
 	healMax    = 60 * time.Second
@@ -63,6 +64,7 @@ type run struct {
 
 	res    report.Scenario
 	gaps   report.Unavailability
+	peak   peak
 	usage  cluster.Usage // before the first fault
 	found  []*found      // logs, each read before its node did
 	harmed map[int]bool  // nodes whose logs were damaged since their end
@@ -109,6 +111,11 @@ func play(ctx context.Context, o Options, sc Scenario, dir string, tell func(Pro
 			r.c.Close()
 		}
 	}()
+	if _, err := exec.LookPath(r.program()); err != nil {
+		r.vague = append(r.vague, "the program cannot be run (make chaos builds all that is needed): "+err.Error())
+		r.conclude()
+		return r.res, nil
+	}
 	err := r.up()
 	if err == nil {
 		err = r.strikeAll()
@@ -143,10 +150,24 @@ func seedOf(seed uint64, name string) uint64 {
 
 // wal is the log mode of the run.
 func (r *run) wal() string {
-	if r.sc.WAL != "" && r.o.WAL == "off" {
-		return r.sc.WAL
+	modes := []string{"off", "write", "fsync"}
+	return modes[max(slices.Index(modes, r.sc.WAL), slices.Index(modes, r.o.WAL))]
+}
+
+// memory is the limit of each node, in bytes.
+func (r *run) memory() int64 {
+	if r.sc.Memory != 0 {
+		return r.sc.Memory
 	}
-	return r.o.WAL
+	return memoryEach
+}
+
+// program is what nodes run: beside aegis lies the build of it that takes orders.
+func (r *run) program() string {
+	if r.sc.Seam {
+		return filepath.Join(filepath.Dir(r.o.Aegis), "aegis-faulty")
+	}
+	return r.o.Aegis
 }
 
 // env is what nodes are told beside their flags.
@@ -162,13 +183,16 @@ func (r *run) env() (list []string) {
 func (r *run) up() (err error) {
 	args := []string{
 		"--num-shards", fmt.Sprint(r.layout.Shards), "--num-groups", fmt.Sprint(r.layout.Groups),
-		"--max-memory-bytes", memoryEach, "--wal", r.wal(),
+		"--max-memory-bytes", fmt.Sprint(r.memory()), "--wal", r.wal(),
 	}
 	r.tell(Progress{Scenario: r.sc.Name, Fault: "starting"})
 	if err := os.RemoveAll(r.dir); err != nil { // what an earlier run left here would be judged as this one's
 		return err
 	}
-	r.c, err = cluster.New(cluster.Config{Aegis: r.o.Aegis, Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Env: r.env(), Seed: r.seed, Fronted: r.sc.Fronted})
+	r.c, err = cluster.New(cluster.Config{
+		Aegis: r.program(), Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Seed: r.seed,
+		Fronted: r.sc.Fronted, Env: r.env(), Spare: r.sc.Spare, Orders: r.sc.Seam,
+	})
 	if err != nil {
 		return err
 	}
@@ -180,7 +204,9 @@ func (r *run) up() (err error) {
 	}
 	r.l = newLoad(r.c.Addrs(), r.seed)
 	if r.sc.prepare != nil {
-		r.sc.prepare(r)
+		if err := r.sc.prepare(r); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	var wg sync.WaitGroup
@@ -208,6 +234,7 @@ func (r *run) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		r.peak.look(r.c)
 		r.tell(Progress{
 			Scenario: r.sc.Name, Fault: r.force, OK: r.l.ok.Load(), Errors: r.l.refused.Load() + r.l.unknown.Load(),
 			Unserved: r.p.worst(r.l.now()), Cycle: r.gaps.Cycles,

@@ -24,8 +24,15 @@ type Scenario struct {
 	Smoke   bool          // it is one of the short run
 	Fronted bool          // relays stand between clients and nodes
 	Disk    bool          // it needs nodes whose disk can fail: aegis built with the tag chaos
-	WAL     string        // least that the scenario needs; "" = what the run has
-	Args    []string      // of all nodes
+	Seam    bool          // a build that takes orders to be faulty runs
+	Evicts  bool          // memory is full: keys go
+	Spare   int           // nodes that are there besides, and may join
+	Skew    time.Duration // that wall clocks are off, at most
+	// Lossless says that a log keeps all that was acknowledged, if there is one (P15).
+	Lossless bool
+	Memory   int64    // limit of each node, bytes; 0 = what others have
+	WAL      string   // least that the scenario needs; "" = what the run has
+	Args     []string // of all nodes
 	// Whole says that every group is hit.
 	Whole bool
 	// Newcomer says that a node comes back as another one: the old one stays in the
@@ -33,7 +40,7 @@ type Scenario struct {
 	Newcomer bool
 	Once     bool // a second time would take what the first one left
 
-	prepare func(r *run)         // before the clients begin; may be nil
+	prepare func(r *run) error   // before the clients begin; may be nil
 	strike  func(r *run) *struck // the fault
 }
 
@@ -63,7 +70,7 @@ var table = []Scenario{
 	{Name: "kill-leaseholder", Kind: "kill", Smoke: true, Bar: crashBar, strike: kill(busiest), About: "kill -9 of the node that serves most groups, and a restart a second later"},
 	{Name: "kill-follower", Kind: "kill", Bar: crashBar, strike: kill(idlest), About: "kill -9 of the node that serves fewest groups"},
 	{Name: "kill-two", Kind: "kill", strike: kill(most), About: "kill -9 of most nodes at once: what they alone had is lost and must be told"},
-	{Name: "kill-all", Kind: "kill", Whole: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
+	{Name: "kill-all", Kind: "kill", Whole: true, Lossless: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
 	{Name: "restart-storm", Kind: "restart", strike: storm, About: "four kills in a row of nodes taken by chance, each started again at once"},
 	{Name: "rolling-restart", Kind: "leave", Bar: plannedBar, Smoke: true, strike: rolling, About: "SIGTERM and restart, as an upgrade does it"},
 	{Name: "pause-short", Kind: "pause", Bar: outageBar, strike: pause(busiest, lease/4, lease), About: "SIGSTOP for less than a lease"},
@@ -97,4 +104,12 @@ var table = []Scenario{
 	{Name: "disk-stall", Kind: "disk stalled", Disk: true, WAL: "fsync", strike: stallDisk, About: "no fsync of one node's log comes to its end, and the node answers all the same: its groups must go elsewhere"},
 	{Name: "disk-error", Kind: "disk error", Disk: true, WAL: "fsync", strike: failDisk, About: "fsyncs of one node's log fail, and what they were to make durable is gone"},
 	{Name: "wipe", Kind: "disk wiped", Newcomer: true, Once: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
+	{Name: "power-loss", Kind: "power loss", Seam: true, Whole: true, Lossless: true, WAL: "fsync", prepare: holdBack, strike: powerLoss, About: "kill -9 of all nodes at once, and what no sync had made durable is gone: what was acknowledged is not"},
+	{Name: "disk-slow", Kind: "disk slow", Seam: true, WAL: "fsync", strike: stall, About: "each write and sync of one node's log takes 50 to 300 ms"},
+	{Name: "disk-full", Kind: "disk full", Seam: true, WAL: "write", strike: badDisk("write"), About: "one node's log cannot be written (ENOSPC): it must give its leases up"},
+	{Name: "clock-drift", Kind: "clock drift", Seam: true, Bar: outageBar, strike: drift, About: "the clock of the node that serves most groups goes 0.49 % too slow and those of the others as much too fast, and it is cut off"},
+	{Name: "clock-jump", Kind: "clock jump", Seam: true, Skew: jumpMost, strike: wallJump, About: "the wall clock of the node that serves most groups is 2 to 30 s ahead or behind"},
+	{Name: "clock-strobe", Kind: "clock strobe", Seam: true, Skew: jumpMost, strike: wallStrobe, About: "the wall clocks of all nodes jump by up to 30 s, many times a second"},
+	{Name: "squeeze", Kind: "memory squeeze", Evicts: true, Memory: squeezeMemory, prepare: manyKeys, strike: squeeze, About: "more is written than nodes of 64 MiB have room for, and one of them is killed: keys go, none comes back, no process takes more than it may"},
+	{Name: "grow-shrink", Kind: "join and decommission", Spare: 1, strike: grow, About: "a node joins and is decommissioned again, and each time another one is killed while copies move"},
 }

@@ -27,11 +27,12 @@ var promises = []promise{
 	{"one writer", []string{"P1", "P11"}, "the explicit schedules of multiraft (`go test ./multiraft -run Schedules`)"},
 	{"`async` writes (default)", []string{"P9", "loss", "token"}, "`make accept ACCEPT=Kills` and `ACCEPT=Lost`: real nodes, lost writes made on purpose"},
 	{"`majority` writes", []string{"P8"}, "`make accept ACCEPT=Kills`"},
-	{"`all` writes", nil, "`go test ./shardgroup ./internal/node`; no scenario of the suite asks for it"},
+	{"`all` writes", []string{"P8"}, "`go test ./shardgroup ./internal/node`; one client in eight of the suite writes so, and is judged as those with `majority` are"},
 	{"reads", []string{"P2", "P3", "P4", "P5", "P6", "P7", "P19", "P20"}, "porcupine, as a second opinion on some keys (`make sim`)"},
 	{"unknown outcome", []string{"P14", "once"}, "real clients in every phase (`make clients`)"},
-	{"memory", []string{"P18", "P21"}, "`make accept ACCEPT=Churn`, `make bench-memory`, `make hitratio`"},
+	{"memory", []string{"P16", "P17", "P18", "P21"}, "`make accept ACCEPT=Churn`, `make bench-memory`, `make hitratio`"},
 	{"restart", []string{"P15", "P10"}, "`make accept ACCEPT=Durability`"},
+	{"a majority destroyed for good", nil, "`make accept ACCEPT=Recover`: real nodes whose disks are destroyed; no scenario of the suite does it"},
 	{"backup", nil, "`go test ./cmd/aegis ./shardgroup -run Backup`"},
 }
 

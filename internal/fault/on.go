@@ -1,4 +1,4 @@
-//go:build faults
+//go:build chaos
 
 package fault
 
@@ -30,10 +30,10 @@ func (r *rate) skew(now time.Time) time.Duration {
 }
 
 var (
-	force                         atomic.Pointer[Order]
-	clock                         atomic.Pointer[rate]
-	stalled, failed, held, synced atomic.Int64
-	ordering                      sync.Mutex
+	force                                     atomic.Pointer[Order]
+	clock                                     atomic.Pointer[rate]
+	stalled, failed, held, synced, wrongReads atomic.Int64
+	ordering                                  sync.Mutex
 )
 
 func init() {
@@ -72,14 +72,20 @@ func obey(o *Order) State {
 	ahead := clock.Load().skew(now)
 	clock.Store(&rate{now, ahead, o.PPM})
 	force.Store(o)
-	return State{Skew: ahead, Stalled: stalled.Load(), Failed: failed.Load(), Held: held.Load(), Syncs: synced.Load()}
+	return State{Skew: ahead, Stalled: stalled.Load(), Failed: failed.Load(), Held: held.Load(), Syncs: synced.Load(), WrongReads: wrongReads.Load()}
 }
 
 // Skew is by how much clocks that count durations are ahead.
 func Skew() time.Duration { return clock.Load().skew(time.Now()) }
 
 // Wall is by how many milliseconds the wall clock is ahead.
-func Wall() int64 { return force.Load().WallMS }
+func Wall() int64 {
+	ms := force.Load().WallMS
+	if ms != 0 {
+		wrongReads.Add(1)
+	}
+	return ms
+}
 
 // disk is a file of the log.
 type disk struct {

@@ -1,4 +1,4 @@
-//go:build faults
+//go:build chaos
 
 package fault
 
@@ -52,7 +52,7 @@ func TestOrdersAreObeyed(t *testing.T) {
 		t.Errorf("%v and %d ms ahead", s, Wall())
 	}
 	s := obey(&Order{})
-	if a := Skew(); a != s.Skew || s.Failed != 2 || Wall() != 0 {
+	if a := Skew(); a != s.Skew || s.Failed != 2 || s.WrongReads != 1 || Wall() != 0 {
 		t.Errorf("it went on: %v after %+v", a, s)
 	}
 	if err := d.Close(); err != nil {

@@ -18,4 +18,6 @@ type State struct {
 	Failed  int64         `json:"failed"`
 	Held    int64         `json:"held"` // bytes that are in memory only now
 	Syncs   int64         `json:"syncs"`
+	// WrongReads is how often somebody read a wall clock that was ahead or behind.
+	WrongReads int64 `json:"wrongReads"`
 }
