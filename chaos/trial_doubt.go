@@ -137,6 +137,9 @@ func (t *Trial) stale(a *act) {
 		t.h.Hit(Cached{a.op.Key, a.t.Version}, a.t.Start, t.bound+lateThreads, 0)
 		return
 	}
+	if t.evicts {
+		return // it may be gone
+	}
 	k := &t.h.keys[a.op.Key]
 	t.times(a)
 	since := a.t.Start - t.bound - lateThreads
