@@ -57,7 +57,8 @@ func (w *World) awaitService() {
 }
 
 // provided reports whether a takeover of a group need not wait for copies: a read
-// quorum of its seats is whole, and one of them is exactly on the lineage.
+// quorum of its seats is whole, and one of them is exactly on the lineage; and whether it
+// need not wait for a leader that hears nobody to be deposed, and for its promise.
 func (w *World) provided(g shardmap.GroupID) bool {
 	if g == shardmap.MetaGroup {
 		return true // it has no data
@@ -69,6 +70,9 @@ func (w *World) provided(g shardmap.GroupID) bool {
 			continue
 		}
 		if r := p.core.Data().Replica(g); r != nil {
+			if st, _ := p.core.Raft().Group(g); st.Leads && p.hurt && !p.reached {
+				return false // elected as it went deaf: others hear it, and what it opens may be on its own copy
+			}
 			if e, _ := r.LastRow(); e >= epoch {
 				best, epoch = r, e
 			}
