@@ -44,6 +44,8 @@ type Node struct {
 	stalls    atomic.Bool  // its disk does not answer
 	catchUp   atomic.Int64 // bytes sent to copies that were not on the stream
 	pace      pace         // of fills
+	filled    meter        // what was sent of them
+	telling   telling      // of them, to Out
 	expireAt  atomic.Int64 // no ticket's deadline passes before, a reading of Mono; 0 = none has one
 	nextSess  atomic.Uint32
 	nextXfer  atomic.Uint64
@@ -230,6 +232,7 @@ func (n *Node) Tick(now multiraft.Instant) {
 		}
 	}
 	n.busy = n.paced(now.Mono) || n.busy
+	n.tellFills(now)
 	if now.Mono-n.lastLaps >= n.cfg.TickEvery-tickSlack && n.leadsAny() {
 		n.lastLaps = now.Mono
 		for _, r := range n.all() {

@@ -111,3 +111,65 @@ func TestFillsKeepTheirPace(t *testing.T) {
 	}
 	w.finish()
 }
+
+// TestFillsAreToldOf: while a copy is filled it is said every ten seconds how far that is, with
+// a rate and a time left that come true, and once that it is over.
+func TestFillsAreToldOf(t *testing.T) {
+	const rate = 40_000
+	cfg := bigConfig()
+	cfg.FillBytes, cfg.FillRate = 4<<10, rate
+	w := newWorld(t, 1, cfg, 3, 3)
+	a := w.serve(1)
+	w.synced(1, 2, 3)
+	for i := range 550 {
+		w.must(a, i%2, fmt.Sprint("k", i), strings.Repeat("v", 2000))
+		w.spread()
+	}
+	w.synced(1, 2, 3)
+	c := w.nodes[2]
+	w.crash(c)
+	w.restart(c)
+	w.settle("a fill begins", func() bool { return a.n.Usage().CatchUpBytes > 0 })
+	var news []Progress
+	var at []time.Duration
+	for end := w.now.Mono + 2*time.Minute; w.now.Mono < end && (len(news) == 0 || !news[len(news)-1].Ended); {
+		a.events = nil
+		w.pass(100 * time.Millisecond)
+		w.round()
+		for _, e := range a.events {
+			if e.Kind == EventFills {
+				news, at = append(news, e.Fills), append(at, w.now.Mono)
+			}
+		}
+	}
+	if len(news) < 3 || !news[len(news)-1].Ended {
+		t.Fatalf("told %+v", news)
+	}
+	end := news[len(news)-1]
+	over := at[len(at)-1] - progressQuiet
+	for i, p := range news[:len(news)-1] {
+		if i > 0 && (at[i]-at[i-1]).Round(time.Second) != progressEvery {
+			t.Errorf("told at %v and at %v", at[i-1], at[i])
+		}
+		if off := at[i] + p.TimeLeft() - over; off.Abs() > time.Second+p.TimeLeft()/10 {
+			t.Errorf("at %v: %+v, %v left; it is over at %v", at[i], p, p.TimeLeft(), over)
+		}
+		if sum := p.Sent + p.Left; sum < end.Sent*9/10 || sum > end.Sent*11/10 {
+			t.Errorf("%d sent and %d left, in the end %d", p.Sent, p.Left, end.Sent)
+		}
+	}
+	if end.Sent < 550*2000 || end.Rate < rate*9/10 || end.Rate > rate*11/10 {
+		t.Errorf("in the end %+v", end)
+	}
+	a.events = nil
+	for range 100 {
+		w.pass(200 * time.Millisecond)
+		w.round()
+	}
+	for _, e := range a.events {
+		if e.Kind == EventFills {
+			t.Errorf("afterwards it says %+v", e.Fills)
+		}
+	}
+	w.finish()
+}

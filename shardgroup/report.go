@@ -358,9 +358,6 @@ func (n *Node) Usage() Usage {
 
 // FillRate is how many bytes a second this node sends of fills now, and may send (0 = any).
 func (n *Node) FillRate(now multiraft.Instant) (rate, most int64) {
-	for _, r := range n.all() {
-		_, one := r.fills.read(now.Mono)
-		rate += one
-	}
+	_, rate = n.filled.read(now.Mono)
 	return rate, n.pace.rate
 }

@@ -67,6 +67,7 @@ const (
 	EventUnparked                         // it does not after all
 	EventSeats                            // at the holder: other copies count than before; Seats says which
 	EventShrunk                           // the holder evicted from a shard without a write of a client; Evicted says what
+	EventFills                            // fills of other nodes' copies go on, or are over; Fills says how far
 )
 
 // Event is one change of a group or shard.
@@ -83,6 +84,7 @@ type Event struct {
 
 	Version shardmap.Version        // for EventShrunk: of the change
 	Evicted []statemachine.Eviction // for EventShrunk, valid during the call
+	Fills   Progress                // for EventFills
 }
 
 // Rollback is the list of writes that lost their place in the lineage.

@@ -187,6 +187,7 @@ func (s *shard) sendFill(f *follower, w *writer, now time.Duration) {
 	sent := len(w.b) - before
 	s.n.pace.take(sent)
 	s.r.fills.add(sent, now)
+	s.n.filled.add(sent, now)
 }
 
 func (s *shard) headFor(f *follower) dataHead {

@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -26,6 +27,8 @@ const (
 	// of the throttle it may be faster or slower.
 	joinThrottled = 8
 	joinOff       = .1
+	// joinGuess is by how much of the time left the status may be wrong.
+	joinGuess = .2
 )
 
 // TestJoins lets a node join one that has data, and measures how fast the copies come,
@@ -58,6 +61,10 @@ func TestJoinsKeepTheThrottle(t *testing.T) {
 	m := join(t, bytes, fmt.Sprint("--fill-bytes-per-second ", bytes/int64(seconds)))
 	most := float64(bytes) / float64(seconds)
 	t.Logf("a join of %d MiB with a throttle of %.1f MB/s: %.1f MB/s", bytes>>20, most/1e6, m.rate()/1e6)
+	t.Logf("the status told %d times how long the join was still to take, wrong by %.0f %% (median)", len(m.told), 100*m.off())
+	if judged && m.off() > joinGuess {
+		t.Errorf("the status was wrong by %.0f %% of the time left", 100*m.off())
+	}
 	if m.rate() > (1+joinOff)*most || judged && m.rate() < (1-joinOff)*most {
 		t.Errorf("%.1f MB/s is not within %.0f %% of %.1f", m.rate()/1e6, 100*joinOff, most/1e6)
 	}
@@ -67,6 +74,29 @@ func TestJoinsKeepTheThrottle(t *testing.T) {
 type moved struct {
 	bytes int64 // sent to the newcomer's copies
 	took  time.Duration
+	told  []leftTold
+}
+
+// leftTold is what the status said of the moves at a moment.
+type leftTold struct {
+	at time.Duration
+	allMoves
+}
+
+// off is by which part of the time a join was still to take the status was wrong, half of
+// the times that it said something.
+func (m moved) off() float64 {
+	var wrong []float64
+	for _, l := range m.told {
+		if left := (m.took - l.at).Seconds(); left > 0 && l.Rate > 0 {
+			wrong = append(wrong, math.Abs(l.Seconds-left)/left)
+		}
+	}
+	if len(wrong) == 0 {
+		return math.Inf(1)
+	}
+	slices.Sort(wrong)
+	return wrong[len(wrong)/2]
 }
 
 func (m moved) rate() float64 { return float64(m.bytes) / m.took.Seconds() }
@@ -93,11 +123,15 @@ func join(t *testing.T, bytes int64, flags string) moved {
 	nodes[1].start(t)
 	until(t, joinLimit, "the first copy begins", func() bool { return sent() > 0 })
 	from := time.Now()
+	m := moved{}
 	until(t, joinLimit, "the newcomer has its copies", func() bool {
 		r := statusOf(nodes[0].addr)
+		if m.told = append(m.told, leftTold{time.Since(from), r.Moving}); r.Moving.Left == 0 {
+			m.told = m.told[:len(m.told)-1]
+		}
 		return r.copies() == 2*groups && r.names() == "node1 node2"
 	})
-	m := moved{sent(), time.Since(from)}
+	m.bytes, m.took = sent(), time.Since(from)
 	t.Logf("%v until the first copy began, %v until the last was whole", from.Sub(start).Round(time.Millisecond), m.took.Round(time.Millisecond))
 	if m.bytes < bytes {
 		t.Errorf("%d bytes were sent for %d of values", m.bytes, bytes)

@@ -19,6 +19,15 @@ type report struct {
 	Healthy  bool
 	Verdict  string
 	Moves    []groupMove
+	Moving   allMoves
+}
+
+// allMoves is how far all moves together are.
+type allMoves struct {
+	Copies  int
+	Left    int64   `json:"leftBytes"`
+	Rate    int64   `json:"bytesPerSecond"`
+	Seconds float64 `json:"leftSeconds"`
 }
 
 // groupMove is copies of a group on their way.

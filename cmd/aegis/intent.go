@@ -116,7 +116,8 @@ const waitLook = 300 * time.Millisecond
 func (w intentWord) wait(ctx context.Context, cmd *cobra.Command, f operatorFlags, r node.IntentReport) error {
 	begun := time.Now()
 	addrs := []string{f.addr}
-	told := ""
+	tells := &waitLine{line: newLiveLine(cmd.ErrOrStderr()), name: r.Name}
+	defer tells.line.clear()
 	for {
 		c, err := clusterStatus(addrs)
 		if err == nil {
@@ -134,21 +135,42 @@ func (w intentWord) wait(ctx context.Context, cmd *cobra.Command, f operatorFlag
 				left = "it does not answer"
 			}
 			if left == "" {
+				tells.line.clear()
 				return w.ended(cmd.OutOrStdout(), f, r, time.Since(begun))
 			}
-			if left != told {
-				told = left
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", r.Name, left)
-			}
+			tells.tell(left)
 		}
 		select {
 		case <-ctx.Done():
 			if err == nil {
-				err = errors.New(told)
+				err = errors.New(tells.last)
 			}
 			return fmt.Errorf("%s %s not yet after %v: %w; it goes on", r.Name, w.done, time.Since(begun).Round(time.Second), err)
 		case <-time.After(waitLook):
 		}
+	}
+}
+
+// waitLine tells what is left: a line that is written over on a terminal, one every few
+// seconds elsewhere.
+type waitLine struct {
+	line *liveLine
+	name string
+	last string
+	said string
+	at   time.Time
+}
+
+func (l *waitLine) tell(left string) {
+	l.last = left
+	switch {
+	case left == l.said:
+	case l.line.onTTY:
+		l.said = left
+		fmt.Fprintf(l.line.w, "\r\x1b[K%s: %s", l.name, left)
+	case time.Since(l.at) >= progressLines:
+		l.said, l.at = left, time.Now()
+		fmt.Fprintf(l.line.w, "%s: %s\n", l.name, left)
 	}
 }
 
@@ -220,20 +242,37 @@ func copiesLeft(r node.ClusterReport, n *node.NodeReport) string {
 		bytes += g.Bytes
 	}
 	parts := []string{fmt.Sprintf("%d copies (%s) and %d leases are left", len(n.Groups), node.About(bytes), leasesOf(n))}
-	if moving := movesText(r.Moves); moving != "" {
+	if moving := movesText(r); moving != "" {
 		parts = append(parts, moving)
 	}
 	return strings.Join(parts, "; ")
 }
 
-// movesText says how far copies on their way are.
-func movesText(ms []node.Move) string {
+// movesText says how far copies on their way are, and how long all of them will take.
+func movesText(r node.ClusterReport) string {
 	total, done := int64(0), int64(0)
-	for _, m := range ms {
+	for _, m := range r.Moves {
 		total, done = total+m.Bytes, done+m.Done
 	}
-	if len(ms) == 0 {
+	if len(r.Moves) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d groups on their way, %s of %s are there", len(ms), node.About(done), node.About(total))
+	parts := []string{fmt.Sprintf("%d groups on their way, %s of %s are there", len(r.Moves), node.About(done), node.About(total))}
+	if s := movingText(r.Moving); s != "" {
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// movingText says what all moves together lack, at which rate they go on and how long
+// that takes.
+func movingText(m *node.Moving) string {
+	switch {
+	case m == nil:
+		return ""
+	case m.Rate == 0:
+		return fmt.Sprintf("%d copies (%s) are to come", m.Copies, node.About(m.Left))
+	}
+	left := time.Duration(m.Seconds * float64(time.Second))
+	return fmt.Sprintf("%d copies (%s) are to come at %s/s, about %v left", m.Copies, node.About(m.Left), node.About(m.Rate), max(left.Round(time.Second), time.Second))
 }

@@ -53,6 +53,9 @@ func planText(r node.PlanReport) string {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "%d of %d copies move (%.1f %%), %s; %d leases are preferred elsewhere", len(r.Steps), r.Copies, 100*r.Share, node.About(r.Bytes), r.Leases)
+	if s := movingText(r.Moving); s != "" {
+		fmt.Fprintf(&b, "\n%s", s)
+	}
 	return b.String()
 }
 
@@ -64,8 +67,8 @@ func orDash(n uint32) string {
 }
 
 // printMoves tells of copies on their way.
-func printMoves(w io.Writer, ms []node.Move) {
-	if s := movesText(ms); s != "" {
+func printMoves(w io.Writer, r node.ClusterReport) {
+	if s := movesText(r); s != "" {
 		fmt.Fprintf(w, "\n%s\n", s)
 	}
 }

@@ -146,7 +146,7 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\t\t\tdoes not answer\t%s\n", id, name, addr, gossipOf(r, name))
 	}
 	t.Flush()
-	printMoves(w, r.Moves)
+	printMoves(w, r)
 	for _, n := range r.Nodes {
 		for _, s := range n.Notices {
 			fmt.Fprintf(w, "\n%s: %s\n", n.Name, s)

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
 	"github.com/baxromumarov/aegisKV/membership"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 func TestStatusShowsGossipAndNotices(t *testing.T) {
@@ -32,5 +34,30 @@ func TestStatusShowsGossipAndNotices(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^` + line).Match(out.Bytes()) {
 			t.Errorf("no line like %q in\n%s", line, out.String())
 		}
+	}
+}
+
+func TestStatusShowsHowFarMovesAre(t *testing.T) {
+	moves := []node.Move{
+		{Group: 1, To: []shardmap.NodeID{4}, Bytes: 30 << 20, Done: 10 << 20, Rate: 5 << 20},
+		{Group: 2, To: []shardmap.NodeID{4}, Bytes: 10 << 20},
+	}
+	for _, c := range []struct {
+		moving *node.Moving
+		want   string
+	}{
+		{&node.Moving{Copies: 12, Left: 90 << 20, Rate: 5 << 20, Seconds: 18}, "; 12 copies (90 MiB) are to come at 5 MiB/s, about 18s left"},
+		{&node.Moving{Copies: 1, Left: 1 << 10, Rate: 5 << 20, Seconds: .0002}, "; 1 copies (1 KiB) are to come at 5 MiB/s, about 1s left"},
+		{&node.Moving{Copies: 12, Left: 90 << 20}, "; 12 copies (90 MiB) are to come"},
+		{nil, ""}, // of an older node
+	} {
+		var out bytes.Buffer
+		printStatus(&out, node.ClusterReport{Moves: moves, Moving: c.moving})
+		if want := "\n2 groups on their way, 10 MiB of 40 MiB are there" + c.want + "\n"; !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if s := movesText(node.ClusterReport{}); s != "" {
+		t.Errorf("without moves it says %q", s)
 	}
 }

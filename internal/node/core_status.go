@@ -23,6 +23,7 @@ type GroupReport struct {
 	LagMax    int64             `json:"lagMax"` // versions, of the furthest follower
 	Keys      int               `json:"keys"`
 	Bytes     int64             `json:"bytes"`
+	FillRate  int64             `json:"fillRate,omitempty"` // bytes a second that the holder sends of fills, now
 	TailBytes int64             `json:"tailBytes"`
 	Solo      bool              `json:"solo"`
 	Thin      bool              `json:"thin"`
@@ -38,6 +39,7 @@ type NodeReport struct {
 	Intent      string          `json:"intent"`   // what operators want of it: active, draining, leaving, gone
 	Zone        string          `json:"zone,omitempty"`
 	LeadsMeta   bool            `json:"leadsMeta"`
+	FillRate    int64           `json:"fillRate,omitempty"` // bytes a second that it sends of fills, now
 	Groups      []GroupReport   `json:"groups"`
 	Written     bool            `json:"written"` // it has taken a write, ever
 	Gossip      []GossipReport  `json:"gossip"`  // what gossip told this node of the others
@@ -55,6 +57,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 		Addresses: c.cfg.Addresses, Draining: c.draining || c.sentAway(c.self.Node), LeadsMeta: c.leadsMeta(now),
 		Written: c.Written(), Gossip: c.gossipReports(), Notices: slices.Concat(c.clockNotices(), c.deathNotices(now), c.recoveryNotices(), c.notes),
 	}
+	r.FillRate, _ = c.data.FillRate(now)
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {
 			r.Groups = append(r.Groups, c.groupReport(id, now))
@@ -74,7 +77,7 @@ func (c *Core) groupReport(id shardmap.GroupID, now multiraft.Instant) GroupRepo
 		return g
 	}
 	st := r.Status(now)
-	g.Epoch, g.Phase, g.Whole = st.Epoch, st.Phase.String(), true
+	g.Epoch, g.Phase, g.Whole, g.FillRate = st.Epoch, st.Phase.String(), true, st.FillRate
 	for _, m := range st.Seats {
 		g.Seats = append(g.Seats, m.Node)
 	}
@@ -144,5 +147,6 @@ type ClusterReport struct {
 	Healthy  bool         `json:"healthy"`
 	Verdict  string       `json:"verdict"`
 	Moves    []Move       `json:"moves"` // copies on their way
+	Moving   *Moving      `json:"moving,omitempty"`
 	At       time.Time    `json:"at"`
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -227,6 +228,8 @@ func (e coreEdge) DataEvent(ev shardgroup.Event) {
 		if face := e.n.face.Load(); face != nil {
 			face.Staying(slotsOf(e.n.routes.Load().Layout(), ev.Group))
 		}
+	case shardgroup.EventFills:
+		e.n.tellFills(ev.Fills)
 	case shardgroup.EventTakeover:
 		e.n.log.Info("takeover", f...)
 	default:
@@ -242,6 +245,16 @@ func copiesAt(nodes []shardmap.NodeID) zap.Field {
 		words[i] = fmt.Sprint(n)
 	}
 	return zap.String("copies", strings.Join(words, " "))
+}
+
+// tellFills writes how far this node is with the copies that it sends.
+func (n *Node) tellFills(p shardgroup.Progress) {
+	f := []zap.Field{zap.Int64("sentBytes", p.Sent), zap.Int64("bytesPerSecond", p.Rate), zap.Duration("for", p.Since)}
+	if p.Ended {
+		n.log.Info("copies were sent", f...)
+		return
+	}
+	n.log.Info("copies are on their way", append(f, zap.Int64("leftBytes", p.Left), zap.Duration("left", p.TimeLeft().Round(time.Second)))...)
 }
 
 func numbersOf(vs []shardmap.Version) []uint64 {

@@ -90,6 +90,8 @@ type PlanReport struct {
 	Bytes  int64  `json:"bytes"`  // of all steps, about
 	// Share is the part of all copies that moves, from 0 to 1.
 	Share float64 `json:"share"`
+	// Moving is how far what is under way is.
+	Moving *Moving `json:"moving,omitempty"`
 	// Without is the node that is thought away, 0 none.
 	Without shardmap.NodeID `json:"without,omitempty"`
 }
@@ -125,7 +127,7 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 		s.Apply(meta.Entry{Intend: &meta.Intend{Node: leaver.ID, From: leaver.IntentVersion, Intent: meta.Leaving}})
 	}
 	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0))
-	p.Without = leaver.ID
+	p.Without, p.Moving = leaver.ID, r.Moving
 	return json.Marshal(p)
 }
 
@@ -139,7 +141,7 @@ func (r *ClusterReport) plan(ps []meta.Placement) (p PlanReport) {
 			continue
 		}
 		var to []shardmap.NodeID
-		from := slices.Clone(hs[g].at.Seats)
+		from := slices.Clone(hs[g].there(len(want.Replicas)))
 		for _, w := range want.Replicas {
 			if w.Role == meta.Witness {
 				continue

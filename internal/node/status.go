@@ -32,6 +32,7 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	defer cancel()
 	var nodes []meta.Node
 	var wanted []meta.Group
+	var settings meta.Settings
 	notHeard := map[shardmap.NodeID]time.Duration{}
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(now multiraft.Instant) {
@@ -40,7 +41,7 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 				notHeard[row.ID], _ = n.core.raft.Silence(row.ID, now)
 			}
 			nodes, wanted = append(nodes, m.Nodes...), append(wanted, m.Groups...)
-			r.Groups, r.Factor = m.Settings.Groups, m.Settings.ReplicationFactor
+			settings, r.Groups, r.Factor = m.Settings, m.Settings.Groups, m.Settings.ReplicationFactor
 		}
 	})
 	if err != nil {
@@ -75,7 +76,9 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 		}()
 	}
 	wg.Wait()
-	r.Moves = r.moves(wanted)
+	if r.Moves = r.moves(wanted); len(r.Moves) > 0 {
+		r.Moving = r.moving(r.plan(placements(nodes, settings, wanted, nil, 0)).Steps)
+	}
 	r.restarts(votersOf(wanted[shardmap.MetaGroup]))
 	r.conclude(len(hosts(nodes)))
 	return r, nil

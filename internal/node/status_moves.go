@@ -16,13 +16,59 @@ type Move struct {
 	// Bytes is what the copies will have, Done what of it is there. Both are about.
 	Bytes int64 `json:"bytes"`
 	Done  int64 `json:"done"`
+	// Rate is how many bytes of fills the holder of the group sends a second, now.
+	Rate int64 `json:"bytesPerSecond"`
+}
+
+// Moving is how far all moves are together, those that wait for their turn included.
+type Moving struct {
+	Copies int   `json:"copies"`    // that are not there yet
+	Left   int64 `json:"leftBytes"` // of them, about
+	Rate   int64 `json:"bytesPerSecond"`
+	// Seconds is how long that takes at this rate; 0 when it is not known.
+	Seconds float64 `json:"leftSeconds"`
+}
+
+// moving adds up what is on its way, and what waits for its turn: as much as the steps of
+// a plan from what the nodes have now to what is wanted in the end.
+func (r *ClusterReport) moving(steps []Step) *Moving {
+	var m Moving
+	waits := make(map[shardmap.GroupID]bool)
+	for _, s := range steps {
+		if s.To != 0 {
+			m.Copies, m.Left, waits[s.Group] = m.Copies+1, m.Left+s.Bytes, true
+		}
+	}
+	for _, mv := range r.Moves {
+		if !waits[mv.Group] { // on its way to what is not wanted any more, or not in the plan yet
+			m.Copies, m.Left = m.Copies+len(mv.To), m.Left+mv.Bytes
+		}
+		m.Left -= mv.Done
+	}
+	for _, n := range r.Nodes {
+		m.Rate += n.FillRate
+	}
+	if m.Left = max(m.Left, 0); m.Rate > 0 {
+		m.Seconds = float64(m.Left) / float64(m.Rate)
+	}
+	return &m
 }
 
 // holding is what the nodes that answered have of one group.
 type holding struct {
 	holder shardmap.NodeID // 0: nobody serves it
 	at     GroupReport     // of the holder
+	whole  []shardmap.NodeID
 	bytes  map[shardmap.NodeID]int64
+}
+
+// there are the nodes that have a copy where so many replicas are wanted: those with a
+// seat, and where there are too few nodes for seats, whoever says that its copy is whole.
+func (h holding) there(replicas int) []shardmap.NodeID {
+	if replicas < groupVoters {
+		return h.whole
+	}
+	return h.at.Seats
 }
 
 // holdings sorts the reports by group; index 0 is unused.
@@ -38,6 +84,9 @@ func (r *ClusterReport) holdings() []holding {
 				h.bytes = make(map[shardmap.NodeID]int64)
 			}
 			h.bytes[n.Node] = g.Bytes
+			if g.Whole {
+				h.whole = append(h.whole, n.Node)
+			}
 			if g.Open {
 				h.holder, h.at = n.Node, g
 			}
@@ -51,18 +100,19 @@ func (r *ClusterReport) moves(wanted []meta.Group) (ms []Move) {
 	hs := r.holdings()
 	for g := 1; g < len(hs) && g < len(wanted); g++ {
 		h := hs[g]
-		if h.holder == 0 || len(wanted[g].Replicas) < groupVoters {
+		if h.holder == 0 {
 			continue
 		}
-		m := Move{Group: shardmap.GroupID(g)}
+		there := h.there(len(wanted[g].Replicas))
+		m := Move{Group: shardmap.GroupID(g), Rate: h.at.FillRate}
 		for _, w := range wanted[g].Replicas {
-			if w.HoldsData() && !slices.Contains(h.at.Seats, w.Node) {
+			if w.HoldsData() && !slices.Contains(there, w.Node) {
 				m.To = append(m.To, w.Node)
 				m.Bytes += h.at.Bytes
 				m.Done += min(h.bytes[w.Node], h.at.Bytes)
 			}
 		}
-		for _, s := range h.at.Seats {
+		for _, s := range there {
 			if w, ok := wanted[g].On(s); !ok || !w.HoldsData() {
 				m.From = append(m.From, s)
 			}
