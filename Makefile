@@ -6,6 +6,8 @@
 #                  bin/chaos-*/report.html; then those of disks that fail, which need a build of their own (45 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
 # make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
+# make sim-long    seeds that were never run, for a time, added to docs/chaos/simulator/record.json: cluster-hours, faults,
+#                  rare places, violations; ended and begun again at will: make sim-long SIM_LONG='--for 8h --hours 2000'
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
 # make bench-durability  writes a second with --wal off, write and fsync beside redis-server's append-only file, and p99
@@ -35,6 +37,7 @@ export STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 SIM_SEEDS    ?= 1-1000
 SIM_DURATION ?= 300s
+SIM_LONG     ?=
 CHAOS        ?=
 CHAOS_SEED   ?= 0
 BENCH        ?=
@@ -47,7 +50,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build chaos chaos-smoke demo test test-short sim bench bench-memory bench-durability hitratio scale microbench fuzz sequences accept clients docs selftest promises lint fmt
+.PHONY: build chaos chaos-smoke demo test test-short sim sim-long bench bench-memory bench-durability hitratio scale microbench fuzz sequences accept clients docs selftest promises lint fmt
 
 build:
 	@mkdir -p bin
@@ -64,6 +67,9 @@ test-short:
 
 sim: build
 	./bin/aegis-chaos sim --seeds $(SIM_SEEDS) --duration $(SIM_DURATION)
+
+sim-long: build
+	./bin/aegis-chaos sim-long $(SIM_LONG)
 
 chaos: build
 	CGO_ENABLED=0 go build -trimpath -tags chaos -o bin/aegis-faulty ./cmd/aegis

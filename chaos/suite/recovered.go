@@ -83,7 +83,9 @@ func (r *run) recovered(told []chaos.Told) {
 		}
 		r.answered(f, told)
 	}
-	r.res.Checks = append(r.res.Checks, logCheck(len(r.found)))
+	c := logCheck(len(r.found))
+	c.Broken = r.brokenOf("P15")
+	r.res.Checks = append(r.res.Checks, c)
 }
 
 // answered wants everything in the log that the node had answered for.

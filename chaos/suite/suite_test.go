@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -131,5 +132,16 @@ func TestBudgetsAreOfOneAtATime(t *testing.T) {
 	}
 	if o.Budgets = true; o.Check() == nil {
 		t.Error("budgets of two scenarios side by side are judged")
+	}
+}
+
+// TestWithoutItsProgramAScenarioIsNoPass: who has not built the nodes that take orders is
+// told so, and the scenario counts for nothing.
+func TestWithoutItsProgramAScenarioIsNoPass(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Scenarios: []string{"clock-jump"}, Nodes: 3, Ack: "async", WAL: "off", Seed: 1, Duration: time.Second, Out: dir, Aegis: filepath.Join(dir, "aegis")}
+	rep, err := Run(t.Context(), o, func(Progress) {}, func(report.Scenario) {})
+	if err != nil || rep.Verdict() != report.Inconclusive || !strings.Contains(rep.Scenarios[0].Reason, "make chaos") {
+		t.Errorf("%v, %+v", err, rep)
 	}
 }

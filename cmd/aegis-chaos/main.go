@@ -15,7 +15,7 @@ const gcPercent = 800
 func main() {
 	debug.SetGCPercent(gcPercent)
 	root := &cobra.Command{Use: "aegis-chaos", Short: "Check AegisKV's word", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newRun(), newList(), newCheck(), newReplay(), newSim(), newScale(), newScript(), newMutants(), newSelftest(), newReport(), newCompare(), newPromises(), newExport(), newBlackbox(), newBench(), newBenchMemory(), newBenchDurability())
+	root.AddCommand(newRun(), newList(), newCheck(), newReplay(), newSim(), newSimLong(), newScale(), newScript(), newMutants(), newSelftest(), newReport(), newCompare(), newPromises(), newExport(), newBlackbox(), newBench(), newBenchMemory(), newBenchDurability())
 	begun := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
 	if err := root.Execute(); err != nil {
