@@ -94,6 +94,7 @@ func (c *Core) Regenerate(id shardmap.GroupID, generation uint64, learners []Rep
 		Snapshot: &pb.Snapshot{Data: data, Metadata: &pb.SnapshotMetadata{ConfState: cs, Index: &index, Term: &term}},
 	})
 	g.generation = generationOf(term)
+	c.out.Event(Event{Kind: EventConfig, Group: id, Detail: fmt.Sprintf("generation %d: this node goes on alone, %d others follow", generation, len(learners))})
 	c.touch(g)
 	return err
 }

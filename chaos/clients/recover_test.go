@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -112,6 +113,66 @@ func TestALostMajorityIsRecovered(t *testing.T) {
 	}
 	if r := statusOf(survivor.addr); r.names() != "node3 node4 node5" || r.lacking() != "" {
 		t.Errorf("the nodes are %s: %s", r.names(), r.lacking())
+	}
+}
+
+// TestGroupsThatLostTheirMajorityAreRecovered destroys two of five nodes. Group 0 keeps its
+// majority, and so do most groups; the others go on with the copy that is left. No key that
+// was in step is lost, and three whole copies of everything are made on the nodes that are left.
+func TestGroupsThatLostTheirMajorityAreRecovered(t *testing.T) {
+	t.Parallel()
+	base := freeBlock(t, portsEach*5)
+	var lines, seeds []string
+	for i := range 5 {
+		seeds = append(seeds, fmt.Sprint("localhost:", base+portsEach*i+2))
+	}
+	for i := range 5 {
+		lines = append(lines, fmt.Sprintf("./bin/aegis --no-supervise --id node%d --client-addr :%d --gossip-addr :%d --max-memory-bytes %d --lease-profile noisy --seeds %s",
+			i+1, base+portsEach*i, base+portsEach*i+2, rigMemory, strings.Join(seeds, ",")))
+	}
+	nodes := prepare(t, lines...)
+	for _, n := range nodes {
+		n.start(t)
+	}
+	awaitMap(t, addresses(nodes))
+	survivor := nodes[4]
+	until(t, time.Minute, "five healthy nodes", func() bool { r := statusOf(survivor.addr); return r.Healthy && len(r.Nodes) == 5 })
+	const keys = 300
+	all := newClient(t, addresses(nodes))
+	for i := range keys {
+		if err := all.Set(t.Context(), recoverKey(i), []byte(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, time.Minute, "the copies are in step", func() bool { return statusOf(survivor.addr).Healthy })
+	for _, n := range nodes[:2] {
+		n.signal(syscall.SIGKILL)
+	}
+	for _, n := range nodes[:2] {
+		n.kill()
+		n.hide(t, true)
+	}
+	until(t, time.Minute, "a recovery would be possible", func() bool {
+		code, _ := survivor.recover("--gone", "node1,node2")
+		return code == 0
+	})
+	if served := statusOf(survivor.addr).Served; served == 0 || served == groups {
+		t.Fatalf("%d groups are served without two of five nodes", served)
+	}
+	code, said := survivor.recover("--gone", "node1,node2", "--accept-data-loss")
+	if code != 0 || strings.Contains(said, "group 0 lost") {
+		t.Fatalf("the recovery ends with %d: %s", code, said)
+	}
+	three := newClient(t, addresses(nodes[2:]))
+	for i := range keys {
+		if v, err := three.Get(t.Context(), recoverKey(i)); err != nil || string(v) != fmt.Sprint(i) {
+			t.Fatalf("%s is %q, %v", recoverKey(i), v, err)
+		}
+	}
+	until(t, 2*time.Minute, "three whole copies on three nodes", func() bool { return statusOf(survivor.addr).lacking() == "" })
+	sameCopies(t, addresses(nodes[2:]))
+	if code, said := survivor.recover("--gone", "node1,node2", "--accept-data-loss"); code != 1 || !strings.Contains(said, "nothing is lost") {
+		t.Errorf("the same word once more ends with %d: %s", code, said)
 	}
 }
 
