@@ -83,3 +83,36 @@ func TestGenerationsRiseUntilTheyAreUsedUp(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasNotAppliedCutsAsWell: an Open that the survivor has in its log and never heard
+// to be committed may have been; what it cut is lost, whatever this copy holds since.
+func TestWhatWasNotAppliedCutsAsWell(t *testing.T) {
+	cfg := bigConfig()
+	cfg.Layout = shardmap.Layout{Shards: 1, Groups: 1}
+	cfg.Self = multiraft.Member{Node: 3, Inc: multiraft.Incarnation{Counter: 1}}
+	q := &quiet{}
+	n, err := NewNode(cfg, q, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Create(1, 3, multiraft.RoleVoter)
+	n.StateRestore(1, lineageOf().encode(), multiraft.Instant{})
+	open := &entry{
+		kind: entryOpen, ballot: multiraft.Ballot{Term: 9, Sub: 1}, member: multiraft.Member{Node: 2}, prevEpoch: 3,
+		base: []shardmap.Version{v(3, 5)}, lost: []uint64{2}, clean: maskOf(1),
+	}
+	state, err := n.Regenerated(1, 1, []shardmap.NodeID{3}, [][]byte{open.encode(), []byte("something else")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := decodeLineage(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut, _ := l.cut(0, v(3, 7)); cut != v(3, 5) || l.opened() != 4 {
+		t.Errorf("3/7 is cut to %v, the last epoch is %d", cut, l.opened())
+	}
+	if len(l.seats) != 1 || l.seats[0] != cfg.Self {
+		t.Errorf("a whole copy has no seat: %+v", l.seats)
+	}
+}
