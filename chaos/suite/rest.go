@@ -32,27 +32,70 @@ func (r *run) verdicts(told []chaos.Told) (all []chaos.AtRest) {
 			asked = append(asked, chaos.AtRest{Shard: r.layout.ShardOf(shardmap.SlotOfString(o.Key)), Version: o.Version})
 		}
 	}
-	holders, err := r.c.Holders()
-	if err == nil && len(asked) > 0 {
-		for i, n := range r.c.Nodes {
-			if !r.belongs(i) {
-				continue
-			}
-			list := slices.Clone(asked)
-			for k := range list {
-				list[k].Node, list[k].Holds = cluster.Numbered(i), holders[r.layout.GroupOf(list[k].Shard)] == i
-			}
-			if e := judgedBy(n.Direct(), list); e != nil {
-				err = errors.Join(err, fmt.Errorf("%s: %w", n.Name, e))
-				continue
-			}
-			all = append(all, list...)
+	var err error
+	for i := range r.c.Nodes {
+		if r.belongs(i) && len(asked) > 0 {
+			list, e := r.judgedAt(i, asked)
+			all, err = append(all, list...), errors.Join(err, e)
 		}
+	}
+	unheard := asked // of which no holder has said a word
+	for end := time.Now().Add(durableMax); err == nil && len(unheard) > 0; time.Sleep(20 * time.Millisecond) {
+		var said []chaos.AtRest
+		if said, unheard, err = r.judgedByHolders(unheard); err == nil && time.Now().After(end) {
+			for i := range unheard { // leases have had time to stay where they are
+				unheard[i].Holds = true
+			}
+			all, unheard = append(all, unheard...), nil
+		}
+		all = append(all, said...)
 	}
 	if err != nil {
 		r.vague = append(r.vague, "nodes could not be asked what became of writes: "+err.Error())
 	}
 	return all
+}
+
+// judgedAt is what the node at a place says of versions, whether it serves them or not.
+func (r *run) judgedAt(node int, asked []chaos.AtRest) ([]chaos.AtRest, error) {
+	list := slices.Clone(asked)
+	for k := range list {
+		list[k].Node = cluster.Numbered(node)
+	}
+	n := r.c.Nodes[node]
+	if err := judgedBy(n.Direct(), list); err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Name, err)
+	}
+	return list, nil
+}
+
+// judgedByHolders asks of each version the node that serves it now. Leases move at rest,
+// too: what a node does not know that may have ceased to serve is asked again.
+func (r *run) judgedByHolders(asked []chaos.AtRest) (said, unheard []chaos.AtRest, err error) {
+	holders, err := r.c.Holders()
+	if err != nil {
+		return nil, nil, err
+	}
+	by := map[int][]chaos.AtRest{}
+	for _, v := range asked {
+		h := holders[r.layout.GroupOf(v.Shard)]
+		by[h] = append(by[h], v)
+	}
+	for h, list := range by {
+		if h >= 0 {
+			if list, err = r.judgedAt(h, list); err != nil {
+				return nil, nil, err
+			}
+		}
+		for _, v := range list {
+			if v.Holds = h >= 0 && v.Word != chaos.VerdictUnknown; v.Holds {
+				said = append(said, v)
+			} else {
+				unheard = append(unheard, v)
+			}
+		}
+	}
+	return said, unheard, nil
 }
 
 // judgedBy fills in what a node says of versions. What is pending is asked again: at rest
