@@ -94,8 +94,13 @@ type disk struct {
 	held []byte // written, and not synced
 }
 
-// Disk gives a file what the orders make of it.
-func Disk(f File) File { return &disk{File: f} }
+// Disk gives a file what the orders make of it, where there may be orders.
+func Disk(f File) File {
+	if os.Getenv(variable) == "" {
+		return f
+	}
+	return &disk{File: f}
+}
 
 func (d *disk) Write(b []byte) (int, error) {
 	d.mu.Lock()

@@ -17,6 +17,10 @@ func TestOrdersAreObeyed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if Disk(f) != File(f) {
+		t.Error("without a socket the file is another one")
+	}
+	t.Setenv(variable, "socket")
 	d := Disk(f)
 	size := func() int64 { i, _ := os.Stat(path); return i.Size() }
 	write := func(want error) {
