@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,22 +21,49 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// freePorts finds loopback addresses that nobody listens on.
+// Ports lie below the range from which the kernel takes outgoing ones, and each is given
+// out once: what asked the kernel for one met connections of tests beside it.
+const firstPort, lastPort = 8200, 11990
+
+// portStep leaves room for the gateway and the admin port behind a client port.
+const portStep = 5
+
+var nextPort = struct {
+	sync.Mutex
+	at int
+}{at: firstPort + os.Getpid()%230*16}
+
+// freePorts finds loopback addresses that nobody listens on, with TCP or UDP.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	var held []net.Listener
-	ports := make([]string, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	nextPort.Lock()
+	defer nextPort.Unlock()
+	var ports []string
+	for tried := firstPort; len(ports) < n; tried++ {
+		if tried > 2*lastPort {
+			t.Fatal("no free ports")
 		}
-		held, ports[i] = append(held, l), l.Addr().String()
-	}
-	for _, l := range held {
-		l.Close()
+		if nextPort.at += portStep; nextPort.at > lastPort {
+			nextPort.at = firstPort
+		}
+		if addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(nextPort.at)); isFree(addr) {
+			ports = append(ports, addr)
+		}
 	}
 	return ports
+}
+
+func isFree(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	u, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return false
+	}
+	return u.Close() == nil
 }
 
 // startNodes runs n whole nodes on loopback ports until the test ends.
