@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/chaos/cluster"
 )
 
 const (
@@ -18,10 +19,11 @@ const (
 	squeezeMemory = 64 << 20
 	// squeezeKeys are in use at once: too many to be all among those that stay.
 	squeezeKeys = 1500
-	fillers     = 4
+	fillers     = 8
 	fillBytes   = 64 << 10 // of the longest value
 	fillKeys    = 5_000
 	fillPause   = time.Millisecond
+	fillMax     = 15 * time.Second // until the first key goes
 )
 
 // manyKeys spreads the operations over many keys, all of them registers: where any key may
@@ -46,7 +48,7 @@ func (k *keyring) spread(n int) {
 // is killed.
 func squeeze(r *run) *struck {
 	nodes := busiest(r)
-	before := r.evicted(r.others(nodes))
+	before := r.evicted()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	var bytes, refused atomic.Int64
@@ -55,7 +57,13 @@ func squeeze(r *run) *struck {
 		rng := rand.New(rand.NewPCG(r.rng.Uint64(), uint64(i)))
 		wg.Go(func() { defer h.close(); fillUp(h, rng, stop, &bytes, &refused) })
 	}
-	r.wait(r.span(lease, 3*lease))
+	gone := int64(0)
+	_ = cluster.Await(fillMax, "keys are evicted", func() bool {
+		gone = r.evicted() - before
+		return gone > 0 || r.ctx.Err() != nil
+	})
+	r.wait(r.span(0, 2*lease))
+	gone = max(gone, r.evicted()-before)
 	r.c.Nodes[nodes[0]].Kill()
 	return &struck{
 		nodes: nodes, target: r.names(nodes), hold: r.span(lease, 2*lease),
@@ -67,11 +75,10 @@ func squeeze(r *run) *struck {
 			return err
 		},
 		evidence: func() (string, error) {
-			n := r.evicted(r.others(nodes)) - before
-			if n <= 0 {
+			if gone <= 0 {
 				return "", errors.New("nothing was evicted")
 			}
-			return fmt.Sprintf("%d MiB were written, %d writes refused, %d keys evicted", bytes.Load()>>20, refused.Load(), n), nil
+			return fmt.Sprintf("%d MiB were written, %d writes refused, %d keys evicted before the kill", bytes.Load()>>20, refused.Load(), gone), nil
 		},
 	}
 }
@@ -94,10 +101,10 @@ func fillUp(h hand, rng *rand.Rand, stop <-chan struct{}, bytes, refused *atomic
 	}
 }
 
-// evicted is how many keys some nodes have evicted since they started.
-func (r *run) evicted(nodes []int) (sum int64) {
-	for _, n := range nodes {
-		sum += evictedBy(r.c.Nodes[n].Ask)
+// evicted is how many keys the nodes have evicted since they started.
+func (r *run) evicted() (sum int64) {
+	for _, n := range r.c.Nodes {
+		sum += evictedBy(n.Ask)
 	}
 	return sum
 }
