@@ -126,7 +126,9 @@ func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
 		if k.log[n].acked {
 			acked++
 		}
-		span.add(&k.log[n])
+		if !k.log[n].inferred {
+			span.add(&k.log[n])
+		}
 	}
 	if n > 0 && !c.Clean { // those who knew what time the last holder had come to are gone
 		k.log[n-1].gone = false

@@ -65,6 +65,7 @@ type entry struct {
 	alive    bool
 	gone     bool // its deadline has been seen to pass
 	evicted  bool // by a change of another key
+	inferred bool // from what others saw: its version is a guess
 	acked    bool
 	counted  bool  // Append or Incr made it
 	number   int64 // of the digits in it, when the write was an Incr

@@ -39,7 +39,7 @@ func (t *Trial) evict(a *act) {
 	}
 	t.settle(&t.keys[a.op.Key], func(*act) bool { return true })
 	o := Op{Key: a.op.Key}
-	t.h.append(k, entry{version: t.guessed(a), ran: t.now, evicted: true}, &o)
+	t.h.append(k, entry{version: t.guessed(a), ran: t.now, evicted: true, inferred: true}, &o)
 	t.evicted++
 }
 
@@ -110,7 +110,7 @@ func (t *Trial) doubt(a *act) {
 		o.Kind, o.Changed, o.Found, o.Ran = Del, true, true, t.now
 		o.Version = t.guessed(a)
 		d.used = o.Version
-		t.h.append(k, entry{version: o.Version, ran: t.now}, &o)
+		t.h.append(k, entry{version: o.Version, ran: t.now, inferred: true}, &o)
 		t.h.Sample.ran(&o)
 		return
 	}

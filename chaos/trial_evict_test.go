@@ -56,3 +56,23 @@ func TestEvictionsExplainMissesOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestGuessesSayNothingOfWhatAnOpenLost: how far apart lost writes are is judged by those
+// whose versions are known (P9).
+func TestGuessesSayNothingOfWhatAnOpenLost(t *testing.T) {
+	const s = time.Second
+	id := trialLayout.ShardOf(shardmap.SlotOfString("k"))
+	told := []Told{
+		{Kind: Set, Key: "k", Arg: []byte("a"), Version: shardmap.MakeVersion(1, 1), Start: s, End: s + 1},
+		{Kind: Read, Key: "k", Start: 2 * s, End: 2*s + 1}, // evicted, some time before
+		{Kind: Set, Key: "{k}", Arg: []byte("b"), Version: shardmap.MakeVersion(1, 5), Start: 3 * s, End: 3*s + 1},
+	}
+	cuts := []Cut{
+		{Shard: id, Epoch: 1, Node: 1, At: 1},
+		{Shard: id, Epoch: 2, Node: 2, Base: shardmap.MakeVersion(1, 4), Clean: true, Bounded: true, At: 4 * s},
+	}
+	h, tr := Try(TrialConfig{Layout: trialLayout, Wall: tellerWall, Evicts: true}, told, cuts)
+	if len(h.Broken) > 0 || tr.evicted != 1 || h.Lost != 1 {
+		t.Errorf("%v, %d evicted, %d lost", h.Broken, tr.evicted, h.Lost)
+	}
+}

@@ -39,6 +39,7 @@ var layout = shardmap.Layout{Shards: 64, Groups: 16}
 const (
 	memoryEach = 256 << 20       // bytes
 	before     = 2 * time.Second // of traffic, without a fault
+	beforeMax  = 8 * time.Second // more of it where it is slow
 	after      = 2 * time.Second
 	healMax    = 60 * time.Second
 	serveMax   = 30 * time.Second // P13
@@ -220,6 +221,8 @@ func (r *run) up() (err error) {
 	}
 	wg.Go(func() { r.watch(ctx) })
 	r.wait(before)
+	for end := r.l.now() + beforeMax; r.l.ok.Load() < opsBefore && r.l.now() < end && r.wait(probeEvery); { // a slow disk, a busy machine
+	}
 	r.res.Operations.Before = r.counts(report.Counts{})
 	r.usage = r.used()
 	return nil
