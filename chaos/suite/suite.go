@@ -67,6 +67,9 @@ func Run(ctx context.Context, o Options, tell func(Progress), done func(report.S
 		Schema: report.Schema, Begun: time.Now().UTC(), Seed: o.Seed, Commit: report.Commit(), Repro: o.command(o.which()),
 		Machine: report.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Version: kernel()},
 	}
+	if o.AtOnce > 1 {
+		rep.Repro += fmt.Sprintf(" --at-once %d", o.AtOnce)
+	}
 	rep.Suite = strings.TrimPrefix(rep.Repro, "aegis-chaos ")
 	return rep, o.playAll(ctx, rep, tell, done)
 }
