@@ -100,14 +100,20 @@ func (c *chunk) heat(i int) int {
 	return n
 }
 
-// coolMax bounds the runs that one call gives back: each is a call of the system, and
-// writers that need a piece wait for it.
-const coolMax = 16
+// coolMax bounds the runs that one call gives back: each is a call of the system.
+const coolMax = 32
 
-// cool gives free units back to the system, run by run.
-func (c *chunk) cool(src source) (bytes int) {
+// runs are free units on their way back to the system, as offsets in their chunk.
+type runs struct {
+	all   [coolMax]struct{ from, to int }
+	n     int
+	bytes int
+}
+
+// coldRuns finds runs of whole free pages that are resident.
+func (c *chunk) coldRuns() (r runs) {
 	unit, end, per := c.shelf.unit, c.units(), c.perPage()
-	for i, runs := 0, 0; i < end && runs < coolMax; {
+	for i := 0; i < end && r.n < coolMax; {
 		w := c.warmFree(i/64) >> (i % 64)
 		if w == 0 {
 			i = i&^63 + 64
@@ -116,11 +122,43 @@ func (c *chunk) cool(src source) (bytes int) {
 		i += bits.TrailingZeros64(w)
 		from := i
 		for ; i < end && c.warmFree(i/64)>>(i%64)&1 != 0; i += per {
-			c.cold[i/64] |= (1<<per - 1) << (i % 64)
 		}
-		src.release(c.mem[from*unit : i*unit])
-		bytes, runs = bytes+(i-from)*unit, runs+1
+		r.all[r.n].from, r.all[r.n].to = from*unit, i*unit
+		r.bytes, r.n = r.bytes+(i-from)*unit, r.n+1
 	}
-	c.idle -= bytes
-	return bytes
+	return r
+}
+
+// borrow marks free pages as used until restore: nobody is lent them meanwhile.
+func (c *chunk) borrow() (r runs) {
+	r = c.coldRuns()
+	for _, at := range r.all[:r.n] {
+		for i := at.from / c.shelf.unit; i < at.to/c.shelf.unit; i++ {
+			c.used[i/64] |= 1 << (i % 64)
+		}
+	}
+	c.n += r.bytes / c.shelf.unit
+	c.idle -= r.bytes
+	return r
+}
+
+// restore takes note that the system has what was borrowed.
+func (c *chunk) restore(r *runs) {
+	for _, at := range r.all[:r.n] {
+		for i := at.from / c.shelf.unit; i < at.to/c.shelf.unit; i++ {
+			c.used[i/64] &^= 1 << (i % 64)
+			c.cold[i/64] |= 1 << (i % 64)
+		}
+	}
+	c.n -= r.bytes / c.shelf.unit
+}
+
+// cool gives free units back to the system, run by run.
+func (c *chunk) cool(src source) (bytes int) {
+	r := c.borrow()
+	for _, at := range r.all[:r.n] {
+		src.release(c.mem[at.from:at.to])
+	}
+	c.restore(&r)
+	return r.bytes
 }

@@ -151,6 +151,22 @@ func (p *Pool) give(ptr unsafe.Pointer, n int) {
 	p.clear(c, int(uintptr(ptr)-uintptr(unsafe.Pointer(&c.mem[0])))/n, 1)
 }
 
+// giveAll takes pieces of one size back.
+func (p *Pool) giveAll(ptrs []unsafe.Pointer, n int) {
+	if p == nil || poisoned {
+		for _, ptr := range ptrs {
+			p.give(ptr, n)
+		}
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ptr := range ptrs {
+		c := p.chunks[uintptr(ptr)/chunkBytes]
+		p.clear(c, int(uintptr(ptr)-uintptr(unsafe.Pointer(&c.mem[0])))/n, 1)
+	}
+}
+
 // extent lends n contiguous bytes, rounded up to pages; what they hold is of no
 // meaning. Its capacity is what counts.
 func (p *Pool) extent(n int) []byte {
@@ -317,11 +333,32 @@ func (p *Pool) retire(c *chunk) {
 }
 
 // tidy gives a few free pages back to the system, if there are too many. It reports
-// whether there still are.
+// whether there still are. While the system works they are lent to nobody and the mutex
+// is free: writers that came back for one page each would wait for dozens of calls.
 func (p *Pool) tidy() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.idle > p.idleMost() && p.trim()
+	if p.idle <= p.idleMost() {
+		return false
+	}
+	c := p.warm.most()
+	if c == nil {
+		return false
+	}
+	runs := c.borrow()
+	p.idle -= int64(runs.bytes)
+	p.file(c)
+	p.mu.Unlock()
+	for _, r := range runs.all[:runs.n] {
+		p.src.release(c.mem[r.from:r.to])
+	}
+	p.mu.Lock()
+	if c.restore(&runs); c.n == 0 {
+		p.retire(c)
+	} else {
+		p.file(c)
+	}
+	return true
 }
 
 // trim gives free pages of one chunk back: of the one that has most. false: none has any.

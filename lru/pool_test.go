@@ -10,11 +10,12 @@ import (
 // heapSource gives a Pool Go memory, so that its books can be checked everywhere
 // and under the race detector.
 type heapSource struct {
-	chunks   int
-	resident map[uintptr]bool // pages given back are not
-	large    int
-	untidy   bool
-	releases int // calls of the system to give memory within a chunk back
+	chunks    int
+	resident  map[uintptr]bool // pages given back are not
+	large     int
+	untidy    bool
+	releases  int            // calls of the system to give memory within a chunk back
+	meanwhile func(b []byte) // while the system takes b
 }
 
 func (h *heapSource) chunk() []byte {
@@ -29,6 +30,9 @@ func (h *heapSource) prepared() int64       { return 0 }
 
 func (h *heapSource) release(b []byte) {
 	h.releases++
+	if h.meanwhile != nil {
+		h.meanwhile(b)
+	}
 	h.vacate(b)
 }
 
@@ -206,6 +210,46 @@ func TestEmptyingStoresAsksTheSystemLittle(t *testing.T) {
 	}
 	if p.LentBytes() != 0 || p.IdleBytes() > spareMax*chunkBytes {
 		t.Errorf("%d bytes are lent, %d idle", p.LentBytes(), p.IdleBytes())
+	}
+}
+
+// While the system takes pages, writers come and go, and are lent others.
+func TestWhoTidiesKeepsNobodyWaiting(t *testing.T) {
+	const size = 2 << 10
+	src := &heapSource{resident: map[uintptr]bool{}}
+	p := newPool(src)
+	var pieces []unsafe.Pointer
+	for range 64 << 20 / size {
+		at := p.take(size)
+		src.touch(unsafe.Slice((*byte)(at), size))
+		pieces = append(pieces, at)
+	}
+	for i, at := range pieces {
+		if i%8 != 0 {
+			p.give(at, size)
+		}
+	}
+	came := 0
+	src.meanwhile = func(b []byte) {
+		if !p.mu.TryLock() {
+			t.Fatal("the pool is locked while the system works")
+		}
+		p.mu.Unlock()
+		at := p.take(size)
+		if from := uintptr(unsafe.Pointer(&b[0])); uintptr(at) >= from && uintptr(at) < from+uintptr(len(b)) {
+			t.Fatal("what the system takes is lent")
+		}
+		src.touch(unsafe.Slice((*byte)(at), size))
+		if came++; came%2 == 0 {
+			p.give(at, size)
+		}
+	}
+	src.tidies(p)
+	if err := p.check(); err != nil || came == 0 {
+		t.Errorf("%v, %d calls of the system", err, came)
+	}
+	if idle := int64(len(src.resident))*pageBytes - p.LentBytes(); idle != p.IdleBytes() {
+		t.Errorf("%d bytes are idle, counted %d", idle, p.IdleBytes())
 	}
 }
 

@@ -134,9 +134,7 @@ func (r *run) pass(n int, p *Pool) {
 
 // clear gives all segments back.
 func (r *run) clear(p *Pool) {
-	for _, s := range r.segs[r.first:] {
-		p.give(s, r.segment())
-	}
+	p.giveAll(r.segs[r.first:], r.segment())
 	*r = run{shift: r.shift}
 }
 
