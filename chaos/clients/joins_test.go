@@ -41,11 +41,20 @@ func TestJoins(t *testing.T) {
 		t.Parallel()
 	}
 	bytes := int64(times(t, "AEGIS_TEST_JOINS", 64)) << 20
-	m := join(t, bytes, "")
-	plain := tcpCopy(t, bytes)
-	t.Logf("a join of %d MiB at %.0f MB/s, a plain TCP copy at %.0f MB/s", bytes>>20, m.rate()/1e6, plain/1e6)
-	if judged && m.rate() < min(joinRate, plain/2) {
-		t.Errorf("%.0f MB/s is below both %.0f and half of %.0f", m.rate()/1e6, joinRate/1e6, plain/1e6)
+	w := startWitness(t)
+	for try := 1; ; try++ {
+		from := time.Now()
+		m := join(t, bytes, "")
+		plain := tcpCopy(t, bytes)
+		t.Logf("a join of %d MiB at %.0f MB/s, a plain TCP copy at %.0f MB/s", bytes>>20, m.rate()/1e6, plain/1e6)
+		switch {
+		case !judged || m.rate() >= min(joinRate, plain/2):
+			return
+		case !w.disturbed(from, time.Now(), 10*time.Millisecond):
+			t.Fatalf("%.0f MB/s is below both %.0f and half of %.0f", m.rate()/1e6, joinRate/1e6, plain/1e6)
+		case try == tries:
+			t.Fatal("inconclusive as often as it was tried: this machine is too noisy to judge, run again")
+		}
 	}
 }
 
