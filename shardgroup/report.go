@@ -72,6 +72,16 @@ func (r *Replica) Len() int {
 	return n
 }
 
+// Evicted is how many entries this replica has evicted as their holder, since it was made.
+func (r *Replica) Evicted() (n int64) {
+	for _, s := range r.shards {
+		s.mu.Lock()
+		n += s.m.Evicted()
+		s.mu.Unlock()
+	}
+	return n
+}
+
 // Holdings are those of this replica's stores, and whether any of its shards has
 // ever taken a write. It takes one shard's mutex after the other and allocates nothing.
 func (r *Replica) Holdings() (sum lru.Holdings, written bool) {

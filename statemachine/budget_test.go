@@ -75,7 +75,7 @@ func TestAValueThatCannotStayCostsNothingElse(t *testing.T) {
 		d.do(Command{Kind: Set, Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 100)})
 	}
 	res := d.do(Command{Kind: Set, Key: []byte("k0"), Value: make([]byte, 1<<20)})
-	if d.m.Len() != 99 || len(res.Record.Evicted) != 1 {
+	if d.m.Len() != 99 || len(res.Record.Evicted) != 1 || d.m.Evicted() != 1 {
 		t.Errorf("%d keys are left and %d were evicted", d.m.Len(), len(res.Record.Evicted))
 	}
 	if _, found := d.m.Lookup([]byte("k0"), true, d.now); found {

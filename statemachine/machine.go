@@ -37,6 +37,7 @@ type Machine struct {
 	origin   uint64 // of the command under way
 	gone     goneCounts
 	moved    []Eviction // protected by the store since the last eviction; 32 at most
+	evicted  int64      // entries that this machine chose to evict, since it was made
 }
 
 // New makes an empty machine at position 0.
@@ -48,6 +49,10 @@ func New(cfg Config) *Machine {
 	})
 	return m
 }
+
+// Evicted is how many entries the machine has evicted as its shard's holder, since it
+// was made.
+func (m *Machine) Evicted() int64 { return m.evicted }
 
 // Position is the version of the last record in the contents.
 func (m *Machine) Position() shardmap.Version { return m.position }

@@ -68,6 +68,7 @@ func (m *Machine) shrink(r *Record) {
 	if n := int64(len(r.Key) + len(r.Value)); r.Op == OpSet && n > m.budget {
 		ev := Eviction{m.Hash(r.Key), r.Version}
 		m.evict(ev)
+		m.evicted++
 		r.Evicted = append(r.Evicted, ev)
 	}
 	for m.store.Over() > 0 && m.evictOne(r.Version, r) {
@@ -101,6 +102,7 @@ func (m *Machine) evictOne(keep shardmap.Version, r *Record) bool {
 	}
 	ev := Eviction{e.Hash, shardmap.Version(e.Version)}
 	m.evict(ev)
+	m.evicted++
 	r.Evicted = append(r.Evicted, ev)
 	return true
 }

@@ -148,9 +148,10 @@ func evictedBy(ask func(words ...string) (resp.Reply, error)) (n int64) {
 	for l := range strings.Lines(string(a.Text)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(l), "evicted_keys:"); ok {
 			n, _ = strconv.ParseInt(v, 10, 64)
+			return n
 		}
 	}
-	return n
+	return 0
 }
 
 func (r *run) remembered() (all []shardgroup.Decided) {

@@ -210,13 +210,14 @@ func portOf(addr string) string {
 
 // Info implements redis.Backend.
 func (b backend) Info() []redis.InfoSection {
-	var keys, held int64
+	var keys, held, evicted int64
 	layout := b.n.routes.Load().Layout()
 	for g := 1; g <= layout.Groups; g++ {
 		r := b.n.core.Data().Replica(shardmap.GroupID(g))
 		if r == nil {
 			continue
 		}
+		evicted += r.Evicted()
 		if r.Lease() != nil {
 			held++
 			keys += int64(r.Len())
@@ -228,7 +229,7 @@ func (b backend) Info() []redis.InfoSection {
 		{Name: "Server", Fields: [][2]string{{"run_id", hex.EncodeToString(b.n.uuid[:])}, {"aegis_node_id", n(int64(b.n.self), 10)}, {"aegis_node_name", b.n.cfg.ID}}},
 		b.n.takes().section(b.n.cfg.MaxMemoryBytes, b.n.peak.most.Load()),
 		b.n.durable.section(b.n.redis.Loading()),
-		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}}},
+		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}, {"evicted_keys", n(evicted, 10)}}},
 		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}, {"aegis_catch_up_bytes", n(data.Usage().CatchUpBytes, 10)}, {"aegis_fill_rate", n(fills, 10)}, {"aegis_fill_rate_max", n(fillsMax, 10)}}},
 		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}}},
 		{Name: "Keyspace", Fields: [][2]string{{"db0", fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", keys)}}},

@@ -93,6 +93,7 @@ var described = map[string]figure{
 	"aegis_forwarded_again":      grows("Rounds in which some of them were sent again."),
 	"aegis_forwarded_lost":       grows("Gateway connections that were closed because an outcome was not known."),
 	"keyspace_hits":              grows("Reads that found their key."),
+	"evicted_keys":               grows("Keys that this node has evicted because memory was full."),
 	"keyspace_misses":            grows("Reads that did not find their key."),
 
 	"connected_slaves":     stands("Copies of each key beside the one that is served, at most."),
