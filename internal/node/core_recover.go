@@ -182,7 +182,7 @@ func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
 		return declined("the question cannot be read: %v", err)
 	}
 	if c.meta == nil {
-		return declined("it has not been filled by group 0")
+		return declined("group 0 has not filled it yet: stop it, and name it as well")
 	}
 	w := survivorWord{Generation: c.meta.Generation()}
 	for _, n := range q.Gone {
@@ -361,7 +361,7 @@ func (c *Core) answerBegin(body []byte, now multiraft.Instant) Answer {
 		return declined("the question cannot be read: %v", err)
 	}
 	if c.meta == nil {
-		return declined("it has not been filled by group 0")
+		return declined("group 0 has not filled it yet: stop it, and name it as well")
 	}
 	for _, n := range q.Gone {
 		if !c.forsakes(n) || c.unheard(n, now) < recoverSilence {
