@@ -117,7 +117,8 @@ func (t traffic) count(come []shardmap.NodeID, g meta.Group) {
 
 // budgets sets the budget of every group so that no node has more than its memory with
 // all copies that it has, is to get now or later. While something is under way none
-// grows. It reports whether one has to shrink.
+// grows, nor while nothing was heard of a group: where its copies are nobody knows, and
+// they may take memory on nodes that it is to leave. It reports whether one has to shrink.
 func budgets(now, want []meta.Placement, nodes []meta.Node, groups []meta.Group, progress []groupProgress, pending bool) (shrinks bool) {
 	bytes, on := make(map[shardmap.NodeID]int64), make(map[shardmap.NodeID]int64)
 	for _, n := range nodes {
@@ -137,12 +138,15 @@ func budgets(now, want []meta.Placement, nodes []meta.Node, groups []meta.Group,
 			on[n]++
 		}
 	}
+	unheard := slices.ContainsFunc(now, func(p meta.Placement) bool {
+		return p.Group != shardmap.MetaGroup && progress[p.Group].Group == 0
+	})
 	for i, p := range now {
 		if p.Group == shardmap.MetaGroup {
 			continue
 		}
 		budget, has := groupBudget(held[p.Group], bytes, on), groups[p.Group].BudgetBytes
-		if pending && has > 0 {
+		if (pending || unheard) && has > 0 {
 			budget = min(budget, has)
 		}
 		now[i].BudgetBytes = budget

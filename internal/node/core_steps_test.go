@@ -153,3 +153,33 @@ func TestWhatIsOnADeadNodeHoldsUpNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestBudgetsDoNotGrowBesideAGroupOfWhichNothingIsHeard: its copies may be anywhere. They
+// shrink all the same.
+func TestBudgetsDoNotGrowBesideAGroupOfWhichNothingIsHeard(t *testing.T) {
+	const memory, groups = 64 << 20, 16
+	s := founding(4, groups, memory)
+	progress := settledGroups(s)
+	was := s.Groups[1].BudgetBytes
+	plan := func(bytes int64) (budget int64) {
+		for i := range s.Nodes {
+			s.Nodes[i].DataBytes = bytes
+		}
+		ps, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0), s.Nodes, s.Groups, progress)
+		return ps[1].BudgetBytes
+	}
+	if b := plan(2 * memory); b != 2*was {
+		t.Fatalf("with twice the memory the budget is %d, was %d", b, was)
+	}
+	progress[7] = groupProgress{}
+	if b := plan(2 * memory); b != was {
+		t.Errorf("the budget goes from %d to %d while nothing was heard of a group", was, b)
+	}
+	if b := plan(memory / 2); b != was/2 {
+		t.Errorf("with half the memory the budget is %d, was %d", b, was)
+	}
+	progress[7] = arrivedAt(7, s.Groups[7])
+	if b := plan(2 * memory); b != 2*was {
+		t.Errorf("when it was heard of, the budget is %d, was %d", b, was)
+	}
+}
