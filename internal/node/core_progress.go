@@ -21,6 +21,9 @@ type groupProgress struct {
 	Version uint64            `json:"version"` // of the wish that the group has come to, 0 when it is on its way
 	Copies  []shardmap.NodeID `json:"copies"`  // nodes with a copy or on the way to one
 	Seats   []shardmap.NodeID `json:"seats"`   // nodes whose copy counts
+
+	heard      time.Duration // Mono at which it was last told
+	holderless bool          // nobody has told it for progressLost
 }
 
 // progressTold is what a report followed from, and to whom it went.
@@ -36,6 +39,9 @@ const (
 	// progressPatience is how long a new holder of group 0 waits for reports before it
 	// takes groups of which it hears nothing for settled: they have no holder.
 	progressPatience = 10 * time.Second
+	// progressLost is how long nothing may be heard of a group before it has no holder:
+	// three reports.
+	progressLost = 3*progressEvery + time.Second
 )
 
 // tellProgress reports the groups held here that have changed since they were reported.
@@ -102,12 +108,27 @@ func (c *Core) heardProgress(body []byte, now multiraft.Instant) Answer {
 		return Answer{Err: errNotMeta.Error()}
 	}
 	for _, p := range news {
-		if int(p.Group) < len(c.progress) && !p.equal(c.progress[p.Group]) {
-			c.progress[p.Group] = p
+		if int(p.Group) >= len(c.progress) {
+			continue
+		}
+		was := &c.progress[p.Group]
+		if p.heard = now.Mono; !p.equal(*was) {
 			c.inPlace = 0 // what is wanted may be another now; of what was known it is not
 		}
+		*was = p
 	}
 	return Answer{Body: []byte("{}")}
+}
+
+// missProgress takes note of groups of which nothing is heard any more: what is on its way
+// there gets nowhere, and holds up nobody else.
+func (c *Core) missProgress(now multiraft.Instant) {
+	for g := range c.progress {
+		if p := &c.progress[g]; p.Group != 0 && !p.holderless && now.Mono-p.heard > progressLost {
+			p.holderless = true
+			c.inPlace = 0
+		}
+	}
 }
 
 // knowsProgress reports whether group 0's holder may plan: it has heard of every group,
@@ -125,7 +146,7 @@ func (c *Core) knowsProgress(now multiraft.Instant) bool {
 }
 
 func (p groupProgress) equal(o groupProgress) bool {
-	return p.Group == o.Group && p.Version == o.Version && slices.Equal(p.Copies, o.Copies) && slices.Equal(p.Seats, o.Seats)
+	return p.Group == o.Group && p.Version == o.Version && slices.Equal(p.Copies, o.Copies) && slices.Equal(p.Seats, o.Seats) && p.holderless == o.holderless
 }
 
 // moving reports whether a group is on its way, as far as is known.

@@ -40,6 +40,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	c.tickRecovery(now)
 	c.notedAll()
 	if c.leadsMeta(now) && now.Mono-c.placed >= c.placePause {
+		c.missProgress(now)
 		if c.forgetGone() {
 			c.placed = now.Mono
 		} else if c.meta.Version != c.inPlace {

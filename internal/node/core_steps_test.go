@@ -183,3 +183,44 @@ func TestBudgetsDoNotGrowBesideAGroupOfWhichNothingIsHeard(t *testing.T) {
 		t.Errorf("when it was heard of, the budget is %d, was %d", b, was)
 	}
 }
+
+// TestAGroupWithoutAHolderHoldsUpNobody: a newcomer is to have copies of many groups, and
+// the first ones lose their holders on the way. When nothing has been heard of them for
+// long enough the others go on; when they are heard of again they count again.
+func TestAGroupWithoutAHolderHoldsUpNobody(t *testing.T) {
+	const memory, groups = 64 << 20, 64
+	s := founding(4, groups, memory)
+	c, _ := founder(t)
+	c.progress = settledGroups(s)
+	s.Apply(meta.Entry{Register: &meta.Register{Node: meta.Node{UUID: meta.UUID{5}, DataBytes: memory, Generation: 1}}})
+	plan := func() (start int) {
+		ps, _ := steps(placements(s.Nodes, s.Settings, s.Groups, c.progress, 0), s.Nodes, s.Groups, c.progress)
+		was := copiesOn(s, 5)
+		s.Apply(meta.Entry{Place: ps})
+		return copiesOn(s, 5) - was
+	}
+	for plan() == 0 { // budgets shrink first, and every group is there
+		for g := 1; g < len(s.Groups); g++ {
+			c.progress[g] = arrivedAt(shardmap.GroupID(g), s.Groups[g])
+		}
+	}
+	on := copiesOn(s, 5)
+	if n := plan(); n != 0 || on != movesAtOnce {
+		t.Fatalf("%d moves have begun, and then %d", on, n)
+	}
+	now := c.now
+	for g := range c.progress {
+		c.progress[g].heard = now.Mono
+	}
+	now.Mono += progressLost + 1
+	for g := 1; g < len(s.Groups); g++ {
+		if !c.progress[g].moving(s.Groups[g]) {
+			c.progress[g].heard = now.Mono
+		}
+	}
+	c.inPlace = 1
+	c.missProgress(now)
+	if n := plan(); n != movesAtOnce || c.inPlace != 0 {
+		t.Errorf("beside %d groups without a holder %d moves begin; is a plan wanted: %v", on, n, c.inPlace == 0)
+	}
+}
