@@ -110,6 +110,7 @@ type Core struct {
 	placePause  time.Duration   // until the next placement may be proposed
 	steady      map[shardmap.GroupID]time.Duration
 	paced       time.Duration // Mono: when the last lease left that was in no hurry
+	lastPaced   shardmap.GroupID
 	comebacks   map[shardmap.NodeID]comeback
 	tookBack    time.Duration                      // Mono at which nodes that are heard again were last looked for
 	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here

@@ -214,8 +214,8 @@ func (c *Core) patience(n shardmap.NodeID) time.Duration {
 // balance hands leases back to the nodes the ring prefers, one at a time, once
 // everything has been quiet for a while.
 func (c *Core) balance(now multiraft.Instant) {
-	for g := 1; g <= c.meta.Settings.Groups; g++ {
-		id := shardmap.GroupID(g)
+	for i := range c.meta.Settings.Groups {
+		id := shardmap.GroupID(1 + (int(c.lastPaced)+i)%c.meta.Settings.Groups) // the one that had its turn comes last
 		to := c.rightful(id)
 		if to == 0 {
 			delete(c.steady, id)
@@ -227,8 +227,9 @@ func (c *Core) balance(now multiraft.Instant) {
 			c.steady[id] = now.Mono
 		case now.Mono-since >= c.patience(to) && c.mayLeave(id, now):
 			delete(c.steady, id)
-			c.moveLease(id, to, now)
-			c.paced = now.Mono
+			if c.moveLease(id, to, now) {
+				c.paced, c.lastPaced = now.Mono, id
+			}
 		}
 	}
 }
