@@ -32,8 +32,7 @@ const (
 // again, over and over; in the midst of each move a node that gives a copy, or one that gets
 // it, is killed -9 and started again. Every group has one owner then, no majority write is
 // lost, the copies are equal, and by the logs no two nodes ever served a group at once.
-// AEGIS_TEST_MOVE_KILLS says how often; without it it is the newcomer that dies, once: where
-// nodes have been away, leases that are in the way of a move stay for half a minute.
+// AEGIS_TEST_MOVE_KILLS says how often; without it it is the newcomer that dies, once.
 func TestKillsInMoves(t *testing.T) {
 	t.Parallel()
 	k := startMoveKills(t)

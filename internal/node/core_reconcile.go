@@ -203,9 +203,11 @@ func (c *Core) seats(id shardmap.GroupID) (nodes []shardmap.NodeID) {
 	return nodes
 }
 
-// patience is how long a node must look well before leases move to it.
-func (c *Core) patience(n shardmap.NodeID) time.Duration {
-	if row, ok := c.meta.Node(n); ok && row.Generation <= 1 {
+// patience is how long a node must look well before the lease of a group moves to it from
+// here. Where this node is to give the group up, a move of copies waits for that, and the
+// lease will not come back: it goes soon, also to one that was away, once.
+func (c *Core) patience(id shardmap.GroupID, n shardmap.NodeID) time.Duration {
+	if row, ok := c.meta.Node(n); ok && row.Generation <= 1 || !c.stays(id) && !c.flaps(n) {
 		return newcomerSteady
 	}
 	return steadyFor
@@ -225,7 +227,7 @@ func (c *Core) balance(now multiraft.Instant) {
 		switch {
 		case !known:
 			c.steady[id] = now.Mono
-		case now.Mono-since >= c.patience(to) && c.mayLeave(id, now):
+		case now.Mono-since >= c.patience(id, to) && c.mayLeave(id, now):
 			delete(c.steady, id)
 			if c.moveLease(id, to, now) {
 				c.paced, c.lastPaced = now.Mono, id
@@ -247,6 +249,12 @@ func (c *Core) mayLeave(id shardmap.GroupID, now multiraft.Instant) bool {
 // pace is how far apart leases leave a node that holds so many.
 func pace(leases int) time.Duration { return min(paceMax, paceSpan/time.Duration(max(1, leases))) }
 
+// stays reports whether this node is to keep its copy of a group.
+func (c *Core) stays(id shardmap.GroupID) bool {
+	mine, _ := c.meta.Group(id).On(c.self.Node)
+	return mine.HoldsData() && mine.Node != 0 && roleOf(c.raft.Own(id)) != multiraft.RoleWitness
+}
+
 // rightful is the node that a group held here should go to and could, 0 when
 // there is none: the first of the wanted replicas, or, when this node is to leave
 // the group, the first that can take it (the seats do not change before, G6).
@@ -255,8 +263,7 @@ func (c *Core) rightful(id shardmap.GroupID) shardmap.NodeID {
 	if !c.raft.Opened(id) || c.moves[id] != nil || len(want.Replicas) < groupVoters {
 		return 0
 	}
-	mine, _ := want.On(c.self.Node)
-	stays := mine.HoldsData() && mine.Node != 0 && roleOf(c.raft.Own(id)) != multiraft.RoleWitness
+	stays := c.stays(id)
 	if stays && (want.Replicas[0].Node == c.self.Node || c.now.Mono < c.kept[id]) {
 		return 0
 	}
