@@ -36,7 +36,9 @@ func (r *run) judge() {
 	r.peak.look(r.c)
 	grown, most := r.peak.grown(r.c, r.memory())
 	r.broken = append(r.broken, grown...)
-	r.res.Probes = append(r.res.Probes, report.Probe{Name: "MiB of memory that a process took, at most", Count: most >> 20})
+	r.res.Probes = append(r.res.Probes,
+		report.Probe{Name: "MiB of memory that a process took, at most", Count: most >> 20},
+		report.Probe{Name: "MiB of files that a process had mapped besides, at most", Count: r.peak.mapped.Load() >> 20})
 	r.evictions()
 	remembered := r.remembered()
 	ends := cluster.Now()

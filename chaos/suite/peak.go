@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/baxromumarov/aegisKV/chaos/cluster"
 )
@@ -19,11 +20,16 @@ func memoryBar(limit int64) int64 { return limit + besideLeast + limit/besideSha
 
 // peak is the most memory that each process took, by the place of its node: who is killed
 // takes the figure with it, so it is looked at all the time.
-type peak struct{ most sync.Map }
+type peak struct {
+	most   sync.Map
+	mapped atomic.Int64 // most of the pages of files that a process had mapped
+}
 
 func (k *peak) look(c *cluster.Cluster) {
 	for i, n := range c.Nodes {
-		if b := n.PeakMemory(); b > 0 {
+		b, mapped := n.Memory()
+		k.mapped.Store(max(k.mapped.Load(), mapped))
+		if b > 0 {
 			if old, ok := k.most.Load(i); !ok || old.(int64) < b {
 				k.most.Store(i, b)
 			}

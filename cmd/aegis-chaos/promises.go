@@ -122,7 +122,16 @@ func tellRuns(b *strings.Builder, reports []*report.Report) {
 		}
 		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %d | %s |\n", r.Suite, server, r.Seed, r.Commit, r.Begun.UTC().Format("2006-01-02"), len(r.Scenarios), r.Verdict())
 	}
+	b.WriteString("\n")
+	for s := range ours(reports) {
+		if s.Verdict != report.Pass {
+			fmt.Fprintf(b, "- not passed: %s (`%s`), %s: %s\n", s.Name, s.Repro, s.Verdict, s.Reason)
+		}
+	}
 }
+
+// namesMost is how many scenarios are named for one promise.
+const namesMost = 8
 
 // tellPromise writes the section of one promise.
 func tellPromise(b *strings.Builder, p promise, words string, reports []*report.Report) {
@@ -134,7 +143,9 @@ func tellPromise(b *strings.Builder, p promise, words string, reports []*report.
 	for _, c := range checks {
 		fmt.Fprintf(b, "- %s, %s: looked at %d %s, broken %d, undecided %d\n", c.Property, c.Name, c.Judged, c.Of, c.Broken, c.Undecided)
 	}
-	if len(names) > 0 {
+	if len(names) > namesMost {
+		fmt.Fprintf(b, "- in %d scenarios (`aegis-chaos list`), %s among them\n", len(names), strings.Join(names[:namesMost], ", "))
+	} else if len(names) > 0 {
 		fmt.Fprintf(b, "- in these scenarios: %s\n", strings.Join(names, ", "))
 	} else {
 		b.WriteString("- no recorded run of the suite has a figure for it\n")
