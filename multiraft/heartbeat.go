@@ -54,13 +54,31 @@ func (c *Core) ledBits(now Instant) []byte {
 			continue
 		}
 		// Only the term's first fence counts as young: a leader that fences again and
-		// again must not keep others from campaigning.
-		young := cl.lease.ballot.Sub == 1 && now.Age-g.fenced < c.cfg.Promise+4*c.cfg.Heartbeat
+		// again must not keep others from campaigning, and neither must one that hears too few
+		// to get its lease.
+		young := cl.lease.ballot.Sub == 1 && now.Age-g.fenced < c.cfg.Promise+4*c.cfg.Heartbeat && c.hears(g)
 		if young || cl.lease.Check(now.Mono, now.SuspendOffset) {
 			setBit(bits, g.id)
 		}
 	}
 	return bits
+}
+
+// hears says whether a majority of the group's voters is heard, of both sets while it
+// changes.
+func (c *Core) hears(g *group) bool {
+	for _, set := range [2][]ReplicaDesc{g.conf.Voters, g.conf.Outgoing} {
+		heard := 0
+		for _, d := range set {
+			if p := c.peer(d.Node); p == nil || !p.silent { // nil: this node
+				heard++
+			}
+		}
+		if 2*heard <= len(set) && len(set) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // noBits is an empty bitmap of all groups. There is one: it goes into a packet
