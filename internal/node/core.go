@@ -128,6 +128,7 @@ type Core struct {
 
 	recovery *recovery                         // that an operator asked this node for
 	forsaken map[shardmap.NodeID]time.Duration // Mono until which nodes are not heard that were declared gone
+	sworn    oath
 	noted    []noting
 
 	intents  []intending

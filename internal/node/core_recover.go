@@ -38,8 +38,8 @@ type recoverOrder struct {
 
 // recoverLook asks a survivor what it has, and what it heard of the dead.
 type recoverLook struct {
-	Gone    []shardmap.NodeID `json:"gone"`
-	Forsake bool              `json:"forsake"` // listen to them no more
+	Gone []shardmap.NodeID `json:"gone"`
+	Oath string            `json:"oath,omitempty"` // listen to them no more; "": only a look
 }
 
 // survivorWord is the answer.
@@ -63,6 +63,7 @@ type survivingGroup struct {
 
 // recoverBegin tells a survivor to go on with groups.
 type recoverBegin struct {
+	Oath       string            `json:"oath"` // that was sworn to who sends this
 	Generation uint64            `json:"generation"`
 	Gone       []shardmap.NodeID `json:"gone"`
 	Groups     []recoveredGroup  `json:"groups"`
@@ -77,8 +78,8 @@ type recovery struct {
 	words    map[shardmap.NodeID]survivorWord
 	plan     recoveryPlan
 	report   RecoveryReport
-	sworn    bool // the survivors do not listen to the dead
-	waits    int  // answers that are still to come
+	sworn    string // what the survivors swear not to listen to the dead, "" when they have not
+	waits    int    // answers that are still to come
 	deadline time.Duration
 	late     string // what is said when it passes
 	done     func(Answer)
@@ -191,8 +192,9 @@ func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
 		}
 		w.Silent = append(w.Silent, c.unheard(n, now))
 	}
-	if q.Forsake && len(w.Silent) > 0 && slices.Min(w.Silent) >= recoverSilence {
+	if q.Oath != "" && len(w.Silent) > 0 && slices.Min(w.Silent) >= recoverSilence {
 		c.forsake(q.Gone, now)
+		c.sworn = oath{q.Oath, now.Mono + forsakeFor}
 	}
 	for _, id := range c.raft.Groups() {
 		g := survivingGroup{Group: id, Replica: c.raft.Own(id)}
@@ -224,6 +226,13 @@ func (c *Core) unheard(n shardmap.NodeID, now multiraft.Instant) time.Duration {
 		return recoverSilence
 	}
 	return c.missedFor(n, now)
+}
+
+// oath is what this node swore last. It holds for what follows from it, and not long: a word
+// to begin that comes late, or after another oath, was overtaken by what others did.
+type oath struct {
+	word  string
+	until time.Duration
 }
 
 func (c *Core) forsake(ns []shardmap.NodeID, now multiraft.Instant) {
@@ -280,8 +289,9 @@ func (c *Core) planned(r *recovery) {
 		c.endRecovery(r, answerOf(r.report))
 		return
 	}
-	if !r.sworn {
-		r.sworn = true
+	if r.sworn == "" {
+		c.nextID++
+		r.sworn = fmt.Sprintf("%d.%d.%d", c.self.Node, c.self.Inc.Counter, c.nextID)
 		c.askSurvivors(r, c.now)
 		return
 	}
@@ -329,6 +339,7 @@ func (c *Core) beginRecovery(r *recovery, word *meta.Recovery) {
 		if len(p.Groups)+len(p.Empty) == 0 {
 			continue
 		}
+		p.Oath = r.sworn
 		if p.Gone = r.order.Gone; len(p.Groups) > 0 && p.Groups[0].Group == shardmap.MetaGroup {
 			p.Meta = word
 		}
@@ -366,6 +377,14 @@ func (c *Core) answerBegin(body []byte, now multiraft.Instant) Answer {
 	for _, n := range q.Gone {
 		if !c.forsakes(n) || c.unheard(n, now) < recoverSilence {
 			return declined("it has heard %s meanwhile", c.nameOf(n))
+		}
+	}
+	if q.Oath != c.sworn.word || now.Mono >= c.sworn.until {
+		return declined("it has sworn something else meanwhile, or this came late")
+	}
+	for _, e := range q.Empty {
+		if _, filled := c.raft.LogEnd(e.Group); filled {
+			return declined("group %d is here meanwhile", e.Group)
 		}
 	}
 	for _, g := range q.Groups {
@@ -420,13 +439,20 @@ func (c *Core) regeneratedMeta(word *meta.Recovery, tail [][]byte) ([]byte, erro
 	return s.Snapshot(), nil
 }
 
-// refound begins a group anew of which nothing is left.
+// refound begins a group anew of which nothing is left. A replica that nobody ever filled
+// makes room; any other one stays what it is.
 func (c *Core) refound(generation uint64, e meta.Refounded, now multiraft.Instant) error {
 	state, err := c.data.Refounded(uint32(generation))
 	if err != nil {
 		return err
 	}
 	id := multiraft.MakeReplica(e.Replica, c.self.Node, multiraft.RoleVoter).ID
+	if _, filled := c.raft.LogEnd(e.Group); filled {
+		return fmt.Errorf("group %d is here meanwhile", e.Group)
+	}
+	if c.raft.Own(e.Group) != 0 {
+		c.drop(e.Group, now)
+	}
 	c.data.Join(e.Group, id, multiraft.RoleVoter)
 	if err := c.raft.Refound(e.Group, id, generation, state, now); err != nil {
 		c.data.Drop(e.Group)
@@ -438,9 +464,21 @@ func (c *Core) refound(generation uint64, e meta.Refounded, now multiraft.Instan
 
 // noting is a decision that waits to be applied, where group 0 is led.
 type noting struct {
-	generation uint64
-	answer     func(Answer)
-	deadline   time.Duration
+	word     meta.Recovery
+	answer   func(Answer)
+	deadline time.Duration
+}
+
+// decided reports whether group 0 took this very decision, as far as this node knows, and
+// whether it took another one in its place.
+func (c *Core) decided(word meta.Recovery) (this, other bool) {
+	for _, r := range c.meta.Recoveries {
+		if r.Generation == word.Generation {
+			this = slices.Equal(answerOf(r).Body, answerOf(word).Body)
+			return this, !this
+		}
+	}
+	return false, c.meta.Generation() > word.Generation
 }
 
 // answerNote has group 0 take a decision, where it has its majority.
@@ -454,7 +492,7 @@ func (c *Core) answerNote(body []byte, now multiraft.Instant, done func(Answer))
 	case word.Generation <= c.meta.Generation():
 		done(declined("somebody else has just decided something: look at `aegis status`"))
 	default:
-		c.noted = append(c.noted, noting{word.Generation, done, now.Mono + recoverWait})
+		c.noted = append(c.noted, noting{word, done, now.Mono + recoverWait})
 		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Recover: &word}.Encode())
 	}
 }
@@ -462,9 +500,11 @@ func (c *Core) answerNote(body []byte, now multiraft.Instant, done func(Answer))
 // notedAll answers those whose decision was applied, or who waited too long.
 func (c *Core) notedAll() {
 	c.noted = slices.DeleteFunc(c.noted, func(w noting) bool {
-		switch {
-		case c.meta.Generation() >= w.generation:
+		switch this, other := c.decided(w.word); {
+		case this:
 			w.answer(answerOf(struct{}{}))
+		case other:
+			w.answer(declined("somebody else has just decided something: look at `aegis status`"))
 		case c.now.Mono > w.deadline:
 			w.answer(declined("group 0 did not take the decision in time: try again"))
 		default:

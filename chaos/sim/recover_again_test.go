@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+)
+
+// plays runs a script that only one test has.
+func plays(t *testing.T, sc Script) {
+	t.Helper()
+	r := RunScript(sc)
+	for _, b := range r.Broken {
+		t.Error(b)
+	}
+	if t.Failed() {
+		for _, l := range r.Log {
+			t.Log(l)
+		}
+	}
+}
+
+// says puts operators' word to a node, and does not wait. The answer comes later.
+func (s *stage) says(p *process, gone []shardmap.NodeID) (a *node.Answer) {
+	body, err := json.Marshal(struct {
+		Gone   []shardmap.NodeID `json:"gone"`
+		Accept bool              `json:"accept"`
+	}{gone, true})
+	if err != nil {
+		panic(err)
+	}
+	a = &node.Answer{}
+	p.core.Ask(p.id, "recover", body, p.clock(), func(got node.Answer) {
+		s.note("... at node %d: %s %s", p.id, got.Body, got.Err)
+		*a = got
+	})
+	p.flush()
+	return a
+}
+
+func (a *heardOf) given() bool { return a.Err != "" || len(a.Body) > 0 }
+
+type heardOf node.Answer
+
+// living are the nodes that run, lowest id first.
+func (s *stage) living() (ps []*process) {
+	for _, p := range s.nodes {
+		if p.up {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// TestALateWordToBeginChangesNothing: group 1 is left nowhere and begins anew. The word for
+// that is slow, the operator says all of it again at another node, and the slow one comes
+// when the group is served: it must not take its data away.
+func TestALateWordToBeginChangesNothing(t *testing.T) {
+	plays(t, Script{Name: "a late word to begin", Nodes: 7, Steps: []Step{
+		do.steady(),
+		do.set(nodeA, "k", "1", majority),
+		do.member(nodeB),
+		do.losesDisk(nodeA), do.losesDisk(nodeB), do.losesDisk(nodeC),
+		do.unheard(),
+		{"the word, twice, the first one slow", func(s *stage) {
+			gone := []shardmap.NodeID{s.cast[nodeA].id, s.cast[nodeB].id, s.cast[nodeC].id}
+			live := s.living()
+			host, first, second := live[0], live[3], live[2]
+			s.cast[nodeD] = host
+			one := (*heardOf)(s.says(first, gone))
+			s.proceed(5*sec, func() bool { return one.given() || len(first.core.Meta().Recoveries) == 1 })
+			s.link(first.id, host.id).delayMin = 3 * sec
+			s.proceed(5*sec, one.given)
+			two := (*heardOf)(s.says(second, gone))
+			s.proceed(10*sec, two.given)
+			s.must(two.Err == "", "P13", "said again, it is refused: %s", two.Err)
+		}},
+		do.servedBy(5*sec, nodeD),
+		do.set(nodeD, "k", "new", async),
+		do.sleep(4 * sec),
+		{"D still has it", func(s *stage) {
+			s.must(s.cast[nodeD].core.Data().Replica(theGroup) != nil, "recover", "a late word has dropped the data of a group that is served")
+		}},
+		do.get(holder, "k"),
+		do.settled(),
+	}})
+}
+
+// TestABlankReplicaMakesRoom: the only survivor was about to get a copy, and has a replica
+// that nobody has filled. The group begins anew there.
+func TestABlankReplicaMakesRoom(t *testing.T) {
+	plays(t, Script{Name: "a blank replica is left", Nodes: 4, Steps: []Step{
+		do.steady(),
+		do.stranger(nodeD),
+		do.set(nodeA, "k", "1", majority),
+		{"D is wanted, and has a blank replica", func(s *stage) {
+			s.intend(s.cast[nodeB].id, meta.Leaving)
+			ok := s.proceed(20*sec, func() bool {
+				st, have := s.cast[nodeD].core.Raft().Group(theGroup)
+				return have && st.Applied == 0
+			})
+			s.must(ok, "script", "no blank replica")
+		}},
+		do.losesDisk(nodeA), do.losesDisk(nodeB), do.losesDisk(nodeC),
+		do.unheard(),
+		do.recover(nodeD, nodeA, nodeB, nodeC),
+		do.servedBy(10*sec, nodeD),
+		do.get(nodeD, "k"),
+		do.judge(nodeD),
+		do.set(nodeD, "k", "2", async),
+		do.settled(),
+	}})
+}
