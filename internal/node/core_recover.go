@@ -85,6 +85,9 @@ type recovery struct {
 	done     func(Answer)
 }
 
+// errUnfilled is what a node says that knows nothing yet.
+const errUnfilled = "this node has not been filled by group 0: ask another survivor"
+
 func declined(format string, args ...any) Answer { return Answer{Err: fmt.Sprintf(format, args...)} }
 
 // forsakes reports whether a node was declared gone: nothing that it says is heard.
@@ -136,7 +139,7 @@ func (c *Core) askSurvivors(r *recovery, now multiraft.Instant) {
 func (c *Core) refusesRecovery(o recoverOrder) string {
 	switch {
 	case c.meta == nil:
-		return "this node has not been filled by group 0: ask another survivor"
+		return errUnfilled
 	case c.recovery != nil:
 		return "a recovery is under way at this node: try again"
 	case len(o.Gone) == 0:

@@ -31,6 +31,9 @@ func (n *Node) Recover(words []string) (json.RawMessage, error) {
 	if len(words) > 0 && strings.EqualFold(words[len(words)-1], acceptDataLoss) {
 		words, o.Accept = words[:len(words)-1], true
 	}
+	if !n.filled(ctx) {
+		return nil, errors.New(errUnfilled)
+	}
 	var rows []meta.Node
 	for _, w := range words {
 		row, err := n.rowOf(ctx, w)
@@ -54,10 +57,19 @@ func (n *Node) Recover(words []string) (json.RawMessage, error) {
 	return a.result(n.cfg.ID)
 }
 
+// filled reports whether group 0 has told this node anything.
+func (n *Node) filled(ctx context.Context) (yes bool) {
+	err := n.host.Do(ctx, func(multiraft.Instant) { yes = n.core.Meta() != nil })
+	return err == nil && yes
+}
+
 // forsaken finds a node that an earlier recovery declared gone: its word may have to be
 // said again, where not everybody had gone on.
 func (n *Node) forsaken(ctx context.Context, name string) (id shardmap.NodeID) {
 	_ = n.host.Do(ctx, func(multiraft.Instant) {
+		if n.core.Meta() == nil {
+			return
+		}
 		for _, r := range n.core.Meta().Recoveries {
 			for _, f := range r.Nodes {
 				if f.Name == name {
