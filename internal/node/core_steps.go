@@ -28,11 +28,7 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 	for g := 1; g < len(groups); g++ {
 		if progress[g].moving(groups[g]) {
 			pending = true
-			if progress[g].holderless {
-				continue
-			}
-			come := slices.DeleteFunc(copiesOf(groups[g].Replicas), func(n shardmap.NodeID) bool { return slices.Contains(progress[g].Seats, n) })
-			t.count(come, groups[g])
+			t.count(progress[g].onTheWay(groups[g]), groups[g], 1)
 		}
 	}
 	now = slices.Clone(want)
@@ -41,7 +37,7 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 			continue
 		}
 		has := groups[p.Group]
-		if progress[p.Group].moving(has) && stand(has, nodes) || !t.starts(p, has) {
+		if progress[p.Group].moving(has) && stand(has, nodes) || !t.starts(p, has, progress[p.Group]) {
 			now[i].Replicas, pending = asWanted(groups[p.Group].Replicas), true
 		}
 	}
@@ -90,7 +86,7 @@ func (t traffic) atOnce(p meta.Placement, has meta.Group) int {
 
 // starts reports whether a group may be changed now, and counts it as moving if it is. A
 // change that brings no copy anywhere costs nothing, and waits for nothing.
-func (t traffic) starts(p meta.Placement, has meta.Group) bool {
+func (t traffic) starts(p meta.Placement, has meta.Group, pr groupProgress) bool {
 	come := slices.DeleteFunc(wantedCopies(p.Replicas), func(n shardmap.NodeID) bool {
 		r, ok := has.On(n)
 		return ok && r.HoldsData()
@@ -98,24 +94,36 @@ func (t traffic) starts(p meta.Placement, has meta.Group) bool {
 	if len(come) == 0 || len(has.Replicas) == 0 {
 		return true
 	}
+	was := pr.onTheWay(has)
+	t.count(was, has, -1) // a group that is to go elsewhere does not stand in its own way
 	most := t.atOnce(p, has)
 	if t.out[has.Replicas[0].Node] >= most || slices.ContainsFunc(come, func(n shardmap.NodeID) bool { return t.in[n] >= most }) {
+		t.count(was, has, 1)
 		return false
 	}
-	t.count(come, has)
+	t.count(come, has, 1)
 	return true
 }
 
-// count takes note of copies that come to nodes, from the one that should hold the group.
-func (t traffic) count(come []shardmap.NodeID, g meta.Group) {
+// count adds by for copies that come to nodes, from the one that should hold the group.
+func (t traffic) count(come []shardmap.NodeID, g meta.Group, by int) {
 	for _, n := range come {
 		if !t.away(n) {
-			t.in[n]++
+			t.in[n] += by
 		}
 	}
 	if from := g.Replicas[0].Node; len(come) > 0 && !t.away(from) {
-		t.out[from]++
+		t.out[from] += by
 	}
+}
+
+// onTheWay are the nodes to which copies of a group are on their way, as far as is known:
+// none of one without a holder, which gets nowhere.
+func (p groupProgress) onTheWay(g meta.Group) []shardmap.NodeID {
+	if !p.moving(g) || p.holderless {
+		return nil
+	}
+	return slices.DeleteFunc(copiesOf(g.Replicas), func(n shardmap.NodeID) bool { return slices.Contains(p.Seats, n) })
 }
 
 // budgets sets the budget of every group so that no node has more than its memory with

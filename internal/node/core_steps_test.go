@@ -145,11 +145,30 @@ func TestWhatIsOnADeadNodeHoldsUpNobody(t *testing.T) {
 		}
 		on2 := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 2, Role: meta.Voter}}}
 		for range movesAtOnce + replacesAtOnce {
-			tr.count([]shardmap.NodeID{2}, on2)
+			tr.count([]shardmap.NodeID{2}, on2, 1)
 		}
 		to1 := meta.Placement{Group: 1, Replicas: []meta.Wanted{{Node: 1, Role: meta.Voter}}}
-		if got := tr.starts(to1, on2); got != dead {
+		if got := tr.starts(to1, on2, groupProgress{}); got != dead {
 			t.Errorf("away %v: a group that leaves it starts: %v", dead, got)
+		}
+	}
+}
+
+// TestGroupsOnTheirWayToALeavingNodeTurnRound: as many as may move at a time are on their
+// way to a node that is to leave, and dead. Each counted itself among those that it had
+// to wait for (simulator seed 632).
+func TestGroupsOnTheirWayToALeavingNodeTurnRound(t *testing.T) {
+	nodes := []meta.Node{{ID: 1}, {ID: 2, Intent: meta.Leaving}, {ID: 3}}
+	groups, progress, want := make([]meta.Group, movesAtOnce+1), make([]groupProgress, movesAtOnce+1), []meta.Placement{}
+	for g := 1; g < len(groups); g++ {
+		groups[g] = meta.Group{Version: 2, Replicas: []meta.Replica{{ID: 1, Node: 1, Role: meta.Voter}, {ID: 2, Node: 2, Role: meta.Voter}}}
+		progress[g] = groupProgress{Group: shardmap.GroupID(g), Copies: []shardmap.NodeID{1, 2}, Seats: []shardmap.NodeID{1}}
+		want = append(want, meta.Placement{Group: shardmap.GroupID(g), Replicas: []meta.Wanted{{Node: 1, Role: meta.Voter}, {Node: 3, Role: meta.Voter}}})
+	}
+	now, _ := steps(want, nodes, groups, progress)
+	for _, p := range now {
+		if slices.ContainsFunc(p.Replicas, func(w meta.Wanted) bool { return w.Node == 2 }) {
+			t.Errorf("group %d still goes to the node that leaves: %v", p.Group, p.Replicas)
 		}
 	}
 }
