@@ -1,10 +1,8 @@
 package sim
 
 import (
-	"encoding/json"
 	"testing"
 
-	"github.com/baxromumarov/aegisKV/internal/node"
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -22,28 +20,6 @@ func plays(t *testing.T, sc Script) {
 		}
 	}
 }
-
-// says puts operators' word to a node, and does not wait. The answer comes later.
-func (s *stage) says(p *process, gone []shardmap.NodeID) (a *node.Answer) {
-	body, err := json.Marshal(struct {
-		Gone   []shardmap.NodeID `json:"gone"`
-		Accept bool              `json:"accept"`
-	}{gone, true})
-	if err != nil {
-		panic(err)
-	}
-	a = &node.Answer{}
-	p.core.Ask(p.id, "recover", body, p.clock(), func(got node.Answer) {
-		s.note("... at node %d: %s %s", p.id, got.Body, got.Err)
-		*a = got
-	})
-	p.flush()
-	return a
-}
-
-func (a *heardOf) given() bool { return a.Err != "" || len(a.Body) > 0 }
-
-type heardOf node.Answer
 
 // living are the nodes that run, lowest id first.
 func (s *stage) living() (ps []*process) {
@@ -70,13 +46,11 @@ func TestALateWordToBeginChangesNothing(t *testing.T) {
 			live := s.living()
 			host, first, second := live[0], live[3], live[2]
 			s.cast[nodeD] = host
-			one := (*heardOf)(s.says(first, gone))
-			s.proceed(5*sec, func() bool { return one.given() || len(first.core.Meta().Recoveries) == 1 })
+			one := s.says(first, gone)
+			s.proceed(5*sec, func() bool { return one() || len(first.core.Meta().Recoveries) == 1 })
 			s.link(first.id, host.id).delayMin = 3 * sec
-			s.proceed(5*sec, one.given)
-			two := (*heardOf)(s.says(second, gone))
-			s.proceed(10*sec, two.given)
-			s.must(two.Err == "", "P13", "said again, it is refused: %s", two.Err)
+			s.proceed(5*sec, one)
+			s.must(s.proceed(15*sec, s.says(second, gone)), "P13", "said again, it is not answered")
 		}},
 		do.servedBy(5*sec, nodeD),
 		do.set(nodeD, "k", "new", async),

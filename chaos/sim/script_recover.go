@@ -41,6 +41,52 @@ func (verbs) recover(at role, gone ...role) Step {
 	}}
 }
 
+// recoverUntil says it, and lets things happen until the answer comes. Whatever that is,
+// it must come.
+func (verbs) recoverUntil(at role, what string, until func(s *stage) bool, gone ...role) Step {
+	return Step{fmt.Sprint("aegis recover at ", at, ": ", gone, " are gone for good; ", what), func(s *stage) {
+		var ids []shardmap.NodeID
+		for _, r := range gone {
+			ids = append(ids, s.cast[r].id)
+		}
+		given, happened := s.says(s.cast[at], ids), false
+		s.must(s.proceed(15*sec, func() bool {
+			happened = happened || until(s)
+			return given()
+		}), "P13", "no answer to a recovery at %v", at)
+		s.must(s.proceed(sec, func() bool { return happened || until(s) }), "script", "never: %s", what)
+	}}
+}
+
+// says puts operators' word to a node, and does not wait.
+func (s *stage) says(p *process, gone []shardmap.NodeID) (given func() bool) {
+	body, err := json.Marshal(struct {
+		Gone   []shardmap.NodeID `json:"gone"`
+		Accept bool              `json:"accept"`
+	}{gone, true})
+	if err != nil {
+		panic(err)
+	}
+	answered := false
+	p.core.Ask(p.id, "recover", body, p.clock(), func(got node.Answer) {
+		s.note("... at node %d: %s %s", p.id, got.Body, got.Err)
+		answered = true
+	})
+	p.flush()
+	return func() bool { return answered }
+}
+
+// twoSurvivors casts five nodes of which C votes in the group and E has no replica of it.
+// Who leads group 0 has a low id, and of two that know as much the lower one goes on with it.
+func (verbs) twoSurvivors(lower, higher role) Step {
+	return Step{fmt.Sprint("A, B and C vote, and ", lower, " has a lower id than ", higher), func(s *stage) {
+		do.member(nodeB).do(s)
+		if s.cast[lower].id > s.cast[higher].id {
+			s.cast[lower], s.cast[higher] = s.cast[higher], s.cast[lower]
+		}
+	}}
+}
+
 // noRecovery wants a recovery refused, with a reason, and nothing changed by it.
 func (verbs) noRecovery(at role, reason string, gone ...role) Step {
 	return Step{fmt.Sprint("aegis recover at ", at, " of ", gone, " is refused: ", reason), func(s *stage) {

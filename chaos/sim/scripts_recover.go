@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/baxromumarov/aegisKV/statemachine/wal"
+import (
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
+	"github.com/baxromumarov/aegisKV/statemachine/wal"
+)
 
 // recoverScripts are about majorities that are gone for good, and operators who say so.
 var recoverScripts = []Script{
@@ -163,6 +166,53 @@ var recoverScripts = []Script{
 			do.get(nodeD, "k"),
 			do.judge(nodeD),
 			do.set(nodeD, "k", "2", async),
+			do.settled(),
+		},
+	},
+	{
+		// C goes on with the group, and with it would E with group 0. E dies in the moment in
+		// which C begins: what C has must not be all that anybody remembers.
+		Name: "group 0's survivor dies in the middle of a recovery", From: "reading aegis recover", Nodes: 5, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.twoSurvivors(nodeE, nodeD),
+			do.crash(nodeA), do.crash(nodeB), do.crash(nodeD),
+			do.unheard(),
+			do.recoverUntil(nodeC, "E dies when C begins", func(s *stage) bool {
+				c, e := s.cast[nodeC], s.cast[nodeE]
+				if end, _ := c.core.Raft().LogEnd(theGroup); end.Generation == 1 && e.up {
+					e.crash()
+				}
+				return !e.up
+			}, nodeA, nodeB, nodeD),
+			do.sleep(2 * sec),
+			do.cutLinks(nodeC, nodeA, true), do.cutLinks(nodeC, nodeB, true), do.cutLinks(nodeC, nodeD, true),
+			do.start(nodeE),
+			do.unwanted(nodeA), do.unwanted(nodeB), do.unwanted(nodeD),
+			do.set(nodeC, "k", "2", async),
+			do.get(nodeC, "k"),
+			do.settled(),
+		},
+	},
+	{
+		// C goes on with everything, and E has no part. Then nobody reaches C any more, and
+		// those that were declared gone come to E.
+		Name: "the survivor is cut off right after, and the other had no part", From: "reading aegis recover", Nodes: 5, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.twoSurvivors(nodeD, nodeE),
+			do.isolate(nodeE),
+			do.intend(nodeB, meta.Draining), // so E knows less of group 0
+			do.sleep(2 * sec),
+			do.crash(nodeA), do.crash(nodeB), do.crash(nodeD),
+			do.rejoin(nodeE),
+			do.unheard(),
+			do.recover(nodeC, nodeA, nodeB, nodeD),
+			do.isolate(nodeC),
+			do.sleep(12 * sec),
+			do.unwanted(nodeA), do.unwanted(nodeB), do.unwanted(nodeD),
+			do.rejoin(nodeC),
+			do.set(nodeC, "k", "2", async),
 			do.settled(),
 		},
 	},

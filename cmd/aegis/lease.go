@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +17,7 @@ import (
 // operatorFlags are those of commands that any node answers, or has another one answer.
 type operatorFlags struct {
 	addr, format string
+	wait         time.Duration // for the answer, 0 as always
 }
 
 func (f *operatorFlags) declare(cmd *cobra.Command) {
@@ -30,7 +33,7 @@ func (f *operatorFlags) run(out io.Writer, report any, text func() string, words
 	if _, _, err := net.SplitHostPort(f.addr); err != nil {
 		return usageError("%q is no client address: give host:port of any node, like --addr localhost:7000", f.addr)
 	}
-	b, err := admin(f.addr, words...)
+	b, err := adminWithin(cmp.Or(f.wait, nodeWait), f.addr, words...)
 	switch {
 	case err != nil && strings.HasPrefix(err.Error(), "ERR "), err != nil && strings.HasPrefix(err.Error(), "NOPERM "):
 		return fmt.Errorf("%s", err.Error()[strings.IndexByte(err.Error(), ' ')+1:])

@@ -12,9 +12,13 @@ import (
 	"github.com/baxromumarov/aegisKV/internal/node"
 )
 
+// recoverWait is how long a recovery may take until it is answered: every survivor has to
+// hear of it first.
+const recoverWait = 12 * time.Second
+
 // newRecover goes on without a majority that is gone for good.
 func newRecover() *cobra.Command {
-	var f operatorFlags
+	f := operatorFlags{wait: recoverWait}
 	var gone []string
 	var accept bool
 	var limit time.Duration

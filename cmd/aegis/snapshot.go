@@ -142,7 +142,7 @@ func saveSnapshot(addr string, out io.Writer) error {
 	asked := false
 	for begun, told := time.Now(), time.Now(); ; time.Sleep(savePoll) {
 		if !asked {
-			_, err := askNode(addr, "BGSAVE")
+			_, err := askNode(nodeWait, addr, "BGSAVE")
 			if asked = err == nil; err != nil && !strings.Contains(err.Error(), "already in progress") {
 				return fmt.Errorf("%s does not save: %w", addr, err)
 			}
@@ -165,7 +165,7 @@ func saveSnapshot(addr string, out io.Writer) error {
 
 // persistence is what INFO of a node says of its log and snapshot.
 func persistence(addr string) (map[string]string, error) {
-	b, err := askNode(addr, "INFO", "persistence")
+	b, err := askNode(nodeWait, addr, "INFO", "persistence")
 	if err != nil {
 		return nil, fmt.Errorf("no node answers at %s: %w", addr, err)
 	}

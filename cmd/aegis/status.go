@@ -83,17 +83,25 @@ func safeToRestart(r node.ClusterReport, name string) error {
 
 // admin sends operators' words to a node.
 func admin(addr string, words ...string) ([]byte, error) {
-	return askNode(addr, append([]string{"AEGIS.ADMIN"}, words...)...)
+	return adminWithin(nodeWait, addr, words...)
 }
 
+// adminWithin is admin for words that take long.
+func adminWithin(wait time.Duration, addr string, words ...string) ([]byte, error) {
+	return askNode(wait, addr, append([]string{"AEGIS.ADMIN"}, words...)...)
+}
+
+// nodeWait is how long a node may take to answer.
+const nodeWait = 5 * time.Second
+
 // askNode sends one command to a node, whatever slots it holds.
-func askNode(addr string, words ...string) ([]byte, error) {
+func askNode(wait time.Duration, addr string, words ...string) ([]byte, error) {
 	c, err := net.DialTimeout("tcp", addr, 2*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(wait))
 	if _, err := c.Write(resp.AppendCommand(nil, words...)); err != nil {
 		return nil, err
 	}

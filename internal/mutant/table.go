@@ -123,6 +123,7 @@ var Bugs = []Bug{
 	{Name: "recover-generation", Breaks: "a group that goes on without its majority does so in the next term and epoch", Source: members, Property: "P11", Script: "the survivor was cut off, and the old nodes come back"},
 	{Name: "recover-clean", Breaks: "the first Open after a lost majority calls itself clean", Source: members, Property: "P8", Script: "two of three are destroyed, and one that lagged is left"},
 	{Name: "recover-unnamed", Breaks: "group 0 does not remember who was declared gone", Source: members, Property: "recover", Script: "the survivor was cut off, and the old nodes come back"},
+	{Name: "recover-untold", Breaks: "groups go on before every survivor has heard what group 0 decided", Source: members, Property: "recover", Script: "group 0's survivor dies in the middle of a recovery"},
 	{Name: "recover-older-heard", Breaks: "a replica answers one of a generation that it has left", Source: members, Property: "who was left behind hears nothing of the new terms", Room: rooms, Test: "TestAGroupGoesOnWithoutItsMajority", Says: "heard of the new terms"},
 	{Name: "overwrite-before-mark", Breaks: "a copy is overwritten before the log says that it is", Source: members, Property: "T6: a copy that is being overwritten never comes back whole", Room: plane, Test: "TestRandom", Says: "comes back"},
 	{Name: "proxy-loop", Breaks: "a gateway follows nodes that name each other for ever", Source: members, Property: "a slot that nobody serves is refused in time", Room: face, Test: "TestGatewayFollowsNoCircle", Says: "timeout"},

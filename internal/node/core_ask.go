@@ -130,6 +130,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 		done(c.answerLook(body, now))
 	case "recover-note":
 		c.answerNote(body, now, done)
+	case "recover-heard":
+		c.answerHeard(body, now, done)
 	case "recover-begin":
 		done(c.answerBegin(body, now))
 	default:

@@ -17,8 +17,10 @@ import (
 // Operators may say that nodes are gone for good where that is a majority (multiraft/DESIGN.md,
 // "A lost majority"). The node that they ask asks all others: first how long they have
 // not heard the dead, and what they have; if they are to go on, then once more, and from
-// that answer on they do not listen to the dead. From that follows which groups lost their majority, and which survivor
-// goes on with each. Every survivor looks once more for itself before it begins.
+// that answer on they do not listen to the dead. From that follows which groups lost their
+// majority, and which survivor goes on with each. Then group 0 takes the decision, every
+// survivor says that it has applied it, and only then groups of data go on. Each looks once
+// more for itself before it begins.
 
 const (
 	// recoverSilence is how long nobody may have heard a node that is declared gone: longer
@@ -26,8 +28,11 @@ const (
 	recoverSilence = 11 * time.Second
 	// forsakeFor is how long survivors do not listen to the dead before group 0 says so.
 	forsakeFor = 10 * time.Second
-	// recoverWait is how long survivors may take to answer each of the four questions.
+	// recoverWait is how long survivors may take to answer each question, tellWait until all
+	// of them have applied what group 0 decided, which may have to be led anew first. All of
+	// it together is shorter than what they swear.
 	recoverWait = 1100 * time.Millisecond
+	tellWait    = 4 * time.Second
 )
 
 // recoverOrder is an operator's word to the node that is asked.
@@ -68,7 +73,12 @@ type recoverBegin struct {
 	Gone       []shardmap.NodeID `json:"gone"`
 	Groups     []recoveredGroup  `json:"groups"`
 	Empty      []meta.Refounded  `json:"empty"`
-	Meta       *meta.Recovery    `json:"meta,omitempty"` // goes into group 0, where that is among the groups
+	Word       meta.Recovery     `json:"word"` // the decision: goes into group 0, or is there
+}
+
+// metaOnly reports whether group 0 is to go on, and nothing else: first comes the decision.
+func (q *recoverBegin) metaOnly() bool {
+	return len(q.Empty) == 0 && len(q.Groups) == 1 && q.Groups[0].Group == shardmap.MetaGroup
 }
 
 // recovery is one that is under way at the node that was asked.
@@ -179,74 +189,6 @@ func (c *Core) tickRecovery(now multiraft.Instant) {
 	}
 }
 
-// answerLook says what this node has, and forsakes the dead if that is asked.
-func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
-	var q recoverLook
-	if err := json.Unmarshal(body, &q); err != nil {
-		return declined("the question cannot be read: %v", err)
-	}
-	if c.meta == nil {
-		return declined("group 0 has not filled it yet: stop it, and name it as well")
-	}
-	w := survivorWord{Generation: c.meta.Generation()}
-	for _, n := range q.Gone {
-		if n == c.self.Node {
-			return declined("it is alive")
-		}
-		w.Silent = append(w.Silent, c.unheard(n, now))
-	}
-	if q.Oath != "" && len(w.Silent) > 0 && slices.Min(w.Silent) >= recoverSilence {
-		c.forsake(q.Gone, now)
-		c.sworn = oath{q.Oath, now.Mono + forsakeFor}
-	}
-	for _, id := range c.raft.Groups() {
-		g := survivingGroup{Group: id, Replica: c.raft.Own(id)}
-		var ok bool
-		if g.Log, ok = c.raft.LogEnd(id); !ok {
-			continue
-		}
-		st, _ := c.raft.Group(id)
-		g.Conf, g.Voters, g.Outgoing = st.Config.Index, idsOf(st.Config.Voters), idsOf(st.Config.Outgoing)
-		g.Served = st.Lease.Check(now.Mono, now.SuspendOffset)
-		if r := c.data.Replica(id); r != nil {
-			g.Copy = r.Survey()
-		}
-		w.Groups = append(w.Groups, g)
-	}
-	return answerOf(w)
-}
-
-func idsOf(ds []multiraft.ReplicaDesc) (ids []uint64) {
-	for _, d := range ds {
-		ids = append(ids, d.ID)
-	}
-	return ids
-}
-
-// unheard is how long a node has not been heard: for ever, if it was declared gone before.
-func (c *Core) unheard(n shardmap.NodeID, now multiraft.Instant) time.Duration {
-	if _, known := c.meta.Node(n); !known && c.meta.Forsook(n) {
-		return recoverSilence
-	}
-	return c.missedFor(n, now)
-}
-
-// oath is what this node swore last. It holds for what follows from it, and not long: a word
-// to begin that comes late, or after another oath, was overtaken by what others did.
-type oath struct {
-	word  string
-	until time.Duration
-}
-
-func (c *Core) forsake(ns []shardmap.NodeID, now multiraft.Instant) {
-	if c.forsaken == nil {
-		c.forsaken = map[shardmap.NodeID]time.Duration{}
-	}
-	for _, n := range ns {
-		c.forsaken[n] = now.Mono + forsakeFor
-	}
-}
-
 // heardSurvivor takes what one survivor says; after the last the plan is made.
 func (c *Core) heardSurvivor(r *recovery, row meta.Node, a Answer) {
 	var w survivorWord
@@ -283,6 +225,10 @@ func (c *Core) planned(r *recovery) {
 		c.endRecovery(r, declined("nothing is lost without %s: group 0 and every group still have their majority; decommission, or replacement after replace-after, makes their copies elsewhere and loses nothing", c.namesOf(r.order.Gone)))
 		return
 	}
+	if len(r.plan.Empty) > 0 && r.plan.Empty[0].Group == shardmap.MetaGroup {
+		c.endRecovery(r, declined("no survivor has a replica of group 0: ask again when they run"))
+		return
+	}
 	if r.plan.Generation > multiraft.GenerationMax {
 		c.endRecovery(r, declined("this cluster was recovered %d times, and there is no generation left: make a backup and found a new one", r.plan.Generation-1))
 		return
@@ -298,22 +244,59 @@ func (c *Core) planned(r *recovery) {
 		c.askSurvivors(r, c.now)
 		return
 	}
-	word := c.recoveryOf(r)
-	r.late, r.deadline = "group 0 did not take the decision in time: look at `aegis status` and say it again", c.now.Mono+recoverWait
+	c.decide(r, c.recoveryOf(r))
+}
+
+// decide has group 0 take the decision, where it goes on or where it is led. What group 0
+// does not remember is nothing that any group may go on by: who was declared gone would find
+// survivors who know of nothing, and serve with them.
+func (c *Core) decide(r *recovery, word *meta.Recovery) {
+	to, q, body := c.MetaLeader(), "recover-note", answerOf(word).Body
 	if r.plan.metaLost() {
+		to, q = r.plan.Groups[0].node(), "recover-begin"
+		body = answerOf(recoverBegin{r.sworn, r.plan.Generation, r.order.Gone, r.plan.Groups[:1], nil, *word}).Body
+	}
+	r.late, r.deadline = undecided+"group 0 did not take the decision in time", c.now.Mono+recoverWait
+	c.Ask(to, q, body, c.now, func(a Answer) {
+		switch {
+		case c.recovery != r:
+		case a.Err != "":
+			c.endRecovery(r, declined("%s%s", undecided, a.Err))
+		default:
+			c.tellDecision(r, word)
+		}
+	})
+}
+
+// What operators have to know of a recovery that ends half way.
+const (
+	undecided = "no group of data went on, but group 0 may still take the decision: keep the named nodes off, and say it again: "
+	decided   = "group 0 has decided it, and the named nodes may not come back, but not every group went on: say it again: "
+)
+
+// tellDecision waits until every survivor has applied the decision, on its disk: from then
+// on each of them turns away whoever was declared gone, whatever becomes of the others.
+func (c *Core) tellDecision(r *recovery, word *meta.Recovery) {
+	if mutant.Is("recover-untold") {
 		c.beginRecovery(r, word)
 		return
 	}
-	c.Ask(c.MetaLeader(), "recover-note", answerOf(word).Body, c.now, func(a Answer) {
-		if c.recovery != r {
-			return
-		}
-		if a.Err != "" {
-			c.endRecovery(r, a)
-			return
-		}
-		c.beginRecovery(r, nil)
-	})
+	body := answerOf(word).Body
+	r.waits, r.deadline = len(r.ask), c.now.Mono+tellWait
+	r.late = undecided + "not every survivor has heard of the decision"
+	for _, row := range r.ask {
+		c.Ask(row.ID, "recover-heard", body, c.now, func(a Answer) {
+			switch {
+			case c.recovery != r:
+			case a.Err != "":
+				c.endRecovery(r, declined("%s%s: %s", undecided, row.Name, a.Err))
+			default:
+				if r.waits--; r.waits == 0 {
+					c.beginRecovery(r, word)
+				}
+			}
+		})
+	}
 }
 
 // recoveryOf is what group 0 is to remember.
@@ -334,30 +317,30 @@ func (c *Core) recoveryOf(r *recovery) *meta.Recovery {
 
 // beginRecovery tells every survivor its part.
 func (c *Core) beginRecovery(r *recovery, word *meta.Recovery) {
-	r.late, r.deadline = "not every survivor has answered that it goes on: look at `aegis status`, and say it again if groups are not served", c.now.Mono+recoverWait
-	r.waits = 0
+	r.late, r.deadline = decided+"not every survivor has answered that it goes on", c.now.Mono+recoverWait
+	r.report.Done = true
 	parts := map[shardmap.NodeID]*recoverBegin{}
 	for _, row := range r.ask {
 		p := r.plan.part(row.ID)
-		if len(p.Groups)+len(p.Empty) == 0 {
-			continue
+		if len(p.Groups)+len(p.Empty) > 0 {
+			p.Oath, p.Gone, p.Word = r.sworn, r.order.Gone, *word
+			parts[row.ID] = p
 		}
-		p.Oath = r.sworn
-		if p.Gone = r.order.Gone; len(p.Groups) > 0 && p.Groups[0].Group == shardmap.MetaGroup {
-			p.Meta = word
-		}
-		parts[row.ID] = p
-		r.waits++
 	}
-	r.report.Done = true
+	if r.waits = len(parts); r.waits == 0 {
+		c.endRecovery(r, answerOf(r.report))
+	}
 	for _, row := range r.ask {
 		p := parts[row.ID]
 		if p == nil {
 			continue
 		}
 		c.Ask(row.ID, "recover-begin", answerOf(p).Body, c.now, func(a Answer) {
+			if c.recovery != r {
+				return
+			}
 			if a.Err != "" {
-				c.endRecovery(r, declined("%s does not go on: %s; nothing is lost by that: say it again", row.Name, a.Err))
+				c.endRecovery(r, declined("%s%s does not go on: %s", decided, row.Name, a.Err))
 				return
 			}
 			if r.waits--; r.waits == 0 {
@@ -365,156 +348,6 @@ func (c *Core) beginRecovery(r *recovery, word *meta.Recovery) {
 			}
 		})
 	}
-}
-
-// answerBegin goes on with groups, after a last look: at what the plan was made from, and
-// at the dead.
-func (c *Core) answerBegin(body []byte, now multiraft.Instant) Answer {
-	var q recoverBegin
-	if err := json.Unmarshal(body, &q); err != nil {
-		return declined("the question cannot be read: %v", err)
-	}
-	if c.meta == nil {
-		return declined("group 0 has not filled it yet: stop it, and name it as well")
-	}
-	for _, n := range q.Gone {
-		if !c.forsakes(n) || c.unheard(n, now) < recoverSilence {
-			return declined("it has heard %s meanwhile", c.nameOf(n))
-		}
-	}
-	if q.Oath != c.sworn.word || now.Mono >= c.sworn.until {
-		return declined("it has sworn something else meanwhile, or this came late")
-	}
-	for _, e := range q.Empty {
-		if _, filled := c.raft.LogEnd(e.Group); filled {
-			return declined("group %d is here meanwhile", e.Group)
-		}
-	}
-	for _, g := range q.Groups {
-		if e, ok := c.raft.LogEnd(g.Group); !ok || e != g.Log || c.raft.Own(g.Group) != g.Replica {
-			return declined("group %d has changed meanwhile", g.Group)
-		}
-		if st, _ := c.raft.Group(g.Group); st.Lease.Check(now.Mono, now.SuspendOffset) {
-			return declined("group %d is held here, by a majority", g.Group)
-		}
-	}
-	for _, g := range q.Groups {
-		if err := c.regenerate(q, g, now); err != nil {
-			return Answer{Err: err.Error()}
-		}
-	}
-	for _, e := range q.Empty {
-		if err := c.refound(q.Generation, e, now); err != nil {
-			return Answer{Err: err.Error()}
-		}
-	}
-	return answerOf(struct{}{})
-}
-
-func (c *Core) regenerate(q recoverBegin, g recoveredGroup, now multiraft.Instant) error {
-	probeRegenerated.Hit()
-	learners := make([]multiraft.ReplicaDesc, len(g.Learners))
-	for i, id := range g.Learners {
-		learners[i] = multiraft.ReplicaDesc{ID: id, Node: multiraft.NodeOf(id), Role: multiraft.RoleLearner}
-	}
-	return c.raft.Regenerate(g.Group, q.Generation, learners, func(tail [][]byte) ([]byte, error) {
-		if g.Group == shardmap.MetaGroup {
-			return c.regeneratedMeta(q.Meta, tail)
-		}
-		return c.data.Regenerated(g.Group, uint32(q.Generation), g.stay(), tail)
-	}, now)
-}
-
-// regeneratedMeta is group 0's state with the decision in it.
-func (c *Core) regeneratedMeta(word *meta.Recovery, tail [][]byte) ([]byte, error) {
-	s, err := meta.Restore(c.meta.Snapshot())
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range tail {
-		if e, err := meta.DecodeEntry(b); err == nil {
-			s.Apply(e)
-		}
-	}
-	if word != nil && !mutant.Is("recover-unnamed") {
-		s.Apply(meta.Entry{Recover: word})
-	}
-	return s.Snapshot(), nil
-}
-
-// refound begins a group anew of which nothing is left. A replica that nobody ever filled
-// makes room; any other one stays what it is.
-func (c *Core) refound(generation uint64, e meta.Refounded, now multiraft.Instant) error {
-	state, err := c.data.Refounded(uint32(generation))
-	if err != nil {
-		return err
-	}
-	id := multiraft.MakeReplica(e.Replica, c.self.Node, multiraft.RoleVoter).ID
-	if _, filled := c.raft.LogEnd(e.Group); filled {
-		return fmt.Errorf("group %d is here meanwhile", e.Group)
-	}
-	if c.raft.Own(e.Group) != 0 {
-		c.drop(e.Group, now)
-	}
-	c.data.Join(e.Group, id, multiraft.RoleVoter)
-	if err := c.raft.Refound(e.Group, id, generation, state, now); err != nil {
-		c.data.Drop(e.Group)
-		return err
-	}
-	c.dirty = true
-	return nil
-}
-
-// noting is a decision that waits to be applied, where group 0 is led.
-type noting struct {
-	word     meta.Recovery
-	answer   func(Answer)
-	deadline time.Duration
-}
-
-// decided reports whether group 0 took this very decision, as far as this node knows, and
-// whether it took another one in its place.
-func (c *Core) decided(word meta.Recovery) (this, other bool) {
-	for _, r := range c.meta.Recoveries {
-		if r.Generation == word.Generation {
-			this = slices.Equal(answerOf(r).Body, answerOf(word).Body)
-			return this, !this
-		}
-	}
-	return false, c.meta.Generation() > word.Generation
-}
-
-// answerNote has group 0 take a decision, where it has its majority.
-func (c *Core) answerNote(body []byte, now multiraft.Instant, done func(Answer)) {
-	var word meta.Recovery
-	switch err := json.Unmarshal(body, &word); {
-	case err != nil:
-		done(declined("the question cannot be read: %v", err))
-	case !c.leadsMeta(now) || c.meta == nil:
-		done(Answer{Err: errNotMeta.Error()})
-	case word.Generation <= c.meta.Generation():
-		done(declined("somebody else has just decided something: look at `aegis status`"))
-	default:
-		c.noted = append(c.noted, noting{word, done, now.Mono + recoverWait})
-		c.raft.Propose(shardmap.MetaGroup, c.metaOpen, meta.Entry{Recover: &word}.Encode())
-	}
-}
-
-// notedAll answers those whose decision was applied, or who waited too long.
-func (c *Core) notedAll() {
-	c.noted = slices.DeleteFunc(c.noted, func(w noting) bool {
-		switch this, other := c.decided(w.word); {
-		case this:
-			w.answer(answerOf(struct{}{}))
-		case other:
-			w.answer(declined("somebody else has just decided something: look at `aegis status`"))
-		case c.now.Mono > w.deadline:
-			w.answer(declined("group 0 did not take the decision in time: try again"))
-		default:
-			return false
-		}
-		return true
-	})
 }
 
 func (c *Core) eachName(ns []shardmap.NodeID) []string {

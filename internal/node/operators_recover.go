@@ -19,13 +19,16 @@ import (
 // acceptDataLoss is the word without which a recovery only says what it would do.
 const acceptDataLoss = "accept-data-loss"
 
+// recoverMax is how long all questions of a recovery may take together.
+const recoverMax = 4*recoverWait + tellWait + time.Second/2
+
 // goneWait is how long a node that is declared gone has to show that it is not.
 const goneWait = time.Second
 
 // Recover goes on without nodes that operators declare gone for good, or says what would
 // happen then. words are their names, and acceptDataLoss at the end.
 func (n *Node) Recover(words []string) (json.RawMessage, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), operateMax)
+	ctx, cancel := context.WithTimeout(context.Background(), goneWait+recoverMax)
 	defer cancel()
 	var o recoverOrder
 	if len(words) > 0 && strings.EqualFold(words[len(words)-1], acceptDataLoss) {

@@ -45,11 +45,11 @@ func (p *recoveryPlan) metaLost() bool {
 	return len(p.Groups) > 0 && p.Groups[0].Group == shardmap.MetaGroup
 }
 
-// part is what one survivor has to do.
+// part is what one survivor has to do once group 0 has decided.
 func (p *recoveryPlan) part(n shardmap.NodeID) *recoverBegin {
 	b := &recoverBegin{Generation: p.Generation}
 	for _, g := range p.Groups {
-		if g.node() == n {
+		if g.node() == n && g.Group != shardmap.MetaGroup {
 			b.Groups = append(b.Groups, g)
 		}
 	}
