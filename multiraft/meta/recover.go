@@ -38,7 +38,7 @@ type Refounded struct {
 }
 
 // RefoundedReplica is the number of a replica with which a group begins anew: who plans
-// that may not have group 0, which mints the others. Those stay far below.
+// that may not have group 0, which mints the others: in generation 0 far below, and then above.
 func RefoundedReplica(generation uint64) uint64 { return generation << 24 }
 
 // Generation is that of the last recovery, 0 when there was none.
@@ -86,11 +86,25 @@ func (s *State) recover(r Recovery) bool {
 		}
 		g := &s.Groups[e.Group]
 		g.Replicas = []Replica{{ID: e.Replica, Node: e.Node, Role: Voter}}
-		g.NextReplica = max(g.NextReplica, e.Replica+1)
 		g.Version++
 	}
+	s.mintAbove(r.Generation)
 	s.Recoveries = append(slices.Clone(s.Recoveries), r)
 	return true
+}
+
+// FirstNode is the lowest id of a node that joins in a generation.
+func FirstNode(generation uint64) uint32 { return uint32(generation) << 16 }
+
+// mintAbove lets ids of a generation begin above all that others can have minted: what
+// group 0 decided last may have been known to nobody who is left, and replicas and nodes
+// of it may run.
+func (s *State) mintAbove(generation uint64) {
+	s.NextNode = max(s.NextNode, FirstNode(generation))
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		g.NextReplica = max(g.NextReplica, RefoundedReplica(generation)+1)
+	}
 }
 
 // goOn wants of a group what it has: the survivor votes, and those learn of the others that

@@ -38,7 +38,7 @@ func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
 		t.Errorf("group 2 begins anew as %+v", g)
 	}
 	s.Apply(Entry{Register: &Register{Node{UUID: UUID{7}, Generation: 1}}})
-	if n, _ := s.ByUUID(UUID{7}); n.ID != 4 {
+	if n, _ := s.ByUUID(UUID{7}); n.ID != shardmap.NodeID(FirstNode(1)) {
 		t.Errorf("the next node has id %d", n.ID)
 	}
 	if got, err := Restore(s.Snapshot()); err != nil || !reflect.DeepEqual(got, s) {
@@ -63,7 +63,7 @@ func TestWhatIsWantedOfThoseThatAreLeft(t *testing.T) {
 	if g := s.Group(0); !reflect.DeepEqual(g.Replicas, []Replica{{5, 5, Voter}, {4, 4, Learner}}) {
 		t.Errorf("group 0 is wanted on %+v", g.Replicas)
 	}
-	if g := s.Group(1); !reflect.DeepEqual(g, kept) {
+	if g := s.Group(1); g.Version != kept.Version || !reflect.DeepEqual(g.Replicas, kept.Replicas) {
 		t.Errorf("group 1 is wanted on %+v, of %+v", g, kept)
 	}
 	same := all(1, Wanted{1, Voter}, Wanted{4, Voter}, Wanted{5, Voter})
@@ -72,5 +72,31 @@ func TestWhatIsWantedOfThoseThatAreLeft(t *testing.T) {
 	}
 	if s.Apply(all(1, Wanted{2, Voter}, Wanted{4, Voter}, Wanted{5, Voter})) || !s.Apply(all(1, Wanted{4, Voter})) || s.Apply(all(1, Wanted{1, Voter})) {
 		t.Error("a node that was declared gone is to get a replica, or nothing can be taken from it")
+	}
+}
+
+// TestIDsAreNotMintedTwice: the replica that goes on was minted by an entry that no survivor
+// has, and a node may have joined by another one. Neither id is given to anybody else.
+func TestIDsAreNotMintedTwice(t *testing.T) {
+	s := founded(3)
+	s.Apply(Entry{Recover: &Recovery{Generation: 1, Nodes: []Forsaken{{ID: 2}, {ID: 3}}, Groups: []Continued{{1, 1, 7, Voter}}}})
+	s.Apply(Entry{Register: &Register{Node{UUID: UUID{7}, Generation: 1}}})
+	joined, _ := s.ByUUID(UUID{7})
+	if joined.ID <= 1000 {
+		t.Errorf("the next node gets id %d", joined.ID)
+	}
+	for g := range s.Groups {
+		id := shardmap.GroupID(g)
+		if !s.Apply(Entry{Place: []Placement{{Group: id, From: s.Group(id).Version, Replicas: []Wanted{{1, Voter}, {joined.ID, Learner}}}}}) {
+			t.Fatalf("group %d is not placed", g)
+		}
+		if r, _ := s.Group(id).On(joined.ID); r.ID <= RefoundedReplica(1) || r.ID >= RefoundedReplica(2) {
+			t.Errorf("group %d: replica %d is minted in generation 1", g, r.ID)
+		}
+	}
+	next := s.NextNode
+	s.Apply(Entry{Recover: &Recovery{Generation: 2, Nodes: []Forsaken{{ID: joined.ID}}}})
+	if s.NextNode <= next || s.Group(1).NextReplica <= RefoundedReplica(2) {
+		t.Errorf("generation 2 mints node %d and replica %d", s.NextNode, s.Group(1).NextReplica)
 	}
 }
