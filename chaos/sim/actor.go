@@ -105,11 +105,11 @@ func (a *actor) again(d time.Duration) {
 func (a *actor) server(g shardmap.GroupID) *process {
 	w := a.w
 	to := a.holds[g]
-	if to == 0 || !w.nodes[to-1].runs() {
-		to = shardmap.NodeID(1 + w.rng.IntN(len(w.nodes)))
+	if to == 0 || !w.node(to).runs() {
+		to = w.nodes[w.rng.IntN(len(w.nodes))].id
 		a.holds[g] = to
 	}
-	p := w.nodes[to-1]
+	p := w.node(to)
 	if !p.runs() {
 		a.holds[g] = 0
 		return nil

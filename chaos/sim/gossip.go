@@ -71,8 +71,9 @@ func (w *World) truth() {
 
 // incarnation is the present one of a node, 0 of one that never was.
 func (w *World) incarnation(id shardmap.NodeID) uint64 {
-	if id == 0 || int(id) > len(w.nodes) || !w.nodes[id-1].up {
+	at := w.place(id)
+	if at < 0 || !w.nodes[at].up {
 		return 0
 	}
-	return w.nodes[id-1].core.Self().Inc.Counter
+	return w.nodes[at].core.Self().Inc.Counter
 }

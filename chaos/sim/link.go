@@ -34,14 +34,14 @@ type link struct {
 
 // link finds what goes from one node to another.
 func (w *World) link(from, to shardmap.NodeID) *link {
-	p := w.nodes[from-1]
-	for len(p.links) < int(to) {
+	p, at := w.node(from), w.place(to)
+	for len(p.links) <= at {
 		p.links = append(p.links, nil)
 	}
-	if p.links[to-1] == nil {
-		p.links[to-1] = newLink(p, w.nodes[to-1])
+	if p.links[at] == nil {
+		p.links[at] = newLink(p, w.nodes[at])
 	}
-	return p.links[to-1]
+	return p.links[at]
 }
 
 func newLink(from, to *process) *link {

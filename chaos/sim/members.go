@@ -31,13 +31,30 @@ func (w *World) founding(nodes int) node.Founding {
 
 // row is what a node says of itself to the registry.
 func (w *World) row(id shardmap.NodeID) meta.Node {
-	return meta.Node{ID: id, UUID: meta.UUID{byte(id)}, Name: fmt.Sprintf("n%d", id), Addresses: address(id), DataBytes: w.cfg.DataBytes}
+	return meta.Node{ID: id, UUID: meta.UUID{byte(id), byte(id >> 8), byte(id >> 16)}, Name: fmt.Sprintf("n%d", id), Addresses: address(id), DataBytes: w.cfg.DataBytes}
 }
+
+// place is where a node stands among all that ever were, -1 for one that never was. Ids
+// follow one another, but for the gaps that recoveries leave.
+func (w *World) place(id shardmap.NodeID) int {
+	if at := int(id) - 1; at >= 0 && at < len(w.nodes) && w.nodes[at].id == id {
+		return at
+	}
+	return slices.IndexFunc(w.nodes, func(p *process) bool { return p.id == id })
+}
+
+// node is the one with an id that is there.
+func (w *World) node(id shardmap.NodeID) *process { return w.nodes[w.place(id)] }
 
 // blank makes the process of a node with an empty disk. Group 0 mints ids one by
 // one and only one blank node asks at a time, so the id it will be given is known.
 func (w *World) blank() *process {
 	id := shardmap.NodeID(len(w.nodes) + 1)
+	for _, o := range w.nodes {
+		if m := o.core; o.up && m != nil && m.Meta() != nil { // a recovery leaves a gap
+			id = max(id, shardmap.NodeID(m.Meta().NextNode))
+		}
+	}
 	p := &process{w: w, id: id, disk: multiraft.NewMemoryStorage(w.row(id).UUID), clocks: newClocks(1 + (w.rng.Float64()*2-1)*rateError)}
 	p.data.mode = w.logMode()
 	w.nodes = append(w.nodes, p)

@@ -138,7 +138,7 @@ func (w *World) unreplaced() string {
 	}
 	reg, living := w.registry(), 0
 	for _, n := range reg.Nodes {
-		if p := w.nodes[n.ID-1]; p.up && !p.hurt && n.Intent.Places() {
+		if p := w.node(n.ID); p.up && !p.hurt && n.Intent.Places() {
 			living++
 		}
 	}

@@ -57,7 +57,7 @@ func (w *World) lost(want meta.Group) bool {
 	return slices.ContainsFunc(want.Replicas, func(r meta.Replica) bool { return w.absent(r.Node) })
 }
 
-func (w *World) absent(n shardmap.NodeID) bool { return w.nodes[n-1].gone || w.nodes[n-1].hurt }
+func (w *World) absent(n shardmap.NodeID) bool { return w.node(n).gone || w.node(n).hurt }
 
 // unlike says what keeps a configuration from being the wanted one.
 func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
@@ -83,7 +83,7 @@ func (w *World) unlike(c multiraft.GroupConfig, want meta.Group) string {
 // has now, and all copies are to have one once there are three voters.
 func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta.Group) string {
 	for _, m := range seats {
-		o := w.nodes[m.Node-1]
+		o := w.node(m.Node)
 		if w.lost(want) && o.holds(g) == nil {
 			continue // a witness took it when no copy was left, and nobody can take its place
 		}

@@ -16,7 +16,7 @@ import (
 type process struct {
 	w       *World
 	id      shardmap.NodeID
-	links   []*link // to each node, by id; nil while unused
+	links   []*link // to each node, in their order; nil while unused
 	core    *node.Core
 	disk    *multiraft.MemoryStorage
 	data    dataLog
@@ -224,14 +224,17 @@ func (p *process) WakeAck(peer shardmap.NodeID, _ bool) { p.w.link(peer, p.id).w
 
 // PeersChanged implements node.CoreOut: to nobody else anything is sent.
 func (p *process) PeersChanged(addrs map[shardmap.NodeID]string) {
-	p.knows = make([]bool, len(p.w.nodes)+1)
+	p.knows = make([]bool, len(p.w.nodes))
 	for id := range addrs { // order has no effect
-		p.knows[id] = true
+		p.knows[p.w.place(id)] = true
 	}
 }
 
 // reaches reports whether a process knows where another one is.
-func (p *process) reaches(o *process) bool { return int(o.id) < len(p.knows) && p.knows[o.id] }
+func (p *process) reaches(o *process) bool {
+	at := p.w.place(o.id)
+	return at < len(p.knows) && p.knows[at]
+}
 
 // PeerHint implements node.CoreOut: simulated nodes have no addresses that change.
 func (p *process) PeerHint(shardmap.NodeID, string) {}

@@ -208,7 +208,7 @@ func (w *World) maimed(g shardmap.GroupID) bool {
 		}
 		seats, live := r.Seats(), 0
 		for _, m := range seats {
-			if w.nodes[m.Node-1].holds(g) != nil {
+			if w.node(m.Node).holds(g) != nil {
 				live++
 			}
 		}

@@ -84,7 +84,7 @@ func (w *World) provided(g shardmap.GroupID) bool {
 	seats, whole, exact := best.Seats(), 0, false
 	first := w.layout().FirstShard(g)
 	for _, m := range seats {
-		p := w.nodes[m.Node-1]
+		p := w.node(m.Node)
 		r := p.holds(g)
 		if r == nil || p.core.Data().Member() != m {
 			continue

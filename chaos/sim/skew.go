@@ -53,6 +53,6 @@ func (p *process) wall() int64 { return p.clock().Wall - p.w.now.Milliseconds() 
 // span is between which times a shard's time lies that a node serves now.
 func (s *skew) span(w *World, p *process) (low, high int64) {
 	s.look(w)
-	n := &s.nodes[p.id-1]
+	n := &s.nodes[w.place(p.id)]
 	return w.now.Milliseconds() + min(n.now, n.before) - skewSlack, s.most + aheadMax + skewSlack
 }
