@@ -79,6 +79,15 @@ const (
 	pullTries    = 5
 )
 
+// pullTries is pullTries, and many more where a generation begins: what only a survivor
+// that is far away has is lost with the Open, and there is no lease to be quick for.
+func (r *Replica) pullTries() int {
+	if last := r.line.last(); last != nil && last.begins() {
+		return int(r.n.cfg.EmptyWait / pullPatience)
+	}
+	return pullTries
+}
+
 // gather asks for what is missing; it reports whether every shard is at its base.
 func (r *Replica) gather(now multiraft.Instant) bool {
 	ready := true
@@ -91,7 +100,7 @@ func (r *Replica) gather(now multiraft.Instant) bool {
 		if c.asked != 0 && now.Mono < c.asked+pullPatience {
 			continue
 		}
-		if c.asked != 0 && c.tries >= pullTries {
+		if c.asked != 0 && c.tries >= r.pullTries() {
 			r.giveUp(c.whom)
 			return false
 		}

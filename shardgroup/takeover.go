@@ -180,7 +180,7 @@ func (r *Replica) heardEnough(now multiraft.Instant) bool {
 	if len(r.line.rows) == 0 {
 		return r.allAnswered() || now.Mono >= t.start+r.n.cfg.Grace
 	}
-	if r.line.last().begins() && !r.seatsAnswered() && now.Mono < t.start+r.n.cfg.Deadline {
+	if r.line.last().begins() && !r.seatsAnswered() && !r.waitedForCopies(now) {
 		return false // the survivors all live, and no quorum of them proves anything
 	}
 	enough := true

@@ -1,10 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/shardgroup"
+	"github.com/baxromumarov/aegisKV/statemachine"
 )
 
 // plays runs a script that only one test has.
@@ -87,4 +91,29 @@ func TestABlankReplicaMakesRoom(t *testing.T) {
 		do.set(nodeD, "k", "2", async),
 		do.settled(),
 	}})
+}
+
+// TestACopyThatIsFarAwayIsWaitedFor: two of five are left. The one with the older data has no
+// majority to hear, and the one with the newer data is far away.
+func TestACopyThatIsFarAwayIsWaitedFor(t *testing.T) {
+	for _, d := range []time.Duration{20 * ms, 200 * ms, 300 * ms, 400 * ms} {
+		plays(t, Script{Name: fmt.Sprint("a survivor is far away, ", d), Nodes: 5, Copies: 5, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.member(nodeB),
+			do.hush(nodeA, nodeE, true),
+			do.set(nodeA, "k", "2", majority),
+			do.losesDisk(nodeA), do.losesDisk(nodeB), do.losesDisk(nodeD),
+			do.unheard(),
+			do.slow(nodeC, nodeE, d), do.slow(nodeE, nodeC, d),
+			do.recover(nodeE, nodeA, nodeB, nodeD),
+			do.until("P13", 12*sec, "somebody serves", func(s *stage) bool { return s.serving() != nil }),
+			{"what C had is read", func(s *stage) {
+				r := s.request(s.node(holder), &statemachine.Command{}, s.keyIn("k"), "", shardgroup.Async)
+				r.finish()
+				s.must(string(r.op.Value) == "2", "recover", "read is %q", r.op.Value)
+			}},
+			do.judge(holder),
+		}})
+	}
 }
