@@ -51,7 +51,15 @@ type recoverLook struct {
 type survivorWord struct {
 	Silent     []time.Duration  `json:"silentNs"` // of each that is asked about
 	Generation uint64           `json:"generation"`
+	Nodes      []nodeKnown      `json:"nodes"` // that it knows of
 	Groups     []survivingGroup `json:"groups"`
+}
+
+// nodeKnown is a node that a survivor knows of.
+type nodeKnown struct {
+	ID   shardmap.NodeID `json:"id"`
+	Name string          `json:"name"`
+	UUID meta.UUID       `json:"uuid"`
 }
 
 // survivingGroup is a survivor's replica of a group.
@@ -210,6 +218,12 @@ func (c *Core) tookWord(r *recovery, row meta.Node, w survivorWord) {
 			return
 		}
 	}
+	for _, n := range w.Nodes {
+		if _, known := c.meta.Node(n.ID); !known && !c.meta.WasRemoved(n.UUID) && !slices.Contains(r.order.Gone, n.ID) {
+			c.endRecovery(r, declined("%s knows of %s (node %d), which has not been heard of here: ask %s", row.Name, n.Name, n.ID, row.Name))
+			return
+		}
+	}
 	r.words[row.ID] = w
 	if r.waits--; r.waits == 0 {
 		c.planned(r)
@@ -219,7 +233,8 @@ func (c *Core) tookWord(r *recovery, row meta.Node, w survivorWord) {
 // planned says what would happen, or has it happen.
 func (c *Core) planned(r *recovery) {
 	r.plan = planRecovery(c.meta.Settings.Groups, r.ask, r.words, func(n shardmap.NodeID) bool {
-		return slices.Contains(r.order.Gone, n) || c.meta.Forsook(n)
+		_, known := c.meta.Node(n)
+		return !known || slices.Contains(r.order.Gone, n) || c.meta.Forsook(n)
 	})
 	if r.plan.nothing() {
 		c.endRecovery(r, declined("nothing is lost without %s: group 0 and every group still have their majority; decommission, or replacement after replace-after, makes their copies elsewhere and loses nothing", c.namesOf(r.order.Gone)))

@@ -24,6 +24,9 @@ func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
 		return declined("group 0 has not filled it yet: stop it, and name it as well")
 	}
 	w := survivorWord{Generation: c.meta.Generation()}
+	for _, row := range c.meta.Nodes {
+		w.Nodes = append(w.Nodes, nodeKnown{row.ID, row.Name, row.UUID})
+	}
 	for _, n := range q.Gone {
 		if n == c.self.Node {
 			return declined("it is alive")

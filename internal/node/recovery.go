@@ -84,6 +84,10 @@ func planRecovery(groups int, survivors []meta.Node, words map[shardmap.NodeID]s
 		}
 	}
 	p.Generation++
+	without := func(n shardmap.NodeID) bool { // who answered has the replica, or never again
+		_, answered := words[n]
+		return answered || gone(n)
+	}
 	empty := 0
 	for g := range have {
 		id := shardmap.GroupID(g)
@@ -92,7 +96,7 @@ func planRecovery(groups int, survivors []meta.Node, words map[shardmap.NodeID]s
 			hosts := placesOf(survivors)
 			p.Empty = append(p.Empty, meta.Refounded{Group: id, Node: hosts[empty%len(hosts)], Replica: meta.RefoundedReplica(p.Generation)})
 			empty++
-		case lost(have[g], gone):
+		case lost(have[g], without):
 			r := recoveredGroup{Group: id, Replica: best.Replica, Log: best.Log, Learners: []uint64{}, copy: best.Copy}
 			for _, s := range have[g] {
 				if s.node != best.node {
@@ -146,8 +150,9 @@ func fresher(a, b survivor) int {
 }
 
 // lost reports whether a group has no majority among the survivors, by the newest
-// configuration that any of them knows, and gone nodes are why.
-func lost(have []survivor, gone func(shardmap.NodeID) bool) bool {
+// configuration that any of them knows, and nodes that are gone, or have their replica no
+// more, are why.
+func lost(have []survivor, without func(shardmap.NodeID) bool) bool {
 	if slices.ContainsFunc(have, func(s survivor) bool { return s.Served }) {
 		return false
 	}
@@ -157,15 +162,16 @@ func lost(have []survivor, gone func(shardmap.NodeID) bool) bool {
 			conf = s
 		}
 	}
-	return minority(conf.Voters, have, gone) || len(conf.Outgoing) > 0 && minority(conf.Outgoing, have, gone)
+	return minority(conf.Voters, have, without) || len(conf.Outgoing) > 0 && minority(conf.Outgoing, have, without)
 }
 
-func minority(voters []uint64, have []survivor, gone func(shardmap.NodeID) bool) bool {
+func minority(voters []uint64, have []survivor, without func(shardmap.NodeID) bool) bool {
 	live, missed := 0, false
 	for _, id := range voters {
-		missed = missed || gone(multiraft.NodeOf(id))
 		if slices.ContainsFunc(have, func(s survivor) bool { return s.Replica == id }) {
 			live++
+		} else {
+			missed = missed || without(multiraft.NodeOf(id))
 		}
 	}
 	return missed && 2*live <= len(voters)

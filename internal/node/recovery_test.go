@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -58,6 +59,7 @@ func TestWhoGoesOn(t *testing.T) {
 		"the old half of a pair": {[]shardmap.NodeID{1, 2}, map[shardmap.NodeID]survivorWord{3: havingOf(joint), 4: havingOf(of(1, voter(4), 3, 8, three...)), 5: havingOf(of(1, voter(5), 3, 8, three...))}, voter(3), []uint64{voter(4), voter(5)}, 0, 1},
 		"nobody has it":          {[]shardmap.NodeID{1, 2}, map[shardmap.NodeID]survivorWord{3: havingOf(), 4: havingOf()}, 0, nil, 3, 1},
 		"down, and not gone":     {nil, map[shardmap.NodeID]survivorWord{3: havingOf(of(1, voter(3), 3, 9, three...))}, 0, nil, 0, 1},
+		"an old replica only":    {[]shardmap.NodeID{1, 2}, map[shardmap.NodeID]survivorWord{3: havingOf(of(1, voter(3), 3, 9, voter(3), voter(4), voter(8))), 4: havingOf()}, voter(3), nil, 0, 1},
 		"half recovered before":  {[]shardmap.NodeID{1, 2, 3}, map[shardmap.NodeID]survivorWord{4: havingOf(late)}, voter(4), nil, 0, 5},
 	}
 	for name, c := range cases {
@@ -86,6 +88,22 @@ func TestWhoGoesOn(t *testing.T) {
 		}
 		if c.on == 0 && c.empty == 0 && (!p.nothing() || p.Kept != 1) {
 			t.Errorf("%s: there is something to do: %+v", name, p)
+		}
+	}
+}
+
+// TestWhoKnowsMoreIsToBeAsked: a survivor knows of a node that the one that is asked has not
+// heard of, and which may have everything. One that was removed is no such node.
+func TestWhoKnowsMoreIsToBeAsked(t *testing.T) {
+	for name, uuid := range map[string]meta.UUID{"": {9}, "removed": {8}} {
+		c, _ := founder(t)
+		c.meta.Removed = append(c.meta.Removed, meta.UUID{8})
+		var got Answer
+		r := &recovery{waits: 2, words: map[shardmap.NodeID]survivorWord{}, done: func(a Answer) { got = a }}
+		c.recovery = r
+		c.tookWord(r, meta.Node{ID: 2, Name: "n2"}, survivorWord{Nodes: []nodeKnown{{ID: 77, Name: "n77", UUID: uuid}}})
+		if refused := strings.Contains(got.Err, "ask n2"); refused != (name == "") || refused == (c.recovery == r) {
+			t.Errorf("%q: the answer is %q", name, got.Err)
 		}
 	}
 }
