@@ -110,10 +110,14 @@ func (w *World) exiles() {
 	w.after(exileEvery, w.exiles)
 }
 
-// banished reports whether a member that a node reaches knows that it was removed.
+// banished reports whether a member that a node reaches knows that it was removed. Whoever
+// was removed itself, as far as the node knows, is not heard.
 func (w *World) banished(p *process) bool {
+	knows := func(o *process) bool {
+		return p.core != nil && p.core.Meta() != nil && p.core.Meta().WasRemoved(w.row(o.id).UUID)
+	}
 	return slices.ContainsFunc(w.nodes, func(o *process) bool {
-		return o != p && o.runs() && !w.link(p.id, o.id).cut && !w.link(o.id, p.id).cut && o.core.Meta() != nil && o.core.Meta().WasRemoved(w.row(p.id).UUID)
+		return o != p && o.runs() && !w.link(p.id, o.id).cut && !w.link(o.id, p.id).cut && o.core.Meta() != nil && o.core.Meta().WasRemoved(w.row(p.id).UUID) && !knows(o)
 	})
 }
 

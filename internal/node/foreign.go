@@ -21,7 +21,7 @@ const seedsWait = 5 * time.Second
 func (n *Node) checkSeeds(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, seedsWait)
 	defer cancel()
-	own := n.identity.Cluster
+	own, known := n.identity.Cluster, n.metaOnDisk()
 	var foreign membership.Heard
 	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: own, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
 	answers, count := n.hearSeeds(ctx, q)
@@ -30,7 +30,7 @@ func (n *Node) checkSeeds(ctx context.Context) error {
 		switch {
 		case h.Err == nil && n.isTwin(h.Reply):
 			return fmt.Errorf("another process runs with this node's identity at %s: data directory %s was copied, which no two processes may have; start this one with an empty --data-dir, as a new node, or stop the other one", h.Addr, n.dir.path)
-		case h.Err == nil && h.Reply.Cluster == own && h.Reply.Removed:
+		case h.Err == nil && banishes(h.Reply, own, func(u [16]byte) bool { return known.WasRemoved(u) }):
 			return n.errRemoved()
 		case h.Err != nil || h.Reply.Cluster == [16]byte{} || h.Reply.UUID == n.uuid:
 		case h.Reply.Cluster == own:

@@ -23,15 +23,28 @@ const (
 	outcastWait = time.Second
 )
 
-// wantedEvery is how often a node that knows a leader asks one of the others all the same:
+// wantedEvery is how often a node that knows a leader asks some of the others all the same:
 // those whom it hears may be nodes that were declared gone together with it.
 const wantedEvery = 5 * time.Second
+
+// outcastAsks is how many are asked at once, in turn: some of them may be down.
+const outcastAsks = 3
 
 // lonely is what a node remembers of asking whether it is wanted.
 type lonely struct {
 	since time.Time // that it knows no leader of group 0; zero: it knows one
 	last  time.Time // that it asked
 	asked int       // contacts, in turn
+}
+
+// turn are those who are asked next: not this node itself, and everybody in some turn.
+func (l *lonely) turn(contacts []membership.Contact, self shardmap.NodeID) (ask []membership.Contact) {
+	others := slices.DeleteFunc(slices.Clone(contacts), func(at membership.Contact) bool { return at.Node == self })
+	for range min(outcastAsks, len(others)) {
+		ask = append(ask, others[l.asked%len(others)])
+		l.asked++
+	}
+	return ask
 }
 
 // removed reports whether group 0 has taken a data directory out for good, as far as
@@ -48,7 +61,7 @@ func (n *Node) removed(uuid [16]byte) (yes bool) {
 	return err == nil && <-got
 }
 
-// outcast asks one of the others whether this node still belongs to them, often when it
+// outcast asks some of the others whether this node still belongs to them, often when it
 // has heard of no leader for a while. A member that says no, under the cluster's secret, ends
 // this process: nothing that it could do would count.
 func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
@@ -67,18 +80,31 @@ func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
 	case time.Since(l.since) < lonelyAfter:
 		return
 	}
-	at := contacts[l.asked%len(contacts)]
-	l.asked++
+	turn := l.turn(contacts, n.self)
 	l.last = time.Now()
-	if at.Node == n.self {
-		return
-	}
 	one, cancel := context.WithTimeout(ctx, outcastWait)
 	defer cancel()
 	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: n.cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
-	if rep, err := membership.Ask(one, at.Addr, q, n.secret); err == nil && rep.Cluster == n.cluster && rep.Removed {
-		n.end(n.errRemoved())
+	banished := make(chan bool, len(turn))
+	for _, at := range turn {
+		go func() {
+			rep, err := membership.Ask(one, at.Addr, q, n.secret)
+			banished <- err == nil && banishes(rep, n.cluster, n.removed)
+		}()
 	}
+	for range turn {
+		if <-banished {
+			n.end(n.errRemoved())
+			return
+		}
+	}
+}
+
+// banishes reports whether a node says that the asker was removed, and may say so: not when
+// it was removed itself, as far as the asker knows. Two that were cut off, and were each told
+// that the other one is gone, would end each other.
+func banishes(rep membership.Reply, cluster [16]byte, removed func(uuid [16]byte) bool) bool {
+	return rep.Cluster == cluster && rep.Removed && !removed(rep.UUID)
 }
 
 // errRemoved is the end of a node that was removed. It is remembered: who said so may be
@@ -99,12 +125,13 @@ func (n *Node) checkRemoved(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, membersWait)
 	defer cancel()
 	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: n.identity.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
-	addrs := n.membersOnDisk()
+	known := n.metaOnDisk()
+	addrs := n.membersOnDisk(known)
 	removed := make(chan bool, len(addrs))
 	for _, a := range addrs {
 		go func() {
 			rep, err := membership.Ask(ctx, a, q, n.secret)
-			removed <- err == nil && rep.Cluster == q.Cluster && rep.Removed
+			removed <- err == nil && banishes(rep, q.Cluster, func(u [16]byte) bool { return known.WasRemoved(u) })
 		}()
 	}
 	for range addrs {
@@ -115,9 +142,8 @@ func (n *Node) checkRemoved(ctx context.Context) error {
 	return nil
 }
 
-// membersOnDisk are the gossip addresses of the nodes that this one knew when it ran last.
-func (n *Node) membersOnDisk() (addrs []string) {
-	nodes := slices.Concat(n.founded.Nodes, n.founded.Contacts)
+// metaOnDisk is what this node knew of group 0 when it ran last.
+func (n *Node) metaOnDisk() *meta.State {
 	for _, g := range n.start.Groups {
 		if g.Group != shardmap.MetaGroup {
 			continue
@@ -133,8 +159,14 @@ func (n *Node) membersOnDisk() (addrs []string) {
 				}
 			}
 		}
-		nodes = append(nodes, s.Nodes...)
+		return s
 	}
+	return &meta.State{}
+}
+
+// membersOnDisk are the gossip addresses of the nodes that this one knew when it ran last.
+func (n *Node) membersOnDisk(known *meta.State) (addrs []string) {
+	nodes := slices.Concat(n.founded.Nodes, n.founded.Contacts, known.Nodes)
 	own := canonical(n.addresses().Gossip)
 	for _, m := range nodes {
 		if a := m.Addresses.Gossip; a != "" && canonical(a) != own && !slices.Contains(addrs, a) {
