@@ -15,6 +15,8 @@ const (
 	// provenOrdinary is for a machine that others compute on: shorter than half a lease, which
 	// no failover without the parent's word is.
 	provenOrdinary = leaseLength / 2
+	// workerLife is longer than what a parent takes for a start that came to nothing.
+	workerLife = 11 * time.Second
 )
 
 // TestKillsOfAWorker kills a node's worker -9 again and again under load while its parent
@@ -30,15 +32,19 @@ func TestKillsOfAWorker(t *testing.T) {
 	r := newRigOf(t, launchAs(t, true, 3, fmt.Sprint(rigMemory)))
 	r.disk = startWitnessOf(t, "disk")
 	var gaps []time.Duration
+	born := map[string]time.Time{}
 	for done, disturbances := 0, 0; done < kills; {
 		r.ready(t, r.addrs[0])
 		victim, other := r.busiest(t)
 		by := r.groupsOf(t, victim, other)
+		// A parent gives a worker up that dies again and again just after its start.
+		until(t, time.Minute, victim.name+"'s worker has lived for a while", func() bool { return time.Since(born[victim.name]) > workerLife })
 		from := time.Now()
 		old := victim.killWorker()
 		r.servedSince(t, from.Add(provenOrdinary))
 		to := time.Now()
 		until(t, time.Minute, victim.name+" has another worker", func() bool { p := victim.worker(); return p != 0 && p != old })
+		born[victim.name] = time.Now()
 		var these []time.Duration
 		for _, i := range by {
 			these = append(these, time.Duration(r.probes[i].gap.Load()))
