@@ -117,3 +117,47 @@ func TestACopyThatIsFarAwayIsWaitedFor(t *testing.T) {
 		}})
 	}
 }
+
+// TestAnOathOutlivesAFailedRecovery: C has begun the generation of group 0, and is cut off
+// before E hears of it. Those that were declared gone come back meanwhile: with E they would
+// be a majority of the old generation.
+func TestAnOathOutlivesAFailedRecovery(t *testing.T) {
+	generation := func(p *process) uint64 {
+		end, _ := p.core.Raft().LogEnd(shardmap.MetaGroup)
+		return end.Generation
+	}
+	plays(t, Script{Name: "cut off in the middle of a recovery", Nodes: 5, Steps: []Step{
+		do.steady(),
+		do.set(nodeA, "k", "1", majority),
+		do.twoSurvivors(nodeD, nodeE),
+		do.isolate(nodeE),
+		do.intend(nodeB, meta.Draining), // so E knows less of group 0
+		do.sleep(2 * sec),
+		do.crash(nodeA), do.crash(nodeB), do.crash(nodeD),
+		do.rejoin(nodeE),
+		do.unheard(),
+		do.recoverUntil(nodeE, "C is cut off when it goes on with group 0", func(s *stage) bool {
+			c := s.cast[nodeC]
+			cut := generation(c) == 1
+			if cut {
+				do.isolate(nodeC).do(s)
+			}
+			return cut
+		}, nodeA, nodeB, nodeD),
+		{"E has not heard of it", func(s *stage) { s.must(generation(s.cast[nodeE]) == 0, "script", "it has") }},
+		do.sleep(12 * sec),
+		do.start(nodeA), do.start(nodeB),
+		do.sleep(10 * sec),
+		{"the old generation of group 0 has no majority", func(s *stage) {
+			for _, r := range []role{nodeA, nodeB, nodeE} {
+				st, _ := s.cast[r].core.Raft().Group(shardmap.MetaGroup)
+				now := s.cast[r].clock()
+				s.must(!st.Lease.Check(now.Mono, now.SuspendOffset), "recover", "%v holds group 0", r)
+			}
+		}},
+		do.rejoin(nodeC),
+		do.until("P13", 20*sec, "E has heard of it", func(s *stage) bool { return generation(s.cast[nodeE]) == 1 }),
+		do.crash(nodeA), do.crash(nodeB),
+		do.unwanted(nodeA), do.unwanted(nodeB), do.unwanted(nodeD),
+	}})
+}

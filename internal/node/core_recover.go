@@ -26,8 +26,11 @@ const (
 	// recoverSilence is how long nobody may have heard a node that is declared gone: longer
 	// than any lease that it could have had when it was heard last, by the slowest clock.
 	recoverSilence = 11 * time.Second
-	// forsakeFor is how long survivors do not listen to the dead before group 0 says so.
-	forsakeFor = 10 * time.Second
+	// forsakeFor is how long survivors do not listen to the dead before group 0 says so: the
+	// one that knows of the decision may be cut off in that moment, and operators have to
+	// read what they are told. oathFor is how long they may begin by what they swore.
+	forsakeFor = time.Minute
+	oathFor    = 10 * time.Second
 	// recoverWait is how long survivors may take to answer each question, tellWait until all
 	// of them have applied what group 0 decided, which may have to be led anew first. All of
 	// it together is shorter than what they swear.

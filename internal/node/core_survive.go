@@ -35,7 +35,7 @@ func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
 	}
 	if q.Oath != "" && len(w.Silent) > 0 && slices.Min(w.Silent) >= recoverSilence {
 		c.forsake(q.Gone, now)
-		c.sworn = oath{q.Oath, now.Mono + forsakeFor}
+		c.sworn = oath{q.Oath, now.Mono + oathFor}
 	}
 	for _, id := range c.raft.Groups() {
 		g := survivingGroup{Group: id, Replica: c.raft.Own(id)}
