@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +17,9 @@ import (
 // recoverWait is how long a recovery may take until it is answered: every survivor has to
 // hear of it first.
 const recoverWait = 12 * time.Second
+
+// goneWait is how long a node that should be gone may take to show that it is not.
+const goneWait = 2 * time.Second
 
 // newRecover goes on without a majority that is gone for good.
 func newRecover() *cobra.Command {
@@ -36,7 +41,8 @@ reaches it would go on serving what they have, until it reaches a survivor.
 
 It is refused while every group has its majority without them (decommission them, or let
 them be replaced: that loses nothing), and while any of them was heard within 11 s. It may
-be said again when it was interrupted.
+be said again when it was interrupted. Nothing is done while a named node answers to the
+machine where this command runs.
 
 Exit codes: 0 printed, or done and all groups are served; 1 refused, or not all groups are
 served in time; 2 unreachable, 64 wrong usage.`,
@@ -52,6 +58,9 @@ served in time; 2 unreachable, 64 wrong usage.`,
 				return usageError("which nodes are gone? name all of them with --gone node1,node2, as in aegis status")
 			}
 			if accept {
+				if err := noneAnswersHere(f.addr, words[1:]); err != nil {
+					return err
+				}
 				words = append(words, "accept-data-loss")
 			}
 			var r node.RecoveryReport
@@ -66,6 +75,30 @@ served in time; 2 unreachable, 64 wrong usage.`,
 	cmd.Flags().BoolVar(&accept, "accept-data-loss", false, "do it; what only those nodes had is lost")
 	cmd.Flags().DurationVar(&limit, "timeout", time.Minute, "how long to wait until all groups are served")
 	return cmd
+}
+
+// noneAnswersHere refuses a recovery while a node that was named answers to this machine:
+// then the node that is asked is cut off from it, and may be on the smaller side. The
+// other side would be told that it is gone as soon as it can be reached.
+func noneAnswersHere(addr string, gone []string) error {
+	r, err := clusterStatus([]string{addr})
+	if err != nil {
+		return nil // the node that is asked says what is wrong with it
+	}
+	for _, a := range r.Absent {
+		if !slices.ContainsFunc(gone, func(g string) bool { return g == a.Name || g == fmt.Sprint(a.Node) || g == a.Client }) {
+			continue
+		}
+		b, err := adminWithin(goneWait, a.Client, "status")
+		var there node.ClusterReport
+		if err != nil || json.Unmarshal(b, &there) != nil || there.Cluster != r.Cluster {
+			continue
+		}
+		if slices.ContainsFunc(there.Nodes, func(n node.NodeReport) bool { return n.Node == a.Node }) {
+			return fmt.Errorf("%s is not gone: it answers here, at %s, though not to the node that was asked. These two are cut off from each other, and the majority may be there: aegis status --addr %s shows it. If nobody is to have that node any more, stop it for good first", a.Name, a.Client, a.Client)
+		}
+	}
+	return nil
 }
 
 // recoveryText is a recovery in sentences, with the groups that lose something.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
+	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 func TestRecoverWantsNames(t *testing.T) {
@@ -36,4 +39,50 @@ func TestARecoverySaysWhatMayBeLost(t *testing.T) {
 	if text = recoveryText(r); strings.Contains(text, "nothing was changed") || !strings.Contains(text, "c goes on with it") || !strings.Contains(text, "and go on with 14 keys") {
 		t.Errorf("when it is done it says\n%s", text)
 	}
+}
+
+// TestRecoverAsksTheDeadFromHere: the node that is asked does not reach another one, which
+// answers to the operator.
+func TestRecoverAsksTheDeadFromHere(t *testing.T) {
+	away := saysStatus(t, node.ClusterReport{Cluster: "c", Nodes: []node.NodeReport{{Node: 2, Name: "b"}}})
+	other := saysStatus(t, node.ClusterReport{Cluster: "another", Nodes: []node.NodeReport{{Node: 3, Name: "x"}}})
+	asked := saysStatus(t, node.ClusterReport{Cluster: "c", Nodes: []node.NodeReport{{Node: 1, Name: "a"}}, Absent: []node.Absentee{
+		{Node: 2, Name: "b", Client: away}, {Node: 3, Name: "x", Client: other}, {Node: 4, Name: "d", Client: "127.0.0.1:1"},
+	}})
+	for _, gone := range [][]string{{"b"}, {"d", "2"}, {"x", away}} {
+		if err := noneAnswersHere(asked, gone); err == nil || !strings.Contains(err.Error(), "b is not gone: it answers here, at "+away) {
+			t.Errorf("%q: %v", gone, err)
+		}
+	}
+	for _, gone := range [][]string{{"d"}, {"x"}, {"3", "4"}} { // nobody there, and somebody else
+		if err := noneAnswersHere(asked, gone); err != nil {
+			t.Errorf("%q: %v", gone, err)
+		}
+	}
+}
+
+// saysStatus is the address of something that answers every command with a report.
+func saysStatus(t *testing.T, r node.ClusterReport) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write(resp.AppendBulk(nil, b))
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
 }
