@@ -238,9 +238,12 @@ func (c *Core) answerNote(body []byte, now multiraft.Instant, done func(Answer))
 	}
 }
 
-// notedAll answers those whose decision was applied, or who waited too long.
+// notedAll answers those whose decision was applied, or who waited too long. What an
+// answer leads to may note something itself, here and now.
 func (c *Core) notedAll() {
-	c.noted = slices.DeleteFunc(c.noted, func(w noting) bool {
+	waiting := c.noted
+	c.noted = nil
+	for _, w := range waiting {
 		switch this, other := c.took(w.word); {
 		case this:
 			w.answer(answerOf(struct{}{}))
@@ -249,8 +252,7 @@ func (c *Core) notedAll() {
 		case c.now.Mono > w.deadline:
 			w.answer(declined("group 0's decision did not come in time"))
 		default:
-			return false
+			c.noted = append(c.noted, w)
 		}
-		return true
-	})
+	}
 }
