@@ -74,19 +74,7 @@ func TestAMeterTellsTheRate(t *testing.T) {
 // written meanwhile is not held back by it.
 func TestFillsKeepTheirPace(t *testing.T) {
 	const rate = 20_000
-	cfg := bigConfig()
-	cfg.FillBytes, cfg.FillRate = 1500, rate
-	w := newWorld(t, 1, cfg, 3, 3)
-	a := w.serve(1)
-	w.synced(1, 2, 3)
-	for i := range 60 {
-		w.must(a, i%2, fmt.Sprint("k", i), strings.Repeat("v", 1000))
-		w.spread()
-	}
-	w.synced(1, 2, 3)
-	c := w.nodes[2]
-	w.crash(c)
-	w.restart(c)
+	w, a, c := emptied(t, 1500, rate, 60, 1000)
 	copied := func(m *member) bool { return m.rep() != nil && m.rep().shards[0].whole && m.rep().shards[1].whole }
 	w.settle("a fill begins", func() bool { return a.n.Usage().CatchUpBytes > 0 })
 	from, before := w.now.Mono, a.n.Usage().CatchUpBytes
@@ -116,19 +104,7 @@ func TestFillsKeepTheirPace(t *testing.T) {
 // a rate and a time left that come true, and once that it is over.
 func TestFillsAreToldOf(t *testing.T) {
 	const rate = 40_000
-	cfg := bigConfig()
-	cfg.FillBytes, cfg.FillRate = 4<<10, rate
-	w := newWorld(t, 1, cfg, 3, 3)
-	a := w.serve(1)
-	w.synced(1, 2, 3)
-	for i := range 550 {
-		w.must(a, i%2, fmt.Sprint("k", i), strings.Repeat("v", 2000))
-		w.spread()
-	}
-	w.synced(1, 2, 3)
-	c := w.nodes[2]
-	w.crash(c)
-	w.restart(c)
+	w, a, _ := emptied(t, 4<<10, rate, 550, 2000)
 	w.settle("a fill begins", func() bool { return a.n.Usage().CatchUpBytes > 0 })
 	var news []Progress
 	var at []time.Duration
@@ -172,4 +148,24 @@ func TestFillsAreToldOf(t *testing.T) {
 		}
 	}
 	w.finish()
+}
+
+// emptied is a group of three whose holder a paces its fills, with keys of so many bytes,
+// and whose third node c has just come back with nothing.
+func emptied(t *testing.T, fillBytes int, rate int64, keys, size int) (w *world, a, c *member) {
+	t.Helper()
+	cfg := bigConfig()
+	cfg.FillBytes, cfg.FillRate = fillBytes, rate
+	w = newWorld(t, 1, cfg, 3, 3)
+	a = w.serve(1)
+	w.synced(1, 2, 3)
+	for i := range keys {
+		w.must(a, i%2, fmt.Sprint("k", i), strings.Repeat("v", size))
+		w.spread()
+	}
+	w.synced(1, 2, 3)
+	c = w.nodes[2]
+	w.crash(c)
+	w.restart(c)
+	return w, a, c
 }

@@ -134,16 +134,7 @@ func (l *mixed) shrink(t *testing.T, nodes []*restartable) {
 		}
 	}
 	for _, n := range nodes[3:] {
-		ended := make(chan error, 1)
-		go func() { ended <- n.cmd.Wait() }()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("%s left with %v", n.name, err)
-			}
-		case <-time.After(elasticLimit):
-			t.Fatalf("%s has not left: %+v", n.name, statusOf(nodes[0].addr).Verdict)
-		}
+		n.leaves(t, elasticLimit)
 	}
 	until(t, elasticLimit, "three nodes have all", func() bool { return statusOf(nodes[0].addr).lacking() == "" })
 	t.Logf("5 to 3 nodes in %v", time.Since(from).Round(time.Millisecond))

@@ -209,16 +209,7 @@ func (k *moveKills) unsettled(t *testing.T, nodes int) string {
 func (k *moveKills) left(t *testing.T) {
 	t.Helper()
 	v := k.nodes[3]
-	ended := make(chan error, 1)
-	go func() { ended <- v.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("%s left with %v", v.name, err)
-		}
-	case <-time.After(moveKillLimit):
-		t.Fatalf("%s has not left", v.name)
-	}
+	v.leaves(t, moveKillLimit)
 	k.deeds = append(k.deeds, cluster.Deed{At: multiraft.Now().Mono, Node: 3, What: "left"})
 	if err := os.RemoveAll(v.dir + "/data/" + v.name); err != nil {
 		t.Fatal(err)

@@ -119,6 +119,21 @@ func (n *restartable) logTail() []byte {
 
 func (n *restartable) signal(s syscall.Signal) { _ = n.cmd.Process.Signal(s) }
 
+// leaves waits until the process has ended, which must be with 0.
+func (n *restartable) leaves(t *testing.T, limit time.Duration) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- n.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("%s left with %v", n.name, err)
+		}
+	case <-time.After(limit):
+		t.Fatalf("%s has not left: its own word is %q", n.name, statusOf(n.addr).Verdict)
+	}
+}
+
 // stopped says whether every thread stands still: until one of them has taken
 // SIGSTOP the others go on.
 func (n *restartable) stopped() bool {
