@@ -54,18 +54,19 @@ func TestWriteOfUnknownOutcomeIsSentOnce(t *testing.T) {
 func TestNoWriteOvertakesALaterOne(t *testing.T) {
 	w := newWorld(t, 1)
 	c := open1(t, quick(w.seeds()))
-	var held func() // what lies in the node's socket
+	var broken atomic.Bool
+	held := make(chan func(), 1) // what lies in the node's socket
 	w.nodes[0].on(isWord("SET", func(p *peer, args []string) bool {
-		if held != nil {
+		if broken.Swap(true) {
 			return false
 		}
-		held = func() { p.node.run(p, args) }
+		held <- func() { p.node.run(p, args) }
 		_ = p.Close()
 		return true
 	}))
 	first := c.Set(ctx, "k", []byte("1"))
 	second := c.Set(ctx, "k", []byte("2"))
-	held()
+	(<-held)()
 	v, err := c.Get(ctx, "k")
 	if first == nil && second == nil && string(v) != "2" {
 		t.Errorf("P5: one client wrote 1 and then 2, was told so, and reads %q, %v", v, err)
