@@ -53,12 +53,14 @@ func (h *History) Cut(c Cut) {
 	span := lostSpan{}
 	for i := range h.keys {
 		if k := &h.keys[i]; k.shard == c.Shard {
-			n := k.cut(&c, &span)
-			if h.Lost += n; c.Base == 0 {
-				h.Wiped += n
-			}
+			k.cut(&c, &span)
 			h.Sample.cut(Key(i), &c)
 		}
+	}
+	h.loss = Loss{Shard: c.Shard, At: c.At, Writes: span.acked, Durable: span.durable, Span: span.last - span.first}
+	h.Durable += span.durable
+	if h.Lost += span.acked; c.Base == 0 {
+		h.Wiped += span.acked
 	}
 	if age := span.inherited(s.cuts); c.Bounded && age > tailBound+h.Late {
 		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but a holder wrote for %v on top of what it had inherited and nobody else held", c.Shard, c.Epoch, c.Node, c.At, age)
@@ -86,11 +88,27 @@ func (h *History) late(s *shardHistory, c Cut) {
 type lostSpan struct {
 	epochs  []epochSpan
 	longest time.Duration
+
+	acked       int           // of the lost writes, those that were acknowledged
+	durable     int           // of those, the ones whose clients had waited for a majority
+	first, last time.Duration // when the first and the last of those ran
 }
 
 type epochSpan struct {
 	epoch       uint32
 	first, last time.Duration
+}
+
+// addAcked takes an acknowledged write that is lost.
+func (l *lostSpan) addAcked(e *entry) {
+	if l.acked == 0 {
+		l.first, l.last = e.ran, e.ran
+	}
+	l.acked++
+	if e.durable {
+		l.durable++
+	}
+	l.first, l.last = min(l.first, e.ran), max(l.last, e.ran)
 }
 
 func (l *lostSpan) add(e *entry) {
@@ -116,15 +134,15 @@ func (l *lostSpan) inherited(cuts []Cut) (longest time.Duration) {
 	return longest
 }
 
-// cut forgets the lost entries and returns how many of them were acknowledged. An unclean
+// cut forgets the lost entries, and counts those of them that were acknowledged. An unclean
 // Open may go back in time by what clocks differ by, as shardgroup/DESIGN.md says: a
 // deadline that was seen to pass is judged by the clocks alone from there on.
-func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
+func (k *keyHistory) cut(c *Cut, span *lostSpan) {
 	n := len(k.log)
 	for n > 0 && k.log[n-1].version > c.Base {
 		n--
 		if k.log[n].acked {
-			acked++
+			span.addAcked(&k.log[n])
 		}
 		if !k.log[n].inferred {
 			span.add(&k.log[n])
@@ -134,12 +152,11 @@ func (k *keyHistory) cut(c *Cut, span *lostSpan) (acked int) {
 		k.log[n-1].gone = false
 	}
 	if n == len(k.log) {
-		return 0
+		return
 	}
 	k.log = k.log[:n]
 	for k.known = min(k.known, n); k.known > 0 && k.log[k.known-1].seen == 0; k.known-- {
 	}
-	return acked
 }
 
 // Position is the last version that a shard's server was seen at.

@@ -38,7 +38,10 @@ type History struct {
 	Evictions int
 	Broken    []string
 	Lost      int // acknowledged writes that a cut declared lost
+	Durable   int // those of Lost whose clients had waited for a majority
 	Wiped     int // those of Lost that went with the last copy of their shard
+
+	loss Loss // by the newest cut
 }
 
 type held struct {
@@ -67,6 +70,7 @@ type entry struct {
 	evicted  bool // by a change of another key
 	inferred bool // from what others saw: its version is a guess
 	acked    bool
+	durable  bool  // its client had waited for a majority
 	counted  bool  // Append or Incr made it
 	number   int64 // of the digits in it, when the write was an Incr
 	deadline int64

@@ -124,6 +124,7 @@ type Judgement struct {
 	Ops       int
 	Reads     int
 	Lost      int // acknowledged writes that an Open declared lost
+	Durable   int // those of Lost that a majority had been waited for
 	Losses    []Loss
 	Missing   int // Opens of which nobody told
 	Copies    int
@@ -141,7 +142,7 @@ const searchMax = 20 * time.Second
 func (r *Recorded) Judge() Judgement {
 	cfg := TrialConfig{Layout: r.Layout, Wall: r.Wall, Bound: r.Bound, Skew: r.Skew, Names: r.Names, Sample: 40, Verdicts: r.Verdicts, Evicts: r.Evicts}
 	h, t := Try(cfg, r.Told, r.Cuts)
-	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Missing: t.Missing(), Losses: t.losses, Leases: len(r.Servings), Verdicts: t.verdicts, Evicted: t.evicted, Unjudged: t.unjudged}
+	j := Judgement{Ops: h.Ops, Reads: h.Reads, Lost: h.Lost, Durable: h.Durable, Missing: t.Missing(), Losses: t.losses, Leases: len(r.Servings), Verdicts: t.verdicts, Evicted: t.evicted, Unjudged: t.unjudged}
 	j.Opinion = h.Sample.Check(h, searchMax)
 	differ, copies := Differences(r.Digests)
 	j.Copies = copies

@@ -47,7 +47,7 @@ func (h *History) wrote(k *keyHistory, s *session, o *Op) {
 		h.broken("P2", "%q: version %v of node %d was acknowledged at %v, after an Open had cut it", k.name, o.Version, o.Node, o.End)
 	}
 	if e := k.at(o.Version); e != nil {
-		e.acked = true
+		e.acked, e.durable = true, o.Durable
 	} else {
 		h.broken("P9", "%q: version %v is acknowledged at %v, after it was cut", k.name, o.Version, o.End)
 	}

@@ -169,6 +169,9 @@ type Loss struct {
 	Shard  shardmap.ShardID
 	At     time.Duration
 	Writes int
+	Span   time.Duration // from the first of them to the last
+
+	Durable int // of them, those that a majority had been waited for
 }
 
 // Missing is how many epochs were seen of which nobody told what their Open decided.
@@ -418,10 +421,9 @@ func (t *Trial) open(c Cut) {
 			t.tell(w)
 		}
 	}
-	lost := t.h.Lost
 	t.h.Cut(c)
-	if n := t.h.Lost - lost; n > 0 {
-		t.losses = append(t.losses, Loss{c.Shard, t.now, n})
+	if t.h.loss.Writes > 0 && t.h.loss.Shard == c.Shard && t.h.loss.At == c.At {
+		t.losses = append(t.losses, t.h.loss)
 	}
 	for i := range t.keys {
 		if t.h.keys[i].shard == c.Shard {

@@ -25,10 +25,10 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	}
 	sortedByTime(rec.Told)
 	r.operations(rec.Told)
-	s.Losses.Lost = int64(j.Lost)
+	s.Losses.Lost, s.Losses.LostMajority = int64(j.Lost-j.Durable), int64(j.Durable)
 	s.Losses.Reported = int64(j.Lost) // what no Open declared is a violation
 	for _, l := range j.Losses {
-		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes)})
+		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes), Span: l.Span})
 	}
 	s.Checks = append(s.Checks, []report.Check{
 		{Property: "P2-P9, P11, P14, P17, P19, once", Name: "every answer is explained by the newest write that is not declared lost", Judged: int64(j.Ops), Of: "operations", Broken: int64(len(j.Broken)), Undecided: int64(len(j.Undecided))},
@@ -38,6 +38,9 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 		{Property: "token", Name: "at rest each node says durable of what is there, and lost of what is not", Judged: int64(j.Verdicts), Of: "verdicts", Broken: r.brokenOf("token")},
 		{Property: "P18", Name: "no process takes more memory than its limit and what README adds to it", Judged: int64(len(r.c.Nodes)), Of: "nodes", Broken: r.brokenOf("P18")},
 	}...)
+	if !r.sc.Deadly {
+		s.Checks = append(s.Checks, report.Check{Property: "P8", Name: "of what a majority was waited for nothing is lost", Judged: s.Losses.AckedMajority, Of: "acknowledged writes", Broken: int64(j.Durable)})
+	}
 	s.Checks = append(s.Checks, report.Check{Property: "P13", Name: "every group is read and written again after each fault", Judged: int64(r.gaps.Cycles * r.layout.Groups), Of: "groups", Broken: r.brokenOf("P13")})
 	if r.sc.Lossless && r.wal() != "off" {
 		s.Checks = append(s.Checks, report.Check{Property: "P15", Name: "what was acknowledged is in the logs after all nodes have fallen", Judged: s.Losses.Acked + s.Losses.AckedMajority, Of: "acknowledged writes", Broken: int64(j.Lost)})

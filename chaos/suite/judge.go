@@ -69,10 +69,19 @@ func (r *run) judge() {
 	if j.Unjudged*unjudgedShare > r.keysOf(rec.Told) {
 		r.vague = append(r.vague, fmt.Sprintf("%d keys could not be judged, because evictions and unknown outcomes explain too much", j.Unjudged))
 	}
+	r.losses(&j)
+	r.fill(rec, &story, &j)
+}
+
+// losses judges what was lost by what the scenario leaves: a loss is declared, but not all
+// that is declared may be lost.
+func (r *run) losses(j *chaos.Judgement) {
+	if !r.sc.Deadly && j.Durable > 0 {
+		r.broken = append(r.broken, fmt.Sprintf("P8: %d writes are lost that a majority had acknowledged, and never did most copies go at once", j.Durable))
+	}
 	if r.sc.Lossless && r.wal() != "off" && j.Lost > 0 {
 		r.broken = append(r.broken, fmt.Sprintf("P15: %d acknowledged writes are lost, and the logs of mode %s had them", j.Lost, r.wal()))
 	}
-	r.fill(rec, &story, &j)
 }
 
 // unjudgedShare is how many keys there must be for each that evictions leave unjudged.

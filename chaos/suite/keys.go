@@ -16,8 +16,9 @@ type keyring struct {
 	rng   *rand.Rand
 	live  []liveKey
 	made  int
-	plain bool // all keys are registers
-	hot   bool // half of all operations go to one of them
+	name  string // of the crew, in all names of keys
+	plain bool   // all keys are registers
+	hot   bool   // half of all operations go to one of them
 }
 
 type liveKey struct {
@@ -31,8 +32,8 @@ const (
 	keyOps   = 900 // that a key lives for at most
 )
 
-func newKeyring(seed uint64) *keyring {
-	k := &keyring{rng: rand.New(rand.NewPCG(seed, 5))}
+func newKeyring(seed uint64, name string) *keyring {
+	k := &keyring{rng: rand.New(rand.NewPCG(seed, 5)), name: name}
 	for range keysLive {
 		k.live = append(k.live, k.fresh())
 	}
@@ -50,7 +51,7 @@ func (k *keyring) fresh() liveKey {
 	case p >= 6:
 		kind = 't'
 	}
-	return liveKey{name: fmt.Sprintf("%c:%d", kind, k.made), kind: kind, left: 20 + int(float64(keyOps-20)*k.rng.Float64()*k.rng.Float64()*k.rng.Float64())}
+	return liveKey{name: fmt.Sprintf("%c:%s%d", kind, k.name, k.made), kind: kind, left: 20 + int(float64(keyOps-20)*k.rng.Float64()*k.rng.Float64()*k.rng.Float64())}
 }
 
 // pick takes a key for one operation.

@@ -35,7 +35,7 @@ type load struct {
 const clientsMax = 8
 
 func newLoad(addrs []string, seed uint64) *load {
-	return &load{addrs: addrs, base: cluster.Now(), wall: time.Now().UnixMilli(), keys: newKeyring(seed), pace: 6 * time.Millisecond}
+	return &load{addrs: addrs, base: cluster.Now(), wall: time.Now().UnixMilli(), keys: newKeyring(seed, ""), pace: 6 * time.Millisecond}
 }
 
 // now is the time since the run began.
@@ -50,7 +50,7 @@ func levels(ack string) []string {
 }
 
 // run lets all clients work until the context ends.
-func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, seed uint64) error {
+func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, crews int, seed uint64) error {
 	shared := newPipes()
 	var workers sync.WaitGroup
 	for i, level := range levels(ack) {
@@ -58,9 +58,15 @@ func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, seed uin
 		if err != nil {
 			return err
 		}
-		w := &worker{l: l, n: i, hand: h, durable: level != "async", stale: i == clientsMax-1, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w := &worker{l: l, n: i, keys: l.keys, hand: h, durable: level != "async", stale: i == clientsMax-1, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		workers.Add(1)
 		wg.Go(func() { defer workers.Done(); defer h.close(); w.run(ctx) })
+	}
+	for crew := 1; crew < crews; crew++ {
+		for _, w := range l.crew(crew, ack, shared, seed) {
+			workers.Add(1)
+			wg.Go(func() { defer workers.Done(); defer w.hand.close(); w.run(ctx) })
+		}
 	}
 	wg.Go(func() { workers.Wait(); shared.close() })
 	return nil
@@ -87,9 +93,11 @@ func (l *load) hand(i int, level string, shared *pipes, seed uint64) (hand, erro
 type worker struct {
 	l       *load
 	n       int
+	keys    *keyring
 	hand    hand
 	durable bool
 	stale   bool // it reads from followers
+	eager   bool // it writes three times in four
 	rng     *rand.Rand
 }
 
@@ -113,8 +121,8 @@ func (w *worker) run(ctx context.Context) {
 }
 
 func (w *worker) one() {
-	key, kind := w.l.keys.pick()
-	o := chaos.Told{Client: w.n, Key: key, Kind: kindsOf(kind, w.rng.IntN(100)), Durable: w.durable}
+	key, kind := w.keys.pick()
+	o := chaos.Told{Client: w.n, Key: key, Kind: kindsOf(kind, w.die()), Durable: w.durable}
 	if _, own := w.hand.(*clientHand); own && o.Kind != chaos.Read && o.Kind != chaos.Set {
 		o.Kind = chaos.Read // Delete and Increment of pkg/client tell no version
 	}
@@ -133,6 +141,14 @@ func (w *worker) one() {
 		}
 	}
 	w.do(&o)
+}
+
+// die is what decides of the kind of an operation.
+func (w *worker) die() int {
+	if w.eager {
+		return eagerFrom + w.rng.IntN(100-eagerFrom)
+	}
+	return w.rng.IntN(100)
 }
 
 // do has an operation done, and keeps what was told.
@@ -158,7 +174,7 @@ func (w *worker) value(o *chaos.Told, kind byte) {
 
 // several reads some keys of one slot by one command: they share a hash tag.
 func (w *worker) several() {
-	key, _ := w.l.keys.pick()
+	key, _ := w.keys.pick()
 	tag := fmt.Sprintf("{%s}", key)
 	keys := []string{tag + "a", tag + "b"}
 	if w.rng.IntN(2) == 0 {
@@ -226,7 +242,7 @@ func (l *load) readAll(level string, seed uint64) (unread int) {
 			continue
 		}
 		done[was.Key] = true
-		o := chaos.Told{Client: clientsMax, Key: was.Key, Kind: chaos.Read, Start: l.now()}
+		o := chaos.Told{Client: atRest, Key: was.Key, Kind: chaos.Read, Start: l.now()}
 		h.do(&o)
 		o.End = l.now()
 		if o.Outcome != chaos.OK {

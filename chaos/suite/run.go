@@ -30,6 +30,8 @@ type Options struct {
 	Budgets   bool          `json:"budgets"`          // missed budgets of time are a verdict
 	AtOnce    int           `json:"atOnce,omitempty"` // scenarios side by side
 	Mutant    string        `json:"mutant,omitempty"` // a bug seeded in the nodes
+	Cycles    int           `json:"cycles,omitempty"` // faults of each scenario, however long they take; 0: as many as Duration has room for
+	Rate      int           `json:"rate,omitempty"`   // operations a second that clients are there for; 0: one crew
 }
 
 // The layout that scenarios run with: failovers are of groups, and a probe for each group
@@ -216,7 +218,7 @@ func (r *run) up() (err error) {
 	if r.p, err = startProbes(ctx, &wg, r.layout, r.c.Addrs(), r.l.now); err != nil {
 		return err
 	}
-	if err := r.l.run(ctx, &wg, r.o.Ack, r.seed); err != nil {
+	if err := r.l.run(ctx, &wg, r.o.Ack, r.o.crews(), r.seed); err != nil {
 		return err
 	}
 	wg.Go(func() { r.watch(ctx) })
@@ -280,7 +282,7 @@ func (r *run) copies() int {
 func (r *run) strikeAll() error {
 	r.gaps = report.Unavailability{Fault: r.sc.Kind, Budget: r.sc.Bar, Bar: barText(r.sc.Bar)}
 	start := r.counts(report.Counts{})
-	for end := r.l.now() + r.o.Duration; r.gaps.Cycles == 0 || !r.sc.Once && r.l.now() < end && r.gaps.Cycles < cyclesMax; {
+	for end := r.l.now() + r.o.Duration; r.more(end); {
 		if !r.wait(r.span(0, lease)) { // anywhere in the life of a lease
 			return r.ctx.Err()
 		}
@@ -290,6 +292,19 @@ func (r *run) strikeAll() error {
 	}
 	r.res.Operations.During = r.counts(start)
 	return nil
+}
+
+// more says whether the fault is to strike once more.
+func (r *run) more(end time.Duration) bool {
+	switch {
+	case r.gaps.Cycles == 0:
+		return true
+	case r.sc.Once:
+		return false
+	case r.o.Cycles > 0:
+		return r.gaps.Cycles < r.o.Cycles
+	}
+	return r.l.now() < end && r.gaps.Cycles < cyclesMax
 }
 
 // strike lets the fault strike once, and waits until all is well again.

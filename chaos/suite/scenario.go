@@ -30,9 +30,12 @@ type Scenario struct {
 	Skew    time.Duration // that wall clocks are off, at most
 	// Lossless says that a log keeps all that was acknowledged, if there is one (P15).
 	Lossless bool
-	Memory   int64    // limit of each node, bytes; 0 = what others have
-	WAL      string   // least that the scenario needs; "" = what the run has
-	Args     []string // of all nodes
+	// Deadly says that most copies of a shard may go at once: then writes are lost that a
+	// majority held, and that is told.
+	Deadly bool
+	Memory int64    // limit of each node, bytes; 0 = what others have
+	WAL    string   // least that the scenario needs; "" = what the run has
+	Args   []string // of all nodes
 	// Whole says that every group is hit.
 	Whole bool
 	// Newcomer says that a node comes back as another one: the old one stays in the
@@ -69,9 +72,9 @@ func ByName(name string) (Scenario, bool) {
 var table = []Scenario{
 	{Name: "kill-leaseholder", Kind: "kill", Smoke: true, Bar: crashBar, strike: kill(busiest), About: "kill -9 of the node that serves most groups, and a restart a second later"},
 	{Name: "kill-follower", Kind: "kill", Bar: crashBar, strike: kill(idlest), About: "kill -9 of the node that serves fewest groups"},
-	{Name: "kill-two", Kind: "kill", strike: kill(most), About: "kill -9 of most nodes at once: what they alone had is lost and must be told"},
-	{Name: "kill-all", Kind: "kill", Whole: true, Lossless: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
-	{Name: "restart-storm", Kind: "restart", strike: storm, About: "four kills in a row of nodes taken by chance, each started again at once"},
+	{Name: "kill-two", Deadly: true, Kind: "kill", strike: kill(most), About: "kill -9 of most nodes at once: what they alone had is lost and must be told"},
+	{Name: "kill-all", Deadly: true, Kind: "kill", Whole: true, Lossless: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
+	{Name: "restart-storm", Deadly: true, Kind: "restart", strike: storm, About: "four kills in a row of nodes taken by chance, each started again at once"},
 	{Name: "rolling-restart", Kind: "leave", Bar: plannedBar, Smoke: true, strike: rolling, About: "SIGTERM and restart, as an upgrade does it"},
 	{Name: "pause-short", Kind: "pause", Bar: outageBar, strike: pause(busiest, lease/4, lease), About: "SIGSTOP for less than a lease"},
 	{Name: "pause-long", Kind: "pause", Bar: outageBar, Smoke: true, strike: pause(busiest, 3*lease, 6*lease), About: "SIGSTOP for several leases: what waits in its sockets must not be answered as if it still served"},

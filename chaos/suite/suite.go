@@ -23,7 +23,14 @@ func (o *Options) command(scenario string) string {
 	if !o.Budgets {
 		budgets += " --budgets=false"
 	}
-	return fmt.Sprintf("aegis-chaos run --scenario %s --seed %d --duration %v --nodes %d --ack %s --wal %s%s", scenario, o.Seed, o.Duration, o.Nodes, o.Ack, o.WAL, budgets)
+	long := "--duration " + o.Duration.String()
+	if o.Cycles > 0 {
+		long = fmt.Sprint("--cycles ", o.Cycles)
+	}
+	if o.Rate > 0 {
+		long += fmt.Sprint(" --rate ", o.Rate)
+	}
+	return fmt.Sprintf("aegis-chaos run --scenario %s --seed %d %s --nodes %d --ack %s --wal %s%s", scenario, o.Seed, long, o.Nodes, o.Ack, o.WAL, budgets)
 }
 
 // Check says what is wrong with the options.
@@ -40,6 +47,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("--nodes %d: 3 to 7 nodes can fail over", o.Nodes)
 	case o.AtOnce > 1 && o.Budgets:
 		return fmt.Errorf("--at-once %d: budgets of time are judged of one scenario at a time; add --budgets=false", o.AtOnce)
+	case o.Cycles < 0 || o.Rate < 0 || o.Rate > rateMost:
+		return fmt.Errorf("--cycles %d --rate %d: neither is below 0, and a rate is not above %d", o.Cycles, o.Rate, rateMost)
 	case o.Ack != "async" && o.Ack != "majority":
 		return fmt.Errorf("--ack %q: use async or majority", o.Ack)
 	case o.WAL != "off" && o.WAL != "write" && o.WAL != "fsync":

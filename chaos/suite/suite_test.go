@@ -109,7 +109,7 @@ func TestValuesAreShortAndUnique(t *testing.T) {
 
 // TestKeysDieBeforeASearchGivesUp: no key collects more operations than a search can judge.
 func TestKeysDieBeforeASearchGivesUp(t *testing.T) {
-	k, ops, kinds := newKeyring(1), map[string]int{}, map[chaos.Kind]int{}
+	k, ops, kinds := newKeyring(1, ""), map[string]int{}, map[chaos.Kind]int{}
 	for i := range 200_000 {
 		name, kind := k.pick()
 		ops[name]++

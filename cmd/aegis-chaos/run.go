@@ -45,6 +45,8 @@ func newRun() *cobra.Command {
 	f.StringVar(&scenarios, "scenario", "all", "names of scenarios (aegis-chaos list), comma-separated; all, smoke for a short choice, or disk for those that need aegis built with -tags chaos")
 	f.Uint64Var(&o.Seed, "seed", 0, "of everything that is left to chance; 0 takes one by the clock")
 	f.DurationVar(&o.Duration, "duration", 20*time.Second, "for how long faults strike in each scenario")
+	f.IntVar(&o.Cycles, "cycles", 0, "faults of each scenario, one after the other, instead of a duration")
+	f.IntVar(&o.Rate, "rate", 0, "operations a second that there are clients for, beyond the 1,300 of eight clients; all are kept in memory, 1 GiB for each million")
 	f.IntVar(&o.Nodes, "nodes", 3, "nodes")
 	f.StringVar(&o.Ack, "ack", "async", "what most writes wait for: async or majority")
 	f.StringVar(&o.WAL, "wal", "off", "the nodes' log: off, write or fsync")

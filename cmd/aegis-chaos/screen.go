@@ -93,13 +93,22 @@ func writeScenario(w io.Writer, s *report.Scenario) {
 			fmt.Fprintf(w, ", others max %v", ms(d.Max))
 		}
 	}
-	if s.Losses.Lost > 0 {
-		fmt.Fprintf(w, "; %d acknowledged writes lost and declared", s.Losses.Lost)
-	}
+	fmt.Fprint(w, lossesOf(&s.Losses))
 	fmt.Fprintln(w)
 	if s.Reason != "" {
 		fmt.Fprintf(w, "              %s\n", s.Reason)
 	}
+}
+
+// lossesOf says what was acknowledged and what was lost of it.
+func lossesOf(l *report.Losses) string {
+	text := fmt.Sprintf("; acknowledged %d async, %d majority", l.Acked, l.AckedMajority)
+	if l.Lost+l.LostMajority == 0 {
+		return text + ", none lost"
+	}
+	n, d := l.Sizes(), l.Spans()
+	return text + fmt.Sprintf(", lost and declared %d and %d; of a shard at once p50 %d p99 %d max %d writes, p50 %v p99 %v max %v",
+		l.Lost, l.LostMajority, n.P50, n.P99, n.Max, ms(d.P50), ms(d.P99), ms(d.Max))
 }
 
 func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
