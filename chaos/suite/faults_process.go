@@ -103,20 +103,21 @@ func pause(who chooser, least, most time.Duration) func(r *run) *struck {
 	return func(r *run) *struck {
 		nodes := who(r)
 		var err error
-		at := r.l.now()
 		for _, n := range nodes {
 			err = errors.Join(err, r.c.Nodes[n].Pause())
 		}
+		at, still := r.l.now(), time.Duration(0)
 		return &struck{
 			nodes: nodes, target: r.names(nodes), hold: r.span(least, most),
 			heal: func() error {
+				still = r.l.now() - at
 				for _, n := range nodes {
 					r.c.Nodes[n].Resume()
 				}
 				return err
 			},
 			evidence: func() (string, error) {
-				return fmt.Sprintf("all threads stood still for %v", (r.l.now() - at).Round(time.Millisecond)), err
+				return fmt.Sprintf("all threads stood still for %v", still.Round(time.Millisecond)), err
 			},
 		}
 	}
