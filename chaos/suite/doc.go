@@ -5,10 +5,12 @@
 // version that a client was told, and at what processes hold open. What cannot be judged
 // is no pass, and a fault that was not seen to act does not count.
 //
-// Of the eight clients two share a pipelined connection to each node, as rueidis does, two
-// keep the table of slots and connections of their own, as go-redis, two are pkg/client
-// and two know nothing but MOVED. They are written here so that every reply can be
-// recorded with its version; the real ones are in chaos/clients and chaos/peer.
+// Of the eight clients one is go-redis and one rueidis, as their users have them; two are
+// pkg/client, two share a pipelined connection to each node, and two know nothing but
+// MOVED. The last four are written here, so that every reply can be recorded with its
+// version; on the connections of the first two an ear listens for what they drop. They are
+// kept from one thing that no cache could explain: a write that nobody answered is not
+// sent again.
 //
 // Most scenarios run the released program under signals, relays and damaged files. Those
 // with Seam run a build with the tag "chaos" (internal/fault), whose clocks and disk take

@@ -18,7 +18,7 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	s := &r.res
 	s.Cluster = report.Cluster{
 		Server: "aegis", Nodes: r.o.Nodes, Copies: min(3, r.o.Nodes), Groups: r.layout.Groups, Ack: "mixed", WAL: r.wal(), Lease: lease,
-		Note: fmt.Sprintf("%d shards in %d groups", r.layout.Shards, r.layout.Groups),
+		Note: fmt.Sprintf("%d shards in %d groups; %s", r.layout.Shards, r.layout.Groups, clientsAtWork()),
 	}
 	if r.o.Ack == "majority" {
 		s.Cluster.Ack = "majority"

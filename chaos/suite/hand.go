@@ -88,6 +88,11 @@ func (h *plainHand) many(os []*chaos.Told) {
 		w = append(w, o.Key)
 	}
 	a, ok := h.ask(os[0], w)
+	fillMany(os, &a, ok)
+}
+
+// fillMany takes the reply to one command that read several keys, if there was one.
+func fillMany(os []*chaos.Told, a *said, ok bool) {
 	for i, o := range os {
 		o.Outcome, o.Word, o.Node = os[0].Outcome, os[0].Word, os[0].Node
 		if ok && len(a.Items) == len(os) && len(a.versions) == len(os) && !a.Items[i].IsNull() {

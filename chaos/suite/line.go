@@ -34,17 +34,25 @@ func dial(addr, level string, follower bool) (*line, error) {
 	if follower {
 		words = append(words, []string{"READONLY"})
 	}
+	if err := l.greet(dialMax, words...); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// greet says what a connection begins with.
+func (l *line) greet(limit time.Duration, words ...[]string) error {
 	for _, w := range words {
-		a, err := l.do(dialMax, w...)
+		a, err := l.do(limit, w...)
 		if err == nil && a.IsError() {
 			err = errors.New(string(a.Text))
 		}
 		if err != nil {
-			_ = c.Close()
-			return nil, err
+			return err
 		}
 	}
-	return l, nil
+	return nil
 }
 
 // said is a reply with the versions that the node told beside it.
@@ -116,7 +124,7 @@ func (l *line) reply() (a said, err error) {
 			return a, err
 		}
 		if b[0] == '|' {
-			if a.versions, err = l.attributes(); err != nil {
+			if a.versions, err = versionsBefore(l.in); err != nil {
 				return a, err
 			}
 			continue
@@ -127,15 +135,15 @@ func (l *line) reply() (a said, err error) {
 	}
 }
 
-// attributes reads what stands before a reply, and gives the versions in it.
-func (l *line) attributes() (versions []shardmap.Version, err error) {
-	_, n, err := resp.ReadHead(l.in)
+// versionsBefore reads the attributes before a reply, and gives the versions in them.
+func versionsBefore(in *bufio.Reader) (versions []shardmap.Version, err error) {
+	_, n, err := resp.ReadHead(in)
 	for ; err == nil && n > 0; n-- {
 		var name, value resp.Reply
-		if name, err = resp.ReadReply(l.in); err != nil {
+		if name, err = resp.ReadReply(in); err != nil {
 			break
 		}
-		if value, err = resp.ReadReply(l.in); err == nil && string(name.Text) == "v" {
+		if value, err = resp.ReadReply(in); err == nil && string(name.Text) == "v" {
 			versions = versionsOf(value)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -72,21 +73,33 @@ func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, crews in
 	return nil
 }
 
-// hand is the client of a number: two with one pipelined connection to each node between
-// them, as rueidis works, two with the table of slots and connections of their own, as
-// go-redis, two of pkg/client, and two that know nothing but MOVED.
+// hand is the client of a number: one is go-redis, one rueidis, two are pkg/client, two
+// share one pipelined connection to each node between them, and two know nothing but MOVED.
 func (l *load) hand(i int, level string, shared *pipes, seed uint64) (hand, error) {
-	if i == 2 || i == 5 {
+	switch i {
+	case 1:
+		return newGoRedisHand(l.addrs, level), nil
+	case 4:
+		return newRueidisHand(l.addrs, level)
+	case 2, 5:
 		return newClientHand(l.addrs, level)
 	}
 	h := newPlainHand(l.addrs, level, i == clientsMax-1, seed)
-	switch i {
-	case 0, 3:
+	if i == 0 || i == 3 {
 		h.table, h.pipes = true, shared
-	case 1, 4:
-		h.table = true
 	}
 	return h, nil
+}
+
+// clientsAtWork says who the clients are, those of others with their versions.
+func clientsAtWork() string {
+	version := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			version[m.Path] = m.Version
+		}
+	}
+	return fmt.Sprintf("clients: 2 pkg/client, 4 of the suite's own, go-redis %s, rueidis %s", version["github.com/redis/go-redis/v9"], version["github.com/redis/rueidis"])
 }
 
 // worker is one client: it waits for the answer before it asks again.

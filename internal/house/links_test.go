@@ -9,9 +9,10 @@ import (
 
 // unlinked says what a program must not link; a trailing slash bans all below.
 var unlinked = map[string][]string{
-	"./cmd/aegis": {module + "/chaos", module + "/chaos/", "testing", "github.com/anishathalye/porcupine"},
+	"./cmd/aegis": {module + "/chaos", module + "/chaos/", "testing", "github.com/anishathalye/porcupine", "github.com/redis/"},
 	"./pkg/client": {
 		"go.etcd.io/raft/", "github.com/hashicorp/memberlist", "go.etcd.io/bbolt", "go.uber.org/zap", "github.com/spf13/cobra",
+		"github.com/redis/",
 		module + "/internal/", module + "/multiraft", module + "/shardgroup", module + "/membership",
 	},
 	"./pkg/shardmap": {"net", "os/exec", "go.etcd.io/", "github.com/", "golang.org/"},
