@@ -14,10 +14,13 @@ type block struct {
 }
 
 // pool is the ring memory of the node: counted, lent in blocks, never above its
-// limit but for what rings must keep (one block each, and one record that always fits).
+// limit but for what rings must keep (one block each, large ones until W seats hold
+// them, and one record that always fits).
 // Listed by age are only the blocks that could be taken back: all but the last of
-// each ring. With those in the list a few hundred idle rings would be all that a
-// bounded search ever meets, and a busy one would grow without end.
+// each ring, and that one if it is large, or a large value in each shard would be kept
+// for as long as nobody writes there again. With all of them in the list a few hundred
+// idle rings would be all that a bounded search ever meets, and a busy one would grow
+// without end.
 type pool struct {
 	mu             sync.Mutex
 	blockBytes     int
@@ -33,7 +36,7 @@ func (p *pool) take(s *shard, need int) *block {
 	defer p.mu.Unlock()
 	size := max(need, p.blockBytes)
 	p.reclaim(s, int64(size))
-	if n := len(s.ring.blocks); n > 0 {
+	if n := len(s.ring.blocks); n > 0 && !s.ring.blocks[n-1].listed {
 		p.list(s.ring.blocks[n-1])
 	}
 	var b *block
@@ -45,6 +48,9 @@ func (p *pool) take(s *shard, need int) *block {
 	}
 	p.used += int64(cap(b.buf))
 	b.owner = s
+	if b.large {
+		p.list(b)
+	}
 	p.trim()
 	return b
 }
@@ -117,8 +123,9 @@ func (p *pool) reclaim(s *shard, size int64) {
 			next := b.newer
 			if b.owner == s || b.owner.mu.TryLock() {
 				o := b.owner
-				if len(o.ring.blocks) > 1 && o.ring.blocks[0] == b && (unheldToo || !o.unheld(b)) {
-					if o.unheld(b) {
+				unheld := o.unheld(b)
+				if len(o.ring.blocks) > 0 && o.ring.blocks[0] == b && (!unheld || unheldToo && len(o.ring.blocks) > 1) {
+					if unheld {
 						probeUnheldGiven.Hit()
 					}
 					o.ring.dropOldest()
