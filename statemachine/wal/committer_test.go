@@ -278,3 +278,63 @@ func TestOnARealDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestARemovalHoldsNobodyUp lets the removal of a segment stand still: writes go on, are
+// made durable and answered meanwhile, and the segment is counted until it is gone.
+func TestARemovalHoldsNobodyUp(t *testing.T) {
+	for _, mode := range []Mode{Write, Fsync} {
+		fs, arrived, pass := NewMemory(), make(chan struct{}), make(chan struct{})
+		fs.Before = func(change, _ string) error {
+			if change == "remove" {
+				arrived <- struct{}{}
+				<-pass
+			}
+			return nil
+		}
+		cfg := Config{FS: fs, Mode: mode, ID: [16]byte{1}, Boot: [16]byte{1}, Shards: testShards, SegmentBytes: 1 << 10}
+		l, _, err := open(cfg, (&story{}).reader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Run(l, func() {}, unexpected(t))
+		write := func() {
+			if err := c.Wait(l.Append(0, kindTest, 1, make([]byte, 600)), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 {
+			write()
+		}
+		before := l.Bytes()
+		dropped := make(chan int64)
+		go func() {
+			freed, err := l.DropBelow(l.Synced())
+			if err != nil {
+				t.Error(err)
+			}
+			dropped <- freed
+		}()
+		<-arrived
+		for range 4 {
+			write() // hangs if it has to wait for the removal
+		}
+		if l.Bytes() <= before {
+			t.Errorf("%v: %d bytes while a segment is being removed, %d before", mode, l.Bytes(), before)
+		}
+		whole := l.Bytes()
+		pass <- struct{}{}
+		for freed := int64(-1); freed < 0; {
+			select {
+			case <-arrived:
+				pass <- struct{}{}
+			case freed = <-dropped:
+				if freed == 0 || l.Bytes() != whole-freed {
+					t.Errorf("%v: %d bytes of %d were freed, and %d are left", mode, freed, whole, l.Bytes())
+				}
+			}
+		}
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}

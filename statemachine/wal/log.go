@@ -63,6 +63,8 @@ type Log struct {
 
 	syncing sync.Mutex // one Sync at a time; guards the rest
 	clean   *touched
+
+	dropping sync.Mutex // one DropBelow at a time; taken before commit
 }
 
 // Append puts a frame behind the others and says where it ends. position is what Logged
@@ -312,24 +314,34 @@ func (l *Log) state(kind Kind) error {
 
 // DropBelow removes the segments that end at or below an LSN and says how many bytes
 // that freed. What is not durable stays, and one segment whose name is: a log that has
-// lost all its segments could not be told from one that never had any.
+// lost all its segments could not be told from one that never had any. No Commit waits
+// for a removal, which may take as long as an fsync does.
 func (l *Log) DropBelow(at LSN) (freed int64, err error) {
-	l.commit.Lock()
-	defer l.commit.Unlock()
-	if err := l.Err(); err != nil {
-		return 0, err
-	}
-	at = min(at, l.Synced())
-	for l.segs[0].end <= at && l.segs[0].number < l.named.Load() {
-		if err := l.cfg.FS.Remove(segmentName(l.segs[0].number)); err != nil {
+	l.dropping.Lock()
+	defer l.dropping.Unlock()
+	for {
+		e, ok, err := l.oldest(at)
+		if !ok || err != nil {
 			return freed, err
 		}
-		freed += l.segs[0].bytes
-		l.bytes.Add(-l.segs[0].bytes)
-		l.segs = l.segs[1:]
+		if err := l.cfg.FS.Remove(segmentName(e.number)); err != nil {
+			return freed, err
+		}
+		freed += e.bytes
+		l.commit.Lock()
+		l.segs = l.segs[1:] // others only append
 		l.unnamed = true
+		l.commit.Unlock()
+		l.bytes.Add(-e.bytes)
 	}
-	return freed, nil
+}
+
+// oldest is the first segment, if it ends at or below an LSN and may go.
+func (l *Log) oldest(at LSN) (e extent, ok bool, err error) {
+	l.commit.Lock()
+	defer l.commit.Unlock()
+	e = l.segs[0]
+	return e, e.end <= min(at, l.Synced()) && e.number < l.named.Load(), l.Err()
 }
 
 // Bytes is what the log's files take. It waits for no I/O.
