@@ -37,7 +37,8 @@ type attempt struct {
 	cmd    statemachine.Command
 	res    statemachine.Result
 	level  shardgroup.Level
-	ran    bool // a write was carried out
+	ran    bool   // a write was carried out
+	over   func() // ends its turn at the process
 	at     *process
 	life   int // of at, when it was asked
 	key    []byte
@@ -175,6 +176,7 @@ func (a *actor) read(p *process, r *shardgroup.Replica, shard shardmap.ShardID) 
 	}
 	a.w.alone(p, t.group)
 	a.w.history.Ran(&t.op)
+	t.over = p.turn()
 	a.reply(p, adm)
 }
 
@@ -196,14 +198,18 @@ func (a *actor) change(p *process, r *shardgroup.Replica, shard shardmap.ShardID
 	}
 	a.w.alone(p, t.group)
 	a.w.history.Ran(&t.op)
+	t.over = p.turn()
 	p.flush()
 	if t.level == shardgroup.Async || !t.res.Changed {
 		a.reply(p, adm)
 		return
 	}
 	t.op.Durable = true
-	number := t.number
+	number, over := t.number, t.over
 	a.await(p, r, adm.Lease, shardgroup.Ticket{Shard: shard, Version: adm.Version, Level: t.level, Durable: p.wantsDisks()}, ackWait, func(o shardgroup.Outcome) {
+		if o != shardgroup.Acked || !a.during(number) {
+			over()
+		}
 		switch {
 		case !a.during(number):
 		case o == shardgroup.Acked:
@@ -261,7 +267,9 @@ func (a *actor) reply(p *process, adm shardgroup.Admission) {
 
 func (a *actor) flush(p *process, adm shardgroup.Admission, number int) {
 	t := &a.turn
+	over := t.over
 	a.later(p, func() {
+		over()
 		switch fresh := adm.Fresh(p.clock()); {
 		case !a.during(number):
 		case fresh:

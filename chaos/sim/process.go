@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -33,6 +34,7 @@ type process struct {
 	reached bool // though hurt, by somebody, now and then
 	waiting map[uint64]func(shardgroup.Outcome)
 	nextID  uint64
+	turns   map[uint64]struct{} // requests that were run and have no answer yet
 	heir    multiraft.Heir
 	founded node.Founding // the record on its disk
 	knows   []bool        // by node: it has the address
@@ -78,7 +80,8 @@ func (p *process) take(r multiraft.Restored) {
 // boot makes the core.
 func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	p.up, p.paused, p.leaving, p.knows = true, 0, false, nil
-	p.waiting = map[uint64]func(shardgroup.Outcome){}
+	p.waiting, p.turns = map[uint64]func(shardgroup.Outcome){}, map[uint64]struct{}{}
+	cfg.UnderWay = p.underWay
 	cfg.Name, cfg.Addresses, cfg.DataBytes, cfg.RingBytes = p.w.row(p.id).Name, address(p.id), p.w.cfg.DataBytes, p.w.cfg.RingBytes
 	cfg.BlockBytes, cfg.CompareBytes, cfg.FillRate = p.w.cfg.BlockBytes, p.w.cfg.CompareBytes, p.w.cfg.FillRate
 	cfg.Heartbeat, cfg.Promise, cfg.LogWait = 100*time.Millisecond, promise, slowLogs
@@ -126,6 +129,27 @@ func (p *process) depart() {
 	p.w.acted["left"]++
 	p.crash()
 	p.gone = true
+}
+
+// turn begins a request, and the function ends it.
+func (p *process) turn() (over func()) {
+	p.nextID++
+	turns, id := p.turns, p.nextID
+	turns[id] = struct{}{}
+	return func() { delete(turns, id) }
+}
+
+// underWay notes the requests without an answer; the function tells whether all have one.
+func (p *process) underWay() (over func() bool) {
+	turns, noted := p.turns, maps.Clone(p.turns)
+	return func() bool {
+		for id := range noted {
+			if _, open := turns[id]; open {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // runs reports whether the process can do anything now.

@@ -222,6 +222,7 @@ type request struct {
 	upto  wal.LSN // the reply leaves when the log has this
 	level shardgroup.Level
 	state outcome // "" while it waits
+	over  func()  // ends its turn at the process
 }
 
 func (s *stage) shardOf(key string) shardmap.ShardID {

@@ -372,7 +372,7 @@ func (s *stage) request(p *process, c *statemachine.Command, key, value string, 
 		r.state = refused
 		return r
 	}
-	r.op.At = r.adm.Version
+	r.op.At, r.over = r.adm.Version, p.turn()
 	s.history.Ran(&r.op)
 	if c.Kind != 0 {
 		if _, ok := s.keys[key]; !ok {
@@ -419,6 +419,9 @@ func (r *request) await(rep *shardgroup.Replica, shard shardmap.ShardID) {
 	p.nextID++
 	t := shardgroup.Ticket{ID: p.nextID, Shard: shard, Version: r.adm.Version, Level: r.level, Deadline: p.clock().Mono + ackWait}
 	done := func(o shardgroup.Outcome) {
+		if o != shardgroup.Acked {
+			r.over()
+		}
 		switch {
 		case o == shardgroup.Acked:
 			p.logged(func() { r.finish() })
@@ -442,6 +445,7 @@ func (r *request) finish() outcome {
 		return r.state
 	}
 	p, s := r.p, r.s
+	r.over()
 	r.state = unknown
 	if p.life != r.life || !p.runs() || !r.adm.Fresh(p.clock()) || !r.inLog() {
 		return r.state
@@ -558,6 +562,14 @@ func (verbs) reply(name string) Step {
 	return Step{"the reply of " + name + " leaves, if it may", func(s *stage) {
 		s.last = s.pending[name].finish()
 		s.note("... %s", s.last)
+	}}
+}
+
+// answer is a reply that must be able to leave.
+func (verbs) answer(name string) Step {
+	return Step{"the reply of " + name + " leaves", func(s *stage) {
+		o := s.pending[name].finish()
+		s.must(o == answered, "script", "%s: %s", name, o)
 	}}
 }
 

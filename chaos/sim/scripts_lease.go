@@ -220,6 +220,20 @@ var leaseScripts = []Script{
 		},
 	},
 	{
+		Name: "planned move under a request", From: "DESIGN 5: moves and drains", Steps: []Step{
+			do.steady(),
+			do.begin("the SET before", nodeA, "k", "1", async),
+			do.begin("the SET that nobody takes", nodeA, "l", "1", async),
+			do.drain(nodeA),
+			do.sleep(70 * ms), // 20 ms after a tick began the move, and the target has everything
+			do.answer("the SET before"),
+			do.servedBy(sec, nodeB, nodeC), // though the other one waits
+			do.reply("the SET that nobody takes"),
+			do.set(holder, "k", "2", majority),
+			do.settled(),
+		},
+	},
+	{
 		Name: "flapping node", From: "lease-protocol 11: 28; U1", Steps: flapping(),
 	},
 }

@@ -32,6 +32,7 @@ func patient(rs *redis.Session) bool {
 
 // session is what the node keeps of one client connection.
 type session struct {
+	stint   stint
 	level   ackLevel
 	disks   bool              // a write since the last Commit waits for disks
 	now     multiraft.Instant // read at the first command since the last Commit
@@ -93,11 +94,14 @@ func state(s *redis.Session) *session { return s.State.(*session) }
 // Open implements redis.Backend.
 func (b backend) Open(s *redis.Session) {
 	l := b.n.routes.Load().Layout()
-	s.State = &session{level: b.n.level, last: make([]uint16, l.Groups+1), written: writtenShards{layout: l}}
+	own := &session{level: b.n.level, last: make([]uint16, l.Groups+1), written: writtenShards{layout: l}}
+	s.State = own
+	b.n.stints.join(&own.stint)
 }
 
 // Closed implements redis.Backend.
 func (b backend) Closed(s *redis.Session) {
+	b.n.stints.leave(&state(s).stint)
 	for _, t := range state(s).tickets {
 		b.n.tickets.drop(t.id)
 	}
@@ -107,6 +111,7 @@ func (b backend) Closed(s *redis.Session) {
 // itself reads them afresh.
 func (s *session) clock() multiraft.Instant {
 	if !s.fresh {
+		s.stint.begin() // before the replica is asked whether it is parked
 		s.now, s.fresh = multiraft.Glance(), true
 	}
 	return s.now
@@ -156,7 +161,9 @@ func (b backend) refuse(s *session, slot shardmap.Slot, a shardgroup.Admission, 
 	case errors.Is(err, shardgroup.ErrParked), errors.Is(err, shardgroup.ErrDelayed):
 		m := b.n.routes.Load()
 		s.wait = waitReason{group: m.Layout().GroupOf(m.Layout().ShardOf(slot)), seq: a.Wake, delayed: errors.Is(err, shardgroup.ErrDelayed)}
-		s.fresh = false
+		if s.fresh = false; len(s.leases) == 0 {
+			s.stint.end() // nothing was done: a move must not wait for what waits for it
+		}
 		return redis.ErrAgain
 	case errors.Is(err, shardgroup.ErrNoReplicas):
 		return redis.ErrNoReplicas
@@ -411,6 +418,7 @@ func (b backend) Commit(rs *redis.Session) error {
 			ok = ok && t.lease.Check(mono, offset)
 		}
 	}
+	s.stint.end()
 	s.tellWritten()
 	clear(s.leases)
 	s.leases = s.leases[:0]

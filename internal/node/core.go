@@ -46,6 +46,9 @@ type CoreConfig struct {
 	Founder  bool
 	// Written says that this node took a write in an earlier start.
 	Written bool
+	// UnderWay notes the client commands that were run and whose replies were not checked
+	// yet; the function tells whether all of them were since. nil: there are never any.
+	UnderWay func() (over func() bool)
 }
 
 // CoreOut takes the effects of a Core. Control frames are the callee's to keep.

@@ -8,10 +8,11 @@ import (
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
-// A planned move parks new operations, waits until the target has everything,
-// then closes the lease, says so, and hands leadership over. Any step can abort.
+// A planned move parks new operations, waits until the target has everything and what
+// was run before has been answered, then closes the lease, says so, and hands leadership
+// over. Any step can abort.
 const (
-	moveFlush   = 50 * time.Millisecond  // how long operations may be parked for
+	moveFlush   = 50 * time.Millisecond  // how long operations may be parked for, and answers waited for
 	moveRetry   = 20 * time.Millisecond  // between tries of a drain
 	moveAgain   = 2 * time.Second        // between tries when this node stays
 	drainAtOnce = 4                      // groups moving at once: each of more waits for the work of all
@@ -22,6 +23,7 @@ const (
 type move struct {
 	to     shardmap.NodeID
 	since  time.Duration // Mono
+	over   func() bool   // what was run before it has been answered; nil = nothing was
 	handed bool
 	done   func(why string) // once: "" when the other node serves; nil = nobody asked
 }
@@ -41,8 +43,18 @@ func (c *Core) moveLease(id shardmap.GroupID, to shardmap.NodeID, now multiraft.
 	if r == nil || c.moves[id] != nil || !r.Park(now) {
 		return false
 	}
-	c.moves[id] = &move{to: to, since: now.Mono}
+	m := &move{to: to, since: now.Mono}
+	if c.cfg.UnderWay != nil {
+		m.over = c.cfg.UnderWay() // after the park: what is let in later waits
+	}
+	c.moves[id] = m
 	return true
+}
+
+// answered reports whether the lease may end for the clients' sake: one that does not take
+// its replies, or wants acks that do not come, holds no move back for long.
+func (m *move) answered(now multiraft.Instant) bool {
+	return m.over == nil || m.over() || now.Mono-m.since > moveFlush
 }
 
 // moving reports whether leases are on their way to other nodes.
@@ -74,6 +86,9 @@ func (c *Core) tickMoves(now multiraft.Instant) {
 				c.endMove(id, c.nameOf(h)+" "+tookIt)
 			}
 		case r.Flushed(m.to):
+			if !m.answered(now) {
+				continue
+			}
 			m.handed, m.since = true, now.Mono
 			if !c.raft.Handover(id, m.to, now) {
 				probeUnparked.Hit()

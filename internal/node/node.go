@@ -62,6 +62,7 @@ type Node struct {
 	valueMax atomic.Int64
 	tickets  tickets
 	wakes    wakes
+	stints   stints
 	counts   counts
 	watch    watch
 	stage    atomic.Int32  // see stage
@@ -410,6 +411,7 @@ func (n *Node) build() error {
 		ReplaceAfter: n.cfg.ReplaceAfter,
 		Recovery:     recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],
 		Founding: n.founded, Founder: n.founder(), Written: n.dir.marked(),
+		UnderWay: n.stints.underWay,
 	}
 	r := n.start
 	r.Identity = n.identity

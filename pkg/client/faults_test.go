@@ -452,7 +452,6 @@ func TestStoppedNodeCostsOneStall(t *testing.T) {
 func TestAHungNodeIsAskedForTheMapLast(t *testing.T) {
 	w := newWorld(t, 3)
 	cfg := stall(w.seeds())
-	cfg.StallTimeout = 2 * time.Second
 	c := open1(t, cfg)
 	key := keyOn(w, 0, "k")
 	if err := c.Set(ctx, key, []byte("v")); err != nil {

@@ -247,10 +247,11 @@ func quick(seeds []string) Config {
 	return cfg
 }
 
-// stall is quick with connections that are given up after a short silence.
+// stall is quick with connections that are given up after a short silence; much shorter,
+// and a process that gets no processor is silent for so long.
 func stall(seeds []string) Config {
 	cfg := quick(seeds)
-	cfg.StallTimeout = 300 * time.Millisecond
+	cfg.StallTimeout = 2 * time.Second
 	return cfg
 }
 
