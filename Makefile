@@ -2,8 +2,11 @@
 # make demo        three nodes on this machine, gone at Ctrl-C
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
-# make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes; the report is
-#                  bin/chaos-*/report.html; then those of disks that fail, which need a build of their own (45 minutes on a machine that does nothing else): make chaos CHAOS_SEED=7
+# make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes, two side by side; the
+#                  report is bin/chaos-*/report.html; then those of disks that fail, which need a build of their own
+#                  (15 minutes): make chaos CHAOS_SEED=7
+# make chaos-timed how long groups are away: 30 faults of each kind, one after the other, each kind with its bar
+#                  (20 minutes; on a machine that does nothing else)
 # make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make sim-long    seeds that were never run, for a time, added to docs/chaos/simulator/record.json: cluster-hours, faults,
@@ -40,6 +43,7 @@ SIM_DURATION ?= 300s
 SIM_LONG     ?=
 CHAOS        ?=
 CHAOS_SEED   ?= 0
+CHAOS_SAFE    = --duration 8s --at-once 2 --budgets=false
 BENCH        ?=
 BENCH_TIME   ?= 1s
 FUZZTIME     ?= 30s
@@ -50,7 +54,7 @@ TRACES       ?= $(or $(AEGIS_TRACES),$(wildcard ../shared/traces))
 ACCEPT       ?= .
 MODULES       = $(shell find . -name go.mod -not -path './.*/*' -exec dirname {} \;)
 
-.PHONY: build chaos chaos-smoke demo test test-short sim sim-long bench bench-memory bench-durability hitratio scale microbench fuzz sequences accept clients docs selftest promises lint fmt
+.PHONY: build chaos chaos-timed chaos-smoke demo test test-short sim sim-long bench bench-memory bench-durability hitratio scale microbench fuzz sequences accept clients docs selftest promises lint fmt
 
 build:
 	@mkdir -p bin
@@ -73,9 +77,12 @@ sim-long: build
 
 chaos: build
 	CGO_ENABLED=0 go build -trimpath -tags chaos -o bin/aegis-faulty ./cmd/aegis
-	./bin/aegis-chaos run --scenario all --ack async --seed $(CHAOS_SEED) --out bin/chaos-async $(CHAOS)
-	./bin/aegis-chaos run --scenario all --ack majority --seed $(CHAOS_SEED) --out bin/chaos-majority $(CHAOS)
-	./bin/aegis-chaos run --scenario disk --ack majority --seed $(CHAOS_SEED) --out bin/chaos-disk --aegis bin/aegis-faulty $(CHAOS)
+	./bin/aegis-chaos run --scenario all --ack async --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-async $(CHAOS)
+	./bin/aegis-chaos run --scenario all --ack majority --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-majority $(CHAOS)
+	./bin/aegis-chaos run --scenario disk --ack majority --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-disk --aegis bin/aegis-faulty $(CHAOS)
+
+chaos-timed: build
+	./bin/aegis-chaos run --scenario timed --cycles 30 --seed $(CHAOS_SEED) --out bin/chaos-timed $(CHAOS)
 
 chaos-smoke: build
 	./bin/aegis-chaos run --scenario smoke --duration 6s --at-once 3 --budgets=false --out bin/chaos-smoke $(CHAOS)

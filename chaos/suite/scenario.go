@@ -22,6 +22,7 @@ type Scenario struct {
 	Kind    string        // of the fault, for the report
 	Bar     time.Duration // of the p99 of the groups that are hit; 0 = none
 	Smoke   bool          // it is one of the short run
+	Timed   bool          // its times are measured over many faults
 	Fronted bool          // relays stand between clients and nodes
 	Disk    bool          // it needs nodes whose disk can fail: aegis built with the tag chaos
 	Seam    bool          // a build that takes orders to be faulty runs
@@ -70,19 +71,19 @@ func ByName(name string) (Scenario, bool) {
 }
 
 var table = []Scenario{
-	{Name: "kill-leaseholder", Kind: "kill", Smoke: true, Bar: crashBar, strike: kill(busiest), About: "kill -9 of the node that serves most groups, and a restart a second later"},
+	{Name: "kill-leaseholder", Timed: true, Kind: "kill", Smoke: true, Bar: crashBar, strike: kill(busiest), About: "kill -9 of the node that serves most groups, and a restart a second later"},
 	{Name: "kill-follower", Kind: "kill", Bar: crashBar, strike: kill(idlest), About: "kill -9 of the node that serves fewest groups"},
 	{Name: "kill-two", Deadly: true, Kind: "kill", strike: kill(most), About: "kill -9 of most nodes at once: what they alone had is lost and must be told"},
 	{Name: "kill-all", Deadly: true, Kind: "kill", Whole: true, Lossless: true, strike: kill(everyone), About: "kill -9 of all nodes at once"},
 	{Name: "restart-storm", Deadly: true, Kind: "restart", strike: storm, About: "four kills in a row of nodes taken by chance, each started again at once"},
-	{Name: "rolling-restart", Kind: "leave", Bar: plannedBar, Smoke: true, strike: rolling, About: "SIGTERM and restart, as an upgrade does it"},
-	{Name: "pause-short", Kind: "pause", Bar: outageBar, strike: pause(busiest, lease/4, lease), About: "SIGSTOP for less than a lease"},
-	{Name: "pause-long", Kind: "pause", Bar: outageBar, Smoke: true, strike: pause(busiest, 3*lease, 6*lease), About: "SIGSTOP for several leases: what waits in its sockets must not be answered as if it still served"},
+	{Name: "rolling-restart", Timed: true, Kind: "leave", Bar: plannedBar, Smoke: true, strike: rolling, About: "SIGTERM and restart, as an upgrade does it"},
+	{Name: "pause-short", Timed: true, Kind: "pause", Bar: outageBar, strike: pause(busiest, lease/4, lease), About: "SIGSTOP for less than a lease"},
+	{Name: "pause-long", Timed: true, Kind: "pause", Bar: outageBar, Smoke: true, strike: pause(busiest, 3*lease, 6*lease), About: "SIGSTOP for several leases: what waits in its sockets must not be answered as if it still served"},
 	{Name: "pause-all", Kind: "pause", Whole: true, strike: pause(everyone, lease, 4*lease), About: "SIGSTOP of all nodes, as a machine that sleeps"},
-	{Name: "partition-leaseholder", Kind: "partition", Bar: outageBar, Smoke: true, strike: apart(busiest, both), About: "the node that serves most groups is cut off from the others; clients reach it still"},
+	{Name: "partition-leaseholder", Timed: true, Kind: "partition", Bar: outageBar, Smoke: true, strike: apart(busiest, both), About: "the node that serves most groups is cut off from the others; clients reach it still"},
 	{Name: "partition-halves", Kind: "partition", strike: apart(few, both), About: "the nodes are cut into two parts"},
-	{Name: "one-way-out", Kind: "partition one-way", Bar: outageBar, strike: apart(busiest, outward), About: "nobody hears the node that serves most groups, and it hears all"},
-	{Name: "one-way-in", Kind: "partition one-way", Bar: outageBar, Smoke: true, strike: apart(busiest, inward), About: "the node that serves most groups hears nobody, and all hear it"},
+	{Name: "one-way-out", Timed: true, Kind: "partition one-way", Bar: outageBar, strike: apart(busiest, outward), About: "nobody hears the node that serves most groups, and it hears all"},
+	{Name: "one-way-in", Timed: true, Kind: "partition one-way", Bar: outageBar, Smoke: true, strike: apart(busiest, inward), About: "the node that serves most groups hears nobody, and all hear it"},
 	{Name: "bridge", Kind: "partition of a pair", strike: pair, About: "two nodes do not reach each other, and a third one reaches both"},
 	{Name: "flap", Kind: "partition flapping", strike: flap, About: "the node that serves most groups is cut off and let back, many times"},
 	{Name: "swizzle", Kind: "swizzle", strike: swizzle, About: "half of all links are cut one by one and come back in another order"},

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,19 +54,19 @@ func newPromises() *cobra.Command {
 }
 
 func (o *promisesOptions) run(paths []string) error {
-	var reports []*report.Report
+	var runs []report.Outline
 	for _, p := range paths {
-		r, err := readReport(p)
+		list, err := readOutlines(p)
 		if err != nil {
 			return err
 		}
-		reports = append(reports, r)
+		runs = append(runs, list...)
 	}
 	readme, err := os.ReadFile(filepath.Join(o.sources, "README.md"))
 	if err != nil {
 		return err
 	}
-	page, err := promisesPage(string(readme), reports)
+	page, err := promisesPage(string(readme), runs)
 	if err != nil {
 		return err
 	}
@@ -90,7 +89,7 @@ func readmePromises(readme string) (rows [][2]string) {
 }
 
 // promisesPage writes the page. README's rows and the table here must be the same.
-func promisesPage(readme string, reports []*report.Report) (string, error) {
+func promisesPage(readme string, runs []report.Outline) (string, error) {
 	rows := readmePromises(readme)
 	if len(rows) != len(promises) {
 		return "", fmt.Errorf("README promises %d things, the table of cmd/aegis-chaos has %d", len(rows), len(promises))
@@ -98,48 +97,28 @@ func promisesPage(readme string, reports []*report.Report) (string, error) {
 	var b strings.Builder
 	b.WriteString("# What we promise and how it is checked\n\nWritten by `make promises` from the reports of runs; not by hand. The promises are README's. " +
 		"A property has a name (P1 to P21, [chaos/doc.go](../chaos/doc.go)); the simulator (`make sim`) and the suite on real processes (`aegis-chaos run`) share its checker.\n")
-	tellRuns(&b, reports)
+	tellRuns(&b, runs)
 	for i, row := range rows {
 		if p := promises[i]; p.name != row[0] {
 			return "", fmt.Errorf("README promises %q where the table of cmd/aegis-chaos has %q", row[0], p.name)
 		}
-		tellPromise(&b, promises[i], strings.ReplaceAll(row[1], "](docs/", "]("), reports)
+		tellPromise(&b, promises[i], strings.ReplaceAll(row[1], "](docs/", "]("), runs)
 	}
-	tellUnavailability(&b, reports)
+	tellUnavailability(&b, runs)
+	tellLosses(&b, runs)
 	return b.String(), nil
-}
-
-func tellRuns(b *strings.Builder, reports []*report.Report) {
-	if len(reports) == 0 {
-		b.WriteString("\nNo report is recorded yet: the figures below are missing, not good.\n")
-		return
-	}
-	b.WriteString("\n| run | server | seed | commit | when | scenarios | verdict |\n|---|---|---|---|---|---|---|\n")
-	for _, r := range reports {
-		server := "-"
-		if len(r.Scenarios) > 0 {
-			server = strings.TrimSpace(r.Scenarios[0].Cluster.Server + " " + r.Scenarios[0].Cluster.Note)
-		}
-		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %d | %s |\n", r.Suite, server, r.Seed, r.Commit, r.Begun.UTC().Format("2006-01-02"), len(r.Scenarios), r.Verdict())
-	}
-	b.WriteString("\n")
-	for s := range ours(reports) {
-		if s.Verdict != report.Pass {
-			fmt.Fprintf(b, "- not passed: %s (`%s`), %s: %s\n", s.Name, s.Repro, s.Verdict, s.Reason)
-		}
-	}
 }
 
 // namesMost is how many scenarios are named for one promise.
 const namesMost = 8
 
 // tellPromise writes the section of one promise.
-func tellPromise(b *strings.Builder, p promise, words string, reports []*report.Report) {
+func tellPromise(b *strings.Builder, p promise, words string, runs []report.Outline) {
 	fmt.Fprintf(b, "\n## %s\n\n> %s\n\n", p.name, words)
 	if len(p.properties) > 0 {
 		fmt.Fprintf(b, "- properties: %s\n", strings.Join(p.properties, ", "))
 	}
-	checks, names := summed(p.properties, reports)
+	checks, names := summed(p.properties, runs)
 	for _, c := range checks {
 		fmt.Fprintf(b, "- %s, %s: looked at %d %s, broken %d, undecided %d\n", c.Property, c.Name, c.Judged, c.Of, c.Broken, c.Undecided)
 	}
@@ -158,39 +137,31 @@ func tellPromise(b *strings.Builder, p promise, words string, reports []*report.
 
 // summed adds up what the checkers of some properties looked at, over all runs on
 // AegisKV, and names the scenarios.
-func summed(properties []string, reports []*report.Report) (checks []report.Check, names []string) {
-	for s := range ours(reports) {
-		for _, c := range s.Checks {
-			if !slices.ContainsFunc(properties, func(id string) bool { return covers(c.Property, id) }) {
-				continue
+func summed(properties []string, runs []report.Outline) (checks []report.Check, names []string) {
+	for i := range runs {
+		r := &runs[i]
+		if !ours(r) {
+			continue
+		}
+		var some []report.Check
+		for _, c := range r.Checks {
+			if slices.ContainsFunc(properties, func(id string) bool { return covers(c.Property, id) }) {
+				some = append(some, c)
 			}
-			if !slices.Contains(names, s.Name) {
+		}
+		checks = report.AddChecks(checks, some)
+		for _, s := range r.Scenarios {
+			if len(some) > 0 && !slices.Contains(names, s.Name) {
 				names = append(names, s.Name)
 			}
-			i := slices.IndexFunc(checks, func(o report.Check) bool { return o.Property == c.Property && o.Name == c.Name })
-			if i < 0 {
-				checks = append(checks, c)
-				continue
-			}
-			checks[i].Judged += c.Judged
-			checks[i].Broken += c.Broken
-			checks[i].Undecided += c.Undecided
 		}
 	}
 	return checks, names
 }
 
-// ours are the scenarios that ran on AegisKV.
-func ours(reports []*report.Report) func(func(*report.Scenario) bool) {
-	return func(yield func(*report.Scenario) bool) {
-		for _, r := range reports {
-			for i := range r.Scenarios {
-				if s := &r.Scenarios[i]; strings.HasPrefix(s.Cluster.Server, "aegis") && !yield(s) {
-					return
-				}
-			}
-		}
-	}
+// ours says whether a run was one of AegisKV.
+func ours(r *report.Outline) bool {
+	return len(r.Scenarios) > 0 && strings.HasPrefix(r.Scenarios[0].Server, "aegis")
 }
 
 // covers says whether a checker's properties, like "P2-P9, P11, once", hold one.
@@ -223,26 +194,4 @@ func bugsOf(properties []string) (names []string) {
 		}
 	}
 	return names
-}
-
-// tellUnavailability writes how long groups were away, and what was lost.
-func tellUnavailability(b *strings.Builder, reports []*report.Report) {
-	b.WriteString("\n## How long a group is unavailable, and what is lost\n\n")
-	if len(reports) == 0 {
-		b.WriteString("No report is recorded yet.\n")
-		return
-	}
-	ms := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
-	b.WriteString("| server | scenario | fault | groups x cycles | writes p50 | p99 | max | other groups, max | acknowledged | lost | not reported |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, r := range reports {
-		for i := range r.Scenarios {
-			s := &r.Scenarios[i]
-			for k := range s.Unavailability {
-				u := &s.Unavailability[k]
-				w := u.Write()
-				fmt.Fprintf(b, "| %s %s | %s | %s | %d | %s | %s | %s | %s | %d | %d | %d |\n", s.Cluster.Server, s.Cluster.Note, s.Name, u.Fault, w.Count, ms(w.P50), ms(w.P99), ms(w.Max), ms(u.Others().Max),
-					s.Losses.Acked+s.Losses.AckedMajority, s.Losses.Lost+s.Losses.LostMajority, s.Losses.Unreported())
-			}
-		}
-	}
 }

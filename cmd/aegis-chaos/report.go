@@ -14,7 +14,7 @@ import (
 
 // newReport is `aegis-chaos report`: the page of an older run, as this program draws it.
 func newReport() *cobra.Command {
-	var summary string
+	var summary, record string
 	cmd := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Draw report.html and junit.xml of a run's report.json again, or sum it up",
@@ -24,8 +24,8 @@ func newReport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if summary != "" {
-				return writeSummary(r, summary)
+			if summary != "" || record != "" {
+				return errors.Join(writeSummary(r, summary), addToRecord(r, record))
 			}
 			dir := args[0]
 			if filepath.Ext(dir) == ".json" {
@@ -39,15 +39,31 @@ func newReport() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&summary, "summary", "", "write report.json without what only pictures need to this file, and draw nothing")
+	cmd.Flags().StringVar(&record, "record", "", "add the run to this record of many, with less than a summary, and draw nothing")
 	return cmd
 }
 
 func writeSummary(r *report.Report, path string) error {
+	if path == "" {
+		return nil
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(r.Summary().Encode(f), f.Close())
+}
+
+func addToRecord(r *report.Report, path string) error {
+	if path == "" {
+		return nil
+	}
+	rec, err := report.ReadRecord(path)
+	if err != nil {
+		return err
+	}
+	rec.Add(r.Outline())
+	return rec.Write(path)
 }
 
 // readReport takes a report.json, or the directory it lies in.
