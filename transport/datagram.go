@@ -23,6 +23,9 @@ const (
 	// one packet of an ordinary network, so it is what UDP itself can carry.
 	DatagramMax = 60 << 10
 	resolveAge  = 5 * time.Second
+	// sendersMax is how many senders are remembered before those that are no peers count
+	// for nothing: without a secret anybody may speak in the name of nodes that never were.
+	sendersMax = 1024
 )
 
 // datagrams is the UDP side of a Mux. Packets whose sequence is not newer than
@@ -164,8 +167,10 @@ func (d *datagrams) open(b []byte) (from Identity, payload []byte, ok bool) {
 	seq := binary.BigEndian.Uint64(b[25:])
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	last := d.seen[from.Node]
+	last, known := d.seen[from.Node]
 	switch {
+	case !known && d.addrs[from.Node] == nil && len(d.seen) >= sendersMax:
+		return from, nil, false
 	case from.Counter < last.counter:
 		return from, nil, false
 	case from.Counter == last.counter && (from.Nonce != last.nonce || seq <= last.seq):

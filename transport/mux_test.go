@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -238,6 +239,30 @@ func TestReplayedAndForgedPacketsAreDropped(t *testing.T) {
 		if _, _, ok := d.open(c.b); ok != c.ok {
 			t.Errorf("packet %d: taken %v, want %v", i, ok, c.ok)
 		}
+	}
+}
+
+// TestMadeUpSendersAreNotRemembered: whoever reaches the port of a cluster without a secret
+// cannot make a node remember more and more, nor keep it from hearing its peers.
+func TestMadeUpSendersAreNotRemembered(t *testing.T) {
+	cfg := Config{Self: Identity{Cluster: [16]byte{1}, Node: 1, Counter: 5, Nonce: 6}}
+	d := newDatagrams(cfg, nil, newRecorder())
+	packet := func(from shardmap.NodeID) []byte {
+		b := binary.BigEndian.AppendUint32([]byte{datagramFormat}, d.digest)
+		b = appendIdentity(b, Identity{Node: from, Counter: 1})
+		b = binary.BigEndian.AppendUint64(b, 1)
+		m := mac(nil, 'd', b, nil)
+		return append(b, m[:]...)
+	}
+	for id := range shardmap.NodeID(4 * sendersMax) {
+		d.open(packet(id + 100))
+	}
+	if len(d.seen) != sendersMax {
+		t.Errorf("%d senders are remembered", len(d.seen))
+	}
+	d.setPeers(map[shardmap.NodeID]string{2: "127.0.0.1:1"})
+	if _, _, ok := d.open(packet(2)); !ok {
+		t.Error("a peer is not heard any more")
 	}
 }
 
