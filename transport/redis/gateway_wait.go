@@ -40,6 +40,21 @@ func (c *conn) noteWrites(m *shardmap.Map) {
 	}
 }
 
+// unnoteWrites takes that back for shards that have refused, where nothing was changed:
+// WAIT would ask about writes that never were, of holders that may be away. before is what
+// was noted of each shard until then, nil nothing.
+func (c *conn) unnoteWrites(replies [][]byte, before []uint32) {
+	for i, reply := range replies {
+		switch {
+		case !mayPass(errorCode(reply)):
+		case before == nil:
+			c.wrote[i] = 0
+		default:
+			c.wrote[i] = before[i]
+		}
+	}
+}
+
 // heldMark is what is asked about one shard.
 type heldMark struct {
 	shard   shardmap.ShardID

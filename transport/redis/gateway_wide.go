@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -25,6 +26,7 @@ func (c *conn) everyShard(verb string, write bool, took func(shardmap.ShardID, r
 		return false
 	}
 	m := c.srv.backend.Map()
+	before := slices.Clone(c.wrote)
 	if write {
 		c.noteWrites(m)
 	}
@@ -34,6 +36,9 @@ func (c *conn) everyShard(verb string, write bool, took func(shardmap.ShardID, r
 		tasks[i] = task{command: resp.AppendCommand(nil, verb, strconv.Itoa(i)), slot: slot, write: write}
 	}
 	replies := c.ask(tasks...)
+	if write {
+		c.unnoteWrites(replies, before)
+	}
 	return replies != nil && c.takeAll(replies, write, took)
 }
 
