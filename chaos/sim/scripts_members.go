@@ -23,6 +23,30 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// Nothing is replaced by itself here (replace-after off), but C was sent away by hand: it
+		// will never say that it leaves, and is forgotten all the same, once nothing counts on it.
+		Name: "sent away when it was dead", From: "review: decommission of a dead node", Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeC),
+			do.joins(nodeD),
+			do.sleep(5 * sec),
+			do.intend(nodeC, meta.Leaving),
+			do.voters(20*sec, nodeA, nodeB, nodeD),
+			do.until("P13", 90*sec, "C is gone", func(s *stage) bool {
+				_, named := s.registry().Node(s.cast[nodeC].id)
+				return !named
+			}),
+			do.get(holder, "k"),
+			do.start(nodeC),
+			do.sleep(3 * sec),
+			do.get(nodeC, "k"),
+			do.until("P13", sec, "C can hear that it was removed", func(s *stage) bool { return s.banished(s.cast[nodeC]) }),
+			do.losesDisk(nodeC),
+			do.settled(),
+		},
+	},
+	{
 		// B still has the configuration of A, B and C when C has left it. Were C a member again
 		// under its old id, with nothing of what it was, B could be elected by it, beside A.
 		Name: "a late word that it is a member", From: "rethinkdb#5289", Nodes: 4, Steps: lateWord(),

@@ -39,7 +39,8 @@ still on the node are used; moves that have not ended are given up.`},
 		word: "decommission", short: "Move everything off a node, then let it leave for good",
 		long: `Move the leases and the copies of a node elsewhere, under load, and let it leave: its process
 ends with exit code 0, and its data directory may never come back. Until then undrain takes
-it back. See what would move with aegis rebalance --dry-run --without NODE.`,
+it back. A node that is dead for good leaves so too: nobody waits for its own word once its
+copies are elsewhere and it was missed for a minute. See what would move with aegis rebalance --dry-run --without NODE.`,
 		done: "has left the cluster", left: copiesLeft,
 	},
 }
@@ -132,7 +133,7 @@ func (w intentWord) wait(ctx context.Context, cmd *cobra.Command, f operatorFlag
 			}
 			left := w.left(c, n)
 			if n == nil && c.Absentee(r.Name).Node == r.Node {
-				left = "it does not answer"
+				left = silentLeft(c, r.Intent)
 			}
 			if left == "" {
 				tells.line.clear()
@@ -246,6 +247,18 @@ func copiesLeft(r node.ClusterReport, n *node.NodeReport) string {
 		parts = append(parts, moving)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// silentLeft is what has still to be done about a node that does not answer.
+func silentLeft(r node.ClusterReport, intent string) string {
+	left := "it does not answer"
+	if intent != meta.Leaving.String() {
+		return left
+	}
+	if moving := movesText(r); moving != "" {
+		return left + ": " + moving
+	}
+	return left + ": nothing of it is wanted any more once its copies are elsewhere and it was missed for a minute"
 }
 
 // movesText says how far copies on their way are, and how long all of them will take.

@@ -39,6 +39,12 @@ func TestADecommissionTellsRateAndTime(t *testing.T) {
 	if got := copiesLeft(r, &n); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
+	if got, want := silentLeft(r, "leaving"), "it does not answer: 1 groups on their way, 5 MiB of 20 MiB are there; 2 copies (25 MiB) are to come at 10 MiB/s, about 3s left"; got != want {
+		t.Errorf("of a dead node: %s\nwant %s", got, want)
+	}
+	if got := silentLeft(r, "draining"); got != "it does not answer" {
+		t.Errorf("of a dead node that is drained: %s", got)
+	}
 	if got := copiesLeft(r, nil); got != "" {
 		t.Errorf("of a node that has left: %q", got)
 	}

@@ -28,6 +28,10 @@ const (
 	missingFresh = 3 * time.Second
 	// heardFor is for how long a node that is being replaced must be heard to stay.
 	heardFor = 3 * time.Second
+	// leaverMissed is how long a node that operators have sent away must be missed to leave
+	// without its own word, whatever replace-after says: they want it gone, and it may be
+	// broken, which is why.
+	leaverMissed = time.Minute
 )
 
 // missingQuestion asks how long a node has been missed.
@@ -46,6 +50,7 @@ type missingWord struct {
 // death is what the holder of group 0 knows of a node that it misses.
 type death struct {
 	asked time.Duration // Mono
+	after time.Duration // how long it must be missed
 	words map[shardmap.NodeID]missingWord
 	why   string // why it is not replaced, "" = it may be
 	sent  bool   // it is to leave, and that may not be applied yet
@@ -81,12 +86,13 @@ func (c *Core) mourn(now multiraft.Instant) {
 	if c.leadsMeta(now) {
 		c.takeBack(now)
 	}
-	if c.cfg.ReplaceAfter <= 0 || !c.leadsMeta(now) {
+	if !c.leadsMeta(now) {
 		c.deaths = nil
 		return
 	}
 	for _, row := range c.meta.Nodes {
-		if row.ID == c.self.Node || row.Intent == meta.Gone || c.missedFor(row.ID, now) < c.cfg.ReplaceAfter {
+		after := c.goneAfter(row)
+		if row.ID == c.self.Node || row.Intent == meta.Gone || after <= 0 || c.missedFor(row.ID, now) < after {
 			delete(c.deaths, row.ID)
 			continue
 		}
@@ -98,11 +104,23 @@ func (c *Core) mourn(now multiraft.Instant) {
 			d = &death{words: make(map[shardmap.NodeID]missingWord)}
 			c.deaths[row.ID] = d
 		}
-		if now.Mono-d.asked >= missingEvery {
+		if d.after = after; now.Mono-d.asked >= missingEvery {
 			c.replace(row, d, now) // by the answers to the last question
 			d.asked = now.Mono
 			c.askWhoMisses(row.ID, d, now)
 		}
+	}
+}
+
+// goneAfter is how long a node must be missed to be taken for dead, 0 = it never is.
+func (c *Core) goneAfter(row meta.Node) time.Duration {
+	switch after := c.cfg.ReplaceAfter; {
+	case row.Intent != meta.Leaving || row.Absent:
+		return after
+	case after <= 0:
+		return leaverMissed
+	default:
+		return min(after, leaverMissed)
 	}
 }
 
@@ -178,7 +196,7 @@ func (c *Core) dead(d *death, now multiraft.Instant) bool {
 		return false
 	}
 	for _, w := range d.words { // order has no effect
-		if now.Mono-w.at < missingFresh && w.Silent < c.cfg.ReplaceAfter && !mutant.Is("dead-unheard") {
+		if now.Mono-w.at < missingFresh && w.Silent < d.after && !mutant.Is("dead-unheard") {
 			return false
 		}
 	}

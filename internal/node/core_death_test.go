@@ -14,7 +14,6 @@ import (
 // are nodes 1, 2 and 3.
 func TestWhoIsDead(t *testing.T) {
 	c, _ := founder(t)
-	c.cfg.ReplaceAfter = time.Minute
 	now := c.now
 	now.Mono += time.Hour
 	word := func(silent, old time.Duration) missingWord { return missingWord{Silent: silent, at: now.Mono - old} }
@@ -31,8 +30,35 @@ func TestWhoIsDead(t *testing.T) {
 		{"a node without a vote has heard it", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 2: word(time.Hour, 0), 7: word(time.Second, 0)}, false},
 		{"nodes without a vote do not count", map[shardmap.NodeID]missingWord{1: word(time.Hour, 0), 7: word(time.Hour, 0), 8: word(time.Hour, 0)}, false},
 	} {
-		if got := c.dead(&death{words: k.words}, now); got != k.dead {
+		if got := c.dead(&death{words: k.words, after: time.Minute}, now); got != k.dead {
 			t.Errorf("%s: dead %v", k.name, got)
+		}
+	}
+}
+
+// TestWhoWasSentAwayIsNotWaitedForLong: a node that operators decommissioned is wanted by
+// nobody. It may be dead, and would never say that it leaves; one that was only missed has
+// the time of replace-after.
+func TestWhoWasSentAwayIsNotWaitedForLong(t *testing.T) {
+	c, _ := founder(t)
+	for _, k := range []struct {
+		after  time.Duration
+		intent meta.Intent
+		absent bool
+		want   time.Duration
+	}{
+		{0, meta.Active, false, 0},
+		{0, meta.Draining, false, 0},
+		{0, meta.Leaving, true, 0},
+		{0, meta.Leaving, false, leaverMissed},
+		{time.Hour, meta.Active, false, time.Hour},
+		{time.Hour, meta.Leaving, true, time.Hour},
+		{time.Hour, meta.Leaving, false, leaverMissed},
+		{time.Second, meta.Leaving, false, time.Second},
+	} {
+		c.cfg.ReplaceAfter = k.after
+		if got := c.goneAfter(meta.Node{ID: 3, Intent: k.intent, Absent: k.absent}); got != k.want {
+			t.Errorf("%+v: %v", k, got)
 		}
 	}
 }
