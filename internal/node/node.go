@@ -253,11 +253,16 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return n.diskAdvice(err)
 	}
+	return n.live(ctx)
+}
+
+// live is Run once the node has its cluster.
+func (n *Node) live(ctx context.Context) error {
+	defer n.closeMux()
 	if err := n.build(); err != nil {
-		close(n.built)
-		return err
+		close(n.built) // first: what peers have sent already waits for it, and Close for that
+		return n.diskAdvice(err)
 	}
-	defer n.mux.Close()
 	var wg sync.WaitGroup
 	n.serveClients(&wg)
 	n.enter(stageReading)
@@ -277,6 +282,13 @@ func (n *Node) Run(ctx context.Context) error {
 		err = stopped
 	}
 	return n.diskAdvice(err)
+}
+
+// closeMux ends the connections to peers, if there were any to be.
+func (n *Node) closeMux() {
+	if n.mux != nil {
+		n.mux.Close()
+	}
 }
 
 // serveClients opens the doors. As long as the log is read, clients hear LOADING.
@@ -420,7 +432,6 @@ func (n *Node) build() error {
 	n.core = core
 	n.mu.Unlock()
 	if err != nil {
-		n.mux.Close()
 		return err
 	}
 	rc := redis.DefaultConfig()
