@@ -23,6 +23,12 @@ const (
 	chatEvery  = time.Second            // how often the node looks at itself
 	chatSoon   = 50 * time.Millisecond  // until it knows the registry
 	goodbyeMax = 300 * time.Millisecond // how long a node that leaves waits for its goodbye
+
+	// noticesMax bounds the sentences that are kept, and saidMax the nodes whose last state
+	// in gossip is: without a cluster secret anybody can invent clusters and nodes.
+	noticesMax = 64
+	saidMax    = 4096
+	wordsMax   = 256 // characters of what a stranger calls itself
 )
 
 // chat is the node's part in gossip, and what it learns beside it: it says what the
@@ -161,6 +167,9 @@ func (c *chat) told(m membership.Member) bool {
 		return false
 	}
 	if m.Node != c.n.self && c.states[m.Node] != m.State {
+		if len(c.states) >= saidMax {
+			clear(c.states)
+		}
 		c.states[m.Node] = m.State
 		c.n.log.Named("gossip").Info("member", zap.Uint32("node", uint32(m.Node)), zap.Uint64("incarnation", m.Incarnation), zap.Stringer("state", m.State))
 	}
@@ -206,10 +215,13 @@ func (c *chat) visited(at membership.Contact, rep membership.Reply) {
 // notice keeps a sentence for status, and logs it when it is new.
 func (c *chat) notice(key, sentence string) {
 	c.mu.Lock()
-	known := c.notices[key] == sentence
-	c.notices[key] = sentence
+	old, there := c.notices[key]
+	fits := there || len(c.notices) < noticesMax
+	if fits {
+		c.notices[key] = sentence
+	}
 	c.mu.Unlock()
-	if !known {
+	if fits && old != sentence {
 		c.n.log.Warn(sentence)
 	}
 }
@@ -252,18 +264,18 @@ func (n *Node) claimed(q membership.Question) {
 // under its old address (DESIGN 3a).
 func (c *chat) judge(ctx context.Context, q membership.Question) {
 	n := c.n
-	from := q.Name
+	from := fmt.Sprintf("%.*s", wordsMax, q.Name)
 	if len(q.Seeds) > 0 {
-		from += " at " + q.Seeds[0]
+		from += fmt.Sprintf(" at %.*s", wordsMax, q.Seeds[0])
 	}
-	fact := fmt.Sprintf("another cluster (%.4x) has this node's address %s registered as that of its node %q, and %s, which belongs to it, is alive",
-		q.Cluster, n.addresses().Gossip, q.Held, from)
+	fact := fmt.Sprintf("another cluster (%.4x) has this node's address %s registered as that of its node %.*q, and %s, which belongs to it, is alive",
+		q.Cluster, n.addresses().Gossip, wordsMax, q.Held, from)
 	if c.unwritten(ctx) {
 		n.end(fmt.Errorf("%s: a second, empty cluster (%.4x) must not open under that address; empty %s and start again with --seeds, or choose other addresses",
 			fact, n.cluster, n.dir.path))
 		return
 	}
-	c.notice("claim "+q.Held, fmt.Sprintf("%s: this cluster (%.4x) has taken writes and goes on", fact, n.cluster))
+	c.notice(fmt.Sprintf("claim %.*s", wordsMax, q.Held), fmt.Sprintf("%s: this cluster (%.4x) has taken writes and goes on", fact, n.cluster))
 }
 
 // unwritten reports whether nobody in this cluster has ever taken a write; then

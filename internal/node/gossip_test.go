@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // whole is one node of its own that serves.
@@ -180,6 +182,38 @@ func TestAClusterWithWritesStays(t *testing.T) {
 	}
 	if m, _ := filepath.Glob(filepath.Join(dir, "alone", markName)); len(m) != 1 {
 		t.Errorf("the mark is at %q", m)
+	}
+}
+
+// TestStrangersMakeNobodyRemember: without a secret anybody can claim this node's address for
+// a cluster and a node that he made up, each time another one, with names as long as a
+// question may be, and tell of nodes that never were.
+func TestStrangersMakeNobodyRemember(t *testing.T) {
+	w := startWhole(t, t.TempDir(), nil)
+	r := dialRaw(t, "127.0.0.1:"+w.port)
+	r.pipeline(1, "", "SET", "key", "value")
+	r.until(t, "+OK\r\n")
+	c := &chat{n: w.Node, notices: make(map[string]string), states: make(map[shardmap.NodeID]membership.State)}
+	for i := range 2 * noticesMax {
+		q := claim()
+		q.Held = fmt.Sprint(i, strings.Repeat("x", 100<<10))
+		q.Name, q.Seeds = q.Held, []string{q.Held}
+		c.judge(context.Background(), q)
+	}
+	bytes := 0
+	for key, sentence := range c.notices {
+		bytes += len(key) + len(sentence)
+	}
+	if len(c.notices) > noticesMax || bytes > noticesMax*8*wordsMax {
+		t.Errorf("%d sentences of %d bytes are kept", len(c.notices), bytes)
+	}
+	for id := range shardmap.NodeID(2 * saidMax) {
+		for !c.told(told(id+100, 1, "10.0.0.1:7001", membership.Alive)) {
+			runtime.Gosched() // the node's loop has no room
+		}
+	}
+	if len(c.states) > saidMax {
+		t.Errorf("the states of %d nodes are kept", len(c.states))
 	}
 }
 
