@@ -46,6 +46,7 @@ type supervisor struct {
 	heir     multiraft.Heir
 	will     node.Will     // of the worker that heir knows
 	told     bool          // to end: a worker that dies is not started again
+	born     bool          // a worker has been started
 	deaths   int           // one soon after the other
 	pause    time.Duration // before the next start
 	speaking chan struct{} // closed when the last streams are said; nil before any
@@ -67,8 +68,13 @@ func supervise(cfg *node.Loaded) error {
 		begun := time.Now()
 		w, err := startWorker()
 		if err != nil {
-			return fmt.Errorf("the process of the node cannot be started: %w", err)
+			if err = s.unborn(err); err != nil || s.told {
+				s.hush()
+				return err
+			}
+			continue
 		}
+		s.born = true
 		rest()
 		end := s.attend(w)
 		if !crashed(end) {
@@ -152,16 +158,37 @@ func (s *supervisor) survive(end syscall.WaitStatus, lived time.Duration) error 
 		return &exitError{exitStatus(end), fmt.Sprintf("the node died %d times within %v of its start, the last time by %s, and is not started again; its log above says why", s.deaths, instantDeath, cause(end))}
 	}
 	log.Info("the worker starts again", zap.Duration("in", s.pause))
+	s.wait()
+	return nil
+}
+
+// unborn waits before the next start where one has failed. What ran before will run again:
+// where a machine has killed it for want of memory there may be none for a process yet. An
+// error means that there is no next one.
+func (s *supervisor) unborn(why error) error {
+	why = fmt.Errorf("the process of the node cannot be started: %w", why)
+	if s.deaths++; !s.born || s.deaths >= deathsMax {
+		return why
+	}
+	log := s.log()
+	defer func() { _ = log.Sync() }()
+	log.Error("the worker could not be started again", zap.Error(why), zap.Duration("nextIn", s.pause))
+	s.wait()
+	return nil
+}
+
+// wait is the pause before the next start, which being told to end cuts short.
+func (s *supervisor) wait() {
 	next := time.After(s.pause)
 	s.pause = min(2*s.pause, restartMax)
 	for {
 		select {
 		case sig := <-s.signals:
 			if s.told = s.told || final(sig); s.told {
-				return nil
+				return
 			}
 		case <-next:
-			return nil
+			return
 		}
 	}
 }

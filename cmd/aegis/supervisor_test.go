@@ -229,6 +229,33 @@ func TestASupervisorGivesUp(t *testing.T) {
 	}
 }
 
+// TestAStartThatFailsIsTriedAgain where a worker has run before: the machine may have had no
+// memory for one, a moment after it killed the last one for that. A first start that fails is
+// a mistake.
+func TestAStartThatFailsIsTriedAgain(t *testing.T) {
+	for _, c := range []struct {
+		born   bool
+		deaths int
+		again  bool
+	}{
+		{false, 0, false},
+		{true, 0, true},
+		{true, deathsMax - 2, true},
+		{true, deathsMax - 1, false},
+	} {
+		s := &supervisor{log: zap.NewNop, born: c.born, deaths: c.deaths, pause: time.Millisecond}
+		err := s.unborn(syscall.ENOMEM)
+		if (err == nil) != c.again || err != nil && !errors.Is(err, syscall.ENOMEM) || c.again && s.pause != 2*time.Millisecond {
+			t.Errorf("%+v: %v, the next pause is %v", c, err, s.pause)
+		}
+	}
+	s := &supervisor{log: zap.NewNop, born: true, pause: time.Hour, signals: make(chan os.Signal, 1)}
+	s.signals <- syscall.SIGTERM
+	if err := s.unborn(syscall.EAGAIN); err != nil || !s.told {
+		t.Errorf("told to end meanwhile: %v, told %v", err, s.told)
+	}
+}
+
 // TestOnlyWhatCrashedIsStartedAgain: exit codes of a node are its own word.
 func TestOnlyWhatCrashedIsStartedAgain(t *testing.T) {
 	exited := func(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
