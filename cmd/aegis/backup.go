@@ -98,9 +98,21 @@ func (b *backupTool) read() (err error) {
 	if b.rateBytes, err = node.ParseSize(b.rate); err != nil {
 		return usageError("--rate: %v", err)
 	}
+	if b.rateBytes > 0 && b.rateBytes < rateMin {
+		return usageError("--rate %s is too slow: a node forgets a copy of which nobody asks for more within half a minute; give %s or more", b.rate, node.About(rateMin))
+	}
 	b.asker, err = newAsker(b.addr, 0)
 	return err
 }
+
+const (
+	// rateMin is the slowest copy: there has to be a piece of half a MiB every restMax.
+	rateMin = 64 << 10
+	// restMax is the longest pause between two pieces. A node forgets who does not ask for
+	// 30 s, and one value may be worth more than that at a low rate: what is left of the
+	// pause is made up for behind the next pieces.
+	restMax = 10 * time.Second
+)
 
 // askWait is how long a node may take for one answer.
 const askWait = 10 * time.Second
@@ -279,7 +291,7 @@ func (b *backupTool) shard(ctx context.Context, n *copied, shard shardmap.ShardI
 	taken := int64(0)
 	for more := true; more && err == nil; {
 		var entries []byte
-		if entries, more, err = n.next(from.Walk); err == nil {
+		if entries, more, err = n.next(ctx, from.Walk); err == nil {
 			taken += int64(len(entries))
 			b.progress.add(int64(len(entries)))
 			err = b.give(w.Add(entries))
@@ -422,7 +434,7 @@ func (n *copied) ask(words ...string) ([]byte, error) {
 }
 
 // next takes the next piece of a walk, and rests so that the rate is kept.
-func (n *copied) next(walk string) (entries []byte, more bool, err error) {
+func (n *copied) next(ctx context.Context, walk string) (entries []byte, more bool, err error) {
 	b, err := n.ask("next", walk)
 	if err == nil && (len(b) == 0 || b[0] > node.BackupGoes) {
 		err = errors.New("the node's answer cannot be read")
@@ -431,8 +443,16 @@ func (n *copied) next(walk string) (entries []byte, more bool, err error) {
 		return nil, false, err
 	}
 	if n.bytes += int64(len(b)); n.rate > 0 {
-		due := time.Duration(float64(n.bytes) / float64(n.rate) * float64(time.Second))
-		time.Sleep(due - time.Since(n.begun))
+		select {
+		case <-time.After(restOf(n.bytes, n.rate, time.Since(n.begun))):
+		case <-ctx.Done():
+		}
 	}
 	return b[1:], b[0] == node.BackupGoes, nil
+}
+
+// restOf is the pause behind so many bytes, which took so long.
+func restOf(bytes, rate int64, took time.Duration) time.Duration {
+	due := time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
+	return min(due-took, restMax)
 }

@@ -154,6 +154,7 @@ func TestBackupCommands(t *testing.T) {
 	fails(t, exitUnreachable, []string{"backup", dir + "2", "--addr", "127.0.0.1:1"}, "no node answers")
 	fails(t, exitUsage, []string{"backup"}, "where to")
 	fails(t, exitUsage, []string{"backup", dir, "--rate", "much"}, "--rate")
+	fails(t, exitUsage, []string{"backup", dir, "--rate", "16KiB"}, "--rate 16KiB", "64 KiB or more")
 	fails(t, exitUsage, []string{"backup", dir, "-o", "yaml"}, "text or json")
 }
 
@@ -188,4 +189,27 @@ func TestABackupThatIsNotWhole(t *testing.T) {
 		t.Errorf("it ends with %d and says %q", code, said.String())
 	}
 	fails(t, exitUnreachable, []string{"snapshot", "verify", dir}, "did not come to its end")
+}
+
+// TestASlowCopyIsNotForgotten: a node waits half a minute for the next question, and a long
+// value takes longer at a low rate. The rate is kept in the end.
+func TestASlowCopyIsNotForgotten(t *testing.T) {
+	const piece, rate = 512 << 10, 1 << 20
+	var bytes int64
+	var took time.Duration
+	for i := range 1000 {
+		n := int64(piece)
+		if i == 0 {
+			n = 64 << 20
+		}
+		bytes += n
+		rest := restOf(bytes, rate, took)
+		if rest > 10*time.Second {
+			t.Fatalf("piece %d: nobody is asked for %v", i, rest)
+		}
+		took += max(rest, 0)
+	}
+	if want := time.Duration(bytes/rate) * time.Second; took < want-time.Second || took > want+time.Second {
+		t.Errorf("%d bytes took %v, want %v", bytes, took, want)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,11 +33,8 @@ func (f *operatorFlags) run(out io.Writer, report any, text func() string, words
 		return usageError("%q is no client address: give host:port of any node, like --addr localhost:7000", f.addr)
 	}
 	b, err := adminWithin(cmp.Or(f.wait, nodeWait), f.addr, words...)
-	switch {
-	case err != nil && strings.HasPrefix(err.Error(), "ERR "), err != nil && strings.HasPrefix(err.Error(), "NOPERM "):
-		return fmt.Errorf("%s", err.Error()[strings.IndexByte(err.Error(), ' ')+1:])
-	case err != nil:
-		return &exitError{exitUnreachable, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", f.addr, err)}
+	if err != nil {
+		return notTold(f.addr, err, 1)
 	}
 	if err := json.Unmarshal(b, report); err != nil {
 		return &exitError{exitUnreachable, "the node's answer cannot be read: " + err.Error()}

@@ -210,7 +210,8 @@ func TestStatusExitCodes(t *testing.T) {
 			}
 		}
 	}
-	fails(t, exitUnreachable, []string{"status", "--addr", answering(t, resp.AppendError(nil, "ERR no"))}, "ERR no")
+	fails(t, exitUnreachable, []string{"status", "--addr", answering(t, resp.AppendError(nil, "ERR this node is reading its log"))}, "this node is reading its log")
+	fails(t, 1, []string{"failover", "node1", "--addr", answering(t, resp.AppendError(nil, "LOADING the data is being read"))}, "LOADING the data")
 }
 
 // watched keeps what a process prints and lets a test wait for a line of it.

@@ -41,7 +41,7 @@ func newStatus() *cobra.Command {
 			}
 			b, err := admin(addr, "status")
 			if err != nil {
-				return &exitError{exitUnreachable, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
+				return notTold(addr, err, exitUnreachable)
 			}
 			var r node.ClusterReport
 			if err := json.Unmarshal(b, &r); err != nil {
@@ -81,6 +81,19 @@ func safeToRestart(r node.ClusterReport, name string) error {
 	return &exitError{exitDegraded, fmt.Sprintf("no node %q answers: the table shows who does", name)}
 }
 
+// notTold is the end of a command whose question was not answered: the node has said why,
+// or there is none. code is the exit code of a refusal.
+func notTold(addr string, err error, code int) error {
+	if !refused(err) {
+		return &exitError{exitUnreachable, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
+	}
+	why := err.Error()
+	if word, rest, _ := strings.Cut(why, " "); word == "ERR" || word == "NOPERM" {
+		why = rest
+	}
+	return &exitError{code, why}
+}
+
 // admin sends operators' words to a node.
 func admin(addr string, words ...string) ([]byte, error) {
 	return adminWithin(nodeWait, addr, words...)
@@ -110,7 +123,7 @@ func askNode(wait time.Duration, addr string, words ...string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case r.IsError():
-		return nil, fmt.Errorf("%s", r.Text)
+		return nil, serverError(r)
 	}
 	return r.Text, nil
 }
