@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"path/filepath"
@@ -335,6 +336,36 @@ func TestARemovalHoldsNobodyUp(t *testing.T) {
 		}
 		if err := c.Stop(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestCutKeepsWhatIsThere: bytes that are written once more are the same ones.
+func TestCutKeepsWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	d, err := OpenDisk(filepath.Join(dir, "wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, 2*rewriteStep+777)
+	for i := range want {
+		want[i] = byte(i % 251)
+	}
+	const size = 2*rewriteStep + 70
+	for i, doubted := range []int64{0, 1, rewriteStep, size - 1, size, size + 5} {
+		name := segmentName(uint64(i + 1))
+		f, err := d.Create(name)
+		if err == nil {
+			_, err = f.Write(want)
+		}
+		if err == nil {
+			err = errors.Join(f.Close(), d.Cut(name, size, doubted))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Read(name, nil, 0); err != nil || !bytes.Equal(got, want[:size]) {
+			t.Errorf("from %d on: %d bytes, %v", doubted, len(got), err)
 		}
 	}
 }

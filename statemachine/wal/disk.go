@@ -91,15 +91,37 @@ func (d Disk) Create(name string) (File, error) {
 }
 
 // Cut implements FS.
-func (d Disk) Cut(name string, size int64) error {
-	f, err := os.OpenFile(d.path(name), os.O_WRONLY, 0)
+func (d Disk) Cut(name string, size, doubted int64) error {
+	f, err := os.OpenFile(d.path(name), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	if err = f.Truncate(size); err == nil {
+		err = rewrite(f, doubted, size)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// rewriteStep is how much of a file is written once more in one go, in bytes.
+const rewriteStep = 1 << 20
+
+// rewrite writes the bytes [from, to) of a file where they stand.
+func rewrite(f *os.File, from, to int64) error {
+	b := make([]byte, min(rewriteStep, max(0, to-from)))
+	for from < to {
+		n, err := f.ReadAt(b[:min(int64(len(b)), to-from)], from)
+		if n == 0 {
+			return err
+		}
+		if _, err := f.WriteAt(b[:n], from); err != nil {
+			return err
+		}
+		from += int64(n)
+	}
+	return nil
 }
 
 // Remove implements FS.

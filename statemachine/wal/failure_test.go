@@ -71,6 +71,38 @@ func TestAnErrorIsTheLastThingThatHappens(t *testing.T) {
 	}
 }
 
+// TestAFailedFsyncIsNotForgottenByTheNextProcess: the system may keep what an fsync failed
+// for and take it for clean. The process that starts next reads it, and must have it on the
+// disk before it calls it durable.
+func TestAFailedFsyncIsNotForgottenByTheNextProcess(t *testing.T) {
+	for _, mode := range []Mode{Write, Fsync} {
+		for nth := 1; nth <= 12; nth++ {
+			x := breakAt(t, mode, "sync", nth)
+			for i := 0; !x.refused; i++ {
+				x.append()
+				x.log.Commit()
+				if i%9 == 8 {
+					x.log.Sync()
+				}
+			}
+			x.log, x.armed = nil, false
+			x.fs = x.fs.Kill(x.r)
+			l, rec, err := open(x.config(x.fs, 1), x.story.reader())
+			if err != nil || !rec.Intact {
+				t.Fatalf("%v, %d: %+v, %v", mode, nth, rec, err)
+			}
+			x.log = l
+			x.note()
+			if x.story.onDisk != rec.End || rec.End == 0 {
+				t.Fatalf("%v, %d: the log ends at %d and is durable up to %d", mode, nth, rec.End, x.story.onDisk)
+			}
+			for range 20 {
+				x.check(x.fs.PowerCut(x.r), true)
+			}
+		}
+	}
+}
+
 // TestLoggedIsWhatTheModeSays walks the positions of two shards through a log.
 func TestLoggedIsWhatTheModeSays(t *testing.T) {
 	for _, mode := range []Mode{Write, Fsync} {

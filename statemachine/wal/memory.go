@@ -31,6 +31,22 @@ type memoryFile struct {
 	data    []byte
 	durable int // its length when it was last synced
 	last    int // where its last write begins
+	dropped dropped
+}
+
+// dropped is a run of bytes of which a Sync failed: no later one makes them durable.
+type dropped struct{ from, to int }
+
+// sync makes durable what is written, or drops it.
+func (f *memoryFile) sync(refused error) {
+	switch d := &f.dropped; {
+	case refused == nil:
+		f.durable = len(f.data)
+	case d.from == d.to:
+		*d = dropped{f.durable, len(f.data)}
+	default:
+		d.to = len(f.data)
+	}
 }
 
 // NewMemory is an empty directory.
@@ -97,7 +113,7 @@ func (m *Memory) Create(name string) (File, error) {
 }
 
 // Cut implements FS.
-func (m *Memory) Cut(name string, size int64) error {
+func (m *Memory) Cut(name string, size, doubted int64) error {
 	return m.change("cut", name, func(refused error) error {
 		f := m.files[name]
 		if refused == nil && (f == nil || size > int64(len(f.data))) {
@@ -105,6 +121,7 @@ func (m *Memory) Cut(name string, size int64) error {
 		}
 		if refused == nil {
 			f.data = f.data[:size]
+			f.dropped.to = max(f.dropped.from, min(f.dropped.to, int(doubted)))
 			f.durable = len(f.data)
 		}
 		return refused
@@ -148,9 +165,7 @@ func (f *memoryFile) Write(b []byte) (n int, err error) {
 // Sync implements File.
 func (f *memoryFile) Sync() error {
 	return f.fs.change("sync", f.name, func(refused error) error {
-		if refused == nil {
-			f.durable = len(f.data)
-		}
+		f.sync(refused)
 		return refused
 	})
 }
@@ -176,7 +191,7 @@ func (m *Memory) Kill(r *rand.Rand) *Memory {
 		if f == m.last {
 			size = f.last + r.Intn(size-f.last+1)
 		}
-		g := &memoryFile{fs: after, name: name, data: slices.Clone(f.data[:size]), durable: min(f.durable, size)}
+		g := &memoryFile{fs: after, name: name, data: slices.Clone(f.data[:size]), durable: min(f.durable, size), dropped: f.dropped}
 		after.files[name] = g
 		if m.named[name] == f {
 			after.named[name] = g
@@ -204,6 +219,9 @@ func (m *Memory) PowerCut(r *rand.Rand) *Memory {
 			continue
 		}
 		data := slices.Clone(f.data[:f.durable])
+		if d := f.dropped; d.from < min(d.to, len(data)) {
+			clear(data[d.from:min(d.to, len(data))])
+		}
 		for at := f.durable; at < len(f.data); {
 			end := min((at/sector+1)*sector, len(f.data))
 			if luck == 0 || luck == 1 && r.Intn(4) == 0 {

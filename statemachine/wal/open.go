@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -104,12 +105,42 @@ func (s *scan) mend() error {
 	}
 	for i, e := range s.heads {
 		if e.end >= s.stated || i == len(s.heads)-1 { // its last mark may not be durable
-			if err := s.cfg.FS.Cut(segmentName(e.number), e.bytes); err != nil {
+			doubted, err := s.doubted(&e)
+			if err == nil {
+				err = s.cfg.FS.Cut(segmentName(e.number), e.bytes, doubted)
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
 	return s.cfg.FS.SyncNames() // the next head says that all of it is durable
+}
+
+// doubted is from where on a segment may not be on the disk though it was read. The process
+// that wrote it may have ended because an fsync failed: the system has its bytes in memory
+// still, takes them for clean, and a second fsync says nothing of them. Started anew, the
+// machine gives what the disk has.
+func (s *scan) doubted(e *extent) (int64, error) {
+	switch {
+	case s.last.boot != s.cfg.Boot:
+		return e.bytes, nil
+	case e.first >= s.stated || len(s.rec.Damages) > 0:
+		return 0, nil
+	}
+	b, err := s.cfg.FS.Read(segmentName(e.number), nil, e.bytes)
+	if err != nil {
+		return 0, err
+	}
+	off, lsn := segmentHead, e.first
+	for lsn < s.stated && len(b)-off >= frameHead {
+		size := frameHead + int(binary.BigEndian.Uint32(b[off+4:]))
+		if Kind(b[off+8]) >= KindFirst {
+			lsn += LSN(size)
+		}
+		off += size
+	}
+	return int64(min(off, len(b))), nil
 }
 
 // next is the number of the segment that follows those that are kept.

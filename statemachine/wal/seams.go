@@ -9,8 +9,10 @@ type FS interface {
 	Read(name string, dst []byte, max int64) ([]byte, error)
 	// Create makes a file that must not exist.
 	Create(name string) (File, error)
-	// Cut makes a file size bytes long, and that and its bytes durable.
-	Cut(name string, size int64) error
+	// Cut makes a file size bytes long, and that and its bytes durable. Those from doubted
+	// on are written once more for that: of them a Sync may have failed in a former
+	// process, and the system may take them for clean and not have them on the disk.
+	Cut(name string, size, doubted int64) error
 	// Remove deletes a file.
 	Remove(name string) error
 	// SyncNames makes durable which files there are.
