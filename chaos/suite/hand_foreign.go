@@ -68,6 +68,10 @@ func (h *foreignHand) once(o *chaos.Told, w []string) (said, bool) {
 	o.Node, o.Outcome, o.Word = was.node, chaos.Refused, ""
 	a := said{r, was.versions}
 	switch {
+	case err == nil && !a.IsError() && was.node == "": // an earlier command in the same words, given up before it left, was taken for it
+		if o.Word = "not heard"; o.Kind != chaos.Read {
+			o.Outcome = chaos.Unknown
+		}
 	case err == nil && !a.IsError():
 		o.Outcome = chaos.OK
 		return a, true

@@ -1,12 +1,14 @@
 package suite
 
 import (
+	"context"
 	"strconv"
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/chaos"
 	"github.com/baxromumarov/aegisKV/pkg/client/clienttest"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
+	"github.com/baxromumarov/aegisKV/transport/resp"
 )
 
 // TestForeignClientsTellVersions: of go-redis and of rueidis the history knows all that it
@@ -108,5 +110,33 @@ func endings(t *testing.T, h hand, srv *clienttest.Server) {
 	o = chaos.Told{Key: "gone", Kind: chaos.Incr}
 	if h.do(&o); o.Outcome != chaos.Refused {
 		t.Errorf("a command that could not leave: %+v", o)
+	}
+}
+
+// TestWhatWasNotHeardIsNotKnown: a command that a client gave up and that never left is
+// taken for the next one in the same words. What that one was answered has no version then:
+// a reading is asked for again, and of a write nobody knows what became of it.
+func TestWhatWasNotHeardIsNotKnown(t *testing.T) {
+	for _, kind := range []chaos.Kind{chaos.Read, chaos.Del} {
+		e, calls := &ear{}, 0
+		h := &foreignHand{ear: e, late: func(error) bool { return true }, end: func() {}}
+		h.ask = func(_ context.Context, words []string, _ bool) (resp.Reply, error) {
+			if calls++; calls == 1 {
+				return resp.Reply{}, context.DeadlineExceeded
+			}
+			left := e.left(resp.AppendCommand(nil, words...), "node")
+			e.answered(left, []shardmap.Version{7})
+			return resp.Reply{Kind: '$', Text: []byte("value"), Int: 1}, nil
+		}
+		first, second := chaos.Told{Key: "k", Kind: kind}, chaos.Told{Key: "k", Kind: kind}
+		h.do(&first)
+		h.do(&second)
+		want, version := chaos.OK, shardmap.Version(7)
+		if kind == chaos.Del {
+			want, version = chaos.Unknown, 0
+		}
+		if first.Outcome != chaos.Unknown || second.Outcome != want || second.Version != version {
+			t.Errorf("%v: %+v, then %+v", kind, first, second)
+		}
 	}
 }
