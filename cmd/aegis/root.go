@@ -162,6 +162,9 @@ func printVersion(cmd *cobra.Command) { fmt.Fprintln(cmd.OutOrStdout(), "aegis",
 // serve runs a node until it is told to leave, in a child process of its own unless
 // this is that one, or shall be none.
 func serve(cfg *node.Loaded) error {
+	// Whoever reads the log may end before the node does: what is written then is lost, and
+	// nothing else.
+	signal.Ignore(syscall.SIGPIPE)
 	w := newWard()
 	if w == nil && !cfg.NoSupervise {
 		return supervise(cfg)
@@ -190,10 +193,20 @@ func serve(cfg *node.Loaded) error {
 	return n.Run(ctx)
 }
 
-// heed makes SIGINT, SIGTERM or an order of the supervisor leave, and a second one quit.
+// leaveSignals are the signals that tell a node to leave. A terminal that is closed sends SIGHUP,
+// which nohup has ignored.
+func leaveSignals() []os.Signal {
+	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
+}
+
+// heed makes a signal or an order of the supervisor leave, and a second one quit.
 func heed(w *ward, leave, quit func()) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, leaveSignals()...)
 	if w != nil {
 		go w.heed(leave, quit)
 	}

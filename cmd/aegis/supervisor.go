@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -59,11 +60,7 @@ func supervise(cfg *node.Loaded) error {
 		log:     func() *zap.Logger { return newLogger(cfg, os.Stderr) },
 		signals: make(chan os.Signal, 16), pause: restartMin,
 	}
-	forwarded := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
-	if !signal.Ignored(syscall.SIGHUP) { // by nohup, for both
-		forwarded = append(forwarded, syscall.SIGHUP)
-	}
-	signal.Notify(s.signals, forwarded...)
+	signal.Notify(s.signals, append(leaveSignals(), syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)...)
 	for {
 		begun := time.Now()
 		w, err := startWorker()
@@ -101,7 +98,7 @@ func (s *supervisor) attend(w *worker) syscall.WaitStatus {
 			s.inherit(will)
 		case sig := <-s.signals:
 			s.told = s.told || final(sig)
-			if sig != syscall.SIGTERM && sig != syscall.SIGINT {
+			if !slices.Contains(leaveSignals(), sig) {
 				_ = w.process.Signal(sig)
 				continue
 			}

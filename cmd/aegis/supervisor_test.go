@@ -83,6 +83,9 @@ func (f *family) gone(t *testing.T) int {
 		t.Errorf("the node had to be killed; it said\n%s", f.said())
 	}
 	_ = f.cmd.Wait()
+	for end := time.Now().Add(10 * time.Second); alive(f.worker) && time.Now().Before(end); {
+		runtime.Gosched() // a process closes its files before it is dead
+	}
 	if alive(f.worker) {
 		t.Errorf("the worker %d is left behind", f.worker)
 	}
@@ -135,10 +138,10 @@ func TestAWorkerLeavesWithItsParent(t *testing.T) {
 	f.gone(t)
 }
 
-// TestASignalForBothIsOneSignal: systemd sends SIGTERM, and a terminal SIGINT, to the worker
-// as well as to its parent, which passes it on.
+// TestASignalForBothIsOneSignal: systemd sends SIGTERM, and a terminal SIGINT, or SIGHUP when
+// it is closed, to the worker as well as to its parent, which passes it on.
 func TestASignalForBothIsOneSignal(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		f := startFamily(t, func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} })
 		_ = syscall.Kill(-f.cmd.Process.Pid, sig)
 		if code := f.gone(t); code != 0 || !strings.Contains(f.said(), "leaving: handing leases over") {
@@ -147,14 +150,40 @@ func TestASignalForBothIsOneSignal(t *testing.T) {
 	}
 }
 
+// TestWhoReadsTheLogMayEndFirst: nobody takes what the node says any more, as when tee ended
+// before it; it serves, and leaves in order.
+func TestWhoReadsTheLogMayEndFirst(t *testing.T) {
+	for _, more := range [][]string{nil, {"--no-supervise"}} {
+		cmd := aegis(t, append(nodeArgs(t, t.TempDir(), "a"), more...)...)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = write
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		write.Close()
+		watch(read).await(t, `"msg":"(serving)"`)
+		read.Close()
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it says that it leaves
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", more, err)
+		}
+	}
+}
+
 // TestASecondSignalEndsAWorkerThatHangs, and the supervisor says how it ended.
 func TestASecondSignalEndsAWorkerThatHangs(t *testing.T) {
 	f := startFamily(t, nil)
 	_ = syscall.Kill(f.worker, syscall.SIGSTOP)
-	for range 2 {
-		_ = f.cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(10 * time.Millisecond) // the kernel makes one of two that nobody has taken
-	}
+	go func() {
+		for range time.Tick(10 * time.Millisecond) { // the kernel makes one of two that nobody has taken
+			if f.cmd.Process.Signal(syscall.SIGTERM) != nil {
+				return
+			}
+		}
+	}()
 	if code := f.gone(t); code != 128+int(syscall.SIGKILL) {
 		t.Errorf("exit code %d; it said\n%s", code, f.said())
 	}
