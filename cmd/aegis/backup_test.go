@@ -138,6 +138,11 @@ func TestBackupCommands(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "8 shards, 1 keys, 8 bytes") {
 		t.Errorf("verify: %d, %q, %q", code, out, said)
 	}
+	var v verified
+	out, said, code = u.run("", "snapshot", "verify", dir, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || !v.Sound || v.Kind != "backup" || v.Keys != 1 || v.Shards != 8 || v.Bytes == 0 {
+		t.Errorf("verify -o json: %d, %q, %q, %v", code, out, said, err)
+	}
 	fails(t, 1, []string{"backup", dir, "--addr", cfg.ClientAddr}, "not empty")
 	name := backup.FileName(shardmap.Layout{Shards: 8, Groups: 2}.ShardOf(shardmap.SlotOfString("ready")))
 	b, err := os.ReadFile(filepath.Join(dir, name))
@@ -150,6 +155,10 @@ func TestBackupCommands(t *testing.T) {
 	out, said, code = u.run("", "snapshot", "verify", dir)
 	if code != exitDamaged || !strings.Contains(out, "damaged: "+name) || !strings.Contains(said, "1 of 8 files") {
 		t.Errorf("verify of a damaged one: %d, %q, %q", code, out, said)
+	}
+	out, _, code = u.run("", "snapshot", "verify", dir, "-o", "json")
+	if v = (verified{}); json.Unmarshal([]byte(out), &v) != nil || code != exitDamaged || v.Sound || len(v.Damages) != 1 || !strings.Contains(v.Damages[0], name) {
+		t.Errorf("verify -o json of a damaged one: %d, %q", code, out)
 	}
 	fails(t, exitUnreachable, []string{"backup", dir + "2", "--addr", "127.0.0.1:1"}, "no node answers")
 	fails(t, exitUsage, []string{"backup"}, "where to")

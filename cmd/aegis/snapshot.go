@@ -36,7 +36,8 @@ func newSnapshot() *cobra.Command {
 }
 
 func newSnapshotVerify() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use: "verify FILE|DIR", Short: "Check every block of a backup, of a snapshot, or of that in a node's directory",
 		Long: "Check every block of the directory of a backup, or of a snapshot, whose node must not run.\n" + snapshotHelp + "\n\nExit codes: 0 sound, 1 damaged, 2 no snapshot that can be read, 64 wrong usage.",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -46,13 +47,19 @@ func newSnapshotVerify() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return usageError("unknown output format %q: use text or json", format)
+			}
 			if backup.Is(args[0]) {
-				return verifyBackup(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+				return verifyBackup(args[0], format, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			file := snapshotIn(args[0])
 			rep, err := image.Inspect(file)
 			if err != nil {
 				return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", file, err)}
+			}
+			if format == "json" {
+				return printSnapshot(file, &rep, cmd.OutOrStdout())
 			}
 			printReport(cmd.OutOrStdout(), &rep)
 			if len(rep.Damages) > 0 {
@@ -61,13 +68,18 @@ func newSnapshotVerify() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	return cmd
 }
 
 // verifyBackup reads every byte of a backup and prints what it found.
-func verifyBackup(dir string, out, progressOut io.Writer) error {
+func verifyBackup(dir, format string, out, progressOut io.Writer) error {
 	m, err := backup.Read(dir)
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", dir, err)}
+	}
+	if format == "json" {
+		return printBackup(dir, m, out)
 	}
 	fmt.Fprintln(out, m)
 	return checkBackup(dir, m, out, progressOut)
@@ -116,7 +128,7 @@ func newSnapshotSave() *cobra.Command {
 	var addr string
 	cmd := &cobra.Command{
 		Use: "save", Short: "Have a node save a snapshot, and wait for it",
-		Long: "Have a node save a snapshot while it serves, and wait for it.\n" + snapshotHelp,
+		Long: "Have a node save a snapshot while it serves, and wait for it.\n" + snapshotHelp + "\n\nExit codes: 0 saved, 1 refused, or it could not be, 2 unreachable, 64 wrong usage.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, _, err := net.SplitHostPort(addr); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"context"
 	"net"
 	"os"
@@ -74,6 +75,11 @@ func TestSnapshotCommands(t *testing.T) {
 	out, said, code = u.run("", "snapshot", "verify", filepath.Dir(path))
 	if code != 0 || !strings.Contains(out, "8 of 8 shards, 1 blocks") {
 		t.Errorf("verify: %d, %q, %q", code, out, said)
+	}
+	var v verified
+	out, said, code = u.run("", "snapshot", "verify", path, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || !v.Sound || v.Kind != "snapshot" || v.Shards != 8 || v.SavedMs == 0 {
+		t.Errorf("verify -o json: %d, %q, %q, %v", code, out, said, err)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

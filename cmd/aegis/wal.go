@@ -39,7 +39,8 @@ func newWAL() *cobra.Command {
 }
 
 func walCommand(use, short string, dump bool) *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use: use, Short: short, Long: short + ".\n" + walHelp,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -48,13 +49,20 @@ func walCommand(use, short string, dump bool) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return lookIntoLog(args[0], dump, cmd.OutOrStdout())
+			if format != "text" && format != "json" {
+				return usageError("unknown output format %q: use text or json", format)
+			}
+			return lookIntoLog(args[0], format, dump, cmd.OutOrStdout())
 		},
 	}
+	if format = "text"; !dump {
+		cmd.Flags().StringVarP(&format, "output", "o", format, "text or json")
+	}
+	return cmd
 }
 
 // lookIntoLog reads a log and prints what it found.
-func lookIntoLog(dir string, dump bool, out io.Writer) error {
+func lookIntoLog(dir, format string, dump bool, out io.Writer) error {
 	d, err := wal.LookInto(dir)
 	if err != nil {
 		return &exitError{exitUnreachable, err.Error()}
@@ -68,6 +76,9 @@ func lookIntoLog(dir string, dump bool, out io.Writer) error {
 	r, err := wal.Recover(cfg, frames)
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Sprintf("%s: %v", dir, err)}
+	}
+	if format == "json" {
+		return printLog(dir, &r.Recovery, out)
 	}
 	printRecovery(out, &r.Recovery)
 	if len(r.Damages) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,13 @@ func TestWALCommands(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "mode fsync: 1 segments") || !strings.Contains(out, "3 frames") || !strings.Contains(out, "\nintact") {
 		t.Errorf("verify: %d, %q, %q", code, out, said)
 	}
+	var v verified
+	out, said, code = u.run("", "wal", "verify", dir, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || !v.Sound || v.Kind != "log" || v.Log == nil || v.Log.Frames != 3 || !v.Log.Intact {
+		t.Errorf("verify -o json: %d, %q, %q, %v", code, out, said, err)
+	}
+	fails(t, exitUsage, []string{"wal", "verify", dir, "-o", "yaml"}, "text or json")
+	fails(t, exitUsage, []string{"wal", "dump", dir, "-o", "json"}, "-o")
 	out, said, code = u.run("", "wal", "dump", dir)
 	if code != 0 || strings.Count(out, "shard 5 set 2/") != 3 || !strings.Contains(out, `set 2/3 after 2/2, key "greeting", value 5 bytes`) {
 		t.Errorf("dump: %d, %q, %q", code, out, said)
@@ -63,6 +71,10 @@ func TestWALCommands(t *testing.T) {
 	out, said, code = u.run("", "wal", "verify", dir)
 	if code != exitDamaged || !strings.Contains(out, "fails its checksum; shards that lost writes: 5\n") || !strings.Contains(said, "damaged") {
 		t.Errorf("verify of a damaged log: %d, %q, %q", code, out, said)
+	}
+	out, _, code = u.run("", "wal", "verify", dir, "-o", "json")
+	if v = (verified{}); json.Unmarshal([]byte(out), &v) != nil || code != exitDamaged || v.Sound || len(v.Damages) != 1 {
+		t.Errorf("verify -o json of a damaged log: %d, %q", code, out)
 	}
 	b[at] ^= 1
 	if err := os.WriteFile(segment, b[:len(b)/2], 0o600); err != nil {
