@@ -13,6 +13,7 @@ type Host struct {
 	Weight int64  // its memory for data, in bytes: the share of copies goes by it
 	Zone   string // "" = a zone of its own
 	Leases bool   // it may be preferred for leases
+	Away   bool   // it is missed: it keeps what it has, and gets more only where no other can
 }
 
 // Places is where one group stands.
@@ -217,7 +218,9 @@ func (p *planner) fill() {
 // on the ring that is not full, else the one that is least too full.
 func (p *planner) pick(g int) int {
 	open := p.openZones(g)
-	takes := func(n int) bool { return open(p.zone[n]) && !slices.Contains(p.copies[g], n) }
+	takes := func(n int) bool {
+		return open(p.zone[n]) && !slices.Contains(p.copies[g], n) && !p.hosts[n].Away
+	}
 	for _, n := range p.former[g] {
 		if takes(n) && len(p.on[n]) < p.quota[n].most {
 			return n
@@ -233,12 +236,19 @@ func (p *planner) pick(g int) int {
 	if found >= 0 {
 		return found
 	}
-	for n := range p.hosts {
-		if takes(n) && (found < 0 || len(p.on[n])-p.quota[n].most < len(p.on[found])-p.quota[found].most) {
-			found = n
+	leastFull := func(takes func(int) bool) int {
+		found := -1
+		for n := range p.hosts {
+			if takes(n) && (found < 0 || len(p.on[n])-p.quota[n].most < len(p.on[found])-p.quota[found].most) {
+				found = n
+			}
 		}
+		return found
 	}
-	return found
+	if found = leastFull(takes); found >= 0 {
+		return found
+	}
+	return leastFull(func(n int) bool { return open(p.zone[n]) && !slices.Contains(p.copies[g], n) })
 }
 
 // openZones tells the zones that may have one more copy of a group: those that lack
@@ -305,6 +315,9 @@ const looksMax = 256
 // other has had, rather one whose lease is preferred elsewhere, rather one that the
 // ring would have brought there. 0 when none can go.
 func (p *planner) nearest(from, to int) int {
+	if p.hosts[to].Away {
+		return 0
+	}
 	best, worth, seen := 0, [3]uint64{}, 0
 	for _, g := range p.on[from] {
 		if seen == looksMax {

@@ -103,12 +103,16 @@ func (p *planner) witness() {
 // onlooker is the host for one more witness of a group: in a zone with few of it, with
 // few witnesses.
 func (p *planner) onlooker(g int, by [][]int) int {
-	best, worth := -1, [2]int{}
+	best, worth := -1, [3]int{}
 	for n := range p.hosts {
 		if p.stands(g, n) {
 			continue
 		}
-		if w := [2]int{p.votersIn(g, p.zone[n]), len(by[n])}; best < 0 || slices.Compare(w[:], worth[:]) < 0 {
+		away := 0
+		if p.hosts[n].Away {
+			away = 1
+		}
+		if w := [3]int{away, p.votersIn(g, p.zone[n]), len(by[n])}; best < 0 || slices.Compare(w[:], worth[:]) < 0 {
 			best, worth = n, w
 		}
 	}
@@ -143,7 +147,7 @@ func (p *planner) levelWitnesses(by [][]int, lack int) {
 	}
 	f := flow{load: load, want: want, step: func(from, to int) int {
 		for _, g := range by[from] {
-			if !p.stands(g, to) && (p.zone[from] == p.zone[to] || p.votersIn(g, p.zone[to]) < p.votersIn(g, p.zone[from])) {
+			if !p.stands(g, to) && !p.hosts[to].Away && (p.zone[from] == p.zone[to] || p.votersIn(g, p.zone[to]) < p.votersIn(g, p.zone[from])) {
 				return g
 			}
 		}

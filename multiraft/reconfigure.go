@@ -113,9 +113,12 @@ func (g *group) replaces(id uint64) bool {
 // supported reports whether the lease would not dip: every added voter has acked
 // this ballot, and the target set alone supports it for half a promise (G3). One
 // that replaces another replica on its node cannot have acked: the others must do.
+// One that stays and is dead adds nothing to that support and is no reason to wait:
+// else no other voter of the group could leave before it is heard again.
 func (c *Core) supported(g *group, voters []ReplicaDesc, now Instant) bool {
 	for _, d := range voters {
-		if d.ID != g.self && !g.claim.voter(d.ID).acked && !g.replaces(d.ID) {
+		stays := slices.ContainsFunc(g.conf.Voters, func(v ReplicaDesc) bool { return v.ID == d.ID })
+		if d.ID != g.self && (!stays || seeded("dead-voter-waits")) && !g.claim.voter(d.ID).acked && !g.replaces(d.ID) {
 			return false
 		}
 	}

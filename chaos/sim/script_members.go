@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
@@ -65,6 +66,14 @@ func (verbs) left(d time.Duration, r role) Step {
 	return do.until("P13", d, fmt.Sprint(r, " has left for good"), func(s *stage) bool {
 		_, registered := s.registry().Node(s.cast[r].id)
 		return s.cast[r].gone && !registered
+	})
+}
+
+// waitsFor reports whether the holder of group 0 says that copies stay because a node is missed.
+func (s *stage) waitsFor(r role) bool {
+	row, _ := s.registry().Node(s.cast[r].id)
+	return slices.ContainsFunc(s.nodes, func(p *process) bool {
+		return p.runs() && slices.ContainsFunc(p.core.NodeStatus(p.clock()).Waiting, func(why string) bool { return strings.Contains(why, row.Name) })
 	})
 }
 

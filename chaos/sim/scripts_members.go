@@ -242,6 +242,34 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// A hands its lease to B, whose ballot C never hears of.
+		Name: "one leaves while a voter is dead", From: "issue 6: decommission", Nodes: 5, Steps: leavesBeside(nodeA, nodeC),
+	},
+	{
+		// D has no copy yet, and the plan from the ring alone would give it B's.
+		Name: "one leaves while a node is dead that has no copy", From: "issue 6: decommission", Nodes: 5, Steps: leavesBeside(nodeB, nodeD),
+	},
+	{
+		// Of four nodes one is dead and one leaves: only two are left that could have a copy.
+		// The one that leaves stays until the dead one is back.
+		Name: "one leaves and nobody can take its copy", From: "issue 6: decommission", Nodes: 4, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.crash(nodeD),
+			do.sleep(7 * sec),
+			do.intend(nodeB, meta.Leaving),
+			do.until("P13", 5*sec, "it is said why B stays", func(s *stage) bool { return s.waitsFor(nodeD) }),
+			do.sleep(20 * sec),
+			do.voters(sec, nodeA, nodeB, nodeC),
+			do.set(nodeA, "k", "2", majority),
+			do.start(nodeD),
+			do.left(30*sec, nodeB),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
 		Name: "newcomer dies before it wrote anything", From: "DESIGN 3: bootstrap", Steps: newcomerDies(0),
 	},
 	{
@@ -312,6 +340,23 @@ func lateWord() []Step {
 		do.holding("P1"), // or the rest would only take its time
 		do.set(nodeA, "k", "3", majority),
 		do.get(nodeA, "k"),
+		do.settled(),
+	}
+}
+
+// leavesBeside has a node leave while another one is dead, and not replaced.
+func leavesBeside(leaver, dead role) []Step {
+	return []Step{
+		do.steady(),
+		do.member(nodeB),
+		do.set(nodeA, "k", "1", majority),
+		do.crash(dead),
+		do.sleep(7 * sec),
+		do.intend(leaver, meta.Leaving),
+		do.left(30*sec, leaver),
+		do.get(holder, "k"),
+		do.set(holder, "k", "2", majority),
+		do.start(dead),
 		do.settled(),
 	}
 }

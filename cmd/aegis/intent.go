@@ -246,7 +246,7 @@ func copiesLeft(r node.ClusterReport, n *node.NodeReport) string {
 	if moving := movesText(r); moving != "" {
 		parts = append(parts, moving)
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, r.Waiting...), "; ")
 }
 
 // silentLeft is what has still to be done about a node that does not answer.

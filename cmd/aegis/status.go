@@ -168,6 +168,9 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 	}
 	t.Flush()
 	printMoves(w, r)
+	for _, s := range r.Waiting {
+		fmt.Fprintf(w, "\n%s\n", s)
+	}
 	for _, n := range r.Nodes {
 		for _, s := range n.Notices {
 			fmt.Fprintf(w, "\n%s: %s\n", n.Name, s)

@@ -120,6 +120,8 @@ var Bugs = []Bug{
 	{Name: "tombstones", Breaks: "a replica that was removed comes back under its id", Source: members, Property: "P1", Script: "a late word that it is a member"},
 	{Name: "two-voters", Breaks: "two nodes have two voters", Source: members, Property: "P13", Script: "two copies, from one node to four"},
 	{Name: "dead-unheard", Breaks: "a node is dead when most miss it, whoever hears it", Source: members, Property: "P13", Script: "missed by most, heard by one"},
+	{Name: "dead-voter-waits", Breaks: "no voter of a group changes while one that stays has not acked", Source: "issue 6", Property: "P13", Script: "one leaves while a voter is dead"},
+	{Name: "missed-gets-copies", Breaks: "copies go to nodes that are missed", Source: "issue 6", Property: "P13", Script: "one leaves while a node is dead that has no copy"},
 	{Name: "recover-generation", Breaks: "a group that goes on without its majority does so in the next term and epoch", Source: members, Property: "P11", Script: "the survivor was cut off, and the old nodes come back"},
 	{Name: "recover-clean", Breaks: "the first Open after a lost majority calls itself clean", Source: members, Property: "P8", Script: "two of three are destroyed, and one that lagged is left"},
 	{Name: "recover-unnamed", Breaks: "group 0 does not remember who was declared gone", Source: members, Property: "recover", Script: "the survivor was cut off, and the old nodes come back"},

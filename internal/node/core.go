@@ -106,11 +106,13 @@ type Core struct {
 	inPlace   uint64        // Version of group 0's state that wanted no other placement
 	arrived   []arrival     // by group
 
-	reported    []progressTold  // by group: what was last told of it
-	reportedAll time.Duration   // Mono of the last report of everything
-	progress    []groupProgress // by group, where group 0 is led
-	metaSince   time.Duration   // Mono since when it is led here
-	placePause  time.Duration   // until the next placement may be proposed
+	reported    []progressTold     // by group: what was last told of it
+	reportedAll time.Duration      // Mono of the last report of everything
+	progress    []groupProgress    // by group, where group 0 is led
+	metaSince   time.Duration      // Mono since when it is led here
+	missed      []shardmap.NodeID  // that get nothing new, where it is led
+	heldUp      []shardmap.GroupID // that wait for one of those
+	placePause  time.Duration      // until the next placement may be proposed
 	steady      map[shardmap.GroupID]time.Duration
 	paced       time.Duration // Mono: when the last lease left that was in no hurry
 	lastPaced   shardmap.GroupID
@@ -238,7 +240,7 @@ func (c *Core) begin(now multiraft.Instant) error {
 // found makes group 0 and every shard group, the same at each founder.
 func (c *Core) found(now multiraft.Instant) error {
 	f := c.cfg.Founding
-	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress)
+	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress, nil)
 	c.meta = meta.New(f, plan)
 	c.metaChanged()
 	for g, want := range c.meta.Groups {

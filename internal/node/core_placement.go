@@ -58,21 +58,31 @@ func soleVoter(order []shardmap.NodeID, data int, present meta.Group) []meta.Wan
 	return ws
 }
 
-// hosts are the nodes that may have copies.
-func hosts(nodes []meta.Node) (hs []membership.Host) {
+// hosts are the nodes that may have copies; those that are missed get no more of them.
+func hosts(nodes []meta.Node, missed []shardmap.NodeID) (hs []membership.Host) {
 	for _, n := range nodes {
 		if n.Intent.Places() {
-			hs = append(hs, membership.Host{Node: n.ID, Weight: n.DataBytes, Zone: n.Zone, Leases: n.Intent == meta.Active})
+			hs = append(hs, membership.Host{Node: n.ID, Weight: n.DataBytes, Zone: n.Zone, Leases: n.Intent == meta.Active, Away: slices.Contains(missed, n.ID)})
 		}
 	}
 	return hs
 }
 
-// standings is where the groups are wanted now, and where they still are.
-func standings(groups []meta.Group, progress []groupProgress) []membership.Places {
+// standings is where the groups are wanted now, and where they still are. A copy that is on
+// its way to a node that is missed does not count: it may go elsewhere. But not the only
+// one: a witness may have served in its place meanwhile, and makes room for nobody else.
+func standings(groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID) []membership.Places {
 	ps := make([]membership.Places, len(groups))
 	for g, want := range groups {
+		var comes []shardmap.NodeID
+		if g < len(progress) && len(missed) > 0 {
+			comes = progress[g].onTheWay(want)
+		}
+		stays := len(comes) < len(copiesOf(want.Replicas)) // a wanted copy that is there
 		for _, r := range want.Replicas {
+			if stays && slices.Contains(missed, r.Node) && slices.Contains(comes, r.Node) {
+				continue
+			}
 			if r.HoldsData() {
 				ps[g].Copies = append(ps[g].Copies, r.Node)
 			} else {
@@ -87,9 +97,9 @@ func standings(groups []meta.Group, progress []groupProgress) []membership.Place
 }
 
 // placements is what every group should have on these nodes, given what it has and where
-// copies of it still are; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
-func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID) []meta.Placement {
-	hs := hosts(nodes)
+// copies of it still are, and which nodes are missed; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
+func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID, missed []shardmap.NodeID) []meta.Placement {
+	hs := hosts(nodes, missed)
 	if len(hs) == 0 {
 		return nil
 	}
@@ -104,8 +114,8 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 		return meta.Group{}
 	}
 	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
-		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present, progress))
-	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder)}}
+		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present, progress, missed))
+	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder, missed)}}
 	for g := 1; g <= s.Groups; g++ {
 		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))
 		ps = append(ps, meta.Placement{Group: shardmap.GroupID(g), From: was(g).Version, Replicas: ws})
@@ -118,7 +128,9 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 // too that are leaving, until they have left: they must hear of it. The holder (0 = none)
 // keeps its vote if it may, also one that was not to have it while it was away: nobody
 // else could take it away, and whoever holds group 0 next asks again. The order stays, or every move of its lease would be a change.
-func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder shardmap.NodeID) []meta.Wanted {
+// One that is missed keeps its vote, but not where others have to give theirs up, and
+// gets none where another can have it.
+func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder shardmap.NodeID, missed []shardmap.NodeID) []meta.Wanted {
 	voters := 1
 	switch {
 	case len(nodes) >= metaVoters:
@@ -133,10 +145,13 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder sha
 		}
 	}
 	stay := slices.DeleteFunc(nodesVoting(present), func(n shardmap.NodeID) bool { return !slices.Contains(nodes, n) })
+	if len(stay) > voters {
+		stay = missedLast(stay, missed)
+	}
 	if slices.Contains(nodes, holder) && !slices.Contains(stay[:min(len(stay), voters)], holder) {
 		stay = append(stay[:min(len(stay), voters-1)], holder)
 	}
-	for _, n := range slices.Concat(stay, nodes) {
+	for _, n := range slices.Concat(stay, missedLast(nodes, missed)) {
 		add(n)
 	}
 	ws := make([]meta.Wanted, 0, len(nodes))
@@ -149,6 +164,12 @@ func wantedMeta(nodes, leaving []shardmap.NodeID, present meta.Group, holder sha
 		}
 	}
 	return ws
+}
+
+// missedLast are nodes in their order, those that are missed behind the others.
+func missedLast(nodes, missed []shardmap.NodeID) []shardmap.NodeID {
+	heard := slices.DeleteFunc(slices.Clone(nodes), func(n shardmap.NodeID) bool { return slices.Contains(missed, n) })
+	return append(heard, slices.DeleteFunc(slices.Clone(nodes), func(n shardmap.NodeID) bool { return !slices.Contains(missed, n) })...)
 }
 
 // nodesVoting are the nodes that are wanted to vote in a group.

@@ -36,7 +36,7 @@ func TestVoterCountsStayOdd(t *testing.T) {
 
 func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	present := meta.Group{Replicas: []meta.Replica{{ID: 1, Node: 4, Role: meta.Voter}}}
-	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, nil, present, 4)
+	got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4}, nil, present, 4, nil)
 	voters, first := 0, got[0]
 	for _, w := range got {
 		if w.Role == meta.Voter {
@@ -46,10 +46,10 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 	if voters != 3 || first.Node != 4 || len(got) != 4 {
 		t.Fatalf("group 0 wants %v", got)
 	}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, nil, present, 4); got[4].Role != meta.Voter {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5}, nil, present, 4, nil); got[4].Role != meta.Voter {
 		t.Fatalf("five nodes: %v", got)
 	}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3}, []shardmap.NodeID{4}, present, 4); len(got) != 4 || got[3] != (meta.Wanted{Node: 4, Role: meta.Learner}) {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3}, []shardmap.NodeID{4}, present, 4, nil); len(got) != 4 || got[3] != (meta.Wanted{Node: 4, Role: meta.Learner}) {
 		t.Fatalf("a node that is leaving does not only learn: %v", got)
 	}
 	five := meta.Group{}
@@ -65,14 +65,14 @@ func TestMetaGroupKeepsItsVoters(t *testing.T) {
 		{5, []meta.Wanted{w(2, meta.Voter), w(3, meta.Voter), w(5, meta.Voter), w(4, meta.Learner), w(1, meta.Learner)}},
 		{1, []meta.Wanted{w(2, meta.Voter), w(3, meta.Voter), w(4, meta.Voter), w(5, meta.Learner), w(1, meta.Learner)}},
 	} {
-		if got := wantedMeta([]shardmap.NodeID{2, 3, 4, 5}, []shardmap.NodeID{1}, five, c.holder); !reflect.DeepEqual(got, c.want) {
+		if got := wantedMeta([]shardmap.NodeID{2, 3, 4, 5}, []shardmap.NodeID{1}, five, c.holder, nil); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("held by node %d: %v, want %v", c.holder, got, c.want)
 		}
 	}
 	// Node 1 was to be replaced by node 6, came back, and got group 0 before it lost its vote.
 	five.Replicas[0].Node = 6
 	back := []meta.Wanted{w(6, meta.Voter), w(2, meta.Voter), w(3, meta.Voter), w(4, meta.Voter), w(1, meta.Voter), w(5, meta.Learner)}
-	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5, 6}, nil, five, 1); !reflect.DeepEqual(got, back) {
+	if got := wantedMeta([]shardmap.NodeID{1, 2, 3, 4, 5, 6}, nil, five, 1, nil); !reflect.DeepEqual(got, back) {
 		t.Errorf("held by one that came back: %v, want %v", got, back)
 	}
 }

@@ -41,6 +41,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	c.notedAll()
 	if c.leadsMeta(now) && now.Mono-c.placed >= c.placePause {
 		c.missProgress(now)
+		c.watchMissed(now)
 		if c.forgetGone() {
 			c.placed = now.Mono
 		} else if c.meta.Version != c.inPlace {
@@ -66,7 +67,9 @@ func (c *Core) reconcile(now multiraft.Instant) {
 // place proposes the placement that is wanted, where it differs.
 func (c *Core) place(now multiraft.Instant) {
 	var changed []meta.Placement
-	plan, pending := steps(placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress, c.self.Node), c.meta.Nodes, c.meta.Groups, c.progress)
+	want := placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress, c.self.Node, c.missed)
+	plan, pending, held := steps(want, c.meta.Nodes, c.meta.Groups, c.progress, c.missed)
+	c.heldUp = held
 	c.placePause = placeEvery
 	if pending {
 		c.placePause = stepEvery

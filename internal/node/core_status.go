@@ -44,6 +44,8 @@ type NodeReport struct {
 	Written     bool            `json:"written"` // it has taken a write, ever
 	Gossip      []GossipReport  `json:"gossip"`  // what gossip told this node of the others
 	Notices     []string        `json:"notices"` // what an operator should know, one sentence each
+	// Waiting is why copies that are to leave a node stay, where group 0 is held here.
+	Waiting []string `json:"waiting,omitempty"`
 	// SafeToRestart says that every group keeps a quorum and whole copies without this
 	// node; RestartWaits is what speaks against it.
 	SafeToRestart bool   `json:"safeToRestart"`
@@ -58,6 +60,7 @@ func (c *Core) NodeStatus(now multiraft.Instant) NodeReport {
 		Written: c.Written(), Gossip: c.gossipReports(), Notices: slices.Concat(c.clockNotices(), c.deathNotices(now), c.recoveryNotices(), c.notes),
 	}
 	r.FillRate, _ = c.data.FillRate(now)
+	r.Waiting = c.waiting(now)
 	for _, id := range c.raft.Groups() {
 		if id != shardmap.MetaGroup {
 			r.Groups = append(r.Groups, c.groupReport(id, now))
@@ -148,5 +151,6 @@ type ClusterReport struct {
 	Verdict  string       `json:"verdict"`
 	Moves    []Move       `json:"moves"` // copies on their way
 	Moving   *Moving      `json:"moving,omitempty"`
+	Waiting  []string     `json:"waiting,omitempty"` // why copies that are to leave a node stay, one sentence each
 	At       time.Time    `json:"at"`
 }

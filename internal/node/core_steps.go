@@ -22,9 +22,10 @@ const (
 
 // steps is a placement cut down to what may be done now: shrink budgets for what is to
 // come, then add a few copies, then, when everything is in place, let budgets grow.
-// pending says that more is to be done later.
-func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progress []groupProgress) (now []meta.Placement, pending bool) {
-	t := traffic{nodes: nodes, in: make(map[shardmap.NodeID]int), out: make(map[shardmap.NodeID]int)}
+// pending says that more is to be done later, held which groups wait for a node that is
+// missed. Those are left as they are, with every copy that they have.
+func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID) (now []meta.Placement, pending bool, held []shardmap.GroupID) {
+	t := traffic{nodes: nodes, missed: missed, in: make(map[shardmap.NodeID]int), out: make(map[shardmap.NodeID]int)}
 	for g := 1; g < len(groups); g++ {
 		if progress[g].moving(groups[g]) {
 			pending = true
@@ -37,7 +38,12 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 			continue
 		}
 		has := groups[p.Group]
-		if progress[p.Group].moving(has) && stand(has, nodes) || !t.starts(p, has, progress[p.Group]) {
+		comes := progress[p.Group].onTheWay(has)
+		waits := t.waits(p, has, comes)
+		if waits {
+			held = append(held, p.Group)
+		}
+		if progress[p.Group].moving(has) && stand(has, nodes) && !slices.ContainsFunc(comes, t.misses) || waits || !t.starts(p, has, progress[p.Group]) {
 			now[i].Replicas, pending = asWanted(groups[p.Group].Replicas), true
 		}
 	}
@@ -49,7 +55,7 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 			}
 		}
 	}
-	return now, pending || shrinks
+	return now, pending || shrinks, held
 }
 
 // stand reports whether all replicas of a group are where they may be. Then a move that
@@ -67,11 +73,38 @@ func stand(g meta.Group, nodes []meta.Node) bool {
 // traffic is how many groups are on their way to each node and from each holder.
 type traffic struct {
 	nodes   []meta.Node
+	missed  []shardmap.NodeID
 	in, out map[shardmap.NodeID]int
 }
 
-// away reports whether a node is gone or on its way there because it is dead: nothing
-// comes from it or to it, and what was on its way holds up nobody else.
+// misses reports whether a node is not heard, though it is not known to be dead.
+func (t traffic) misses(n shardmap.NodeID) bool { return slices.Contains(t.missed, n) }
+
+// idle reports whether nothing comes from a node or to it now: what was on its way holds
+// up nobody else.
+func (t traffic) idle(n shardmap.NodeID) bool { return t.misses(n) || t.away(n) }
+
+// waits reports whether all that a change would bring goes to nodes that are missed: its
+// group would only be under way for as long as they are, and no nearer to what is wanted.
+// One that is under way to such a node already waits for it too.
+func (t traffic) waits(p meta.Placement, has meta.Group, comes []shardmap.NodeID) (waits bool) {
+	if len(has.Replicas) == 0 {
+		return false
+	}
+	for _, w := range p.Replicas {
+		if r, ok := has.On(w.Node); ok && r.HoldsData() == (w.Role != meta.Witness) && !slices.Contains(comes, w.Node) {
+			continue
+		}
+		if !t.misses(w.Node) {
+			return false
+		}
+		waits = true
+	}
+	return waits
+}
+
+// away reports whether a node is gone or on its way there because it is dead: copies
+// there are none any more.
 func (t traffic) away(n shardmap.NodeID) bool {
 	return !slices.ContainsFunc(t.nodes, func(o meta.Node) bool { return o.ID == n && o.Intent != meta.Gone && !o.Absent })
 }
@@ -108,11 +141,11 @@ func (t traffic) starts(p meta.Placement, has meta.Group, pr groupProgress) bool
 // count adds by for copies that come to nodes, from the one that should hold the group.
 func (t traffic) count(come []shardmap.NodeID, g meta.Group, by int) {
 	for _, n := range come {
-		if !t.away(n) {
+		if !t.idle(n) {
 			t.in[n] += by
 		}
 	}
-	if from := g.Replicas[0].Node; len(come) > 0 && !t.away(from) {
+	if from := g.Replicas[0].Node; len(come) > 0 && !t.idle(from) {
 		t.out[from] += by
 	}
 }

@@ -39,7 +39,7 @@ func founding(nodes, groups int, memory int64) *meta.State {
 	for i := 1; i <= nodes; i++ {
 		f.Nodes = append(f.Nodes, meta.Node{ID: shardmap.NodeID(i), UUID: meta.UUID{byte(i)}, DataBytes: memory, Generation: 1})
 	}
-	plan, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1))
+	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1), nil)
 	return meta.New(f, plan)
 }
 
@@ -69,7 +69,7 @@ func copiesOn(s *meta.State, n shardmap.NodeID) (copies int) {
 func moveAll(t *testing.T, s *meta.State, progress []groupProgress, memory int64) {
 	t.Helper()
 	for step := range 1000 {
-		plan, pending := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0), s.Nodes, s.Groups, progress)
+		plan, pending, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil), s.Nodes, s.Groups, progress, nil)
 		changed := s.Apply(meta.Entry{Place: plan})
 		came := false
 		for g := 1; g < len(s.Groups); g++ {
@@ -165,7 +165,7 @@ func TestGroupsOnTheirWayToALeavingNodeTurnRound(t *testing.T) {
 		progress[g] = groupProgress{Group: shardmap.GroupID(g), Copies: []shardmap.NodeID{1, 2}, Seats: []shardmap.NodeID{1}}
 		want = append(want, meta.Placement{Group: shardmap.GroupID(g), Replicas: []meta.Wanted{{Node: 1, Role: meta.Voter}, {Node: 3, Role: meta.Voter}}})
 	}
-	now, _ := steps(want, nodes, groups, progress)
+	now, _, _ := steps(want, nodes, groups, progress, nil)
 	for _, p := range now {
 		if slices.ContainsFunc(p.Replicas, func(w meta.Wanted) bool { return w.Node == 2 }) {
 			t.Errorf("group %d still goes to the node that leaves: %v", p.Group, p.Replicas)
@@ -184,7 +184,7 @@ func TestBudgetsDoNotGrowBesideAGroupOfWhichNothingIsHeard(t *testing.T) {
 		for i := range s.Nodes {
 			s.Nodes[i].DataBytes = bytes
 		}
-		ps, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0), s.Nodes, s.Groups, progress)
+		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil), s.Nodes, s.Groups, progress, nil)
 		return ps[1].BudgetBytes
 	}
 	if b := plan(2 * memory); b != 2*was {
@@ -213,7 +213,7 @@ func TestAGroupWithoutAHolderHoldsUpNobody(t *testing.T) {
 	c.progress = settledGroups(s)
 	s.Apply(meta.Entry{Register: &meta.Register{Node: meta.Node{UUID: meta.UUID{5}, DataBytes: memory, Generation: 1}}})
 	plan := func() (start int) {
-		ps, _ := steps(placements(s.Nodes, s.Settings, s.Groups, c.progress, 0), s.Nodes, s.Groups, c.progress)
+		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, c.progress, 0, nil), s.Nodes, s.Groups, c.progress, nil)
 		was := copiesOn(s, 5)
 		s.Apply(meta.Entry{Place: ps})
 		return copiesOn(s, 5) - was
@@ -242,4 +242,91 @@ func TestAGroupWithoutAHolderHoldsUpNobody(t *testing.T) {
 	if n := plan(); n != movesAtOnce || c.inPlace != 0 {
 		t.Errorf("beside %d groups without a holder %d moves begin; is a plan wanted: %v", on, n, c.inPlace == 0)
 	}
+}
+
+// TestALeaverIsEmptiedBesideAMissedNode: of five nodes one is missed for a while, and another
+// one is to leave. Everything of it goes to the three that are heard, a few groups at a
+// time, and nothing of the one that is missed is touched.
+func TestALeaverIsEmptiedBesideAMissedNode(t *testing.T) {
+	const memory = 64 << 20
+	s := founding(5, 64, memory)
+	on3 := copiesOn(s, 3)
+	s.Apply(meta.Entry{Intend: &meta.Intend{Node: 2, Intent: meta.Leaving}})
+	if held := moveBeside(t, s, settledGroups(s), 3); len(held) != 0 || copiesOn(s, 2) != 0 || copiesOn(s, 3) != on3 {
+		t.Errorf("held up %v; node 2 has %d copies, node 3 has %d and had %d", held, copiesOn(s, 2), copiesOn(s, 3), on3)
+	}
+}
+
+// TestWhatNobodyHeardCanTakeStays: of four nodes one is missed and one is to leave. Groups
+// that have a copy on the missed one go to the node that is left; the others would have to go
+// to the missed one, and stay, all three of their copies.
+func TestWhatNobodyHeardCanTakeStays(t *testing.T) {
+	const memory = 64 << 20
+	s := founding(4, 64, memory)
+	stay := 0
+	for _, g := range s.Groups[1:] {
+		if _, on := g.On(3); !on {
+			stay++
+		}
+	}
+	s.Apply(meta.Entry{Intend: &meta.Intend{Node: 2, Intent: meta.Leaving}})
+	progress := settledGroups(s)
+	held := moveBeside(t, s, progress, 3)
+	if stay == 0 || len(held) != stay || copiesOn(s, 2) != stay {
+		t.Errorf("%d groups are held up, node 2 has %d copies, want %d", len(held), copiesOn(s, 2), stay)
+	}
+	moveAll(t, s, progress, memory) // it is heard again
+	if copiesOn(s, 2) != 0 {
+		t.Errorf("node 2 still has %d copies", copiesOn(s, 2))
+	}
+}
+
+// TestACopyOnItsWayToAMissedNodeGoesElsewhere: it had begun before the node was missed.
+func TestACopyOnItsWayToAMissedNodeGoesElsewhere(t *testing.T) {
+	s := founding(5, 64, 64<<20)
+	progress := settledGroups(s)
+	var moved shardmap.GroupID
+	for g := 1; g < len(s.Groups); g++ {
+		if _, on := s.Groups[g].On(3); !on {
+			moved = shardmap.GroupID(g)
+		}
+	}
+	to := asWanted(s.Groups[moved].Replicas)
+	gives := to[2].Node
+	to[2].Node = 3
+	s.Apply(meta.Entry{Place: []meta.Placement{{Group: moved, From: s.Groups[moved].Version, BudgetBytes: s.Groups[moved].BudgetBytes, Replicas: to}}})
+	s.Apply(meta.Entry{Intend: &meta.Intend{Node: gives, Intent: meta.Leaving}})
+	if _, on := s.Groups[moved].On(3); !on {
+		t.Fatal("the move did not begin")
+	}
+	if held := moveBeside(t, s, progress, 3); len(held) != 0 || copiesOn(s, gives) != 0 {
+		t.Errorf("held up %v; the leaver has %d copies", held, copiesOn(s, gives))
+	}
+	if _, on := s.Groups[moved].On(3); on {
+		t.Error("the group still goes to the missed node")
+	}
+}
+
+// moveBeside takes steps until there are none, with one node missed, which fills nothing.
+func moveBeside(t *testing.T, s *meta.State, progress []groupProgress, missed shardmap.NodeID) (held []shardmap.GroupID) {
+	t.Helper()
+	away := []shardmap.NodeID{missed}
+	for range 1000 {
+		plan, _, waits := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, away), s.Nodes, s.Groups, progress, away)
+		if held = waits; !s.Apply(meta.Entry{Place: plan}) {
+			return held
+		}
+		for g := 1; g < len(s.Groups); g++ {
+			want := s.Groups[g]
+			if n := len(copiesOf(want.Replicas)); n != 3 {
+				t.Fatalf("group %d has %d copies", g, n)
+			}
+			gets := func(n shardmap.NodeID) bool { return n != missed || slices.Contains(progress[g].Seats, n) }
+			if slices.IndexFunc(copiesOf(want.Replicas), func(n shardmap.NodeID) bool { return !gets(n) }) < 0 {
+				progress[g] = arrivedAt(shardmap.GroupID(g), want)
+			}
+		}
+	}
+	t.Fatal("the steps do not end")
+	return nil
 }

@@ -113,8 +113,10 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 		}
 	}
 	var s *meta.State
-	if err := n.host.Do(ctx, func(multiraft.Instant) {
+	var missed []shardmap.NodeID
+	if err := n.host.Do(ctx, func(now multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
+			missed = n.core.missedNow(now)
 			s = &meta.State{Settings: m.Settings, Nodes: slices.Clone(m.Nodes), Groups: slices.Clone(m.Groups)}
 		}
 	}); err != nil || s == nil {
@@ -126,7 +128,7 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 		}
 		s.Apply(meta.Entry{Intend: &meta.Intend{Node: leaver.ID, From: leaver.IntentVersion, Intent: meta.Leaving}})
 	}
-	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0))
+	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0, missed))
 	p.Without, p.Moving = leaver.ID, r.Moving
 	return json.Marshal(p)
 }

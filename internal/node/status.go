@@ -34,12 +34,14 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	var wanted []meta.Group
 	var settings meta.Settings
 	notHeard := map[shardmap.NodeID]time.Duration{}
+	var missed []shardmap.NodeID
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(now multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
 			for _, row := range m.Nodes {
 				notHeard[row.ID], _ = n.core.raft.Silence(row.ID, now)
 			}
+			missed = n.core.missedNow(now)
 			nodes, wanted = append(nodes, m.Nodes...), append(wanted, m.Groups...)
 			settings, r.Groups, r.Factor = m.Settings, m.Settings.Groups, m.Settings.ReplicationFactor
 		}
@@ -72,15 +74,15 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 				return
 			}
 			nr.Intent, nr.Zone = m.Intent.String(), m.Zone
-			r.Nodes = append(r.Nodes, nr)
+			r.Nodes, r.Waiting = append(r.Nodes, nr), append(r.Waiting, nr.Waiting...)
 		}()
 	}
 	wg.Wait()
 	if r.Moves = r.moves(wanted); len(r.Moves) > 0 {
-		r.Moving = r.moving(r.plan(placements(nodes, settings, wanted, nil, 0)).Steps)
+		r.Moving = r.moving(r.plan(placements(nodes, settings, wanted, nil, 0, missed)).Steps)
 	}
 	r.restarts(votersOf(wanted[shardmap.MetaGroup]))
-	r.conclude(len(hosts(nodes)))
+	r.conclude(len(hosts(nodes, nil)))
 	return r, nil
 }
 
