@@ -65,8 +65,10 @@ type Reply struct {
 	Row      json.RawMessage `json:"row,omitempty"`
 	Founding bool            `json:"founding,omitempty"` // Row is a founding record
 	// Removed says that the asker's data directory was taken out of this cluster for good.
-	Removed bool   `json:"removed,omitempty"`
-	Err     string `json:"err,omitempty"`
+	Removed bool `json:"removed,omitempty"`
+	// Recovered are the marks of what operators declared gone, to an asker of this cluster.
+	Recovered []string `json:"recovered,omitempty"`
+	Err       string   `json:"err,omitempty"`
 }
 
 // ErrQuestion says that the bytes are no question or answer of this cluster.

@@ -116,8 +116,23 @@ func (w *World) banished(p *process) bool {
 	knows := func(o *process) bool {
 		return p.core != nil && p.core.Meta() != nil && p.core.Meta().WasRemoved(w.row(o.id).UUID)
 	}
+	if w.yields(p) {
+		return true
+	}
 	return slices.ContainsFunc(w.nodes, func(o *process) bool {
 		return o != p && o.runs() && !w.link(p.id, o.id).cut && !w.link(o.id, p.id).cut && o.core.Meta() != nil && o.core.Meta().WasRemoved(w.row(p.id).UUID) && !knows(o)
+	})
+}
+
+// yields reports whether a node reaches another one that went on in a recovery without it, as
+// it did without that one, and is the one of the two that ends.
+func (w *World) yields(p *process) bool {
+	return p.runs() && p.core.Meta() != nil && slices.ContainsFunc(w.nodes, func(o *process) bool {
+		if o == p || !o.runs() || o.core.Meta() == nil || w.link(p.id, o.id).cut || w.link(o.id, p.id).cut {
+			return false
+		}
+		_, yields := p.core.Meta().Parted(o.core.Meta().Marks())
+		return yields
 	})
 }
 

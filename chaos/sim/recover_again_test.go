@@ -118,6 +118,33 @@ func TestACopyThatIsFarAwayIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestWhoKnowsLessOfGroup0IsRefused: E was cut off while group 0 decided something, and only C
+// of the survivors has heard of it. What is planned at E would be made without that.
+func TestWhoKnowsLessOfGroup0IsRefused(t *testing.T) {
+	plays(t, Script{Name: "group 0 is older here", Nodes: 5, Steps: []Step{
+		do.steady(),
+		do.set(nodeA, "k", "1", majority),
+		do.twoSurvivors(nodeD, nodeE),
+		do.isolate(nodeE),
+		{"group 0 decides something without E", func(s *stage) {
+			s.proceed(5*sec, nil) // whoever leads group 0 now
+			s.intend(s.cast[nodeB].id, meta.Draining)
+			s.must(s.proceed(5*sec, func() bool {
+				row, _ := s.cast[nodeC].core.Meta().Node(s.cast[nodeB].id)
+				return row.Intent == meta.Draining
+			}), "script", "it does not")
+		}},
+		do.crash(nodeA), do.crash(nodeB), do.crash(nodeD),
+		do.rejoin(nodeE),
+		do.unheard(),
+		do.noRecovery(nodeE, "knows more of what group 0 decided", nodeA, nodeB, nodeD),
+		do.recover(nodeC, nodeA, nodeB, nodeD),
+		do.until("P13", 10*sec, "somebody serves", func(s *stage) bool { return s.serving() != nil }),
+		do.get(holder, "k"),
+		do.settled(),
+	}})
+}
+
 // TestAnOathOutlivesAFailedRecovery: C has begun the generation of group 0, and is cut off
 // before E hears of it. Those that were declared gone come back meanwhile: with E they would
 // be a majority of the old generation.

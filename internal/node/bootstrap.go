@@ -38,7 +38,8 @@ func (n *Node) answer(q membership.Question, at net.Addr) membership.Reply {
 	switch q.Word {
 	case membership.AskWho:
 		if q.Cluster == id.Cluster {
-			rep.Removed = n.removed(q.UUID)
+			known := n.remembers()
+			rep.Removed, rep.Recovered = known.WasRemoved(q.UUID), known.Marks()
 		}
 		if id.Cluster == [16]byte{} {
 			rep.Row = n.row()

@@ -54,6 +54,7 @@ type recoverLook struct {
 type survivorWord struct {
 	Silent     []time.Duration  `json:"silentNs"` // of each that is asked about
 	Generation uint64           `json:"generation"`
+	Meta       uint64           `json:"meta"`  // version of group 0's state that it has applied
 	Nodes      []nodeKnown      `json:"nodes"` // that it knows of
 	Groups     []survivingGroup `json:"groups"`
 }
@@ -243,6 +244,10 @@ func (c *Core) planned(r *recovery) {
 		c.endRecovery(r, declined("nothing is lost without %s: group 0 and every group still have their majority; decommission, or replacement after replace-after, makes their copies elsewhere and loses nothing", c.namesOf(r.order.Gone)))
 		return
 	}
+	if row := r.knowsMore(c.meta); r.plan.metaLost() && row.ID != 0 {
+		c.endRecovery(r, declined("%s knows more of what group 0 decided (version %d, here %d), of the nodes there are and what is wanted of them: ask %s", row.Name, r.words[row.ID].Meta, c.meta.Version, row.Name))
+		return
+	}
 	if len(r.plan.Empty) > 0 && r.plan.Empty[0].Group == shardmap.MetaGroup {
 		c.endRecovery(r, declined("no survivor has a replica of group 0: ask again when they run"))
 		return
@@ -263,6 +268,18 @@ func (c *Core) planned(r *recovery) {
 		return
 	}
 	c.decide(r, c.recoveryOf(r))
+}
+
+// knowsMore is the survivor that knows most of what group 0 decided, where that is more than
+// what is known here: the plan is made from it, and nobody can be asked for the rest.
+func (r *recovery) knowsMore(here *meta.State) (most meta.Node) {
+	known := here.Version
+	for _, row := range r.ask {
+		if v := r.words[row.ID].Meta; v > known {
+			most, known = row, v
+		}
+	}
+	return most
 }
 
 // decide has group 0 take the decision, where it goes on or where it is led. What group 0
@@ -319,9 +336,11 @@ func (c *Core) tellDecision(r *recovery, word *meta.Recovery) {
 
 // recoveryOf is what group 0 is to remember.
 func (c *Core) recoveryOf(r *recovery) *meta.Recovery {
-	word := &meta.Recovery{Generation: r.plan.Generation, Groups: []meta.Continued{}, Empty: r.plan.Empty, At: c.now.Wall}
+	word := &meta.Recovery{Generation: r.plan.Generation, Groups: []meta.Continued{}, Empty: r.plan.Empty, At: c.now.Wall, Survivors: len(r.ask)}
+	word.By = meta.Maker{Node: c.self.Node, Counter: c.self.Inc.Counter, Order: c.nextID}
 	for _, n := range r.order.Gone {
-		word.Nodes = append(word.Nodes, meta.Forsaken{ID: n, Name: c.nameOf(n)})
+		row, _ := c.meta.Node(n)
+		word.Nodes = append(word.Nodes, meta.Forsaken{ID: n, Name: c.nameOf(n), Gossip: row.Addresses.Gossip})
 	}
 	for _, g := range r.plan.Groups {
 		role := meta.Voter

@@ -23,7 +23,7 @@ func (c *Core) answerLook(body []byte, now multiraft.Instant) Answer {
 	if c.meta == nil {
 		return declined("group 0 has not filled it yet: stop it, and name it as well")
 	}
-	w := survivorWord{Generation: c.meta.Generation()}
+	w := survivorWord{Generation: c.meta.Generation(), Meta: c.meta.Version}
 	for _, row := range c.meta.Nodes {
 		w.Nodes = append(w.Nodes, nodeKnown{row.ID, row.Name, row.UUID})
 	}

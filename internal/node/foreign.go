@@ -30,8 +30,10 @@ func (n *Node) checkSeeds(ctx context.Context) error {
 		switch {
 		case h.Err == nil && n.isTwin(h.Reply):
 			return fmt.Errorf("another process runs with this node's identity at %s: data directory %s was copied, which no two processes may have; start this one with an empty --data-dir, as a new node, or stop the other one", h.Addr, n.dir.path)
-		case h.Err == nil && banishes(h.Reply, own, func(u [16]byte) bool { return known.WasRemoved(u) }):
+		case h.Err == nil && verdictOf(h.Reply, own, known) == removedHere:
 			return n.errRemoved()
+		case h.Err == nil && verdictOf(h.Reply, own, known) == yieldsHere:
+			return n.errYields(h.Reply)
 		case h.Err != nil || h.Reply.Cluster == [16]byte{} || h.Reply.UUID == n.uuid:
 		case h.Reply.Cluster == own:
 			return nil

@@ -61,7 +61,7 @@ func (n *Node) Failover(name string) (json.RawMessage, error) {
 		return nil, err
 	}
 	a := n.ask(ctx, func() shardmap.NodeID { return row.ID }, "failover", nil)
-	return a.result(row.Name)
+	return a.result(row.Name, operateMax)
 }
 
 // TransferLease has the holder of a group hand it to a node, whichever node is asked.
@@ -84,7 +84,7 @@ func (n *Node) TransferLease(group, name string) (json.RawMessage, error) {
 			a := n.ask(ctx, func() shardmap.NodeID { return holder }, "transfer", body)
 			young := strings.Contains(a.Err, noCopy) && time.Since(begun) < hearsCopies
 			if !young && !strings.Contains(a.Err, notHolder) && !strings.Contains(a.Err, tookIt) {
-				return a.result(fmt.Sprint("the holder of group ", g))
+				return a.result(fmt.Sprint("the holder of group ", g), operateMax)
 			}
 		}
 		select {
@@ -95,13 +95,14 @@ func (n *Node) TransferLease(group, name string) (json.RawMessage, error) {
 	}
 }
 
-// result is what a node answered, or what kept it from that in a sentence.
-func (a Answer) result(who string) (json.RawMessage, error) {
+// result is what a node answered, or what kept it from that in a sentence; after is how
+// long it was waited for.
+func (a Answer) result(who string, after time.Duration) (json.RawMessage, error) {
 	switch a.Err {
 	case "":
 		return a.Body, nil
 	case errLate:
-		return nil, fmt.Errorf("%s did not answer within %v: see `aegis status`", who, operateMax)
+		return nil, fmt.Errorf("%s did not answer within %v: see `aegis status`", who, after)
 	}
 	return nil, errors.New(a.Err)
 }

@@ -57,7 +57,7 @@ func (n *Node) Recover(words []string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("%s: a node is declared gone only when it is; if nobody is to have it any more, stop it for good first", who)
 	}
 	a := n.ask(ctx, func() shardmap.NodeID { return n.self }, "recover", answerOf(o).Body)
-	return a.result(n.cfg.ID)
+	return a.result(n.cfg.ID, recoverMax)
 }
 
 // filled reports whether group 0 has told this node anything.

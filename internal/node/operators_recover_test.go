@@ -7,6 +7,7 @@ import (
 
 	"github.com/baxromumarov/aegisKV/membership"
 	"github.com/baxromumarov/aegisKV/multiraft"
+	"github.com/baxromumarov/aegisKV/multiraft/meta"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -30,7 +31,7 @@ func TestRecoverAtANodeThatKnowsNothing(t *testing.T) {
 // is gone for good. When they meet, neither takes the other's word for its own end.
 func TestWhoWasDeclaredGoneEndsNobody(t *testing.T) {
 	cluster, gone := [16]byte{1}, [16]byte{2}
-	removed := func(u [16]byte) bool { return u == gone }
+	known := &meta.State{Removed: []meta.UUID{gone}}
 	for name, c := range map[string]struct {
 		rep  membership.Reply
 		ends bool
@@ -40,8 +41,46 @@ func TestWhoWasDeclaredGoneEndsNobody(t *testing.T) {
 		"another cluster":  {membership.Reply{UUID: [16]byte{3}, Cluster: [16]byte{9}, Removed: true}, false},
 		"nothing of it":    {membership.Reply{UUID: [16]byte{3}, Cluster: cluster}, false},
 	} {
-		if got := banishes(c.rep, cluster, removed); got != c.ends {
+		if got := verdictOf(c.rep, cluster, known) == removedHere; got != c.ends {
 			t.Errorf("%s: it ends: %v", name, got)
+		}
+	}
+}
+
+// TestOfTwoThatPartedOneYields: two nodes of three were each told, at opposite sides of a cut,
+// that the others are gone. Each is asked by the other; exactly one of them ends, the same one
+// whoever asks first, and nobody is removed. A word that knows of the other's maker while
+// that one does not is no parting.
+func TestOfTwoThatPartedOneYields(t *testing.T) {
+	cluster := [16]byte{1}
+	side := func(self, by shardmap.NodeID, survivors int, gone ...shardmap.NodeID) *meta.State {
+		s := &meta.State{}
+		r := meta.Recovery{Generation: 1, Survivors: survivors, By: meta.Maker{Node: by, Counter: uint64(self)}}
+		for _, g := range gone {
+			r.Nodes = append(r.Nodes, meta.Forsaken{ID: g})
+			s.Removed = append(s.Removed, meta.UUID{byte(g)})
+		}
+		s.Recoveries = []meta.Recovery{r}
+		return s
+	}
+	hears := func(self shardmap.NodeID, known *meta.State, other shardmap.NodeID, theirs *meta.State) verdict {
+		return verdictOf(membership.Reply{
+			UUID: [16]byte{byte(other)}, Cluster: cluster, Removed: theirs.WasRemoved(meta.UUID{byte(self)}), Recovered: theirs.Marks(),
+		}, cluster, known)
+	}
+	for name, c := range map[string]struct {
+		a, b *meta.State
+		atA  verdict
+		atB  verdict
+	}{
+		"as many":               {side(1, 1, 1, 2, 3), side(2, 2, 1, 1, 3), yieldsHere, yieldsThere},
+		"more survivors":        {side(1, 1, 2, 2), side(2, 2, 1, 1, 3), yieldsThere, yieldsHere},
+		"the same one":          {side(1, 1, 2, 3), side(1, 1, 2, 3), stays, stays},
+		"one has heard of it":   {&meta.State{}, side(2, 2, 1, 1, 3), removedHere, stays},
+		"one knew of the other": {side(1, 1, 2, 3), side(2, 2, 1, 1, 3), removedHere, stays},
+	} {
+		if atA, atB := hears(1, c.a, 2, c.b), hears(2, c.b, 1, c.a); atA != c.atA || atB != c.atB {
+			t.Errorf("%s: node 1 finds %d, node 2 %d, want %d and %d", name, atA, atB, c.atA, c.atB)
 		}
 	}
 }

@@ -47,23 +47,33 @@ func (l *lonely) turn(contacts []membership.Contact, self shardmap.NodeID) (ask 
 	return ask
 }
 
-// removed reports whether group 0 has taken a data directory out for good, as far as
-// this node knows.
-func (n *Node) removed(uuid [16]byte) (yes bool) {
+// remembers is what this node knows of who was removed, and nothing else: nothing where it
+// does not take part yet.
+func (n *Node) remembers() *meta.State {
 	core := n.standing()
 	if core == nil {
-		return false
+		return &meta.State{}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), outcastWait/2)
 	defer cancel()
-	got := make(chan bool, 1)
-	err := n.host.Do(ctx, func(multiraft.Instant) { got <- core.Meta() != nil && core.Meta().WasRemoved(uuid) })
-	return err == nil && <-got
+	got := make(chan *meta.State, 1)
+	err := n.host.Do(ctx, func(multiraft.Instant) {
+		s := &meta.State{}
+		if m := core.Meta(); m != nil {
+			s.Removed, s.Recoveries = slices.Clone(m.Removed), slices.Clone(m.Recoveries)
+		}
+		got <- s
+	})
+	if err != nil {
+		return &meta.State{}
+	}
+	return <-got
 }
 
 // outcast asks some of the others whether this node still belongs to them, often when it
 // has heard of no leader for a while. A member that says no, under the cluster's secret, ends
-// this process: nothing that it could do would count.
+// this process: nothing that it could do would count. Those that were declared gone are asked
+// too: they may run, and have gone on without this one.
 func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
 	n := c.n
 	led, l := make(chan bool, 1), &c.lonely
@@ -80,31 +90,87 @@ func (c *chat) outcast(ctx context.Context, contacts []membership.Contact) {
 	case time.Since(l.since) < lonelyAfter:
 		return
 	}
+	known := n.remembers()
+	for _, a := range forsakenAt(known) {
+		contacts = append(slices.Clip(contacts), membership.Contact{Addr: a})
+	}
 	turn := l.turn(contacts, n.self)
 	l.last = time.Now()
 	one, cancel := context.WithTimeout(ctx, outcastWait)
 	defer cancel()
 	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: n.cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
-	banished := make(chan bool, len(turn))
+	heard := make(chan membership.Heard, len(turn))
 	for _, at := range turn {
 		go func() {
 			rep, err := membership.Ask(one, at.Addr, q, n.secret)
-			banished <- err == nil && banishes(rep, n.cluster, n.removed)
+			heard <- membership.Heard{Addr: at.Addr, Reply: rep, Err: err}
 		}()
 	}
 	for range turn {
-		if <-banished {
+		h := <-heard
+		if h.Err != nil {
+			continue
+		}
+		switch verdictOf(h.Reply, n.cluster, known) {
+		case removedHere:
 			n.end(n.errRemoved())
 			return
+		case yieldsHere:
+			n.end(n.errYields(h.Reply))
+			return
+		case yieldsThere:
+			c.notice("parted "+h.Addr, fmt.Sprintf(
+				"%s runs at %s: it went on without this node, as this one did without it. What was decided here stands, and it ends as soon as it hears that; writes that it took since are lost",
+				h.Reply.Name, h.Addr))
 		}
 	}
 }
 
-// banishes reports whether a node says that the asker was removed, and may say so: not when
-// it was removed itself, as far as the asker knows. Two that were cut off, and were each told
-// that the other one is gone, would end each other.
-func banishes(rep membership.Reply, cluster [16]byte, removed func(uuid [16]byte) bool) bool {
-	return rep.Cluster == cluster && rep.Removed && !removed(rep.UUID)
+// verdict is what follows for a node from what another one remembers.
+type verdict uint8
+
+const (
+	stays       verdict = iota
+	removedHere         // this node was removed
+	yieldsHere          // both went on without the other, and the other one's decision stands
+	yieldsThere         // the other way round
+)
+
+// verdictOf judges by an answer. Who was removed itself, as far as the asker knows, removes
+// nobody: two that were cut off, and were each told that the other one is gone, would end each
+// other. Of those the one ends whose decision has the lower mark.
+func verdictOf(rep membership.Reply, cluster [16]byte, known *meta.State) verdict {
+	if rep.Cluster != cluster {
+		return stays
+	}
+	switch parted, yields := known.Parted(rep.Recovered); {
+	case yields:
+		return yieldsHere
+	case parted:
+		return yieldsThere
+	case rep.Removed && !known.WasRemoved(rep.UUID):
+		return removedHere
+	}
+	return stays
+}
+
+// forsakenAt are the gossip addresses of the nodes that were declared gone last.
+func forsakenAt(known *meta.State) (addrs []string) {
+	if n := len(known.Recoveries); n > 0 {
+		for _, f := range known.Recoveries[n-1].Nodes {
+			if f.Gossip != "" {
+				addrs = append(addrs, f.Gossip)
+			}
+		}
+	}
+	return addrs
+}
+
+// errYields is the end of a node that went on in a recovery beside another one. Its directory
+// stays as it is: operators may want it rather than the other one.
+func (n *Node) errYields(rep membership.Reply) error {
+	return fmt.Errorf("%s went on in a recovery without this node, and this one in another without it: the two were cut off from each other. What was decided there stands, because it has more survivors or, of as many, the higher maker, and this node ends, so that nobody serves beside it; what was written here since is lost. To go on with this side instead stop the others for good and start it again; else move data directory %s away: with an empty one and --seeds it joins as a new node",
+		rep.Name, n.dir.path)
 }
 
 // errRemoved is the end of a node that was removed. It is remembered: who said so may be
@@ -127,16 +193,21 @@ func (n *Node) checkRemoved(ctx context.Context) error {
 	q := membership.Question{Word: membership.AskWho, UUID: n.uuid, Cluster: n.identity.Cluster, Name: n.cfg.ID, Seeds: n.seedSet(), Expect: n.expect()}
 	known := n.metaOnDisk()
 	addrs := n.membersOnDisk(known)
-	removed := make(chan bool, len(addrs))
+	heard := make(chan membership.Heard, len(addrs))
 	for _, a := range addrs {
 		go func() {
 			rep, err := membership.Ask(ctx, a, q, n.secret)
-			removed <- err == nil && banishes(rep, q.Cluster, func(u [16]byte) bool { return known.WasRemoved(u) })
+			heard <- membership.Heard{Addr: a, Reply: rep, Err: err}
 		}()
 	}
 	for range addrs {
-		if <-removed {
+		h := <-heard
+		switch {
+		case h.Err != nil:
+		case verdictOf(h.Reply, q.Cluster, known) == removedHere:
 			return n.errRemoved()
+		case verdictOf(h.Reply, q.Cluster, known) == yieldsHere:
+			return n.errYields(h.Reply)
 		}
 	}
 	return nil
@@ -168,6 +239,7 @@ func (n *Node) metaOnDisk() *meta.State {
 func (n *Node) membersOnDisk(known *meta.State) (addrs []string) {
 	nodes := slices.Concat(n.founded.Nodes, n.founded.Contacts, known.Nodes)
 	own := canonical(n.addresses().Gossip)
+	addrs = forsakenAt(known)
 	for _, m := range nodes {
 		if a := m.Addresses.Gossip; a != "" && canonical(a) != own && !slices.Contains(addrs, a) {
 			addrs = append(addrs, a)

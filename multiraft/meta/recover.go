@@ -1,7 +1,10 @@
 package meta
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -14,6 +17,67 @@ type Recovery struct {
 	Groups     []Continued `json:"groups"`          // that went on with what one survivor had
 	Empty      []Refounded `json:"empty,omitempty"` // of which no survivor had anything
 	At         int64       `json:"at,omitempty"`    // unix ms, by the clock of the node that was asked
+	By         Maker       `json:"by"`
+	Survivors  int         `json:"survivors"` // nodes that had a part in it
+}
+
+// Maker is the start of the node that made a plan: no other start makes the same one.
+type Maker struct {
+	Node    shardmap.NodeID `json:"node"`
+	Counter uint64          `json:"counter"` // of its incarnation
+	Order   uint64          `json:"order"`   // of its recoveries within that
+}
+
+// Mark names a recovery. Two of one generation, of nodes that were cut off from each other
+// and were each told that the other one is gone, have different marks, and the higher one
+// stands: that with more survivors, and of as many that of the higher maker.
+func (r Recovery) Mark() string {
+	m := fmt.Sprintf("%03d.%05d.%010d.%d.%d gone", r.Generation, r.Survivors, r.By.Node, r.By.Counter, r.By.Order)
+	for _, f := range r.Nodes {
+		m += fmt.Sprintf(" %d", f.ID)
+	}
+	return m
+}
+
+// ofMark reads the maker of a mark, and who was declared gone by it.
+func ofMark(mark string) (by shardmap.NodeID, gone []shardmap.NodeID) {
+	var g, n, c, o uint64
+	if k, _ := fmt.Sscanf(mark, "%d.%d.%d.%d.%d gone", &g, &n, &by, &c, &o); k != 5 {
+		return 0, nil
+	}
+	_, list, _ := strings.Cut(mark, " gone")
+	for _, w := range strings.Fields(list) {
+		if id, err := strconv.ParseUint(w, 10, 32); err == nil {
+			gone = append(gone, shardmap.NodeID(id))
+		}
+	}
+	return by, gone
+}
+
+// Marks are those of all recoveries, the oldest first.
+func (s *State) Marks() (marks []string) {
+	for _, r := range s.Recoveries {
+		marks = append(marks, r.Mark())
+	}
+	return marks
+}
+
+// Parted reports whether this node goes by a recovery that declared the maker of another
+// one gone, and the other way round, and whether this one has to yield. Who only knows fewer
+// of the same is not parted; and where the later word knew of the earlier maker, and not the
+// other way round, that maker was removed, and hears it.
+func (s *State) Parted(theirs []string) (parted, yields bool) {
+	for i := range min(len(theirs), len(s.Recoveries)) {
+		mine := s.Recoveries[i]
+		if mine.Mark() == theirs[i] {
+			continue
+		}
+		by, gone := ofMark(theirs[i])
+		parted = by != 0 && slices.Contains(gone, mine.By.Node) &&
+			slices.ContainsFunc(mine.Nodes, func(f Forsaken) bool { return f.ID == by })
+		return parted, parted && mine.Mark() < theirs[i]
+	}
+	return false, false
 }
 
 // Continued is a group that lost its majority and goes on with one survivor.
@@ -26,8 +90,9 @@ type Continued struct {
 
 // Forsaken is a node that was declared gone.
 type Forsaken struct {
-	ID   shardmap.NodeID `json:"id"`
-	Name string          `json:"name"`
+	ID     shardmap.NodeID `json:"id"`
+	Name   string          `json:"name"`
+	Gossip string          `json:"gossip,omitempty"` // where it was: it may run, and go on there
 }
 
 // Refounded is a group that begins anew, empty, on one node.

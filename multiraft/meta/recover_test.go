@@ -17,7 +17,7 @@ func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
 		{Group: 2, From: 0, Replicas: []Wanted{{2, Voter}, {3, Voter}}},
 	}})
 	word := &Recovery{
-		Generation: 1, Nodes: []Forsaken{{2, "n2"}, {3, "n3"}}, Groups: []Continued{{0, 1, 1, Voter}, {1, 1, 1, Voter}},
+		Generation: 1, Nodes: []Forsaken{{ID: 2, Name: "n2"}, {ID: 3, Name: "n3"}}, Groups: []Continued{{0, 1, 1, Voter}, {1, 1, 1, Voter}},
 		Empty: []Refounded{{Group: 2, Node: 1, Replica: RefoundedReplica(1)}},
 	}
 	if !s.Apply(Entry{Recover: word}) || s.Apply(Entry{Recover: word}) {
@@ -44,7 +44,7 @@ func TestNodesThatWereDeclaredGoneStayAway(t *testing.T) {
 	if got, err := Restore(s.Snapshot()); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("restored %+v, %v; want %+v", got, err, s)
 	}
-	if s.Apply(Entry{Recover: &Recovery{Generation: 1, Nodes: []Forsaken{{1, "n1"}}}}) {
+	if s.Apply(Entry{Recover: &Recovery{Generation: 1, Nodes: []Forsaken{{ID: 1, Name: "n1"}}}}) {
 		t.Error("a word that was late took another node out")
 	}
 }
