@@ -12,8 +12,10 @@ const (
 	// the 10 ms after which the runtime takes it away with a signal, and what a timer
 	// of that processor may be late when all others compute.
 	awakeFor = 2 * time.Millisecond
-	// restFor is how long it is given back while the process has little to do.
+	// restFor is how long it is given back while the process has little to do, and
+	// restMax what that grows to while nothing changes: to look is to wake up.
 	restFor = 100 * time.Millisecond
+	restMax = 800 * time.Millisecond
 	// busyPart of the time spent on a core is work that makes holding one worth while. It
 	// is far above what an idle node takes together with the holding itself: at 0.02 a
 	// node that had once been busy held a processor for ever, for its own sake.
@@ -31,14 +33,17 @@ const (
 func stayAwake() {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	go func() {
+		rest := restFor
 		for began, spent := time.Now(), cpuTime(); ; {
 			if took := time.Since(began); took >= restFor {
 				before := spent
 				began, spent = time.Now(), cpuTime()
 				if !busy(spent-before, took) {
-					time.Sleep(restFor)
+					time.Sleep(rest)
+					rest = min(2*rest, restMax)
 					continue
 				}
+				rest = restFor
 			}
 			holdProcessor(awakeFor)
 			yield()
