@@ -38,7 +38,7 @@ type source interface {
 // Sizes are kept apart, each in chunks of its own: pieces of one size leave no
 // holes for others. A chunk that falls empty serves any size; a few are kept, the
 // rest goes back to the system at once. The free pieces of chunks in use do so a little
-// later, when they add up to more than a thirty-second of what is lent: after a budget
+// later, when they add up to more than a sixty-fourth of what is lent: after a budget
 // shrank, what is left stands scattered over all chunks. Each page is a call of the
 // system then; stores that are emptied one after the other would pay for all of them,
 // and a moment later the chunks are empty.
@@ -308,7 +308,7 @@ func (p *Pool) clear(c *chunk, i, n int) {
 }
 
 // idleMost is what may be resident and not lent in chunks of a shelf.
-func (p *Pool) idleMost() int64 { return max(idleMin, p.lent/32) }
+func (p *Pool) idleMost() int64 { return max(idleMin, p.lent/64) }
 
 // retire takes an empty chunk off its shelf.
 func (p *Pool) retire(c *chunk) {

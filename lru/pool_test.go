@@ -175,7 +175,7 @@ func TestPoolGivesScatteredPiecesBack(t *testing.T) {
 		}
 		src.tidies(p)
 		resident := int64(len(src.resident)) * pageBytes
-		if limit := kept + kept/32 + idleMin + spareMax*chunkBytes; resident > limit {
+		if limit := kept + kept/64 + idleMin + spareMax*chunkBytes; resident > limit {
 			t.Errorf("of pieces of %d bytes %d are lent and %d resident, at most %d wanted", size, p.LentBytes(), resident, limit)
 		}
 		if idle := resident - p.LentBytes(); idle != p.IdleBytes() {

@@ -6,17 +6,12 @@ import (
 	"sync/atomic"
 
 	"github.com/baxromumarov/aegisKV/chaos/cluster"
+	"github.com/baxromumarov/aegisKV/internal/node"
 )
 
-// What a process may take beside its limit (P18): README names 48 MiB with a limit of
-// 64 MiB and 92 MiB with one of 1 GiB.
-const (
-	besideLeast = 45 << 20
-	besideShare = 21 // a part of the limit
-)
-
-// memoryBar is the most that a process with a limit may take.
-func memoryBar(limit int64) int64 { return limit + besideLeast + limit/besideShare }
+// memoryBar is the most that a process with a limit may take (P18), to the byte what
+// README says: nothing beside a limit of 192 MiB or more, 48 MiB beside one of 64 MiB.
+func memoryBar(limit int64) int64 { return limit + node.BesideBytes(limit) }
 
 // peak is the most memory that each process took, by the place of its node: who is killed
 // takes the figure with it, so it is looked at all the time.

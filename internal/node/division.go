@@ -7,9 +7,10 @@ import (
 )
 
 // division says what the memory limit of a node is for, in bytes. The parts add up to
-// the limit exactly, and each is counted and bounded where it is used.
+// the limit exactly, and each but the first is counted and bounded where it is used.
 type division struct {
 	limit     int64
+	process   int64 // the program, garbage of its heap, and what the stores' pool keeps ready
 	stores    int64 // shard copies: keys and values, index, ghosts, timing wheels
 	rings     int64 // records that followers may still need
 	buffers   int64 // connections: unfinished commands, unsent replies, tracked keys
@@ -18,12 +19,33 @@ type division struct {
 
 // divide shares a limit out. The stores get what is left.
 func divide(limit int64) division {
-	d := division{limit: limit, rings: ringBytes(limit)}
-	reserve := reserveBytes(limit)
-	d.buffers = min(max(8<<20, limit/8*3/4), reserve/4*3)
+	d := division{limit: limit, process: min(processBytes(limit), max(0, (limit-processFree)/2))}
+	rest := limit - d.process
+	d.rings = ringBytes(rest)
+	reserve := reserveBytes(rest)
+	d.buffers = min(max(8<<20, rest/8*3/4), reserve/4*3)
 	d.transfers = reserve - d.buffers
-	d.stores = limit - d.rings - reserve
+	d.stores = rest - d.rings - reserve
 	return d
+}
+
+// WholeProcess is the least limit that the whole process keeps to, whatever it is asked.
+// A smaller one is for what is stored and under way: a node of 64 MiB would have no
+// memory left for keys if it had to hold its program too. What lies between gives up
+// half of what it has above processFree.
+const (
+	WholeProcess = 192 << 20
+	processFree  = 96 << 20
+)
+
+// BesideBytes is what a process may take beside its limit, 0 from WholeProcess on.
+func BesideBytes(limit int64) int64 { return processBytes(limit) - divide(limit).process }
+
+// processBytes is what a process takes beside what its parts count, at most: what the
+// collector lets pile up, the program, and of the stores' pool what is lent to nobody,
+// 8 MiB or a sixty-fourth (lru.Pool), of which the program's part has the first.
+func processBytes(limit int64) int64 {
+	return GarbageBytes(limit) + programBytes + max(0, limit/64-8<<20)
 }
 
 // reserveBytes is kept aside for connections and bulk transfers. A small node keeps
@@ -64,13 +86,25 @@ func (d division) check(shards int) error {
 func (d division) lines(shards int) []string {
 	most, shard := statemachine.ValueBytesMax(d.shardBytes(shards)), d.shardBytes(shards)
 	lines := []string{
-		fmt.Sprintf("memory %s: stores %s, rings %s, connections %s, transfers %s", About(d.limit), About(d.stores), About(d.rings), About(d.buffers), About(d.transfers)),
+		fmt.Sprintf("memory %s: stores %s, rings %s, connections %s, transfers %s%s", About(d.limit), About(d.stores), About(d.rings), About(d.buffers), About(d.transfers), d.itself()),
 		fmt.Sprintf("a shard has %s with all %d of them here, the largest value is %s", About(shard), shards, About(most)),
 	}
 	if most > shard {
 		lines = append(lines, fmt.Sprintf("WARNING: a value of more than %s is evicted as soon as it is written: give --max-memory-bytes more, or found the cluster with fewer --num-shards", About(shard)))
 	}
 	return lines
+}
+
+// itself says what the process needs for itself.
+func (d division) itself() string {
+	inside, beside := "", ""
+	if d.process > 0 {
+		inside = ", the process " + About(d.process)
+	}
+	if more := BesideBytes(d.limit); more > 0 {
+		beside = fmt.Sprintf("; the process may take up to %s beside it, and none from %s on", About(more), formatSize(WholeProcess))
+	}
+	return inside + beside
 }
 
 // About is a size in the largest unit of which there is one, with one decimal below ten.
@@ -92,17 +126,17 @@ func About(n int64) string {
 // HeapBytes is what the Go heap of a node with this limit may hold: everything but
 // the stores, whose memory lies outside it. Their directories are in it, a sixty-fourth
 // of what they hold at most, and room for garbage, without which the collector would
-// never rest. usable is what the process may use at all, 0 unknown: where it is
-// little more than the limit, the garbage gets less.
+// never rest. usable is what the process may use at all, 0 unknown: where a small limit
+// leaves little beside it, the garbage gets less.
 //
-// 1 GiB: 269 MiB. It was the limit and 64 MiB more while values lay in the heap, and
+// 1 GiB: 256 MiB. It was the limit and 64 MiB more while values lay in the heap, and
 // would let garbage double what a process holds now.
 func HeapBytes(limit, usable int64) int64 {
 	d := divide(limit)
-	held := d.limit - d.stores + d.stores/64
+	held := d.rings + d.buffers + d.transfers + d.stores/64
 	room := GarbageBytes(limit)
 	if usable > 0 {
-		room = max(garbageMin, min(room, usable-d.limit-programBytes))
+		room = max(garbageMin, min(room, usable-d.limit-programBytes+d.process))
 	}
 	return held + room
 }
@@ -110,9 +144,10 @@ func HeapBytes(limit, usable int64) int64 {
 const (
 	garbageMin   = 20 << 20
 	garbageMax   = 64 << 20
-	programBytes = 32 << 20 // text of the program, and memory that the stores' pool keeps ready
+	programBytes = 28 << 20 // text of the program, stacks, the pool, and what the collector is late by
 )
 
-// GarbageBytes is what the collector may let pile up in the Go heap, in bytes. It grows with what the collector has to look through. The bound is a soft
-// one: 28 MiB beside 64 were passed by up to 5 when clients sent much at once.
-func GarbageBytes(limit int64) int64 { return min(max(limit/8, garbageMin), garbageMax) }
+// GarbageBytes is what the collector may let pile up in the Go heap, in bytes. It grows
+// with what the collector has to look through. The bound is a soft one: 28 MiB beside 64
+// were passed by up to 5 when clients sent much at once.
+func GarbageBytes(limit int64) int64 { return min(max(limit/16, garbageMin), garbageMax) }

@@ -14,14 +14,17 @@ func TestTheDivisionAddsUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(memoryMin, 1<<44).Draw(t, "limit")
 		d := divide(limit)
-		if d.stores+d.rings+d.buffers+d.transfers != limit {
+		if d.process+d.stores+d.rings+d.buffers+d.transfers != limit {
 			t.Fatalf("%+v", d)
 		}
-		if d.stores < limit/2 || d.rings < 1<<20 || d.buffers < 1<<20 || d.transfers < 1<<20 {
+		if d.stores < limit*2/5 || d.rings < 1<<20 || d.buffers < 1<<20 || d.transfers < 1<<20 {
 			t.Fatalf("a part is too small: %+v", d)
 		}
+		if (BesideBytes(limit) == 0) != (limit >= WholeProcess) {
+			t.Fatalf("with a limit of %d the process takes %d beside it", limit, BesideBytes(limit))
+		}
 		heap, tight := HeapBytes(limit, 0), HeapBytes(limit, limit)
-		if outside := d.limit - d.stores; tight < outside+garbageMin || heap < tight || heap > outside+d.stores/64+garbageMax {
+		if outside := d.limit - d.stores - d.process; tight < outside+garbageMin || heap < tight || heap > outside+d.stores/64+garbageMax {
 			t.Fatalf("the Go heap may hold %d of %d, %d where there is no more memory", heap, limit, tight)
 		}
 	})
@@ -29,9 +32,9 @@ func TestTheDivisionAddsUp(t *testing.T) {
 
 func TestTheDivisionIsSaid(t *testing.T) {
 	for limit, want := range map[int64][]string{
-		1 << 30:  {"memory 1 GiB: stores 832 MiB, rings 64 MiB, connections 96 MiB, transfers 32 MiB", "a shard has 3.2 MiB with all 256 of them here, the largest value is 1 MiB"},
-		64 << 20: {"memory 64 MiB: stores 40 MiB, rings 8 MiB, connections 8 MiB, transfers 8 MiB", "a shard has 160 KiB", "a value of more than 160 KiB is evicted as soon as it is written"},
-		64 << 30: {"memory 64 GiB", "the largest value is 54 MiB"},
+		1 << 30:  {"memory 1 GiB: stores 744 MiB, rings 64 MiB, connections 86 MiB, transfers 28 MiB, the process 100 MiB\n", "a shard has 2.9 MiB with all 256 of them here, the largest value is 1 MiB"},
+		64 << 20: {"memory 64 MiB: stores 40 MiB, rings 8 MiB, connections 8 MiB, transfers 8 MiB; the process may take up to 48 MiB beside it, and none from 192MiB on", "a shard has 160 KiB", "a value of more than 160 KiB is evicted as soon as it is written"},
+		64 << 30: {"memory 64 GiB", "the largest value is 53 MiB"},
 		1 << 40:  {"memory 1024 GiB", "the largest value is 64 MiB"},
 	} {
 		said := strings.Join(divide(limit).lines(256), "\n")
