@@ -19,9 +19,10 @@ type forwarder struct {
 	done chan struct{} // closed by close
 	wg   sync.WaitGroup
 
-	mu     sync.Mutex // guards the rest
-	lines  map[lineKey]*line
-	closed bool
+	mu      sync.Mutex // guards the rest
+	lines   map[lineKey]*line
+	watched bool // watch runs
+	closed  bool
 }
 
 var (
@@ -57,9 +58,7 @@ const (
 )
 
 func newForwarder() *forwarder {
-	f := &forwarder{lines: make(map[lineKey]*line), done: make(chan struct{})}
-	f.run(f.watch)
-	return f
+	return &forwarder{lines: make(map[lineKey]*line), done: make(chan struct{})}
 }
 
 // Forward implements redis.Forwarder.
@@ -86,6 +85,9 @@ func (f *forwarder) line(key lineKey, node string) *wire {
 	if l == nil {
 		l = &line{}
 		f.lines[key] = l
+		if !f.watched {
+			f.watched = f.runLocked(f.watch)
+		}
 	}
 	l.used = time.Now()
 	fails := 0
@@ -129,7 +131,8 @@ func (f *forwarder) runLocked(fn func()) bool {
 	return true
 }
 
-// watch ends connections that owe replies and are silent, and those nobody uses.
+// watch ends connections that owe replies and are silent, and those nobody uses. It ends
+// with the last of them, so that a node whose gateway nobody uses does not wake up for it.
 func (f *forwarder) watch() {
 	tick := time.NewTicker(wireWatch)
 	defer tick.Stop()
@@ -139,11 +142,14 @@ func (f *forwarder) watch() {
 			return
 		case <-tick.C:
 		}
-		f.look(time.Now())
+		if !f.look(time.Now()) {
+			return
+		}
 	}
 }
 
-func (f *forwarder) look(now time.Time) {
+// look reports whether there is a connection left to be watched.
+func (f *forwarder) look(now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, l := range f.lines {
@@ -155,6 +161,8 @@ func (f *forwarder) look(now time.Time) {
 			delete(f.lines, key)
 		}
 	}
+	f.watched = len(f.lines) > 0
+	return f.watched
 }
 
 // close ends all connections; what is under way is lost or unsent.
