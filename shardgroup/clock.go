@@ -131,7 +131,7 @@ func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 				continue
 			}
 			s.mu.Lock()
-			if s.in.lane == l && s.in.conn == conn {
+			if s.in.lane == l && s.in.conn == conn && s.caughtUp() {
 				s.m.AdvanceTime(t.time)
 				s.sweep()
 				s.fresh = time.Duration(t.echo)
@@ -150,6 +150,11 @@ func (n *Node) onTick(l *lane, conn uint64, r *reader) {
 		l.wakeAck(false)
 	}
 }
+
+// caughtUp says that the copy took all that it was sent. The holder lists a shard when it
+// has sent all that there is, and may not have heard yet that a record did not follow or
+// that a revert could not be done.
+func (s *shard) caughtUp() bool { return !s.broken && s.m.Position() >= s.headSeen }
 
 // compare holds a copy's digest against the holder's, if it is at the same
 // position and time.

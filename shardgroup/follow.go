@@ -302,6 +302,7 @@ func (n *Node) AckUp(peer shardmap.NodeID) {
 		for _, s := range r.shards {
 			s.mu.Lock()
 			s.differsSaid = false
+			s.gap = s.gap || s.in.lane == l && !s.caughtUp() // said once, and perhaps by the one before
 			s.mu.Unlock()
 			l.ackDirty.set(int(s.id))
 		}

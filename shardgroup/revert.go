@@ -136,6 +136,7 @@ func (n *Node) onRevert(l *lane, conn uint64, m *revert) {
 	}
 	defer s.mu.Unlock()
 	defer s.ack(l, true)
+	s.headSeen = max(s.headSeen, m.asOf)
 	if !s.whole {
 		s.doubt("revert of a copy that is not exact")
 		return

@@ -191,3 +191,61 @@ func TestWhatAPositionHas(t *testing.T) {
 		}
 	}
 }
+
+// TestACopyThatLacksRecordsIsNotFresh: the holder has sent all that it has, a Tick says so,
+// and the copy could not take it. Until the holder hears that, which may take long, the
+// copy has what it had, here of a branch that is lost.
+func TestACopyThatLacksRecordsIsNotFresh(t *testing.T) {
+	const bound = 2 * time.Second
+	for _, what := range []string{"a revert", "records"} {
+		w, a, b, _ := trio(t)
+		w.must(a, 0, "k", "old")
+		w.spread()
+		if what == "a revert" {
+			w.cut(0, 1, false)
+			w.cut(0, 2, false)
+			w.must(a, 0, "k", "lost")
+			w.serve(2)
+			w.must(b, 0, "k", "new")
+			w.healLinks()
+			for i := 0; b.rep().shards[0].follower(1) == nil || b.rep().shards[0].follower(1).mode != modeRevert; i++ {
+				if i > 100 {
+					t.Fatal("node 1 never said what it changed")
+				}
+				w.send(b, a)
+				w.deliver(b, a)
+				w.send(a, b)
+				w.deliver(a, b)
+			}
+			s := a.rep().shards[0]
+			s.mu.Lock()
+			s.ring.reset(s, s.m.Position()) // other shards of the node took the blocks
+			s.mu.Unlock()
+		} else {
+			a, b = b, a
+			f := b.rep().shards[0].follower(a.id)
+			w.must(b, 0, "k", "lost on its way")
+			f.off = b.rep().shards[0].ring.end
+			w.must(b, 0, "k", "new")
+		}
+		wrote := w.now.Mono
+		w.pass(10 * time.Millisecond)
+		for i := range 60 {
+			w.loses = func(m *member) bool { return m == a && i > 0 }
+			b.n.AckUp(a.id) // so that there is something to echo
+			a.n.AckUp(b.id)
+			w.send(a, b)
+			w.deliver(a, b)
+			b.n.Tick(w.now)
+			w.send(b, a)
+			w.deliver(b, a)
+			if got, err := w.stale(a, 0, "k", bound); err == nil && got != "new" && a.rep().shards[0].fresh >= wrote {
+				t.Fatalf("%s: %q is called true after the next one was written", what, got)
+			}
+			w.pass(10 * time.Millisecond)
+		}
+		w.loses = nil
+		a.n.AckUp(b.id)
+		w.finish()
+	}
+}
