@@ -13,9 +13,9 @@ const (
 	// of that processor may be late when all others compute.
 	awakeFor = 2 * time.Millisecond
 	// restFor is how long it is given back while the process has little to do, and
-	// restMax what that grows to while nothing changes: to look is to wake up.
-	restFor = 100 * time.Millisecond
-	restMax = 800 * time.Millisecond
+	// idleRestMax what that grows to while nothing changes: to look is to wake up.
+	restFor     = 100 * time.Millisecond
+	idleRestMax = 800 * time.Millisecond
 	// busyPart of the time spent on a core is work that makes holding one worth while. It
 	// is far above what an idle node takes together with the holding itself: at 0.02 a
 	// node that had once been busy held a processor for ever, for its own sake.
@@ -40,7 +40,7 @@ func stayAwake() {
 				began, spent = time.Now(), cpuTime()
 				if !busy(spent-before, took) {
 					time.Sleep(rest)
-					rest = min(2*rest, restMax)
+					rest = min(2*rest, idleRestMax)
 					continue
 				}
 				rest = restFor
