@@ -27,8 +27,7 @@ const (
 // takes more of the machine's memory than it may, and while nodes come and go majority
 // writes survive. AEGIS_TEST_CAPACITY is the memory of each node, and has what the process
 // takes judged by that very limit; otherwise it may take a tenth more and churnSlack, as
-// elsewhere. Nodes of 512 MiB miss the first: they take 564 MiB, because the program and
-// the garbage of the Go heap, 64 MiB at most, are not in the limit.
+// elsewhere.
 func TestCapacityGrows(t *testing.T) {
 	memory := times(t, "AEGIS_TEST_CAPACITY", 64<<20)
 	base := freeBlock(t, portsEach*6)
