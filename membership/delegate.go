@@ -76,7 +76,7 @@ func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.alive(n) }
 
 func (d *delegate) alive(n *memberlist.Node) {
 	if m, err := DecodeMeta(n.Meta); err == nil && n.Name != d.self {
-		d.g.roster.alive(m)
+		d.g.roster.alive(m, n.FullAddress())
 	}
 }
 

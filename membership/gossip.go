@@ -150,7 +150,7 @@ func (g *Gossip) Doubt(node shardmap.NodeID) {
 // Leave says goodbye, and waits until that is on its way, or for the limit.
 func (g *Gossip) Leave(limit time.Duration) {
 	if l := g.current(); l != nil {
-		l.leave(limit, g.present())
+		l.leave(limit, g.present(), g.roster.living())
 	}
 }
 
@@ -286,7 +286,7 @@ func (g *Gossip) keep(l *life, self Meta) {
 		var due <-chan time.Time
 		now := g.present()
 		if now.GossipAddr != self.GossipAddr {
-			l.leave(2*g.tempo.spread, now)
+			l.leave(2*g.tempo.spread, now, g.roster.living())
 			return
 		}
 		if worthTelling(l.said, now) {
@@ -319,30 +319,28 @@ func (g *Gossip) announce(l *life, now Meta) {
 	defer l.mu.Unlock()
 	_ = l.list.UpdateNode(time.Millisecond) // the error says that it did not wait
 	if draining {
-		l.tellLocked(now)
+		l.tellLocked(now, g.roster.living())
 	}
 }
 
 // tellLocked says directly to the members what this node is.
-func (l *life) tellLocked(m Meta) {
+func (l *life) tellLocked(m Meta, members []memberlist.Address) {
 	b := AppendMeta(nil, m)
-	for i, n := range l.list.Members() {
-		if i < goodbyesMax && n.Name != memberName(m) {
-			_ = l.list.SendBestEffort(n, b)
-		}
+	for _, at := range members[:min(len(members), goodbyesMax)] {
+		_ = l.list.SendToAddress(at, b)
 	}
 }
 
 // leave says goodbye. Who leaves for good has said that it drains, perhaps a moment
 // ago only: it says so once more, or it would be taken for dead.
-func (l *life) leave(limit time.Duration, m Meta) {
+func (l *life) leave(limit time.Duration, m Meta, members []memberlist.Address) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
 		return
 	}
 	if m.Draining {
-		l.tellLocked(m)
+		l.tellLocked(m, members)
 	}
 	_ = l.list.Leave(limit) // the error says that the limit came first
 }

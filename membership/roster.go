@@ -1,7 +1,11 @@
 package membership
 
 import (
+	"maps"
+	"slices"
 	"sync"
+
+	"github.com/hashicorp/memberlist"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -16,14 +20,15 @@ const membersMax = 4096
 type roster struct {
 	mu    sync.Mutex // guards the rest
 	names map[string]Member
-	told  map[shardmap.NodeID]Member // what was taken last
+	at    map[string]memberlist.Address // where memberlist meets a name
+	told  map[shardmap.NodeID]Member    // what was taken last
 	due   map[shardmap.NodeID]struct{}
 	wake  chan struct{} // capacity 1: something is due
 }
 
 func newRoster() *roster {
 	return &roster{
-		names: make(map[string]Member), told: make(map[shardmap.NodeID]Member),
+		names: make(map[string]Member), at: make(map[string]memberlist.Address), told: make(map[shardmap.NodeID]Member),
 		due: make(map[shardmap.NodeID]struct{}), wake: make(chan struct{}, 1),
 	}
 }
@@ -44,11 +49,12 @@ func (r *roster) room(name string) bool {
 	return len(r.names) < membersMax
 }
 
-// alive takes word that a name is there, and what it says of itself.
-func (r *roster) alive(m Meta) {
+// alive takes word that a name is there, where, and what it says of itself.
+func (r *roster) alive(m Meta, at memberlist.Address) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := memberName(m)
+	r.at[name] = at
 	for n, old := range r.names {
 		if old.Node == m.Node && n != name && old.State.Gone() {
 			delete(r.names, n)
@@ -79,6 +85,7 @@ func (r *roster) said(m Meta) {
 func (r *roster) gone(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.at, name)
 	m, ok := r.names[name]
 	if !ok || m.State.Gone() {
 		return
@@ -111,6 +118,7 @@ func (r *roster) repeat() {
 func (r *roster) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	clear(r.at)
 	for n, m := range r.names {
 		if m.State == Alive {
 			m.State = Suspect
@@ -118,6 +126,14 @@ func (r *roster) forget() {
 			r.changedLocked(m.Node)
 		}
 	}
+}
+
+// living is where memberlist meets those who are there. Its own list is of no use for
+// that: it goes on changing what the list points to.
+func (r *roster) living() []memberlist.Address {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.at))
 }
 
 // bestLocked is what to tell of a node; the zero Member when nothing is known.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
@@ -49,7 +51,7 @@ func TestARosterTellsTheNewestStartThatIsAlive(t *testing.T) {
 	}
 }
 
-func alive(m Meta) func(*roster)     { return func(r *roster) { r.alive(m) } }
+func alive(m Meta) func(*roster)     { return func(r *roster) { r.alive(m, memberlist.Address{}) } }
 func gone(name string) func(*roster) { return func(r *roster) { r.gone(name) } }
 func said(m Meta) func(*roster)      { return func(r *roster) { r.said(m) } }
 
@@ -61,7 +63,7 @@ func TestARosterRepeatsWhatWasRefusedAndNothingElse(t *testing.T) {
 		told = append(told, fmt.Sprint(m.Node, m.State))
 		return room
 	}
-	r.alive(Meta{Node: 3, Incarnation: 1})
+	r.alive(Meta{Node: 3, Incarnation: 1}, memberlist.Address{})
 	if r.tell(take) {
 		t.Error("a refused hint counts as told")
 	}
@@ -88,7 +90,7 @@ func TestARosterIsBounded(t *testing.T) {
 		if !r.room(memberName(m)) {
 			t.Fatalf("no room for the %dth name", i+1)
 		}
-		r.alive(m)
+		r.alive(m, memberlist.Address{})
 	}
 	if r.room("new.1") || !r.room("1.1") {
 		t.Error("a full roster takes a name in, or does not know its own")

@@ -62,7 +62,9 @@ func serving(t *testing.T, args []string) (leave func()) {
 		for range out.lines {
 		}
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("SIGTERM ended %q with %v", args, err)
+			out.mu.Lock()
+			defer out.mu.Unlock()
+			t.Errorf("SIGTERM ended %q with %v; it said\n%s", args, err, out.text.String())
 		}
 	}
 	t.Cleanup(leave)
