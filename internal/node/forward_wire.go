@@ -119,18 +119,20 @@ func (w *wire) greet(nc net.Conn, r *bufio.Reader) error {
 	b = resp.AppendCommand(b, "CLIENT", "SETINFO", "LIB-NAME", gatewayClient)
 	b = resp.AppendCommand(b, "AEGIS.DURABILITY", w.key.level)
 	b = resp.AppendCommand(b, "CLIENT", "NO-TOUCH", map[bool]string{true: "ON", false: "OFF"}[w.key.quiet])
+	b = resp.AppendCommand(b, "CLIENT", "CAPA", "farewell")
 	b = resp.AppendCommand(b, "CLUSTER", "MYID")
 	if _, err := nc.Write(b); err != nil {
 		return err
 	}
-	for i := range 5 {
+	const last = 5
+	for i := range last + 1 {
 		v, err := resp.ReadReply(r)
 		switch {
 		case err != nil:
 			return err
 		case v.IsError():
 			return fmt.Errorf("%s refused the handshake: %s", w.key.addr, v.Text)
-		case i == 4 && string(v.Text) != w.node:
+		case i == last && string(v.Text) != w.node:
 			return fmt.Errorf("%s is not the node that was meant", w.key.addr)
 		}
 	}
@@ -182,12 +184,15 @@ func (w *wire) writePending() bool {
 	return len(w.pending) > 0
 }
 
-var errUnasked = errors.New("a reply that nobody asked for")
+var (
+	errUnasked  = errors.New("a reply that nobody asked for")
+	errFarewell = errors.New("the node stops and has run nothing more")
+)
 
 // read gives replies to calls until the connection ends.
 func (w *wire) read(r *bufio.Reader) error {
 	for {
-		if _, err := r.Peek(1); err != nil {
+		if err := parting(r); err != nil {
 			return err
 		}
 		k := w.take()
@@ -199,6 +204,9 @@ func (w *wire) read(r *bufio.Reader) error {
 		w.reading = false
 		w.mu.Unlock()
 		switch {
+		case errors.Is(err, errFarewell):
+			k.Done(redis.ErrUnsent)
+			return err
 		case err != nil:
 			k.Done(redis.ErrLost)
 			return err
@@ -210,13 +218,26 @@ func (w *wire) read(r *bufio.Reader) error {
 	}
 }
 
-// reply reads what belongs to a call.
+// parting waits for a byte and says whether it begins a farewell.
+func parting(r *bufio.Reader) error {
+	b, err := r.Peek(1)
+	if err == nil && b[0] == redis.Farewell[0] {
+		return errFarewell
+	}
+	return err
+}
+
+// reply reads what belongs to a call. A transaction whose EXEC has no reply before the
+// farewell was not run.
 func reply(r *bufio.Reader, k *redis.Call) (ok bool, err error) {
 	for range k.Skip {
 		if k.Reply, ok, err = resp.CopyReply(r, k.Reply[:0], k.Room); err != nil {
 			return ok, err
 		}
 		k.Skipped(k.Reply)
+		if err = parting(r); err != nil {
+			return false, err
+		}
 	}
 	k.Reply, ok, err = resp.CopyReply(r, k.Reply[:0], k.Room)
 	return ok, err
@@ -266,10 +287,11 @@ func (w *wire) failLocked(err error) {
 }
 
 // abandon tells every call that no reply will come. A command whose last byte the
-// kernel has not taken is run by nobody: the rest never follows.
+// kernel has not taken is run by nobody: the rest never follows. Nor is one that a node
+// says farewell before.
 func (w *wire) abandon() {
 	for _, k := range w.calls[w.head:] {
-		if k.end > w.written {
+		if k.end > w.written || errors.Is(w.err, errFarewell) {
 			k.Done(redis.ErrUnsent)
 		} else {
 			k.Done(redis.ErrLost)

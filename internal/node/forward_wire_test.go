@@ -75,6 +75,27 @@ func TestWireSaysWhatWasNeverSent(t *testing.T) {
 	}
 }
 
+// TestWireHearsFarewell: what has no reply before it was run by nobody, a transaction that
+// was not executed among it; what comes behind it is no reply.
+func TestWireHearsFarewell(t *testing.T) {
+	for in, want := range map[string][]error{
+		redis.Farewell:                                {redis.ErrUnsent, redis.ErrUnsent},
+		"+OK\r\n+QUEUED\r\n" + redis.Farewell:         {redis.ErrUnsent, redis.ErrUnsent},
+		"+OK\r\n+QUEUED\r\n*0\r\n" + redis.Farewell:   {nil, redis.ErrUnsent},
+		"+OK\r\n+QUEUED\r\n*0\r\n+PO":                 {nil, redis.ErrLost},
+		redis.Farewell + "+OK\r\n+QUEUED\r\n*0\r\n:1": {redis.ErrUnsent, redis.ErrUnsent},
+	} {
+		w := newWire(lineKey{}, "")
+		_, wait := loneCalls(t, w, []int{2, 0})
+		w.fail(w.read(bufio.NewReader(strings.NewReader(in))))
+		for i, want := range want {
+			if err := wait[i](); !errors.Is(err, want) {
+				t.Errorf("%q: call %d: %v, want %v", in, i, err, want)
+			}
+		}
+	}
+}
+
 // TestWireTakesNoMoreThanItsRoom, but always one command, however long.
 func TestWireTakesNoMoreThanItsRoom(t *testing.T) {
 	w := newWire(lineKey{}, "")
@@ -99,14 +120,14 @@ func (s *sink) Write(b []byte) (int, error) { s.n += len(b); return len(b), nil 
 // TestWireGreetsOneNodeOnly: another node, or a refusal, at the address is not taken.
 func TestWireGreetsOneNodeOnly(t *testing.T) {
 	for in, ok := range map[string]bool{
-		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n":         true,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn2\r\n":         false,
-		"-NOAUTH no\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n": false,
-		"%0\r\n+OK\r\n-ERR unknown ack level\r\n$2\r\nn1\r\n":     false,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn":              false,
-		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$536870912\r\nn1\r\n": false,
-		"HTTP/1.1 400 Bad Request\r\n\r\n":                        false,
-		"":                                                        false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$2\r\nn1\r\n":            true,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$2\r\nn2\r\n":            false,
+		"-NOAUTH no\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$2\r\nn1\r\n":    false,
+		"%0\r\n+OK\r\n-ERR unknown ack level\r\n+OK\r\n+OK\r\n$2\r\nn1\r\n": false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$2\r\nn":                 false,
+		"%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$536870912\r\nn1\r\n":    false,
+		"HTTP/1.1 400 Bad Request\r\n\r\n":                                  false,
+		"":                                                                  false,
 	} {
 		w := newWire(lineKey{proto: 3, level: "async"}, "n1")
 		if err := w.greet(&sink{}, bufio.NewReader(strings.NewReader(in))); (err == nil) != ok {
@@ -123,7 +144,7 @@ func FuzzWire(f *testing.F) {
 	f.Add([]byte("$536870911\r\nx"), uint8(1), uint8(0))
 	f.Add([]byte("*67108864\r\n*67108864\r\n"), uint8(2), uint8(0))
 	f.Add([]byte(">1\r\n+p\r\n|1\r\n+a\r\n:1\r\n%1\r\n+k\r\n~0\r\n"), uint8(2), uint8(1))
-	f.Add([]byte("%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n$2\r\nn1\r\n"), uint8(4), uint8(0))
+	f.Add([]byte("%0\r\n+OK\r\n$5\r\nasync\r\n+OK\r\n+OK\r\n$2\r\nn1\r\n"), uint8(4), uint8(0))
 	f.Fuzz(func(t *testing.T, stream []byte, n, skip uint8) {
 		_ = newWire(lineKey{}, "n1").greet(&sink{}, bufio.NewReader(bytes.NewReader(stream)))
 		w := newWire(lineKey{}, "n1")
@@ -143,7 +164,7 @@ func FuzzWire(f *testing.F) {
 				t.Fatalf("call %d was given %.100q", i, k.Reply)
 			case err == nil && !bytes.Contains(stream, k.Reply):
 				t.Fatalf("call %d was given %.100q, which did not come", i, k.Reply)
-			case err != nil && !errors.Is(err, redis.ErrLost):
+			case err != nil && !errors.Is(err, redis.ErrLost) && !bytes.Contains(stream, []byte(redis.Farewell[:1])):
 				t.Fatalf("call %d: %v", i, err)
 			}
 			if c := cap(k.Reply); c > 4*len(stream)+2<<20 {

@@ -125,6 +125,7 @@ func (s *Server) Lost(shard shardmap.ShardID, after, last shardmap.Version) {
 // cmdCapa is CLIENT CAPA: words that are not known are ignored, as in Valkey.
 func cmdCapa(c *conn, args [][]byte) {
 	for _, word := range args[2:] {
+		c.parting = c.parting || is(word, "FAREWELL")
 		if is(word, "AEGIS") && !c.capable.on {
 			c.capable.on = true
 			c.pushing()

@@ -50,6 +50,7 @@ type conn struct {
 	waiting    atomic.Int32  // whether it is in WAIT, and what CLIENT UNBLOCK wants
 	batches    atomic.Uint32 // pipelines run: Shutdown sees by it who is quiet
 	quit       bool
+	parting    bool                   // CLIENT CAPA farewell: the end is said
 	pushes     *pushes                // nil until the client asks for any
 	mailbox    atomic.Pointer[pushes] // the same, for those who redirect to it
 	tracking   tracking

@@ -21,6 +21,12 @@ const (
 	farewellFor = 20 * time.Millisecond
 	// farewellMax ends those who always have more to say.
 	farewellMax = 500 * time.Millisecond
+
+	// Farewell is said last to a client that sent CLIENT CAPA farewell: no command that
+	// has no reply before it was run, and none will be. One that carries the commands of
+	// many at once, as a gateway does, always has some on their way, and could not tell
+	// them from commands of a node that died. The byte begins no reply.
+	Farewell = ".\r\n"
 )
 
 // stop makes a waiting read return, so that the connection ends after the
@@ -38,12 +44,23 @@ func (c *conn) farewell() {
 	if !c.lastWords() {
 		return
 	}
+	if c.parting && c.bid() != nil {
+		return
+	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(farewellFor))
 	_, _ = io.Copy(io.Discard, c.nc)
+}
+
+// bid says farewell.
+func (c *conn) bid() error {
+	if c.pushes != nil {
+		return c.pushes.sendWith([]byte(Farewell))
+	}
+	return c.send([]byte(Farewell))
 }
 
 // lastWords runs what still comes, until all of it is answered or nothing comes any

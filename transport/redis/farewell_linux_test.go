@@ -83,6 +83,34 @@ func TestWhatArrivesDuringTheLastCommandIsAnswered(t *testing.T) {
 	<-done
 }
 
+// TestFarewellIsSaid to who wants it, behind the last reply, and to nobody else.
+func TestFarewellIsSaid(t *testing.T) {
+	g := newGate(t)
+	s, addr := start(t, testConfig(), g)
+	wants, pushed, does := dial(t, addr), dial(t, addr), dial(t, addr)
+	wants.do("CLIENT", "CAPA", "farewell")
+	pushed.do("HELLO", "3")
+	pushed.do("CLIENT", "CAPA", "aegis", "FAREWELL")
+	does.do("CLIENT", "CAPA", "other")
+	for _, p := range []*peer{wants, does} {
+		p.send("GET held\r\n")
+		<-g.arrived
+	}
+	done := shut(s)
+	eventually(t, s.stopped)
+	for _, p := range []*peer{wants, does} {
+		g.let <- struct{}{}
+		p.want("$-1\r\n")
+		if p == wants {
+			p.want(Farewell)
+		}
+		p.wantClosed()
+	}
+	pushed.want(Farewell)
+	pushed.wantClosed()
+	<-done
+}
+
 // TestALeaseThatEndsCutsNoReply of a reader, nor a transaction that it is in. A client that
 // pauses longer than a silent one is given is tried again: the machine did that.
 func TestALeaseThatEndsCutsNoReply(t *testing.T) {
