@@ -1,12 +1,14 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -67,11 +69,25 @@ func New(cfg Config) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	all := cfg.Nodes + cfg.Spare
-	base, err := freePorts(portsEach * all)
-	if err != nil {
-		return nil, err
+	for tries := basesMax; ; tries-- {
+		base, err := freePorts(portsEach * (cfg.Nodes + cfg.Spare))
+		if err != nil {
+			return nil, err
+		}
+		c, err := at(base, dir, cfg)
+		if tries > 1 && errors.Is(err, syscall.EADDRINUSE) {
+			continue // another process looked at the same time, and was first
+		}
+		return c, err
 	}
+}
+
+// basesMax is how often ports are chosen before they are given up.
+const basesMax = 20
+
+// at is a cluster on ports from base on.
+func at(base int, dir string, cfg Config) (*Cluster, error) {
+	all := cfg.Nodes + cfg.Spare
 	c := &Cluster{Dir: dir, cfg: cfg, nobody: newLink(cfg.Seed)}
 	for i := range all {
 		c.Nodes = append(c.Nodes, &Node{Name: fmt.Sprint("node", i+1), c: c, port: base + i*portsEach})

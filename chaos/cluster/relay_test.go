@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -48,6 +49,25 @@ func twoEnds(t *testing.T) (c *Cluster, accepted chan net.Conn, back *net.UDPCon
 		}
 	}()
 	return c, accepted, back
+}
+
+// TestPortsThatSomebodyTookAreTold, so that others are tried.
+func TestPortsThatSomebodyTookAreTold(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), Nodes: 2, Seed: 1}
+	first, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.Close)
+	base := first.Nodes[0].port
+	if _, err := at(base, t.TempDir(), cfg); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("ports that are taken: %v", err)
+	}
+	again, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
 }
 
 // runs says what process a node is. Relays ask for it, from goroutines of their own.

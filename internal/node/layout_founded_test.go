@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -15,14 +14,8 @@ import (
 func TestALayoutThatCannotRunIsRefusedBeforeItIsFounded(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.ID, cfg.DataDir, cfg.MaxMemoryBytes = "n1", t.TempDir(), 64<<20
-	for _, p := range []*string{&cfg.ClientAddr, &cfg.ClusterAddr, &cfg.GossipAddr} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		*p = l.Addr().String()
-		l.Close()
-	}
+	ports := freePorts(t, 3)
+	cfg.ClientAddr, cfg.ClusterAddr, cfg.GossipAddr = ports[0], ports[1], ports[2]
 	run := func(shards int) error {
 		cfg.NumShards, cfg.NumGroups = shards, 0
 		n, err := New(cfg, zap.NewNop())

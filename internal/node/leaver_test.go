@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -17,17 +16,7 @@ import (
 // that removes itself ends its lease at an apply, whatever it has not streamed yet, and
 // its copy is destroyed behind it.
 func TestAHolderThatIsReplacedHandsOverFirst(t *testing.T) {
-	ports, held := make([]string, 12), make([]net.Listener, 12)
-	for i := range ports {
-		var err error
-		if held[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = held[i].Addr().String()
-	}
-	for _, l := range held {
-		l.Close()
-	}
+	ports := freePorts(t, 12)
 	core, logs := observer.New(zapcore.InfoLevel)
 	dir := t.TempDir()
 	var nodes []*Node

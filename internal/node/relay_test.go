@@ -114,15 +114,9 @@ func (r *relay) end(class transport.Class) {
 // startRelayed runs n nodes whose cluster ports stand behind relays.
 func startRelayed(t *testing.T, n int) ([]*Node, []*relay) {
 	t.Helper()
-	ports := make([]string, 3*n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, ports[i], _ = net.SplitHostPort(l.Addr().String())
-		l.Close()
+	ports := freePorts(t, 3*n)
+	for i, addr := range ports {
+		_, ports[i], _ = net.SplitHostPort(addr)
 	}
 	dir := t.TempDir()
 	nodes, relays := make([]*Node, n), make([]*relay, n)

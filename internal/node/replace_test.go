@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -84,16 +83,7 @@ func (n *Node) lookAtVoters(t *testing.T, two, lost map[shardmap.GroupID]bool) (
 // joinNode starts one more node that knows a seed.
 func joinNode(t *testing.T, seed, dir, id string, memory int64) *Node {
 	t.Helper()
-	ports := make([]string, 3)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().String()
-		l.Close()
-	}
+	ports := freePorts(t, 3)
 	cfg := DefaultConfig()
 	cfg.ID, cfg.DataDir, cfg.MaxMemoryBytes, cfg.LeaseProfile = id, dir, memory, "noisy"
 	cfg.ClientAddr, cfg.ClusterAddr, cfg.GossipAddr, cfg.Seeds = ports[0], ports[1], ports[2], []string{seed}

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"testing"
 	"time"
@@ -23,17 +22,7 @@ func TestARoleThatChangesOnItsNode(t *testing.T) {
 }
 
 func growRoles(t *testing.T, first, last int) {
-	ports, held := make([]string, 12), make([]net.Listener, 12)
-	for i := range ports {
-		var err error
-		if held[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = held[i].Addr().String()
-	}
-	for _, l := range held {
-		l.Close()
-	}
+	ports := freePorts(t, 12)
 	dir := t.TempDir()
 	start := func(i, seeds int) *Node {
 		cfg := DefaultConfig()
