@@ -178,8 +178,16 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 	}
 	fmt.Fprintf(w, "\n%s\n", r.Verdict)
 	for _, a := range r.Absent {
-		fmt.Fprintf(w, "%s (%s) %s: start it again with its own --data-dir, or see why it cannot be reached\n", a.Name, a.Client, absence(a))
+		fmt.Fprintf(w, "%s (%s) %s: %s\n", a.Name, a.Client, absence(a), remedy(a))
 	}
+}
+
+// remedy is what operators can do about a silent node.
+func remedy(a node.Absentee) string {
+	if a.Intent == meta.Leaving.String() {
+		return "it was sent away, and is forgotten once its copies are elsewhere"
+	}
+	return fmt.Sprintf("start it again with its own --data-dir, or see why it cannot be reached; if it never comes back, aegis decommission %s", a.Name)
 }
 
 // absence is how a silent node is missed. One that was heard a moment ago lives, and
