@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 	"github.com/baxromumarov/aegisKV/transport/resp"
@@ -27,6 +28,17 @@ func TestGatewayCountsAndListsWhileGroupsMove(t *testing.T) {
 		}
 	}
 	fill()
+	// An answer that is given up after the time that commands are parked for says nothing:
+	// this machine was too busy to ask as often as groups move.
+	ask := func(words ...string) resp.Reply {
+		for {
+			begun := time.Now()
+			v := c.do(words...)
+			if !v.IsError() || time.Since(begun) < forwardPark {
+				return v
+			}
+		}
+	}
 	var turn, on atomic.Int64
 	p.link.turns = new(sync.Mutex)
 	p.link.before = func([]*Call) error { // between what was sent and what is run
@@ -37,25 +49,25 @@ func TestGatewayCountsAndListsWhileGroupsMove(t *testing.T) {
 	}
 	on.Store(1)
 	for round := range rounds {
-		if v := c.do("DBSIZE"); v.Int != keys {
+		if v := ask("DBSIZE"); v.Int != keys {
 			t.Fatalf("round %d: %d keys are counted, there are %d (%s)", round, v.Int, keys, v.Text)
 		}
-		if n := different(c.do("KEYS", "*")); n != keys {
+		if n := different(ask("KEYS", "*")); n != keys {
 			t.Fatalf("round %d: %d keys are listed, there are %d", round, n, keys)
 		}
-		if n := different(c.do("KEYS", "key7?")); n != 10 {
+		if n := different(ask("KEYS", "key7?")); n != 10 {
 			t.Fatalf("round %d: %d keys are found, there are 10", round, n)
 		}
-		if v := c.do("RANDOMKEY"); !strings.HasPrefix(string(v.Text), "key") {
+		if v := ask("RANDOMKEY"); !strings.HasPrefix(string(v.Text), "key") {
 			t.Fatalf("round %d: the random key is %q", round, v.Text)
 		}
 	}
 	for round := range rounds {
-		if v := c.do("FLUSHALL"); string(v.Text) != "OK" {
+		if v := ask("FLUSHALL"); string(v.Text) != "OK" {
 			t.Fatalf("round %d: %s", round, v.Text)
 		}
 		on.Store(0)
-		if v := c.do("DBSIZE"); v.Int != 0 {
+		if v := ask("DBSIZE"); v.Int != 0 {
 			t.Fatalf("round %d: %d keys are left (%s)", round, v.Int, v.Text)
 		}
 		fill()
