@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -84,6 +85,9 @@ func safeToRestart(r node.ClusterReport, name string) error {
 // notTold is the end of a command whose question was not answered: the node has said why,
 // or there is none. code is the exit code of a refusal.
 func notTold(addr string, err error, code int) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "read" && op.Timeout() {
+		return &exitError{exitUnreachable, fmt.Sprintf("%s was reached and does not answer: a node that waits for its --seeds does not yet, and its log says whom it asks; or is --addr no client address?", addr)}
+	}
 	if !refused(err) {
 		return &exitError{exitUnreachable, fmt.Sprintf("no node answers at %s: %v; is it running, and is --addr its client address?", addr, err)}
 	}

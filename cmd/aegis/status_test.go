@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,6 +36,25 @@ func TestStatusShowsGossipAndNotices(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^` + line).Match(out.Bytes()) {
 			t.Errorf("no line like %q in\n%s", line, out.String())
 		}
+	}
+}
+
+// TestANodeThatIsSilentIsNotCalledAbsent: a node that waits for its cluster has its port open
+// and answers nobody.
+func TestANodeThatIsSilentIsNotCalledAbsent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = adminWithin(10*time.Millisecond, l.Addr().String(), "status")
+	if err := notTold(l.Addr().String(), err, 1); exitCode(err) != exitUnreachable || !strings.Contains(err.Error(), "was reached and does not answer") {
+		t.Errorf("%d: %v", exitCode(err), err)
+	}
+	l.Close()
+	_, err = adminWithin(time.Second, l.Addr().String(), "status")
+	if err := notTold(l.Addr().String(), err, 1); exitCode(err) != exitUnreachable || !strings.Contains(err.Error(), "no node answers") {
+		t.Errorf("%d: %v", exitCode(err), err)
 	}
 }
 
