@@ -106,12 +106,12 @@ func (b *backupTool) read() (err error) {
 }
 
 const (
-	// rateMin is the slowest copy: there has to be a piece of half a MiB every restMax.
+	// rateMin is the slowest copy: there has to be a piece of half a MiB every copyRestMax.
 	rateMin = 64 << 10
-	// restMax is the longest pause between two pieces. A node forgets who does not ask for
+	// copyRestMax is the longest pause between two pieces. A node forgets who does not ask for
 	// 30 s, and one value may be worth more than that at a low rate: what is left of the
 	// pause is made up for behind the next pieces.
-	restMax = 10 * time.Second
+	copyRestMax = 10 * time.Second
 )
 
 // askWait is how long a node may take for one answer.
@@ -454,5 +454,5 @@ func (n *copied) next(ctx context.Context, walk string) (entries []byte, more bo
 // restOf is the pause behind so many bytes, which took so long.
 func restOf(bytes, rate int64, took time.Duration) time.Duration {
 	due := time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
-	return min(due-took, restMax)
+	return min(due-took, copyRestMax)
 }
