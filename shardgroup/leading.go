@@ -445,6 +445,7 @@ func (r *Replica) tend(now multiraft.Instant) (busy bool) {
 	for _, s := range r.shards {
 		s.mu.Lock()
 		for _, f := range s.followers {
+			f.look(s.m.Position(), now.Mono)
 			if f.mode == modeBegin {
 				f.lane.markData(s.id)
 				busy = true

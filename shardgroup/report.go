@@ -2,6 +2,7 @@ package shardgroup
 
 import (
 	"slices"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/lru"
@@ -306,7 +307,7 @@ func (r *Replica) Status(now multiraft.Instant) Status {
 		st.Shards = append(st.Shards, sh)
 	}
 	if r.lead != nil {
-		st.Followers = r.followers()
+		st.Followers = r.followers(now.Mono)
 		_, st.FillRate = r.fills.read(now.Mono)
 	}
 	return st
@@ -326,7 +327,7 @@ func (r *Replica) phase() Phase {
 	return Following
 }
 
-func (r *Replica) followers() []FollowerStatus {
+func (r *Replica) followers(now time.Duration) []FollowerStatus {
 	var list []FollowerStatus
 	for _, l := range *r.n.lanes.Load() {
 		if !r.streamsTo(l.peer) {
@@ -340,7 +341,7 @@ func (r *Replica) followers() []FollowerStatus {
 			} else {
 				fs.Inc = f.inc
 				fs.Whole = fs.Whole && f.whole
-				fs.CaughtUp = fs.CaughtUp && f.whole && f.acked == s.m.Position()
+				fs.CaughtUp = fs.CaughtUp && f.keepsUp(s.m.Position(), now)
 				fs.Lag += int64(s.ring.end - max(f.off, s.ring.start()))
 			}
 			s.mu.Unlock()

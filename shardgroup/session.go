@@ -23,17 +23,37 @@ type follower struct {
 	durable  shardmap.Version // on its disk, when it was asked for that
 	forced   shardmap.Version // up to where it was asked
 	whole    bool
-	matched  bool          // a digest agreed in this session
-	old      bool          // it has, or had, a whole copy in this session: what a fill destroys (L9)
-	compare  *comparing    // the fill under way compares; nil = it sends every range
-	compared bool          // the last fill began so
-	plain    bool          // it ended in a copy that differs: the next one does not compare
-	xfer     uint64        // of the last fill in this session, 0 none: acks of another one do not count
-	lo       uint64        // next hash of the fill
-	chunked  bool          // all ranges have been sent
-	turn     bool          // a chunk comes before more records
-	filling  bool          // counted in lane.fills
-	ended    time.Duration // Mono at which the end of the last fill went out
+	matched  bool             // a digest agreed in this session
+	old      bool             // it has, or had, a whole copy in this session: what a fill destroys (L9)
+	compare  *comparing       // the fill under way compares; nil = it sends every range
+	compared bool             // the last fill began so
+	plain    bool             // it ended in a copy that differs: the next one does not compare
+	xfer     uint64           // of the last fill in this session, 0 none: acks of another one do not count
+	lo       uint64           // next hash of the fill
+	chunked  bool             // all ranges have been sent
+	turn     bool             // a chunk comes before more records
+	filling  bool             // counted in lane.fills
+	ended    time.Duration    // Mono at which the end of the last fill went out
+	head     shardmap.Version // the shard's position at the last look whose head it had not acked
+	looked   time.Duration    // Mono of that look, 0 = none yet
+	level    time.Duration    // Mono at which the shard's head was something that it has acked by now
+}
+
+// levelWithin is how long a follower that keeps up may be behind: under load there is
+// always a write that is on its way to it, and its disk takes its time.
+const levelWithin = time.Second
+
+// look takes note of the shard's head, when the follower has acked that of the last look.
+func (f *follower) look(head shardmap.Version, now time.Duration) {
+	if f.looked != 0 && f.acked < f.head {
+		return
+	}
+	f.level, f.head, f.looked = f.looked, head, now
+}
+
+// keepsUp says whether the follower has all that the shard had, now or a moment ago.
+func (f *follower) keepsUp(head shardmap.Version, now time.Duration) bool {
+	return f.whole && (f.acked == head || f.level != 0 && now-f.level <= levelWithin)
 }
 
 // mode is what a follower is to be sent.

@@ -67,7 +67,7 @@ type FollowerStatus struct {
 	Inc      multiraft.Incarnation
 	Seat     bool // its word counts now
 	Whole    bool // every shard is whole
-	CaughtUp bool // every shard is acked at the head
+	CaughtUp bool // every shard is acked at the head, or at what it was within the last second
 	Lag      int64
 }
 
