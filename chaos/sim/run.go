@@ -102,7 +102,7 @@ func Run(cfg Config, seed uint64) Result {
 	}
 	return Result{
 		Seed: seed, Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost, Wiped: w.history.Wiped,
-		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(), Oldest: w.history.Oldest,
+		Broken: w.history.Broken, Acted: w.acted, Log: w.lines(), Seconds: w.now.Seconds(), Oldest: w.history.Oldest,
 	}
 }
 

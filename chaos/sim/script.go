@@ -115,7 +115,7 @@ func RunScript(sc Script) Result {
 	s.play(sc.Steps)
 	return Result{
 		Hash: w.hash, Events: w.events, Ops: w.history.Ops, Lost: w.history.Lost,
-		Broken: w.history.Broken, Acted: w.acted, Log: w.log, Seconds: w.now.Seconds(),
+		Broken: w.history.Broken, Acted: w.acted, Log: w.lines(), Seconds: w.now.Seconds(),
 	}
 }
 

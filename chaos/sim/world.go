@@ -40,7 +40,7 @@ type World struct {
 	operated bool // there are operators, and the dead are replaced
 	closing  bool // clients begin nothing new
 	acted    map[string]int
-	log      []string
+	log      []remark
 }
 
 // Config is what a seed does not decide.
@@ -133,15 +133,40 @@ func (w *World) run(until time.Duration) {
 // mix folds a number into the running hash (FNV-1a).
 func (w *World) mix(v uint64) { w.hash = (w.hash ^ v) * 1099511628211 }
 
+// remark is a line of the log. Few runs fail, and of the others nobody reads it: it is
+// written out in the end, so nothing in it may change.
+type remark struct {
+	at     time.Duration
+	format string
+	args   []any
+}
+
+func (r *remark) String() string {
+	return fmt.Sprintf("%12v %s", r.at, fmt.Sprintf(r.format, r.args...))
+}
+
 // note remembers a line for the end of a failed run.
 func (w *World) note(format string, args ...any) {
-	line := fmt.Sprintf("%12v %s", w.now, fmt.Sprintf(format, args...))
-	if w.cfg.Trace {
-		fmt.Println(line)
+	for i, a := range args {
+		if b, ok := a.([]byte); ok { // its memory is used again
+			args[i] = string(b)
+		}
 	}
-	if w.log = append(w.log, line); len(w.log) > 400 {
+	r := remark{w.now, format, args}
+	if w.cfg.Trace {
+		fmt.Println(r.String())
+	}
+	if w.log = append(w.log, r); len(w.log) > 400 {
 		w.log = w.log[200:]
 	}
+}
+
+// lines are the newest of the log.
+func (w *World) lines() (list []string) {
+	for i := range w.log {
+		list = append(list, w.log[i].String())
+	}
+	return list
 }
 
 func (w *World) fault(name, format string, args ...any) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -100,6 +101,7 @@ func (o *simOptions) run() error {
 	if o.jobs > 1 && hi > lo && !o.cfg.Trace {
 		return o.spread(lo, hi, s)
 	}
+	runtime.GOMAXPROCS(1) // a collector on another processor would cost the run what its caches hold
 	stop, err := o.profile()
 	if err != nil {
 		return err
