@@ -64,11 +64,11 @@ func (h *foreignHand) once(o *chaos.Told, w []string) (said, bool) {
 	waits := h.ear.await(w)
 	r, err := h.ask(ctx, w, o.Kind == chaos.Read)
 	may := err != nil && h.late(err)
-	was := h.ear.end(waits, may)
+	was := h.ear.end(waits)
 	o.Node, o.Outcome, o.Word = was.node, chaos.Refused, ""
 	a := said{r, was.versions}
 	switch {
-	case err == nil && !a.IsError() && was.node == "": // an earlier command in the same words, given up before it left, was taken for it
+	case err == nil && !a.IsError() && len(was.versions) == 0: // nothing of it could be judged
 		if o.Word = "not heard"; o.Kind != chaos.Read {
 			o.Outcome = chaos.Unknown
 		}

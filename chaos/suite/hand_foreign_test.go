@@ -113,10 +113,9 @@ func endings(t *testing.T, h hand, srv *clienttest.Server) {
 	}
 }
 
-// TestWhatWasNotHeardIsNotKnown: a command that a client gave up and that never left is
-// taken for the next one in the same words. What that one was answered has no version then:
-// a reading is asked for again, and of a write nobody knows what became of it.
-func TestWhatWasNotHeardIsNotKnown(t *testing.T) {
+// TestACommandThatNeverLeftIsNotWaitedFor: what a client gave up before it left does not
+// take the answer of the next command of the same words.
+func TestACommandThatNeverLeftIsNotWaitedFor(t *testing.T) {
 	for _, kind := range []chaos.Kind{chaos.Read, chaos.Del} {
 		e, calls := &ear{}, 0
 		h := &foreignHand{ear: e, late: func(error) bool { return true }, end: func() {}}
@@ -131,12 +130,32 @@ func TestWhatWasNotHeardIsNotKnown(t *testing.T) {
 		first, second := chaos.Told{Key: "k", Kind: kind}, chaos.Told{Key: "k", Kind: kind}
 		h.do(&first)
 		h.do(&second)
-		want, version := chaos.OK, shardmap.Version(7)
-		if kind == chaos.Del {
-			want, version = chaos.Unknown, 0
-		}
-		if first.Outcome != chaos.Unknown || second.Outcome != want || second.Version != version {
+		if first.Outcome != chaos.Unknown || second.Outcome != chaos.OK || second.Version != 7 || calls != 2 {
 			t.Errorf("%v: %+v, then %+v", kind, first, second)
+		}
+	}
+}
+
+// TestWhatWasNotHeardIsNotKnown: an answer whose version was not heard says nothing. A
+// reading is asked for again, and of a write nobody knows what became of it.
+func TestWhatWasNotHeardIsNotKnown(t *testing.T) {
+	for _, kind := range []chaos.Kind{chaos.Read, chaos.Del} {
+		e, calls := &ear{}, 0
+		h := &foreignHand{ear: e, late: func(error) bool { return true }, end: func() {}}
+		h.ask = func(_ context.Context, words []string, _ bool) (resp.Reply, error) {
+			if calls++; calls > 1 {
+				e.answered(e.left(resp.AppendCommand(nil, words...), "node"), []shardmap.Version{7})
+			}
+			return resp.Reply{Kind: '$', Text: []byte("value"), Int: 1}, nil
+		}
+		o := chaos.Told{Key: "k", Kind: kind}
+		h.do(&o)
+		want, asked := chaos.OK, 2
+		if kind == chaos.Del {
+			want, asked = chaos.Unknown, 1
+		}
+		if o.Outcome != want || calls != asked {
+			t.Errorf("%v: %+v after %d calls", kind, o, calls)
 		}
 	}
 }

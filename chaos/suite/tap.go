@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -16,11 +15,11 @@ import (
 
 // ear listens on all connections of one client that others wrote, for what such clients
 // drop: the versions that nodes tell beside replies. It also knows which commands have
-// left, and so which ones a node may have although the client gave up.
+// left, and so which ones a node may have although the client gave up. The client is asked
+// for one command at a time; an earlier one may leave late, or never.
 type ear struct {
-	mu     sync.Mutex
-	unsent []*heard // in the order in which the client was asked for them
-	now    *heard   // what it was asked for last
+	mu  sync.Mutex
+	now *heard // what it was asked for last
 }
 
 // heard is a command that a client was asked for, and what was heard of it.
@@ -36,30 +35,25 @@ func (e *ear) await(words []string) *heard {
 	h := &heard{command: resp.AppendCommand(nil, words...)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.unsent, e.now = append(e.unsent, h), h
+	e.now = h
 	return h
 }
 
-// end gives what was heard of a command whose client has answered. One that may leave yet
-// is waited for further.
-func (e *ear) end(h *heard, mayLeave bool) heard {
+// end gives what was heard of a command whose client has answered.
+func (e *ear) end(h *heard) heard {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !mayLeave {
-		e.unsent = slices.DeleteFunc(e.unsent, func(o *heard) bool { return o == h })
-	}
 	return *h
 }
 
-// left takes note of a command that leaves for a node: nil when nobody waits for it.
+// left takes note of a command that leaves for a node: nil when nobody waits for it. An
+// earlier one of the same words that leaves late counts for the one that is waited for: it
+// stands before that in the queue, and so does its answer.
 func (e *ear) left(command []byte, node string) *heard {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.now
-	if i := slices.IndexFunc(e.unsent, func(o *heard) bool { return bytes.Equal(o.command, command) }); i >= 0 {
-		h = e.unsent[i]
-		e.unsent = slices.Delete(e.unsent, i, i+1)
-	} else if h == nil || !bytes.Equal(h.command, command) { // neither a first try nor another one
+	if h == nil || !bytes.Equal(h.command, command) {
 		return nil
 	}
 	h.open++
