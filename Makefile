@@ -3,8 +3,7 @@
 # make test        everything, one line per stage (25 minutes or less on two cores)
 # make test-short  the same without race detector, fuzzing, long simulations and real clients (3 minutes or less)
 # make chaos       every scenario of aegis-chaos run on real processes, with async and majority writes, two side by side; the
-#                  report is bin/chaos-*/report.html; then those of disks that fail, which need a build of their own
-#                  (15 minutes): make chaos CHAOS_SEED=7
+#                  report is bin/chaos-*/report.html (15 minutes): make chaos CHAOS_SEED=7
 # make chaos-timed how long groups are away: 30 faults of each kind, one after the other, each kind with its bar
 #                  (20 minutes; on a machine that does nothing else)
 # make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
@@ -79,7 +78,6 @@ chaos: build
 	CGO_ENABLED=0 go build -trimpath -tags chaos -o bin/aegis-faulty ./cmd/aegis
 	./bin/aegis-chaos run --scenario all --ack async --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-async $(CHAOS)
 	./bin/aegis-chaos run --scenario all --ack majority --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-majority $(CHAOS)
-	./bin/aegis-chaos run --scenario disk --ack majority --seed $(CHAOS_SEED) $(CHAOS_SAFE) --out bin/chaos-disk --aegis bin/aegis-faulty $(CHAOS)
 
 chaos-timed: build
 	./bin/aegis-chaos run --scenario timed --cycles 30 --seed $(CHAOS_SEED) --out bin/chaos-timed $(CHAOS)

@@ -13,7 +13,7 @@
 // sent again.
 //
 // Most scenarios run the released program under signals, relays and damaged files. Those
-// with Seam run a build with the tag "chaos" (internal/fault), whose clocks and disk take
+// with Seam run a build with the tag "chaos" (internal/fault), whose clocks and disks take
 // orders on a socket: leases are then judged by the right clock, and what has not been
 // synced is gone when the process is killed.
 //

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/baxromumarov/aegisKV/internal/fault"
 )
 
 // How long a disk stands still, and how long its node may take to notice that it fails.
@@ -18,7 +20,8 @@ func stallDisk(r *run) *struck {
 	nodes := busiest(r)
 	n := r.c.Nodes[nodes[0]]
 	at := r.l.now()
-	err := n.Disk("stall")
+	before, err := r.order(nodes, fault.Order{Hangs: true})
+	var after fault.State
 	return &struck{
 		nodes: nodes, target: n.Name, hold: r.span(0, lease),
 		heal: func() error {
@@ -28,11 +31,16 @@ func stallDisk(r *run) *struck {
 					break
 				}
 			}
-			return errors.Join(err, n.Disk(""))
+			var e error
+			after, e = r.order(nodes, fault.Order{})
+			return errors.Join(err, e)
 		},
 		evidence: func() (string, error) {
-			k, err := n.DiskActed("stall")
-			return fmt.Sprintf("%d fsyncs stood still so far", k), err
+			k := after.Hung - before.Hung
+			if k == 0 {
+				return "", errors.New("nothing was to be synced")
+			}
+			return fmt.Sprintf("%d fsyncs stood still", k), nil
 		},
 	}
 }
@@ -41,18 +49,26 @@ func stallDisk(r *run) *struck {
 func failDisk(r *run) *struck {
 	nodes := busiest(r)
 	n := r.c.Nodes[nodes[0]]
-	err := n.Disk("error")
+	_, err := r.order(nodes, fault.Order{Holds: true, Fails: "lost"})
+	at, seen := r.l.now(), ""
 	return &struck{
 		nodes: nodes, target: n.Name,
 		heal: func() error {
-			if !n.AwaitEnd(endMax) { // it should have ended by itself
+			if n.AwaitEnd(endMax) { // as it should
+				seen = fmt.Sprintf("the node ended over it after %v", (r.l.now() - at).Round(time.Millisecond))
+			} else {
+				if s, e := r.order(nodes, fault.Order{Holds: true, Fails: "lost"}); e == nil && s.Failed > 0 {
+					seen = fmt.Sprintf("%d fsyncs failed, and the node went on", s.Failed)
+				}
 				n.Kill()
 			}
-			return errors.Join(err, n.Disk(""), r.start(nodes))
+			return errors.Join(err, r.start(nodes), holdBack(r))
 		},
 		evidence: func() (string, error) {
-			k, err := n.DiskActed("error")
-			return fmt.Sprintf("%d fsyncs failed so far", k), err
+			if seen == "" {
+				return "", errors.New("nothing was to be synced")
+			}
+			return seen, nil
 		},
 	}
 }

@@ -24,7 +24,7 @@ func (r *run) order(nodes []int, o fault.Order) (sum fault.State, err error) {
 		err = errors.Join(err, e)
 		sum.Skew = max(sum.Skew, s.Skew, -s.Skew)
 		sum.Stalled, sum.Failed, sum.Held, sum.Syncs = sum.Stalled+s.Stalled, sum.Failed+s.Failed, sum.Held+s.Held, sum.Syncs+s.Syncs
-		sum.WrongReads += s.WrongReads
+		sum.WrongReads, sum.Hung = sum.WrongReads+s.WrongReads, sum.Hung+s.Hung
 	}
 	return sum, err
 }

@@ -165,21 +165,15 @@ func (r *run) memory() int64 {
 	return memoryEach
 }
 
+// Faulty is the name of the program that takes orders to be faulty, beside aegis.
+const Faulty = "aegis-faulty"
+
 // program is what nodes run: beside aegis lies the build of it that takes orders.
 func (r *run) program() string {
 	if r.sc.Seam {
-		return filepath.Join(filepath.Dir(r.o.Aegis), "aegis-faulty")
+		return filepath.Join(filepath.Dir(r.o.Aegis), Faulty)
 	}
 	return r.o.Aegis
-}
-
-// env is what nodes are told beside their flags.
-func (r *run) env() (list []string) {
-	list = append(list, "AEGIS_TEST_MUTANT="+r.o.Mutant)
-	if r.sc.Disk {
-		list = append(list, cluster.DiskEnv)
-	}
-	return list
 }
 
 // up starts the cluster, then the clients.
@@ -194,7 +188,7 @@ func (r *run) up() (err error) {
 	}
 	r.c, err = cluster.New(cluster.Config{
 		Aegis: r.program(), Dir: r.dir, Nodes: r.o.Nodes, Args: append(args, r.sc.Args...), Seed: r.seed,
-		Fronted: r.sc.Fronted, Env: r.env(), Spare: r.sc.Spare, Orders: r.sc.Seam,
+		Fronted: r.sc.Fronted, Env: []string{"AEGIS_TEST_MUTANT=" + r.o.Mutant}, Spare: r.sc.Spare, Orders: r.sc.Seam,
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,6 @@ type Scenario struct {
 	Smoke   bool          // it is one of the short run
 	Timed   bool          // its times are measured over many faults
 	Fronted bool          // relays stand between clients and nodes
-	Disk    bool          // it needs nodes whose disk can fail: aegis built with the tag chaos
 	Seam    bool          // a build that takes orders to be faulty runs
 	Evicts  bool          // memory is full: keys go
 	Spare   int           // nodes that are there besides, and may join
@@ -105,8 +104,8 @@ var table = []Scenario{
 	{Name: "log-unread", Kind: "log unread", strike: unread, About: "one node's log is a pipe that nobody reads"},
 	{Name: "wal-flip", Kind: "disk corruption", WAL: "write", strike: flipLog, About: "a bit of a killed node's write-ahead log is turned over before it starts again"},
 	{Name: "wal-cut", Kind: "disk corruption", WAL: "write", strike: cutLog, About: "a killed node's write-ahead log loses its end before it starts again"},
-	{Name: "disk-stall", Kind: "disk stalled", Disk: true, WAL: "fsync", strike: stallDisk, About: "no fsync of one node's log comes to its end, and the node answers all the same: its groups must go elsewhere"},
-	{Name: "disk-error", Kind: "disk error", Disk: true, WAL: "fsync", strike: failDisk, About: "fsyncs of one node's log fail, and what they were to make durable is gone"},
+	{Name: "disk-stall", Kind: "disk stalled", Seam: true, WAL: "fsync", strike: stallDisk, About: "no fsync of one node's log comes to its end, and the node answers all the same: its groups must go elsewhere"},
+	{Name: "disk-error", Kind: "disk error", Seam: true, WAL: "fsync", prepare: holdBack, strike: failDisk, About: "fsyncs of one node's log fail, and what they were to make durable is gone"},
 	{Name: "wipe", Kind: "disk wiped", Newcomer: true, Once: true, strike: wipe, About: "a killed node loses its disk and joins again as a new one"},
 	{Name: "power-loss", Kind: "power loss", Seam: true, Whole: true, Lossless: true, WAL: "fsync", prepare: holdBack, strike: powerLoss, About: "kill -9 of all nodes at once, and what no sync had made durable is gone: what was acknowledged is not"},
 	{Name: "disk-slow", Kind: "disk slow", Seam: true, WAL: "fsync", strike: stall, About: "each write and sync of one node's log takes 50 to 300 ms"},

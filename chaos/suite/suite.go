@@ -135,13 +135,7 @@ func (o *Options) playAll(ctx context.Context, rep *report.Report, tell func(Pro
 
 // which is how the scenarios of a run are asked for.
 func (o *Options) which() string {
-	all := 0
-	for _, s := range table {
-		if !s.Disk {
-			all++
-		}
-	}
-	if len(o.Scenarios) == all && all > 1 {
+	if len(o.Scenarios) == len(table) {
 		return "all"
 	}
 	return strings.Join(o.Scenarios, ",")

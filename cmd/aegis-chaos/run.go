@@ -42,7 +42,7 @@ func newRun() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&scenarios, "scenario", "all", "names of scenarios (aegis-chaos list), comma-separated; all, smoke for a short choice, timed for those whose times have a bar, or disk for those that need aegis built with -tags chaos")
+	f.StringVar(&scenarios, "scenario", "all", "names of scenarios (aegis-chaos list), comma-separated; all, smoke for a short choice, or timed for those whose times have a bar")
 	f.Uint64Var(&o.Seed, "seed", 0, "of everything that is left to chance; 0 takes one by the clock")
 	f.DurationVar(&o.Duration, "duration", 20*time.Second, "for how long faults strike in each scenario")
 	f.IntVar(&o.Cycles, "cycles", 0, "faults of each scenario, one after the other, instead of a duration")
@@ -61,7 +61,7 @@ func newRun() *cobra.Command {
 // chosenScenarios are the names that a word means.
 func chosenScenarios(text string) (names []string) {
 	which := map[string]func(*suite.Scenario) bool{
-		"all": func(s *suite.Scenario) bool { return !s.Disk }, "disk": func(s *suite.Scenario) bool { return s.Disk },
+		"all":   func(*suite.Scenario) bool { return true },
 		"smoke": func(s *suite.Scenario) bool { return s.Smoke }, "timed": func(s *suite.Scenario) bool { return s.Timed },
 	}[text]
 	if which == nil {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 
+	"github.com/baxromumarov/aegisKV/chaos/suite"
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 )
 
@@ -19,7 +21,9 @@ func (h *hunt) buildNode(reports, tag string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("aegis cannot be built in %s (--sources): %w\n%s", h.sources, err, out)
 	}
-	return nil
+	faulty := filepath.Join(h.dir, suite.Faulty) // it takes orders as well
+	_ = os.Remove(faulty)
+	return os.Link(h.node, faulty)
 }
 
 // runArgs is a run of a bug's scenario, short and always the same.

@@ -6,3 +6,9 @@ type File interface {
 	Sync() error
 	Close() error
 }
+
+// Target is a File of which a part can be left out.
+type Target interface {
+	File
+	WriteAt(b []byte, at int64) (int, error)
+}

@@ -1,4 +1,4 @@
-//go:build !chaos
+//go:build !chaos && !mutants
 
 package fault
 
@@ -13,5 +13,8 @@ func Skew() time.Duration { return 0 }
 // Wall is by how many milliseconds the wall clock is ahead; here never.
 func Wall() int64 { return 0 }
 
-// Disk gives a file what the orders make of it; here nothing.
-func Disk(f File) File { return f }
+// Disk gives a new file what the orders make of it; here nothing.
+func Disk(_ string, f Target) File { return f }
+
+// Unsynced is what of a file is in memory only; here nothing.
+func Unsynced(string) []byte { return nil }

@@ -1,11 +1,13 @@
-//go:build chaos
+//go:build chaos || mutants
 
 package fault
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,10 +32,10 @@ func (r *rate) skew(now time.Time) time.Duration {
 }
 
 var (
-	force                                     atomic.Pointer[Order]
-	clock                                     atomic.Pointer[rate]
-	stalled, failed, held, synced, wrongReads atomic.Int64
-	ordering                                  sync.Mutex
+	force                                           atomic.Pointer[Order]
+	clock                                           atomic.Pointer[rate]
+	stalled, hung, failed, held, synced, wrongReads atomic.Int64
+	ordering                                        sync.Mutex
 )
 
 func init() {
@@ -72,7 +74,7 @@ func obey(o *Order) State {
 	ahead := clock.Load().skew(now)
 	clock.Store(&rate{now, ahead, o.PPM})
 	force.Store(o)
-	return State{Skew: ahead, Stalled: stalled.Load(), Failed: failed.Load(), Held: held.Load(), Syncs: synced.Load(), WrongReads: wrongReads.Load()}
+	return State{Skew: ahead, Stalled: stalled.Load(), Hung: hung.Load(), Failed: failed.Load(), Held: held.Load(), Syncs: synced.Load(), WrongReads: wrongReads.Load()}
 }
 
 // Skew is by how much clocks that count durations are ahead.
@@ -87,21 +89,48 @@ func Wall() int64 {
 	return ms
 }
 
+// hangEvery is how often a sync that stands still looks whether it may go on.
+const hangEvery = 5 * time.Millisecond
+
 // disk is a file of the log.
 type disk struct {
-	File
+	Target
+	name string
+
 	mu   sync.Mutex
+	at   int64  // where the file goes on
 	held []byte // written, and not synced
 }
 
-// Disk gives a file what the orders make of it, where there may be orders.
-func Disk(f File) File {
+// open are the files that are written to, by their names.
+var open sync.Map
+
+// Disk gives a new file what the orders make of it, where there may be orders.
+func Disk(name string, f Target) File {
 	if os.Getenv(variable) == "" {
 		return f
 	}
-	return &disk{File: f}
+	d := &disk{Target: f, name: name}
+	open.Store(name, d)
+	return d
 }
 
+// Unsynced is what of a file is in memory only: who reads the file reads that, too.
+func Unsynced(name string) []byte {
+	d, ok := open.Load(name)
+	if !ok {
+		return nil
+	}
+	return d.(*disk).unsynced()
+}
+
+func (d *disk) unsynced() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.held)
+}
+
+// Write implements File.
 func (d *disk) Write(b []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,15 +148,23 @@ func (d *disk) Write(b []byte) (int, error) {
 	if err := d.flush(); err != nil {
 		return 0, err
 	}
-	return d.File.Write(b)
+	n, err := d.WriteAt(b, d.at)
+	d.at += int64(n)
+	return n, err
 }
 
+// Sync implements File.
 func (d *disk) Sync() error {
+	hang()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := force.Load()
 	wait(o)
-	if o.Fails == "sync" {
+	switch o.Fails {
+	case "lost":
+		d.lose()
+		fallthrough
+	case "sync":
 		failed.Add(1)
 		return syscall.EIO
 	}
@@ -135,17 +172,15 @@ func (d *disk) Sync() error {
 		return err
 	}
 	synced.Add(1)
-	return d.File.Sync()
+	return d.Target.Sync()
 }
 
+// Close implements File.
 func (d *disk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := d.flush()
-	if e := d.File.Close(); err == nil {
-		err = e
-	}
-	return err
+	open.CompareAndDelete(d.name, d)
+	return errors.Join(d.flush(), d.Target.Close())
 }
 
 // flush hands over what is held.
@@ -153,15 +188,31 @@ func (d *disk) flush() error {
 	if len(d.held) == 0 {
 		return nil
 	}
-	held.Add(-int64(len(d.held)))
-	_, err := d.File.Write(d.held)
-	d.held = d.held[:0]
+	_, err := d.WriteAt(d.held, d.at)
+	d.lose()
 	return err
+}
+
+// lose forgets what is held. What comes later stands behind it, as kernels have it.
+func (d *disk) lose() {
+	held.Add(-int64(len(d.held)))
+	d.at += int64(len(d.held))
+	d.held = d.held[:0]
 }
 
 func wait(o *Order) {
 	if o.Stall > 0 {
 		stalled.Add(1)
 		time.Sleep(o.Stall)
+	}
+}
+
+// hang stands still until an order lets syncs go on. Writes go on meanwhile.
+func hang() {
+	for first := true; force.Load().Hangs; first = false {
+		if first {
+			hung.Add(1)
+		}
+		time.Sleep(hangEvery)
 	}
 }

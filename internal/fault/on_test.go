@@ -1,4 +1,4 @@
-//go:build chaos
+//go:build chaos || mutants
 
 package fault
 
@@ -17,11 +17,11 @@ func TestOrdersAreObeyed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if Disk(f) != File(f) {
+	if Disk(path, f) != File(f) {
 		t.Error("without a socket the file is another one")
 	}
 	t.Setenv(variable, "socket")
-	d := Disk(f)
+	d := Disk(path, f)
 	size := func() int64 { i, _ := os.Stat(path); return i.Size() }
 	write := func(want error) {
 		t.Helper()
@@ -35,11 +35,29 @@ func TestOrdersAreObeyed(t *testing.T) {
 	}
 	obey(&Order{Holds: true})
 	write(nil)
-	if s := obey(&Order{Holds: true}); size() != 3 || s.Held != 3 {
+	if s := obey(&Order{Holds: true}); size() != 3 || s.Held != 3 || string(Unsynced(path)) != "abc" {
 		t.Errorf("%d bytes in the file before a sync, %+v", size(), s)
 	}
 	if err := d.Sync(); err != nil || size() != 6 {
 		t.Errorf("%d bytes after it, %v", size(), err)
+	}
+	obey(&Order{Holds: true, Fails: "lost"})
+	write(nil)
+	if err := d.Sync(); !errors.Is(err, syscall.EIO) || size() != 6 || len(Unsynced(path)) != 0 {
+		t.Errorf("%d bytes after a sync that lost three, %v", size(), err)
+	}
+	obey(&Order{Hangs: true})
+	synced := make(chan error)
+	go func() { synced <- d.Sync() }()
+	for obey(&Order{Hangs: true}).Hung == 0 {
+	}
+	write(nil) // it does not stand still
+	obey(&Order{})
+	if err := <-synced; err != nil {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "abcabc\x00\x00\x00abc" {
+		t.Errorf("%q after three bytes were lost", b)
 	}
 	obey(&Order{Fails: "write"})
 	write(syscall.ENOSPC)
@@ -56,7 +74,7 @@ func TestOrdersAreObeyed(t *testing.T) {
 		t.Errorf("%v and %d ms ahead", s, Wall())
 	}
 	s := obey(&Order{})
-	if a := Skew(); a != s.Skew || s.Failed != 2 || s.WrongReads != 1 || Wall() != 0 {
+	if a := Skew(); a != s.Skew || s.Failed != 3 || s.WrongReads != 1 || Wall() != 0 {
 		t.Errorf("it went on: %v after %+v", a, s)
 	}
 	if err := d.Close(); err != nil {

@@ -72,7 +72,7 @@ func (n *Node) openLog() error {
 			dir, whose.ID, n.dir.path, n.uuid)
 	}
 	disk, err := wal.OpenDisk(dir)
-	n.durable = &durability{dir: dir, mode: n.cfg.WAL, fs: faultable(disk, filepath.Join(n.dir.path, "disk"))}
+	n.durable = &durability{dir: dir, mode: n.cfg.WAL, fs: disk}
 	return err
 }
 

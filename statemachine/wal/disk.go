@@ -48,7 +48,7 @@ func (d Disk) List() (map[string]int64, error) {
 			return nil, err
 		}
 		if info.Mode().IsRegular() {
-			sizes[e.Name()] = info.Size()
+			sizes[e.Name()] = info.Size() + int64(len(fault.Unsynced(d.path(e.Name()))))
 		}
 	}
 	return sizes, nil
@@ -78,7 +78,13 @@ func (d Disk) Read(name string, dst []byte, limit int64) ([]byte, error) {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		err = nil // it is being written to by somebody, or was cut
 	}
-	return dst[:start+n], err
+	dst = dst[:start+n]
+	if more := fault.Unsynced(d.path(name)); err == nil && len(more) > 0 {
+		if dst = append(dst, more...); limit > 0 {
+			dst = dst[:min(len(dst), start+int(limit))]
+		}
+	}
+	return dst, err
 }
 
 // Create implements FS.
@@ -87,7 +93,7 @@ func (d Disk) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fault.Disk(f), nil
+	return fault.Disk(f.Name(), f), nil
 }
 
 // Cut implements FS.
