@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos/report"
 )
@@ -63,5 +65,41 @@ func TestFiguresAreSummedUp(t *testing.T) {
 	}
 	if !covers("P11, once", "once") || covers("P2-P9", "once") {
 		t.Error("a property without a number is not found, or found everywhere")
+	}
+}
+
+// TestRunsAreToldByWhatTheyAre: runs that differ in their seeds only stand in one row, times
+// are those of runs that had the machine for themselves, a missed bar says so, and what was
+// lost is summed up apart where most copies go at once.
+func TestRunsAreToldByWhatTheyAre(t *testing.T) {
+	ran := func(seed uint64, flags, name string, away time.Duration, lost int64) report.Outline {
+		r := report.Report{Schema: 1, Seed: seed, Commit: "0123456789abcdef", Suite: fmt.Sprintf("run --scenario x --seed %d%s", seed, flags), Scenarios: []report.Scenario{{
+			Name: name, Verdict: report.Pass, Cluster: report.Cluster{Server: "aegis"}, Faults: make([]report.Fault, 3),
+			Losses:         report.Losses{Acked: 100, AckedMajority: 1000, Lost: lost, Reported: lost, Windows: []report.LossWindow{{Writes: lost, Span: 20 * time.Millisecond}}},
+			Unavailability: []report.Unavailability{{Fault: "kill", Cycles: 3, Budget: time.Second, Bar: "bar", Gaps: []report.Gap{{Affected: true, Read: time.Millisecond, Write: away}}}},
+		}}}
+		return r.Outline()
+	}
+	runs := []report.Outline{
+		ran(1, " --budgets=false", "kill-leaseholder", 11*time.Millisecond, 2), ran(2, " --budgets=false", "kill-leaseholder", 12*time.Millisecond, 4),
+		ran(3, "", "pause-long", 2*time.Second, 0), ran(4, " --budgets=false", "kill-all", 13*time.Millisecond, 50),
+	}
+	var b strings.Builder
+	tellRuns(&b, runs)
+	tellUnavailability(&b, runs)
+	tellLosses(&b, runs)
+	page := b.String()
+	for _, want := range []string{
+		"| run --scenario x --budgets=false on aegis | 3 | 1 2 4 | 0123456789ab |", "| 3 pass |", "| run --scenario x on aegis | 1 | 3 |",
+		"| aegis | pause-long | 3 | 1 | 2s | 2s | 2s | 1ms | bar (1s), **missed** |",
+		"| never most copies of a shard at once | 300 | 6 | 3000 | 0 | 0 | 3 | 2 | 4 | 4 | 20ms | 20ms | 20ms |",
+		"| most copies at once: kill-two, kill-all, restart-storm | 100 | 50 | 1000 | 0 | 0 | 1 | 50 |",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not in\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "11ms") {
+		t.Error("times of a run beside others are told")
 	}
 }
