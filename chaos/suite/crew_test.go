@@ -23,7 +23,10 @@ func TestCrewsShareNothing(t *testing.T) {
 				t.Fatalf("two clients have the number %d", w.n)
 			}
 			clients[w.n] = true
-			name, _ := w.keys.pick()
+			name, kind := w.keys.pick()
+			if kind != 'r' {
+				t.Fatalf("%s is no register", name)
+			}
 			if was, ok := keys[name]; ok && was != crew {
 				t.Fatalf("crews %d and %d use %s", was, crew, name)
 			}

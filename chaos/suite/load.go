@@ -53,6 +53,9 @@ func levels(ack string) []string {
 // run lets all clients work until the context ends.
 func (l *load) run(ctx context.Context, wg *sync.WaitGroup, ack string, crews int, seed uint64) error {
 	shared := newPipes()
+	if crews > 1 {
+		l.keys.spread(keysLive)
+	}
 	var workers sync.WaitGroup
 	for i, level := range levels(ack) {
 		h, err := l.hand(i, level, shared, seed+uint64(i))
