@@ -3,18 +3,30 @@ package cluster
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 )
 
 // stranger is who nobody knows: a process that ended before it could be asked for.
 const stranger = -1
 
-// owner is the node that dials from a port of ownHost. The kernel knows: what a
-// connection says of itself would have to be parsed, and gossip does not say it.
-func (c *Cluster) owner(port int) int {
-	inode := inodeOf(port)
+// diagKnown says that the kernel has named a socket once: what it does not name then is
+// gone, and a list of all of them need not be searched.
+var diagKnown atomic.Bool
+
+// owner is the node that has dialled a connection. The kernel knows: what a connection
+// says of itself would have to be parsed, and gossip does not say it.
+func (c *Cluster) owner(in net.Conn) int {
+	own, other := in.RemoteAddr().(*net.TCPAddr), in.LocalAddr().(*net.TCPAddr)
+	inode, err := inodeOfStream(own, other)
+	if err == nil {
+		diagKnown.Store(true)
+	} else if !diagKnown.Load() {
+		inode = inodeOf(own.Port)
+	}
 	if inode == "" {
 		return stranger
 	}

@@ -82,7 +82,7 @@ func (r *relay) carry(in *net.TCPConn) {
 	defer in.Close()
 	from := Clients
 	if !r.clients {
-		from = r.c.owner(in.RemoteAddr().(*net.TCPAddr).Port)
+		from = r.c.owner(in)
 	}
 	o, err := net.DialTimeout("tcp", r.back, time.Second)
 	if err != nil {
