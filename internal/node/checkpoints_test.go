@@ -24,7 +24,7 @@ func (l *lone) saveNow(t *testing.T, on *raw) {
 	if got := on.say(t, "BGSAVE"); got != "+Background saving started\r\n" {
 		t.Fatal(got)
 	}
-	for end := time.Now().Add(30 * time.Second); c.passes.Load() == before; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); c.passes.Load() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no image is made")
 		}
@@ -212,7 +212,7 @@ func TestAPassThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.say(t, "BGSAVE")
-	for end := time.Now().Add(30 * time.Second); ours.failures.Load() == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ours.failures.Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no pass fails")
 		}

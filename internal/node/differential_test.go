@@ -86,22 +86,31 @@ func talk(t *testing.T, addr string) *talker {
 // ask sends the commands as one pipeline and reads their replies.
 func (p *talker) ask(commands [][]string) []string {
 	p.t.Helper()
+	replies, err := p.try(commands)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return replies
+}
+
+// try is ask of a node that may end the connection.
+func (p *talker) try(commands [][]string) ([]string, error) {
 	var b []byte
 	for _, words := range commands {
 		b = resp.AppendCommand(b, words...)
 	}
-	_ = p.nc.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = p.nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := p.nc.Write(b); err != nil {
-		p.t.Fatal(err)
+		return nil, err
 	}
 	replies := make([]string, len(commands))
 	for i := range replies {
 		var err error
 		if replies[i], err = judge.ReadRaw(p.r); err != nil {
-			p.t.Fatalf("%v after %q of %q", err, replies[i], commands[i])
+			return nil, fmt.Errorf("%w after %q of %.60q", err, replies[i], commands[i])
 		}
 	}
-	return replies
+	return replies, nil
 }
 
 // sequence is commands that are sent at once, on keys of their own.

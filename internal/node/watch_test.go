@@ -40,7 +40,7 @@ func (c *visitor) do(args ...string) (resp.Reply, error) {
 // must is do while the test's own goroutine waits for an answer that is no error.
 func (c *visitor) must(line string) resp.Reply {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		v, err := c.do(strings.Fields(line)...)
 		switch {
 		case err != nil:
