@@ -88,11 +88,13 @@ func (a *audience) leave(c *conn) {
 }
 
 // tell pushes a frame to all.
-func (a *audience) tell(frame []byte) {
+func (a *audience) tell(frame []byte) { a.each(func(p *pushes) { p.queue(frame) }) }
+
+func (a *audience) each(do func(p *pushes)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for c := range a.conns {
-		c.pushes.queue(frame)
+		do(c.pushes)
 	}
 }
 

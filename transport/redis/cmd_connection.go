@@ -241,6 +241,9 @@ func cmdClientSetInfo(c *conn, args [][]byte) {
 	}
 	if is(args[2], "LIB-NAME") {
 		c.sess.LibName = string(args[3])
+		if c.pushes != nil {
+			c.pushes.reads(c.sess.LibName)
+		}
 	} else {
 		c.sess.LibVer = string(args[3])
 	}

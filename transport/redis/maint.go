@@ -47,6 +47,9 @@ func (v *moves) join(c *conn) {
 	v.audience.join(c)
 }
 
+// tellMove pushes a frame to all.
+func (v *moves) tellMove(frame []byte) { v.each(func(p *pushes) { p.queueMove(frame) }) }
+
 // sequence names a push: the map's epoch, and the node because others know the same
 // epoch.
 func sequence(m *shardmap.Map, self shardmap.NodeID) int64 {
@@ -64,11 +67,11 @@ func (v *moves) changed(m *shardmap.Map, self shardmap.NodeID) {
 		return
 	}
 	if given := givenAway(was, m, self); len(given) > 0 {
-		v.tell(appendGone(given, m, self))
+		v.tellMove(appendGone(given, m, self))
 		closed = closed[min(1, len(closed)):]
 	}
 	for _, slots := range closed {
-		v.tell(appendMaint("MIGRATED", m, self, slots))
+		v.tellMove(appendMaint("MIGRATED", m, self, slots))
 	}
 }
 
@@ -164,7 +167,7 @@ func (s *Server) Moving(first, last shardmap.Slot) {
 	v.announced[first] = announcement{last, epochAt(m, first)}
 	v.mu.Unlock()
 	if !known {
-		v.tell(appendMaint("SMIGRATING", m, s.backend.Self(), slotRange(first, last)))
+		v.tellMove(appendMaint("SMIGRATING", m, s.backend.Self(), slotRange(first, last)))
 	}
 }
 
@@ -176,7 +179,7 @@ func (s *Server) Staying(first, last shardmap.Slot) {
 	delete(v.announced, first)
 	v.mu.Unlock()
 	if known {
-		v.tell(appendMaint("MIGRATED", s.backend.Map(), s.backend.Self(), slotRange(first, last)))
+		v.tellMove(appendMaint("MIGRATED", s.backend.Map(), s.backend.Self(), slotRange(first, last)))
 	}
 }
 
@@ -197,7 +200,7 @@ func cmdMaint(c *conn, args [][]byte) {
 	case c.sess.Proto < 3:
 		c.fail("ERR maintenance notifications are pushed, which needs RESP3 (HELLO 3)")
 	default:
-		c.pushing()
+		c.pushing().reads(c.sess.LibName)
 		c.srv.moves.join(c)
 		c.ok()
 	}

@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
@@ -86,4 +88,49 @@ func TestMaintNotificationsCanBeTurnedOff(t *testing.T) {
 	if v := p.do("CLIENT", "MAINT_NOTIFICATIONS", "ON"); !v.IsError() {
 		t.Errorf("%q", v.Text)
 	}
+}
+
+// TestMovesGoWithTheNextReply: go-redis takes an idle connection on which a push lies for
+// sound, and does not see that it was closed behind it. So it is told with its next reply,
+// unless that is a lot; and nothing stands before the end of a connection.
+func TestMovesGoWithTheNextReply(t *testing.T) {
+	m := newMemory()
+	s, addr := start(t, testConfig(), m)
+	idle, asks := dial(t, addr), dial(t, addr)
+	for _, p := range []*peer{idle, asks} {
+		p.do("HELLO", "3")
+		p.do("CLIENT", "MAINT_NOTIFICATIONS", "ON")
+		p.do("CLIENT", "SETINFO", "LIB-NAME", "go-redis(,go1.26)")
+	}
+	seq := m.Map().Epoch()<<16 | 1
+	told := func(first int) string {
+		slots := fmt.Sprintf("%d-%d", first, first+255)
+		return fmt.Sprintf(">3\r\n$10\r\nSMIGRATING\r\n:%d\r\n$%d\r\n%s\r\n", seq, len(slots), slots)
+	}
+	before := s.buffered.Load()
+	s.Moving(0, 255)
+	s.Moving(256, 511)
+	if n := s.buffered.Load() - before; n != int64(2*len(told(0)+told(256))) {
+		t.Errorf("%d bytes wait", n)
+	}
+	asks.send("PING\r\n")
+	asks.want(told(0) + told(256) + "+PONG\r\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	idle.wantClosed()
+
+	s, addr = start(t, testConfig(), m)
+	p := dial(t, addr)
+	p.do("HELLO", "3")
+	p.do("CLIENT", "SETINFO", "LIB-NAME", "go-redis(,go1.26)")
+	p.do("CLIENT", "MAINT_NOTIFICATIONS", "ON")
+	all := ""
+	for first := 0; len(all) <= atReplyMax+len(told(first)); first++ {
+		s.Moving(shardmap.Slot(first), shardmap.Slot(first+255))
+		all += told(first)
+	}
+	p.want(all)
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
@@ -21,13 +22,15 @@ type pushes struct {
 	c *conn
 
 	sending sync.Mutex // held by who writes to the socket
-	mu      sync.Mutex // guards the next seven
+	mu      sync.Mutex // guards the next nine
 	buf     []byte     // whole frames
 	last    int        // where the last frame begins
 	held    bool       // the connection runs commands
 	writing bool       // a goroutine sends
 	resp3   bool       // the client understands them
 	gone    bool       // nothing is queued any more
+	atReply bool       // the client reads what it is told of moves with its next reply only
+	urgent  bool       // something waits that is to be read before
 
 	subscribed bool // in RESP2 it hears invalidations of others as messages
 
@@ -59,6 +62,31 @@ func (p *pushes) queue(frame []byte) {
 	}
 }
 
+// atReplyMax is how many bytes wait for the next reply; what is more is sent at once.
+const atReplyMax = 16 << 10
+
+// queueMove appends a frame that tells of moves: it goes with the next reply to a client
+// that would not read it before.
+func (p *pushes) queueMove(frame []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resp3 {
+		p.urgent = p.urgent || !p.atReply || len(p.buf) > atReplyMax
+		p.put(frame)
+	}
+}
+
+// reads takes note of how the client does, by the name of its library. go-redis looks at an
+// idle connection only when it takes it for a command. Whether the other side has closed
+// it, it does not see behind a push that lies there; when a node left after its leases
+// had moved, such connections failed one by one, and a command that met four of them
+// in a row.
+func (p *pushes) reads(library string) {
+	p.mu.Lock()
+	p.atReply = strings.HasPrefix(library, "go-redis")
+	p.mu.Unlock()
+}
+
 // waitsLast says whether a frame is the last of those that wait. The caller holds mu.
 func (p *pushes) waitsLast(frame []byte) bool {
 	return len(p.buf) > 0 && bytes.Equal(p.buf[p.last:], frame)
@@ -66,6 +94,12 @@ func (p *pushes) waitsLast(frame []byte) bool {
 
 // add is queue of whatever the client understands. The caller holds mu.
 func (p *pushes) add(frame []byte) {
+	p.urgent = true
+	p.put(frame)
+}
+
+// put is add of what may wait, too. The caller holds mu.
+func (p *pushes) put(frame []byte) {
 	if p.gone {
 		return
 	}
@@ -96,7 +130,7 @@ func (p *pushes) queueOnce(frame []byte) {
 
 // start lets somebody send what waits. The caller holds mu.
 func (p *pushes) start() {
-	if len(p.buf) > 0 && !p.held && !p.writing && !p.gone {
+	if len(p.buf) > 0 && p.urgent && !p.held && !p.writing && !p.gone {
 		p.writing = true
 		p.c.srv.wg.Add(1) // the connection is in it too, until its end() is through
 		go p.drain()
@@ -119,7 +153,7 @@ func (p *pushes) sendIdle() bool {
 		p.mu.Unlock()
 		return false
 	}
-	b := p.take()
+	b := p.take(len(p.buf))
 	p.mu.Unlock()
 	if p.c.send(b) != nil {
 		p.c.nc.Close()
@@ -128,11 +162,13 @@ func (p *pushes) sendIdle() bool {
 	return true
 }
 
-// take gives all that waits to the caller, who uncounts it once it has left. The
-// caller holds mu.
-func (p *pushes) take() []byte {
-	b := p.buf
-	p.buf, p.last = nil, 0
+// take gives the first bytes that wait, whole frames, to the caller, who uncounts them once
+// they have left. The caller holds mu.
+func (p *pushes) take(n int) []byte {
+	b := p.buf[:n:n]
+	if p.buf, p.last = p.buf[n:], max(p.last-n, 0); len(p.buf) == 0 {
+		p.buf, p.urgent = nil, false
+	}
 	return b
 }
 
@@ -185,12 +221,25 @@ func (p *pushes) cutHere(at int) {
 	p.cuts = append(p.cuts, place{at, n})
 }
 
-// sendWith sends replies and all that waits, in order.
+// due is how many of the bytes that wait go with the replies of now. The caller holds mu.
+func (p *pushes) due() int {
+	if p.urgent {
+		return len(p.buf)
+	}
+	n := p.before
+	for _, k := range p.cuts {
+		n = max(n, k.n)
+	}
+	return n
+}
+
+// sendWith sends replies and all that waits, in order; but what may wait for the next
+// reply and was caused later than these.
 func (p *pushes) sendWith(out []byte) error {
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	p.mu.Lock()
-	b := p.take()
+	b := p.take(p.due())
 	p.mu.Unlock()
 	replied, pushed := 0, p.before
 	p.before = 0
@@ -222,7 +271,7 @@ func (p *pushes) speak(proto int) {
 func (p *pushes) end() {
 	p.mu.Lock()
 	p.gone = true
-	p.count(-len(p.take()))
+	p.count(-len(p.take(len(p.buf))))
 	p.mu.Unlock()
 }
 
