@@ -23,7 +23,7 @@
 #                  connections with MULTI and WATCH (a minute):
 #                  make sequences SEQUENCES=1000000
 # make accept      real processes with the numbers of the bars: 30 kills, 6 pauses of 10 s, 10 leaves, two minutes of
-#                  busy cores, a minute of writing beyond memory, 80 kills of nodes with a log, three nodes to five and back, a join of 2 GiB without and
+#                  busy cores, a minute of writing beyond memory, 80 kills of nodes with a log, three nodes to five and back, each restarted and one replaced, a join of 2 GiB without and
 #                  with a throttle, 20 kills in the midst of moves, a follower frozen twice for two minutes, three nodes of 512 MiB filled, six, and three again (34 minutes; on a machine that does nothing else): make accept ACCEPT=Kills for one of them
 # make clients     real clients of other languages against three nodes, in every phase; writes docs/redis-clients.json
 #                  (npm, nodejs, python3-redis; what is not installed is named as not run)

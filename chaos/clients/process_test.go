@@ -225,9 +225,16 @@ func awaitMap(t *testing.T, addrs []string) {
 // until waits for a condition.
 func until(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
+	untilEvery(t, limit, 20*time.Millisecond, what, ok)
+}
+
+// untilEvery is until with a pace of its own. To ask for the status costs the nodes more than
+// a copy that moves does: who measures them asks seldom.
+func untilEvery(t *testing.T, limit, pace time.Duration, what string, ok func() bool) {
+	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for !ok() {
 		select {

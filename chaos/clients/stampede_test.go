@@ -18,9 +18,12 @@ import (
 // seedsVariable has the addresses of the nodes for a role.
 const seedsVariable = "AEGIS_TEST_SEEDS"
 
+// roleSeeds are the addresses that a role was told.
+func roleSeeds() []string { return strings.Split(os.Getenv(seedsVariable), ",") }
+
 // roleClient is the client of a role.
 func roleClient() *client.Client {
-	c, err := client.New(client.DefaultConfig(strings.Split(os.Getenv(seedsVariable), ",")))
+	c, err := client.New(client.DefaultConfig(roleSeeds()))
 	if err != nil {
 		panic(err)
 	}

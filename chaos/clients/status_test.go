@@ -73,9 +73,12 @@ func statusOf(addr string) (r report) {
 func healthy(addr string) bool { return statusOf(addr).Healthy }
 
 // holders asks a node which node each group (from 0) is served by.
-func holders(addr string) map[string][]int {
+func holders(addr string) map[string][]int { return statusOf(addr).holders() }
+
+// holders are the groups (from 0) that each node serves.
+func (r report) holders() map[string][]int {
 	by := map[string][]int{}
-	for _, n := range statusOf(addr).Nodes {
+	for _, n := range r.Nodes {
 		for _, g := range n.Groups {
 			if g.Open {
 				by[n.Name] = append(by[n.Name], g.Group-1)

@@ -15,7 +15,10 @@ import (
 
 // roles are what this test binary can be beside a test: a process of its own that
 // is started with the role's name in roleVariable.
-var roles = map[string]func(){"witness": witnessMain, "disk": diskMain, "spinner": spinnerMain, "filler": fillerMain, "locker": lockerMain}
+var roles = map[string]func(){
+	"witness": witnessMain, "disk": diskMain, "spinner": spinnerMain, "filler": fillerMain, "locker": lockerMain,
+	"go-redis": goRedisMain, "rueidis": rueidisMain, "our-client": ourClientMain,
+}
 
 const roleVariable = "AEGIS_TEST_ROLE"
 
