@@ -31,7 +31,7 @@ var promises = []promise{
 	{"unknown outcome", []string{"P14", "once"}, "real clients in every phase (`make clients`)"},
 	{"memory", []string{"P16", "P17", "P18", "P21"}, "`make accept ACCEPT=Churn`, `make bench-memory`, `make hitratio`"},
 	{"restart", []string{"P15", "P10"}, "`make accept ACCEPT=Durability`"},
-	{"a majority destroyed for good", nil, "`make accept ACCEPT=LostMajority`: real nodes whose disks are destroyed; no scenario of the suite does it"},
+	{"a majority destroyed for good", []string{"recover"}, "`make accept ACCEPT=LostMajority`: real nodes whose disks are destroyed; no scenario of the suite does it"},
 	{"backup", nil, "`go test ./cmd/aegis ./shardgroup -run Backup`"},
 }
 

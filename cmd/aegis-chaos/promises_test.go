@@ -42,6 +42,9 @@ func TestThePageOfPromisesIsREADMEs(t *testing.T) {
 			t.Errorf("nobody looks at %q", p.name)
 		}
 	}
+	if !strings.Contains(string(page), "recover-untold") {
+		t.Error("the bugs of a recovery belong to no promise")
+	}
 	if _, err := promisesPage(strings.Replace(string(readme), "| one writer |", "| two writers |", 1), nil); err == nil {
 		t.Error("a promise that nobody knows is taken")
 	}
