@@ -112,11 +112,16 @@ func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta
 	return ""
 }
 
+// standsOnMissed reports whether a group is to be at a node that is away for good.
+func (w *World) standsOnMissed(id shardmap.GroupID) bool {
+	return slices.ContainsFunc(w.registry().Group(id).Replicas, func(r meta.Replica) bool { return w.missed(w.node(r.Node)) })
+}
+
 // describe notes what every node holds of every group that is not as it should be.
 func (w *World) describe() {
 	for g := range w.cfg.Groups + 1 {
 		id := shardmap.GroupID(g)
-		if w.misplaced(id) == "" && (id == shardmap.MetaGroup || w.restless(id) == "") {
+		if w.misplaced(id) == "" && (id == shardmap.MetaGroup || w.restless(id) == "") && !w.standsOnMissed(id) {
 			continue
 		}
 		w.note("group %d: wanted %v", id, w.registry().Group(id).Replicas)

@@ -47,6 +47,29 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// Who holds group 0 is not in C's registry, so C has no address for its answers, and
+		// would be filled never: with what it misses comes the address.
+		Name: "away while the holder of group 0 joined", From: "simulator, seed 200072 of 300 s", Steps: []Step{
+			do.steady(),
+			do.crash(nodeC),
+			do.joins(nodeD),
+			do.until("P13", 20*sec, "D is taken in", func(s *stage) bool { return s.cast[nodeD].up }),
+			do.joins(nodeE),
+			do.metaVoters(20*sec, 5),
+			do.holdsMeta(5*sec, nodeE),
+			do.start(nodeC),
+			do.until("P13", 5*sec, "C has heard of E", func(s *stage) bool {
+				m := s.cast[nodeC].core.Meta()
+				if m == nil {
+					return false
+				}
+				_, named := m.Node(s.cast[nodeE].id)
+				return named
+			}),
+			do.settled(),
+		},
+	},
+	{
 		// B still has the configuration of A, B and C when C has left it. Were C a member again
 		// under its old id, with nothing of what it was, B could be elected by it, beside A.
 		Name: "a late word that it is a member", From: "rethinkdb#5289", Nodes: 4, Steps: lateWord(),

@@ -124,6 +124,7 @@ type Core struct {
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
 	hinted map[shardmap.NodeID]string            // the second addresses that were named
+	newer  map[shardmap.NodeID]string            // addresses of nodes that joined after the last that meta knows
 	wrote  bool                                  // a write was taken here once
 	notes  []string                              // what an operator should know, one sentence each
 
@@ -171,6 +172,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 		reported:  make([]progressTold, layout.Groups+1),
 		progress:  make([]groupProgress, layout.Groups+1),
 		hinted:    make(map[shardmap.NodeID]string),
+		newer:     make(map[shardmap.NodeID]string),
 		asked:     make(map[uint64]asking),
 		wrote:     cfg.Written,
 		notes:     []string{},
@@ -224,12 +226,7 @@ func (c *Core) begin(now multiraft.Instant) error {
 	}
 	// A joiner that group 0's leader has not filled yet, in this life or a former one:
 	// it can only answer whom it was told of when it was taken in.
-	addrs := make(map[shardmap.NodeID]string)
-	for _, n := range c.cfg.Founding.Contacts {
-		addrs[n.ID] = n.Addresses.Cluster
-	}
-	delete(addrs, c.self.Node)
-	c.out.PeersChanged(addrs)
+	c.tellPeers()
 	if _, have := c.raft.Group(shardmap.MetaGroup); have || c.cfg.Founding.MetaReplica == 0 {
 		probeUnfilled.Hit()
 		return nil
@@ -437,12 +434,8 @@ func (c *Core) leadsMeta(now multiraft.Instant) bool {
 // metaChanged follows a change of group 0's state.
 func (c *Core) metaChanged() {
 	c.dirty = true
-	addrs := make(map[shardmap.NodeID]string, len(c.meta.Nodes))
 	infos := make([]shardmap.NodeInfo, 0, len(c.meta.Nodes))
 	for _, n := range c.meta.Nodes {
-		if n.ID != c.self.Node {
-			addrs[n.ID] = n.Addresses.Cluster
-		}
 		host, port, err := net.SplitHostPort(n.Addresses.Client)
 		if err != nil {
 			continue
@@ -450,7 +443,7 @@ func (c *Core) metaChanged() {
 		p, _ := strconv.Atoi(port)
 		infos = append(infos, shardmap.NodeInfo{ID: n.ID, Name: n.Name, Host: host, Port: p})
 	}
-	c.out.PeersChanged(addrs)
+	c.tellPeers()
 	c.forgetStrangers()
 	c.followHints()
 	c.setMap(c.routes.WithNodes(c.meta.Version, infos))

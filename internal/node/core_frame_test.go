@@ -42,7 +42,7 @@ func FuzzDecodeControlFrames(f *testing.F) {
 }
 
 func TestRoutesRoundTrip(t *testing.T) {
-	want := announcement{leaving: true, routes: []shardmap.Route{{Group: 1, Epoch: 3, Leader: 2}, {Group: 64, Epoch: 1 << 20, Leader: 1}}}
+	want := announcement{leaving: true, addr: "10.0.0.1:7001", routes: []shardmap.Route{{Group: 1, Epoch: 3, Leader: 2}, {Group: 64, Epoch: 1 << 20, Leader: 1}}}
 	b := appendRoutes(nil, want)
 	if b[0] != byte(frameRoutes) {
 		t.Fatalf("kind %d", b[0])

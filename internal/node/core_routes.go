@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
 	"github.com/baxromumarov/aegisKV/pkg/shardmap"
@@ -9,14 +10,16 @@ import (
 
 // announcement is what a node tells every other once a second and after each
 // change: the groups it holds, which nodes without a replica of them learn from
-// nobody else, and whether it is leaving.
+// nobody else, whether it is leaving, and where it is to be dialled by those that it
+// joined in the absence of.
 type announcement struct {
 	leaving bool
+	addr    string // 255 bytes at most
 	routes  []shardmap.Route
 }
 
 // routesFormat is the version of a frameRoutes body.
-const routesFormat = 1
+const routesFormat = 2
 
 const (
 	flagLeaving = 1 << iota
@@ -25,13 +28,18 @@ const (
 
 // appendRoutes writes an announcement:
 //
-//	format u8 | flags u8 (1 = leaving) | count u16 | { group u16 | epoch u32 | node u32 }...
+//	format u8 | flags u8 (1 = leaving) | address length u8 | address | count u16 | { group u16 | epoch u32 | node u32 }...
 func appendRoutes(dst []byte, a announcement) []byte {
 	flags := byte(0)
 	if a.leaving {
 		flags = flagLeaving
 	}
-	dst = append(dst, byte(frameRoutes), routesFormat, flags)
+	addr := a.addr
+	if len(addr) > math.MaxUint8 {
+		addr = ""
+	}
+	dst = append(dst, byte(frameRoutes), routesFormat, flags, byte(len(addr)))
+	dst = append(dst, addr...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(a.routes)))
 	for _, r := range a.routes {
 		dst = binary.BigEndian.AppendUint16(dst, uint16(r.Group))
@@ -45,12 +53,14 @@ const routeBytes = 10
 
 // decodeRoutes reads the body of a frameRoutes.
 func decodeRoutes(b []byte) (announcement, error) {
-	if len(b) < 4 || b[0] != routesFormat || b[1]&^flagsKnown != 0 {
+	if len(b) < 3 || b[0] != routesFormat || b[1]&^flagsKnown != 0 || len(b) < 5+int(b[2]) {
 		return announcement{}, errFrame
 	}
 	a := announcement{leaving: b[1]&flagLeaving != 0}
-	n := int(binary.BigEndian.Uint16(b[2:]))
-	if b = b[4:]; len(b) != n*routeBytes {
+	end := 3 + int(b[2])
+	a.addr, b = string(b[3:end]), b[end:]
+	n := int(binary.BigEndian.Uint16(b))
+	if b = b[2:]; len(b) != n*routeBytes {
 		return announcement{}, errFrame
 	}
 	a.routes = make([]shardmap.Route, n)
@@ -71,7 +81,7 @@ func (c *Core) tellRoutes(now multiraft.Instant) {
 	if c.meta == nil || len(c.meta.Nodes) < 2 {
 		return
 	}
-	a := announcement{leaving: c.draining}
+	a := announcement{leaving: c.draining, addr: c.cfg.Addresses.Cluster}
 	for g := 1; g <= c.meta.Settings.Groups; g++ {
 		if r := c.routes.Route(shardmap.GroupID(g)); r.Leader == c.self.Node {
 			a.routes = append(a.routes, r)
@@ -90,6 +100,7 @@ func (c *Core) heardRoutes(from shardmap.NodeID, a announcement, now multiraft.I
 	} else {
 		delete(c.leavers, from)
 	}
+	c.heardAddress(from, a.addr)
 	m := c.routes
 	for _, r := range a.routes {
 		m = m.With(r)

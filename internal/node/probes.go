@@ -12,5 +12,6 @@ var (
 	probeReplaced  = metrics.NewProbe("node.dead.step")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
 
+	probeNewer       = metrics.NewProbe("node.newer.answered")
 	probeRegenerated = metrics.NewProbe("node.group.regenerated")
 )
