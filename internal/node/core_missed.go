@@ -17,10 +17,11 @@ import (
 // it, but what is moved meanwhile is to arrive.
 const missedAfter = 5 * time.Second
 
-// missedNow are the nodes that are missed here and that could have copies.
+// missedNow are the nodes that are missed here. One that operators let leave is among them:
+// a copy that was on its way to it will not come, and holds up nobody else.
 func (c *Core) missedNow(now multiraft.Instant) (ids []shardmap.NodeID) {
 	for _, row := range c.meta.Nodes {
-		if row.ID != c.self.Node && row.Intent.Places() && c.missedFor(row.ID, now) >= missedAfter && !mutant.Is("missed-gets-copies") {
+		if row.ID != c.self.Node && row.Intent != meta.Gone && c.missedFor(row.ID, now) >= missedAfter && !mutant.Is("missed-gets-copies") {
 			ids = append(ids, row.ID)
 		}
 	}
