@@ -147,3 +147,13 @@ func TestLoggedIsWhatTheModeSays(t *testing.T) {
 		}
 	}
 }
+
+// TestAHeadWithTooManyShardsIsNone: a sum proves that a head is what somebody wrote, not
+// that a node wrote it; a reader that believed it would ask for 32 GiB.
+func TestAHeadWithTooManyShardsIsNone(t *testing.T) {
+	for shards, want := range map[uint32]error{1 << 16: nil, 1<<16 + 1: errHead, 1<<32 - 1: errHead} {
+		if _, err := decodeHead(appendHead(nil, &head{mode: Write, shards: shards})); !errors.Is(err, want) {
+			t.Errorf("%d shards: %v, want %v", shards, err, want)
+		}
+	}
+}

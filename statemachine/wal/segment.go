@@ -20,6 +20,7 @@ const (
 	segmentFormat = 1
 	segmentHead   = 8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 16 + 4 + 4
 	segmentSuffix = ".wal"
+	shardsMax     = 1 << 16 // frames name them with 16 bits
 )
 
 var segmentMagic = []byte("AEGISWAL")
@@ -72,6 +73,9 @@ func decodeHead(b []byte) (h head, err error) {
 		return h, errHead
 	}
 	h.mode, h.shards = Mode(b[10]), binary.BigEndian.Uint32(b[12:])
+	if h.shards > shardsMax { // whoever reads a log that is not his makes room for so many
+		return h, errHead
+	}
 	copy(h.id[:], b[16:])
 	copy(h.boot[:], b[32:])
 	h.number = binary.BigEndian.Uint64(b[48:])
