@@ -83,7 +83,7 @@ func (n *Node) clogs() bool {
 		return false
 	}
 	n.clogged.Store(true)
-	return true
+	return n.log.Backlog() > backlogMax // again: whoever wrote it meanwhile did not see the mark, and woke nobody
 }
 
 // Stalls says that the log's disk has not answered for long, or does again: this node
