@@ -77,7 +77,7 @@ func (r *run) judge() {
 // that is declared may be lost.
 func (r *run) losses(j *chaos.Judgement) {
 	if !r.sc.Deadly && j.Durable > 0 {
-		r.broken = append(r.broken, fmt.Sprintf("P8: %d writes are lost that a majority had acknowledged, and never did most copies go at once", j.Durable))
+		r.broken = append(r.broken, fmt.Sprintf("P8: %d writes are lost that a majority had acknowledged, and never were most copies out of reach at once", j.Durable))
 	}
 	if r.sc.Lossless && r.wal() != "off" && j.Lost > 0 {
 		r.broken = append(r.broken, fmt.Sprintf("P15: %d acknowledged writes are lost, and the logs of mode %s had them", j.Lost, r.wal()))

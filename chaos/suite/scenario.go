@@ -30,8 +30,8 @@ type Scenario struct {
 	Skew    time.Duration // that wall clocks are off, at most
 	// Lossless says that a log keeps all that was acknowledged, if there is one (P15).
 	Lossless bool
-	// Deadly says that most copies of a shard may go at once: then writes are lost that a
-	// majority held, and that is told.
+	// Deadly says that most copies of a shard may go at once, or out of reach of the one that
+	// takes over: then writes are lost that a majority held, and that is told.
 	Deadly bool
 	Memory int64    // limit of each node, bytes; 0 = what others have
 	WAL    string   // least that the scenario needs; "" = what the run has
@@ -85,7 +85,7 @@ var table = []Scenario{
 	{Name: "one-way-in", Timed: true, Kind: "partition one-way", Bar: outageBar, Smoke: true, strike: apart(busiest, inward), About: "the node that serves most groups hears nobody, and all hear it"},
 	{Name: "bridge", Kind: "partition of a pair", strike: pair, About: "two nodes do not reach each other, and a third one reaches both"},
 	{Name: "flap", Kind: "partition flapping", strike: flap, About: "the node that serves most groups is cut off and let back, many times"},
-	{Name: "swizzle", Kind: "swizzle", strike: swizzle, About: "half of all links are cut one by one and come back in another order"},
+	{Name: "swizzle", Deadly: true, Kind: "swizzle", strike: swizzle, About: "half of all links are cut one by one and come back in another order"},
 	{Name: "slow-links", Kind: "delay", strike: links("delay", cluster.Rule{Delay: 10 * time.Millisecond, Jitter: 40 * time.Millisecond}), About: "everything to and from one node takes 10 to 50 ms"},
 	{Name: "lossy-udp", Kind: "packet loss", strike: links("loss", cluster.Rule{Loss: .3, Twice: .2, Jitter: 5 * time.Millisecond}), About: "three packets in ten are lost to and from one node, two in ten come twice and out of order"},
 	{Name: "no-udp", Kind: "packet loss", strike: links("loss", cluster.Rule{Loss: 1}), About: "all packets are lost to and from one node: leases must go by streams"},

@@ -168,7 +168,7 @@ func (t *toll) add(s *report.Trait) {
 // tellLosses writes what became of acknowledged writes in the runs of the suite.
 func tellLosses(b *strings.Builder, runs []report.Outline) {
 	few := toll{name: "never most copies of a shard at once"}
-	many := toll{name: "most copies at once: " + strings.Join(deadly(), ", ")}
+	many := toll{name: "most copies at once, or out of reach: " + strings.Join(deadly(), ", ")}
 	for i := range runs {
 		for k := range runs[i].Scenarios {
 			s := &runs[i].Scenarios[k]

@@ -96,7 +96,7 @@ func TestRunsAreToldByWhatTheyAre(t *testing.T) {
 		"| run --scenario x --budgets=false on aegis | 3 | 1 2 4 | 0123456789ab |", "| 3 pass |", "| run --scenario x on aegis | 1 | 3 |",
 		"| aegis | pause-long | 3 | 1 | 2s | 2s | 2s | 1ms | bar (1s), **missed** |",
 		"| never most copies of a shard at once | 300 | 6 | 3000 | 0 | 0 | 3 | 2 | 4 | 4 | 20ms | 20ms | 20ms |",
-		"| most copies at once: kill-two, kill-all, restart-storm | 100 | 50 | 1000 | 0 | 0 | 1 | 50 |",
+		"| most copies at once, or out of reach: kill-two, kill-all, restart-storm, swizzle | 100 | 50 | 1000 | 0 | 0 | 1 | 50 |",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not in\n%s", want, page)
