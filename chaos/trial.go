@@ -413,7 +413,8 @@ func (t *Trial) open(c Cut) {
 	for i := range t.keys {
 		if t.h.keys[i].shard == c.Shard {
 			t.settle(&t.keys[i], func(a *act) bool { return lostBy(&c, a.t.Version) })
-			t.doubts(Key(i), s.order[s.next:])
+			top := t.h.keys[i].last()
+			t.doubts(Key(i), s.order[s.next:], top != nil && !lostBy(&c, top.version))
 		}
 	}
 	for _, w := range slices.Clone(s.flying) {
@@ -456,7 +457,7 @@ func (t *Trial) write(a *act) {
 	k, h := &t.keys[a.op.Key], &t.h.keys[a.op.Key]
 	t.settle(k, func(*act) bool { return true })
 	s := &t.shards[a.shard]
-	t.doubts(a.op.Key, s.order[s.next-1:])
+	t.doubts(a.op.Key, s.order[s.next-1:], false)
 	top := h.last()
 	o := &a.op
 	t.times(a)

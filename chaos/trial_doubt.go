@@ -45,7 +45,9 @@ func (t *Trial) evict(a *act) {
 
 // doubts explains readings that found nothing, and whose reason can only lie before what
 // happens to their key now, by writes of unknown outcome. next are the writes from now on.
-func (t *Trial) doubts(k Key, next []*act) {
+// Where the newest write stays, as most do at an Open, it may expire before a reading ends:
+// that reason need not lie before.
+func (t *Trial) doubts(k Key, next []*act, stays bool) {
 	top := t.h.keys[k].last()
 	if top == nil {
 		return
@@ -57,7 +59,7 @@ func (t *Trial) doubts(k Key, next []*act) {
 		if _, later := t.removal(a, next); later {
 			continue
 		}
-		t.tryAbsent(a, true)
+		t.tryAbsent(a, !stays)
 		if !a.ran && (t.alive[sight{k, top.version}] > a.t.End || t.staysAlive(a, next)) {
 			t.doubt(a)
 			t.tryAbsent(a, true)
