@@ -221,6 +221,12 @@ func (c *Client) opError(w *patience, cmd *command, st *callState, node string, 
 func (c *Client) again(w *patience, cmd *command, st *callState, slot shardmap.Slot, asked string, err error) (answer, error) {
 	for {
 		if cause := w.over(); cause != nil {
+			// A node that lost its lease and hears of no other holder keeps a call for longer than
+			// its caller waits, and its refusal finds nobody: only this end of it says that the
+			// slot may be served elsewhere. Who gave up for reasons of their own say nothing.
+			if !errors.Is(cause, context.Canceled) {
+				c.wantMap(false)
+			}
 			return answer{node: asked}, st.expired(err, cause)
 		}
 		s := c.cfg.Retry.next(st, err, asked, w.left(), c.random(), c.takeRetry)

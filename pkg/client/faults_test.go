@@ -446,6 +446,32 @@ func TestStoppedNodeCostsOneStall(t *testing.T) {
 	})
 }
 
+// A node that hears nobody does not know who serves its slots now. It answers, but later
+// than callers wait, so that no answer tells the client anything, and nothing is stalled.
+func TestCallersWithLittleTimeFindTheNextHolder(t *testing.T) {
+	w := newWorld(t, 2)
+	c := open1(t, quick(w.seeds()))
+	key := keyOn(w, 0, "k")
+	if err := c.Set(ctx, key, []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	w.nodes[0].on(isWord("GET", func(p *peer, _ []string) bool {
+		<-time.After(50 * time.Millisecond)
+		p.say(resp.AppendError(nil, "CLUSTERDOWN Hash slot not served"))
+		return true
+	}))
+	w.set(func() { w.epoch++; w.owner = func(shardmap.Slot) int { return 1 } })
+	stalled := quick(nil).StallTimeout
+	within(t, stalled/2, func() {
+		until(t, "a call within its 20 ms", func() bool {
+			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			_, err := c.Get(short, key)
+			return err == nil
+		})
+	})
+}
+
 // A host that is gone answers nothing, not even a refusal.
 // A node that hangs is asked for the map last, and the map is asked for often
 // enough that whoever serves its slots is found soon.
