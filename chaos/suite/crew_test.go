@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/baxromumarov/aegisKV/chaos"
+	"github.com/baxromumarov/aegisKV/pkg/client/clienttest"
 )
 
 // TestCrewsShareNothing: no two clients have one number, and no two crews one key, so that
@@ -101,5 +102,17 @@ func TestWhatAMajorityHoldsIsLostWithMostCopiesOnly(t *testing.T) {
 				t.Errorf("%s, %d durable writes lost: %v", s.Name, durable, r.broken)
 			}
 		}
+	}
+}
+
+// TestOneLateReplyAtRestIsNoLoss: who reads all keys at rest reads one again whose reply
+// did not come.
+func TestOneLateReplyAtRestIsNoLoss(t *testing.T) {
+	srv := clienttest.New(t)
+	l := newLoad([]string{srv.Addr()}, 1)
+	l.add(chaos.Told{Key: "late", Kind: chaos.Read})
+	srv.Fail("late", 1, clienttest.Dropped)
+	if n := l.readAll("async", 1); n != 0 {
+		t.Errorf("%d keys could not be read", n)
 	}
 }
