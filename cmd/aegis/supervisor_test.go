@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -141,6 +142,11 @@ func TestAWorkerLeavesWithItsParent(t *testing.T) {
 // TestASignalForBothIsOneSignal: systemd sends SIGTERM, and a terminal SIGINT, or SIGHUP when
 // it is closed, to the worker as well as to its parent, which passes it on.
 func TestASignalForBothIsOneSignal(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup; what is started inherits it, unless it is caught here
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGHUP)
+		defer signal.Ignore(syscall.SIGHUP)
+	}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		f := startFamily(t, func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} })
 		_ = syscall.Kill(-f.cmd.Process.Pid, sig)
