@@ -90,6 +90,9 @@ func (n *Node) clogs() bool {
 // claims no lease meanwhile, because it could acknowledge nothing under it.
 func (n *Node) Stalls(on bool) { n.stalls.Store(on) }
 
+// Stalled says what Stalls was told last.
+func (n *Node) Stalled() bool { return n.stalls.Load() }
+
 // hearLog passes on that more of the shard is logged.
 func (s *shard) hearLog() {
 	s.mu.Lock()

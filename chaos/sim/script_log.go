@@ -22,6 +22,14 @@ func (verbs) stallLog(r role, on bool) Step {
 	}}
 }
 
+// stands has a node find that the disk of its log has not answered for long, or does again.
+func (verbs) stands(r role, on bool) Step {
+	word := map[bool]string{true: "does not answer for long", false: "answers again"}[on]
+	return Step{fmt.Sprint("the disk of ", r, "'s log ", word), func(s *stage) {
+		s.cast[r].core.Data().Stalls(on)
+	}}
+}
+
 // failLog lets every fsync of a node's log fail.
 func (verbs) failLog(r role) Step {
 	return Step{fmt.Sprint("the disk of ", r, "'s log fails"), func(s *stage) {

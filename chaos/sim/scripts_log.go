@@ -44,6 +44,21 @@ var logScripts = []Script{
 		Steps: ofMajority(do.stallLog(nodeB, true)),
 	},
 	{
+		// The others see that A claims nothing any more, but have to wait out what they promised
+		// it, and its raft leads on. It says who shall go on, at once.
+		Name: "a disk that stands", From: "the suite's disk-stall, seed 221: five groups for 6 s", Log: wal.Fsync, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", majority),
+			do.stands(nodeA, true),
+			do.servedBy(300*ms, nodeB, nodeC),
+			do.set(holder, "k", "2", majority),
+			do.sleep(3 * sec),
+			do.get(holder, "k"),
+			do.stands(nodeA, false),
+			do.settled(),
+		},
+	},
+	{
 		Name: "an fsync fails", From: "verification M23", Log: wal.Fsync,
 		Steps: ofMajority(do.failLog(nodeB)),
 	},

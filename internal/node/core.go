@@ -116,6 +116,7 @@ type Core struct {
 	steady      map[shardmap.GroupID]time.Duration
 	paced       time.Duration // Mono: when the last lease left that was in no hurry
 	lastPaced   shardmap.GroupID
+	stoodDown   time.Duration // Mono: when leases were last given up because the log's disk stands
 	comebacks   map[shardmap.NodeID]comeback
 	tookBack    time.Duration                      // Mono at which nodes that are heard again were last looked for
 	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
@@ -309,6 +310,9 @@ func (c *Core) Tick(now multiraft.Instant) {
 		c.data.Tick(now) // first: the ceiling on raft's heartbeats follows its wall clock
 	}
 	c.raft.Tick(now)
+	if c.data.Stalled() {
+		c.standDown(now)
+	}
 	if c.moving() {
 		c.tickMoves(now)
 	}
