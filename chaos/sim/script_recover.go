@@ -76,6 +76,11 @@ func (s *stage) says(p *process, gone []shardmap.NodeID) (given func() bool) {
 	return func() bool { return answered }
 }
 
+// slowDisk lets each write of a node's raft.db take up to so much longer.
+func (verbs) slowDisk(r role, d time.Duration) Step {
+	return Step{fmt.Sprintf("the disk of %v takes up to %v for a write", r, d), func(s *stage) { s.cast[r].drive.stall = d }}
+}
+
 // twoSurvivors casts five nodes of which C votes in the group and E has no replica of it.
 // Who leads group 0 has a low id, and of two that know as much the lower one goes on with it.
 func (verbs) twoSurvivors(lower, higher role) Step {

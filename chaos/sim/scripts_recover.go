@@ -178,6 +178,7 @@ var recoverScripts = []Script{
 			do.twoSurvivors(nodeE, nodeD),
 			do.crash(nodeA), do.crash(nodeB), do.crash(nodeD),
 			do.unheard(),
+			do.slowDisk(nodeE, 40*ms), // what it decided is in its memory before it is on its disk
 			do.recoverUntil(nodeC, "E dies when C begins", func(s *stage) bool {
 				c, e := s.cast[nodeC], s.cast[nodeE]
 				if end, _ := c.core.Raft().LogEnd(theGroup); end.Generation == 1 && e.up {
@@ -185,6 +186,7 @@ var recoverScripts = []Script{
 				}
 				return !e.up
 			}, nodeA, nodeB, nodeD),
+			do.slowDisk(nodeE, 0),
 			do.sleep(2 * sec),
 			do.cutLinks(nodeC, nodeA, true), do.cutLinks(nodeC, nodeB, true), do.cutLinks(nodeC, nodeD, true),
 			do.start(nodeE),
