@@ -22,7 +22,6 @@ type Config struct {
 	// longer than L - 2h loses leases. At most 10 s.
 	Promise time.Duration
 	// RaftTick is the length of one raft tick; elections by raft itself are only a backstop.
-	// It is h, so that an idle node wakes once for both.
 	RaftTick time.Duration
 	// Cap is the longest promise this data directory ever gave (from Restored).
 	Cap time.Duration
@@ -36,10 +35,7 @@ const (
 	rankStep      = 30 * time.Millisecond
 	// heartbeatTicks is how many ticks lie between two heartbeats of raft, which are
 	// not those of leases.
-	heartbeatTicks = 2
-	// electionTicks is after how many ticks without a leader raft itself campaigns, at the
-	// earliest, and how often it looks whether its followers answer.
-	electionTicks = 10
+	heartbeatTicks = 4
 	// campaignRetry spaces campaigns while a group has no leader.
 	campaignRetry = 150 * time.Millisecond
 	// campaignSpread keeps two nodes of equal rank from splitting the vote for ever.
@@ -60,7 +56,7 @@ const (
 
 // DefaultConfig is the default lease profile: h 100 ms, L 600 ms.
 func DefaultConfig() Config {
-	return Config{Heartbeat: 100 * time.Millisecond, Promise: 600 * time.Millisecond, RaftTick: 100 * time.Millisecond}
+	return Config{Heartbeat: 100 * time.Millisecond, Promise: 600 * time.Millisecond, RaftTick: 50 * time.Millisecond}
 }
 
 // Core holds every raft group of one node and the leases made of them. It is
@@ -181,7 +177,7 @@ func (c *Core) wake(now Instant) {
 // tickRaft advances raft's own clocks. After a pause only a few ticks are made
 // up for: the others would only start elections that nobody needs.
 func (c *Core) tickRaft(now Instant) {
-	const catchUp = 2
+	const catchUp = 3
 	if late := now.Wait - c.nextTick; late > catchUp*c.cfg.RaftTick {
 		c.nextTick = now.Wait - catchUp*c.cfg.RaftTick
 	}
@@ -358,7 +354,7 @@ func (c *Core) raise(length time.Duration) {
 func (c *Core) raftConfig(id uint64, st raft.Storage, applied uint64) *raft.Config {
 	return &raft.Config{
 		ID: id, Storage: st, Applied: applied,
-		ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks,
+		ElectionTick: 20, HeartbeatTick: heartbeatTicks,
 		AsyncStorageWrites: true, PreVote: !seeded("M20"), CheckQuorum: !seeded("M20"), StepDownOnRemoval: true,
 		DisableProposalForwarding: true,
 		MaxInflightMsgs:           16, MaxSizePerMsg: 64 << 10, MaxUncommittedEntriesSize: 1 << 20,

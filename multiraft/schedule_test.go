@@ -385,7 +385,6 @@ func voterSleeps(s *script) {
 	s.isolate(s.a, true)
 	s.sleep(6 * time.Second)
 	s.resume(s.c)
-	s.sleep(5 * ms) // what A had sent before C slept arrives first
 	s.elect(s.b, s.c)
 	at := s.now
 	s.wait(900*ms, "B serves", func() bool { return s.holder(0) == s.b })

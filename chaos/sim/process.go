@@ -215,15 +215,11 @@ func (p *process) beat() {
 	p.w.after(p.untilTick(), run)
 }
 
-// sleepMax bounds a sleep. A real host plans anew after each event and so is never late
-// for what one has brought; this one only wakes up as planned.
-const sleepMax = 25 * time.Millisecond
-
 // untilTick is how long the host sleeps: a sleep goes by the node's own clock. By
 // true time a slow clock would wake it a little too early, for nothing, each time.
 func (p *process) untilTick() time.Duration {
 	now := p.clock()
-	sleep := min(sleepMax, max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait))
+	sleep := max(500*time.Microsecond, p.core.NextDeadline(now)-now.Wait)
 	return time.Duration(float64(sleep)/p.clocks.rate) + 1
 }
 
