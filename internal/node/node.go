@@ -309,6 +309,20 @@ func (n *Node) serveClients(wg *sync.WaitGroup) {
 	})
 }
 
+// awayMax is how long clients that still have a map in which this node serves are
+// waited for. Proxying ends 2 s after a lease was handed over; whoever had an answer by
+// it hears MOVED then, and asks for the map within a second.
+const awayMax = 4 * time.Second
+
+// sendAway has clients go elsewhere by themselves, for as long as they come. The leases
+// are elsewhere by then; the node is still there for its groups, with whole copies.
+func (n *Node) sendAway() {
+	n.enter(stageEnding)
+	ctx, cancel := context.WithTimeout(context.Background(), awayMax)
+	defer cancel()
+	n.redis.SendAway(ctx)
+}
+
 // shutClients ends what serveClients began.
 func (n *Node) shutClients(wg *sync.WaitGroup) {
 	shut, cancel := context.WithTimeout(context.Background(), clientsMax)
@@ -337,10 +351,13 @@ func (n *Node) serve(ctx context.Context, clients *sync.WaitGroup) (err error) {
 	case <-ctx.Done():
 		n.enter(stageLeaving) // first: who asks hears it before the leases go
 		chat.drain()
-		n.leave()
+		n.handOver()
+		n.sendAway()
+		n.sayGone()
 	case <-n.dismissed:
 		n.log.Info("this node has left the cluster for good: nothing of it is here any more")
 		n.dir.leave()
+		n.sendAway()
 	case err = <-n.failed:
 	}
 	n.enter(stageEnding)
@@ -376,8 +393,8 @@ const clientsMax = time.Second
 // drainMax is how long a node that leaves tries to hand its leases over.
 const drainMax = 2 * time.Second
 
-// leave hands every lease over, then says that this incarnation is over.
-func (n *Node) leave() {
+// handOver hands every lease over.
+func (n *Node) handOver() {
 	n.log.Info("leaving: handing leases over")
 	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
 	defer cancel()
@@ -394,9 +411,13 @@ func (n *Node) leave() {
 			}
 		}
 	}
-	last, cancelLast := context.WithTimeout(context.Background(), time.Second)
-	defer cancelLast()
-	_ = n.host.Do(last, func(now multiraft.Instant) { n.core.Leave(now) })
+}
+
+// sayGone says that this incarnation is over.
+func (n *Node) sayGone() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = n.host.Do(ctx, func(now multiraft.Instant) { n.core.Leave(now) })
 }
 
 // build puts the core, its host, the peers and the face together.

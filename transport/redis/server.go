@@ -272,13 +272,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() { s.wg.Wait(); close(done) }()
 	tick := time.NewTicker(quietFor)
 	defer tick.Stop()
-	seen := make(map[*conn]uint32)
+	there := s.present()
 	for {
 		select {
 		case <-done:
 			return nil
 		case <-tick.C:
-			s.stopQuiet(seen)
+			s.stopQuiet(there)
 		case <-ctx.Done():
 			s.each((*conn).stop)
 			select {
@@ -289,19 +289,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			}
 			return ctx.Err()
 		}
-	}
-}
-
-// stopQuiet ends the connections that have run nothing since the last look.
-func (s *Server) stopQuiet(seen map[*conn]uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		n := c.batches.Load()
-		if before, known := seen[c]; known && before == n {
-			c.stop()
-		}
-		seen[c] = n
 	}
 }
 

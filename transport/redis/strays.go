@@ -1,0 +1,63 @@
+package redis
+
+import (
+	"context"
+	"time"
+)
+
+// strayFor is how long a client may go on with a map in which this node still serves:
+// those that are told MOVED, or whose connection ends, ask for the map anew within a
+// second, some of them after as much as that, so that not all do at once.
+const strayFor = time.Second + 2*quietFor
+
+// SendAway ends each connection once it is quiet, and goes on to take those that come:
+// they are answered (MOVED, when the leases were handed over before). A client that
+// still has the old map would find nobody otherwise, and tell its user so. It returns
+// when none has come or asked for strayFor, or when ctx ends; at once, when there is no
+// client. Shutdown is to follow.
+func (s *Server) SendAway(ctx context.Context) {
+	there := s.present()
+	if len(there) == 0 {
+		return
+	}
+	tick := time.NewTicker(quietFor)
+	defer tick.Stop()
+	heard, at := s.heard(), time.Now()
+	for time.Since(at) < strayFor {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.stopQuiet(there)
+		if h := s.heard(); h != heard {
+			heard, at = h, time.Now()
+		}
+	}
+}
+
+// present are the connections there are, with the pipelines that each has run.
+func (s *Server) present() map[*conn]uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	there := make(map[*conn]uint32, len(s.conns))
+	for c := range s.conns {
+		there[c] = c.batches.Load()
+	}
+	return there
+}
+
+// heard counts what clients want: connections and commands.
+func (s *Server) heard() int64 { return s.accepted.Load() + s.commands.Load() }
+
+// stopQuiet ends those connections that have run nothing since the last look.
+func (s *Server) stopQuiet(looked map[*conn]uint32) {
+	for c, before := range looked {
+		if n := c.batches.Load(); n == before {
+			c.stop()
+			delete(looked, c)
+		} else {
+			looked[c] = n
+		}
+	}
+}
