@@ -35,8 +35,8 @@ func TestASmallNodeShrinksALargeOne(t *testing.T) {
 		written += overwrite(t, c, round)
 	}
 	full, budget := takes(t, wide), memoryFigure(wide.addr, "aegis_stores_budget")
-	if full < wideMemory/6*5 {
-		t.Fatalf("the node takes %d MiB and is not full", full>>20)
+	if stored := memoryFigure(wide.addr, "aegis_stores_held"); stored < budget/10*9 {
+		t.Fatalf("the node stores %d MiB of %d and is not full", stored>>20, budget>>20)
 	}
 	narrow.start(t)
 	most, held := int64(0), int64(0)
