@@ -55,6 +55,8 @@ type Entry struct {
 	Forget shardmap.NodeID `json:"forget,omitempty"`
 	// Recover takes nodes out that are gone for good, with the majority they were part of.
 	Recover *Recovery `json:"recover,omitempty"`
+	// Halt lets rebalancing rest, or go on.
+	Halt *Halt `json:"halt,omitempty"`
 }
 
 // Encode gives the bytes of an entry.
@@ -125,6 +127,9 @@ func (s *State) Apply(e Entry) bool {
 	}
 	if e.Recover != nil {
 		changed = s.recover(*e.Recover) || changed
+	}
+	if e.Halt != nil {
+		changed = s.halt(*e.Halt) || changed
 	}
 	if changed {
 		s.Version++

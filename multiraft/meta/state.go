@@ -127,6 +127,12 @@ type State struct {
 	Version  uint64   `json:"version"` // rises with every applied change
 	// Recoveries are what operators decided when majorities were lost, oldest first.
 	Recoveries []Recovery `json:"recoveries,omitempty"`
+	// Halted says that copies stay where they are for load's sake, because operators want
+	// that. It is no matter of one node, so it outlives all of them, and a recovery. Older
+	// formats know of none: rebalancing goes on.
+	Halted bool `json:"halted,omitempty"`
+	// HaltVersion counts the changes of Halted.
+	HaltVersion uint64 `json:"haltVersion,omitempty"`
 }
 
 // Founding is the record every founder makes durable before the cluster exists, and

@@ -219,6 +219,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(Entry{Register: &Register{Node{UUID: UUID{1}}}}.Encode())
 	f.Add(Entry{Intend: &Intend{Node: 2, Intent: Gone}}.Encode())
 	f.Add(Entry{Forget: 2}.Encode())
+	f.Add(Entry{Halt: &Halt{On: true}}.Encode())
 	f.Add(founded(3).Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := founded(2)
