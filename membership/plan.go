@@ -29,13 +29,17 @@ type Shape struct {
 	Groups int // groups 1..Groups
 	Copies int // as far as there are hosts
 	Voters int // witnesses make up for missing copies, as soon as there are so many hosts
+	// Still keeps every copy and witness on a host that may have it where it is, however uneven
+	// the load or the zones: only what is missing is added.
+	Still bool
 }
 
 // Plan says where groups should stand, as a pure function of where they stand now, the
 // hosts and the ring; index 0 is unused. It moves as little as makes the load even:
 // every host has its share of copies by weight, rounded up or down, copies of a group
 // stand in distinct zones as far as there are zones, and the preference for leases is
-// spread like the copies. Planning what was planned changes nothing.
+// spread like the copies. Planning what was planned changes nothing. A plan that is to be
+// still only adds what is missing.
 //
 // A plan from the ring alone would need no present placement; it was refused because
 // bounded load makes every node's arrival push copies around between all the others.
@@ -47,8 +51,10 @@ func (r *Ring) Plan(hosts []Host, shape Shape, present []Places) []Places {
 	p := newPlanner(r, hosts, shape)
 	p.takeOver(present)
 	p.fill()
-	p.spread()
-	p.level()
+	if !shape.Still {
+		p.spread()
+		p.level()
+	}
 	p.prefer()
 	p.witness()
 	for g := 1; g <= shape.Groups; g++ {

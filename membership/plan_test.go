@@ -272,3 +272,35 @@ func TestAMoveThatIsTakenBackGoesBack(t *testing.T) {
 		t.Fatalf("node 4 does not get %d copies back that it still has, and %d others", lost, fresh)
 	}
 }
+
+// TestAStillPlanOnlyAddsWhatIsMissing: whoever may have a copy or a vote keeps it, whatever
+// joined, and a plan that is still is at rest.
+func TestAStillPlanOnlyAddsWhatIsMissing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups, copies := rapid.IntRange(1, 64).Draw(t, "groups"), rapid.IntRange(1, 4).Draw(t, "copies")
+		before := plan(drawHosts(t, false, true), groups, copies, nil)
+		hosts := drawHosts(t, true, true)
+		ids := make([]shardmap.NodeID, len(hosts))
+		for i, h := range hosts {
+			ids[i] = h.Node
+		}
+		still := func(present []Places) []Places {
+			return NewRing(ids, 100).Plan(hosts, Shape{Groups: groups, Copies: copies, Voters: testVoters, Still: true}, present)
+		}
+		after := still(before)
+		for g := 1; g <= groups; g++ {
+			had := slices.DeleteFunc(slices.Clone(before[g].Copies), func(n shardmap.NodeID) bool { return !slices.Contains(ids, n) })
+			for _, n := range had {
+				if !slices.Contains(after[g].Copies, n) {
+					t.Fatalf("group %d was at %v and is to be at %v, with hosts %v", g, before[g], after[g], ids)
+				}
+			}
+			if len(after[g].Copies) != min(copies, len(hosts)) {
+				t.Fatalf("group %d has %d copies", g, len(after[g].Copies))
+			}
+		}
+		if !reflect.DeepEqual(after, still(after)) {
+			t.Fatal("a still plan of what was planned differs")
+		}
+	})
+}

@@ -97,7 +97,9 @@ func (p *planner) witness() {
 			by[n] = append(by[n], g)
 		}
 	}
-	p.levelWitnesses(by, lack)
+	if !p.shape.Still {
+		p.levelWitnesses(by, lack)
+	}
 }
 
 // onlooker is the host for one more witness of a group: in a zone with few of it, with
