@@ -14,7 +14,7 @@ import (
 	"github.com/baxromumarov/aegisKV/statemachine/wal"
 )
 
-// Script is one schedule of the protocol notes on a whole cluster with one group
+// Script is one schedule of the protocol notes on a whole cluster, as a rule with one group
 // of two shards: steps that follow each other, each at a time or at a condition.
 // What random seeds meet once in thousands of runs is met here at once.
 type Script struct {
@@ -22,6 +22,7 @@ type Script struct {
 	From   string // the note's schedule, or hole, that it plays
 	Nodes  int    // 3 when 0
 	Copies int    // of the data; 3 when 0
+	Groups int    // of two shards, of which the steps name the first; 1 when 0
 	Data   int64  // bytes of a node for its stores; as usual when 0
 	Log    wal.Mode
 	// Replaces says that nodes are replaced that have been missed for replaceAfter.
@@ -86,6 +87,9 @@ func RunScript(sc Script) Result {
 	cfg.Groups, cfg.Shards, cfg.Faults, cfg.Nodes = 1, 2, false, sc.Nodes
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
+	}
+	if sc.Groups != 0 {
+		cfg.Groups, cfg.Shards = sc.Groups, 2*sc.Groups
 	}
 	if sc.Copies != 0 {
 		cfg.Factor = sc.Copies
@@ -244,7 +248,7 @@ func (s *stage) keyIn(name string) string {
 
 // Scripts are all scripts, by the note they come from.
 func Scripts() []Script {
-	return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts, logScripts, recoverScripts)
+	return slices.Concat(leaseScripts, dataScripts, memberScripts, clockScripts, logScripts, recoverScripts, haltScripts)
 }
 
 // ScriptNamed finds a script.

@@ -172,6 +172,9 @@ func printStatus(w io.Writer, r node.ClusterReport) {
 	}
 	t.Flush()
 	printMoves(w, r)
+	if r.Halted != nil {
+		fmt.Fprintf(w, "\n%s\n", r.Halted.Note)
+	}
 	for _, s := range r.Waiting {
 		fmt.Fprintf(w, "\n%s\n", s)
 	}

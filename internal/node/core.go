@@ -139,6 +139,7 @@ type Core struct {
 	noted    []noting
 
 	intents  []intending
+	halts    []halting
 	departed time.Duration // Mono at which this node last said that it has left
 }
 
@@ -238,7 +239,7 @@ func (c *Core) begin(now multiraft.Instant) error {
 // found makes group 0 and every shard group, the same at each founder.
 func (c *Core) found(now multiraft.Instant) error {
 	f := c.cfg.Founding
-	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress, nil)
+	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil, false), f.Nodes, make([]meta.Group, f.Settings.Groups+1), c.progress, nil, false)
 	c.meta = meta.New(f, plan)
 	c.metaChanged()
 	for g, want := range c.meta.Groups {

@@ -114,6 +114,8 @@ func (c *Core) answerQuestion(word string, body []byte, now multiraft.Instant, d
 		done(c.heardProgress(body, now))
 	case "intend":
 		c.answerIntend(body, now, done)
+	case "halt":
+		c.answerHalt(body, now, done)
 	case "member":
 		done(c.answerMember(body, now))
 	case "missing":
@@ -216,6 +218,9 @@ func (c *Core) announce(now multiraft.Instant) {
 	}
 	if len(c.intents) > 0 {
 		c.intended()
+	}
+	if len(c.halts) > 0 {
+		c.halted()
 	}
 	n, ok := c.meta.Node(c.self.Node)
 	mine := meta.Node{

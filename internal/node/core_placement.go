@@ -71,34 +71,37 @@ func hosts(nodes []meta.Node, missed []shardmap.NodeID) (hs []membership.Host) {
 // standings is where the groups are wanted now, and where they still are. A copy that is on
 // its way to a node that is missed does not count: it may go elsewhere. But not the only
 // one: a witness may have served in its place meanwhile, and makes room for nobody else.
-func standings(groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID) []membership.Places {
+// While rebalancing is halted a group stands where it is without what only comes for load's
+// sake.
+func standings(nodes []meta.Node, groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID, halted bool) []membership.Places {
 	ps := make([]membership.Places, len(groups))
 	for g, want := range groups {
+		copies := copiesOf(want.Replicas)
 		var comes []shardmap.NodeID
-		if g < len(progress) && len(missed) > 0 {
-			comes = progress[g].onTheWay(want)
-		}
-		stays := len(comes) < len(copiesOf(want.Replicas)) // a wanted copy that is there
-		for _, r := range want.Replicas {
-			if stays && slices.Contains(missed, r.Node) && slices.Contains(comes, r.Node) {
-				continue
+		if g < len(progress) {
+			if comes = progress[g].onTheWay(want); halted {
+				copies = atRest(want, progress[g], nodes, missed)
 			}
-			if r.HoldsData() {
-				ps[g].Copies = append(ps[g].Copies, r.Node)
-			} else {
+			ps[g].Former = progress[g].Copies
+		}
+		stays := len(comes) < len(copies) // a wanted copy that is there
+		for _, n := range copies {
+			if !stays || !slices.Contains(missed, n) || !slices.Contains(comes, n) {
+				ps[g].Copies = append(ps[g].Copies, n)
+			}
+		}
+		for _, r := range want.Replicas {
+			if !r.HoldsData() {
 				ps[g].Witnesses = append(ps[g].Witnesses, r.Node)
 			}
-		}
-		if g < len(progress) {
-			ps[g].Former = progress[g].Copies
 		}
 	}
 	return ps
 }
 
 // placements is what every group should have on these nodes, given what it has and where
-// copies of it still are, and which nodes are missed; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
-func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID, missed []shardmap.NodeID) []meta.Placement {
+// copies of it still are, which nodes are missed, and whether rebalancing is halted; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
+func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID, missed []shardmap.NodeID, halted bool) []meta.Placement {
 	hs := hosts(nodes, missed)
 	if len(hs) == 0 {
 		return nil
@@ -114,7 +117,7 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 		return meta.Group{}
 	}
 	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
-		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters}, standings(present, progress, missed))
+		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters, Still: halted}, standings(nodes, present, progress, missed, halted))
 	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder, missed)}}
 	for g := 1; g <= s.Groups; g++ {
 		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))

@@ -63,6 +63,7 @@ func (u upcalls) Applied(g shardmap.GroupID, index uint64, data []byte, now mult
 	}
 	u.c.registered()
 	u.c.intended()
+	u.c.halted()
 }
 
 func (u upcalls) ConfigApplied(g shardmap.GroupID, conf multiraft.GroupConfig, now multiraft.Instant) {

@@ -151,6 +151,7 @@ type ClusterReport struct {
 	Verdict  string       `json:"verdict"`
 	Moves    []Move       `json:"moves"` // copies on their way
 	Moving   *Moving      `json:"moving,omitempty"`
+	Halted   *Halted      `json:"halted,omitempty"`  // operators have halted rebalancing
 	Waiting  []string     `json:"waiting,omitempty"` // why copies that are to leave a node stay, one sentence each
 	At       time.Time    `json:"at"`
 }

@@ -23,8 +23,9 @@ const (
 // steps is a placement cut down to what may be done now: shrink budgets for what is to
 // come, then add a few copies, then, when everything is in place, let budgets grow.
 // pending says that more is to be done later, held which groups wait for a node that is
-// missed. Those are left as they are, with every copy that they have.
-func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID) (now []meta.Placement, pending bool, held []shardmap.GroupID) {
+// missed. Those are left as they are, with every copy that they have. While rebalancing is
+// halted moves for load's sake are given up, at once and all of them.
+func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progress []groupProgress, missed []shardmap.NodeID, halted bool) (now []meta.Placement, pending bool, held []shardmap.GroupID) {
 	t := traffic{nodes: nodes, missed: missed, in: make(map[shardmap.NodeID]int), out: make(map[shardmap.NodeID]int)}
 	for g := 1; g < len(groups); g++ {
 		if progress[g].moving(groups[g]) {
@@ -39,6 +40,9 @@ func steps(want []meta.Placement, nodes []meta.Node, groups []meta.Group, progre
 		}
 		has := groups[p.Group]
 		comes := progress[p.Group].onTheWay(has)
+		if halted && turnsBack(p, has, progress[p.Group]) {
+			continue
+		}
 		waits := t.waits(p, has, comes)
 		if waits {
 			held = append(held, p.Group)

@@ -35,11 +35,15 @@ func TestMovesAreAFewAtATimeAndBudgetsFollow(t *testing.T) {
 }
 
 func founding(nodes, groups int, memory int64) *meta.State {
-	f := Founding{Settings: meta.Settings{Shards: groups, Groups: groups, VirtualNodes: 100, ReplicationFactor: 3}}
+	return foundingOf(nodes, groups, memory, 3)
+}
+
+func foundingOf(nodes, groups int, memory int64, copies int) *meta.State {
+	f := Founding{Settings: meta.Settings{Shards: groups, Groups: groups, VirtualNodes: 100, ReplicationFactor: copies}}
 	for i := 1; i <= nodes; i++ {
 		f.Nodes = append(f.Nodes, meta.Node{ID: shardmap.NodeID(i), UUID: meta.UUID{byte(i)}, DataBytes: memory, Generation: 1})
 	}
-	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1), nil)
+	plan, _, _ := steps(placements(f.Nodes, f.Settings, nil, nil, 0, nil, false), f.Nodes, make([]meta.Group, groups+1), make([]groupProgress, groups+1), nil, false)
 	return meta.New(f, plan)
 }
 
@@ -69,7 +73,7 @@ func copiesOn(s *meta.State, n shardmap.NodeID) (copies int) {
 func moveAll(t *testing.T, s *meta.State, progress []groupProgress, memory int64) {
 	t.Helper()
 	for step := range 1000 {
-		plan, pending, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil), s.Nodes, s.Groups, progress, nil)
+		plan, pending, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil, s.Halted), s.Nodes, s.Groups, progress, nil, s.Halted)
 		changed := s.Apply(meta.Entry{Place: plan})
 		came := false
 		for g := 1; g < len(s.Groups); g++ {
@@ -165,7 +169,7 @@ func TestGroupsOnTheirWayToALeavingNodeTurnRound(t *testing.T) {
 		progress[g] = groupProgress{Group: shardmap.GroupID(g), Copies: []shardmap.NodeID{1, 2}, Seats: []shardmap.NodeID{1}}
 		want = append(want, meta.Placement{Group: shardmap.GroupID(g), Replicas: []meta.Wanted{{Node: 1, Role: meta.Voter}, {Node: 3, Role: meta.Voter}}})
 	}
-	now, _, _ := steps(want, nodes, groups, progress, nil)
+	now, _, _ := steps(want, nodes, groups, progress, nil, false)
 	for _, p := range now {
 		if slices.ContainsFunc(p.Replicas, func(w meta.Wanted) bool { return w.Node == 2 }) {
 			t.Errorf("group %d still goes to the node that leaves: %v", p.Group, p.Replicas)
@@ -184,7 +188,7 @@ func TestBudgetsDoNotGrowBesideAGroupOfWhichNothingIsHeard(t *testing.T) {
 		for i := range s.Nodes {
 			s.Nodes[i].DataBytes = bytes
 		}
-		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil), s.Nodes, s.Groups, progress, nil)
+		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil, s.Halted), s.Nodes, s.Groups, progress, nil, s.Halted)
 		return ps[1].BudgetBytes
 	}
 	if b := plan(2 * memory); b != 2*was {
@@ -213,7 +217,7 @@ func TestAGroupWithoutAHolderHoldsUpNobody(t *testing.T) {
 	c.progress = settledGroups(s)
 	s.Apply(meta.Entry{Register: &meta.Register{Node: meta.Node{UUID: meta.UUID{5}, DataBytes: memory, Generation: 1}}})
 	plan := func() (start int) {
-		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, c.progress, 0, nil), s.Nodes, s.Groups, c.progress, nil)
+		ps, _, _ := steps(placements(s.Nodes, s.Settings, s.Groups, c.progress, 0, nil, false), s.Nodes, s.Groups, c.progress, nil, false)
 		was := copiesOn(s, 5)
 		s.Apply(meta.Entry{Place: ps})
 		return copiesOn(s, 5) - was
@@ -312,7 +316,7 @@ func moveBeside(t *testing.T, s *meta.State, progress []groupProgress, missed sh
 	t.Helper()
 	away := []shardmap.NodeID{missed}
 	for range 1000 {
-		plan, _, waits := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, away), s.Nodes, s.Groups, progress, away)
+		plan, _, waits := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, away, s.Halted), s.Nodes, s.Groups, progress, away, s.Halted)
 		if held = waits; !s.Apply(meta.Entry{Place: plan}) {
 			return held
 		}

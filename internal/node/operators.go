@@ -44,12 +44,16 @@ func (n *Node) operate(words []string) (json.RawMessage, error) {
 		return n.Recover(words[1:])
 	case word == "rebalance" && len(words) <= 2:
 		return n.Rebalance(strings.Join(words[1:], ""))
+	case word == "rebalance-cancel" && len(words) == 1:
+		return n.Halt(true)
+	case word == "rebalance-resume" && len(words) == 1:
+		return n.Halt(false)
 	case len(words) == 2:
 		if to, known := intents[word]; known {
 			return n.SetIntent(words[1], to)
 		}
 	}
-	return nil, fmt.Errorf("unknown operators' command %q: status, digest, lineage, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, recover NODE... [accept-data-loss], rebalance [NODE]", strings.Join(words, " "))
+	return nil, fmt.Errorf("unknown operators' command %q: status, digest, lineage, backup, failover NODE, lease transfer GROUP NODE, drain NODE, undrain NODE, decommission NODE, recover NODE... [accept-data-loss], rebalance [NODE], rebalance-cancel, rebalance-resume", strings.Join(words, " "))
 }
 
 // Failover has a node hand all of its leases over, whichever node is asked.

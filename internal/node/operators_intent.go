@@ -39,19 +39,28 @@ func (n *Node) SetIntent(name string, to meta.Intent) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	a, err := n.decide(ctx, func(now multiraft.Instant, done func(Answer)) { n.core.Intend(row.ID, to, now, done) })
+	if err != nil {
+		return nil, err
+	}
+	var taken intentTaken
+	if err := json.Unmarshal(a.Body, &taken); err != nil {
+		return nil, err
+	}
+	return json.Marshal(IntentReport{row.ID, row.Name, to.String(), taken.Changed})
+}
+
+// decide has group 0 decide, and asks again as long as nobody is found who leads it.
+func (n *Node) decide(ctx context.Context, ask func(now multiraft.Instant, done func(Answer))) (Answer, error) {
 	for {
-		a, err := n.intend(ctx, row.ID, to)
+		a, err := n.askOnce(ctx, ask)
 		switch {
 		case err != nil:
-			return nil, errors.New("group 0 took no decision in time, because it has no leader or most of its nodes are away: look at `aegis status` and try again")
+			return a, errors.New("group 0 took no decision in time, because it has no leader or most of its nodes are away: look at `aegis status` and try again")
 		case a.Err == "":
-			var taken intentTaken
-			if err := json.Unmarshal(a.Body, &taken); err != nil {
-				return nil, err
-			}
-			return json.Marshal(IntentReport{row.ID, row.Name, to.String(), taken.Changed})
+			return a, nil
 		case a.Err != errNotMeta.Error() && a.Err != errNoMeta.Error():
-			return nil, errors.New(a.Err)
+			return a, errors.New(a.Err)
 		}
 		select {
 		case <-ctx.Done():
@@ -60,10 +69,10 @@ func (n *Node) SetIntent(name string, to meta.Intent) (json.RawMessage, error) {
 	}
 }
 
-// intend asks once.
-func (n *Node) intend(ctx context.Context, id shardmap.NodeID, to meta.Intent) (Answer, error) {
+// askOnce puts a question that the core answers, and waits for the answer.
+func (n *Node) askOnce(ctx context.Context, ask func(now multiraft.Instant, done func(Answer))) (Answer, error) {
 	got := make(chan Answer, 1)
-	if err := n.host.Do(ctx, func(now multiraft.Instant) { n.core.Intend(id, to, now, func(a Answer) { got <- a }) }); err != nil {
+	if err := n.host.Do(ctx, func(now multiraft.Instant) { ask(now, func(a Answer) { got <- a }) }); err != nil {
 		return Answer{}, err
 	}
 	select {
@@ -92,6 +101,9 @@ type PlanReport struct {
 	Share float64 `json:"share"`
 	// Moving is how far what is under way is.
 	Moving *Moving `json:"moving,omitempty"`
+	// Halted says that rebalancing is halted: the steps begin when it goes on. A node that
+	// is thought away is not part of that: its steps would begin at once.
+	Halted bool `json:"halted,omitempty"`
 	// Without is the node that is thought away, 0 none.
 	Without shardmap.NodeID `json:"without,omitempty"`
 }
@@ -117,7 +129,7 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 	if err := n.host.Do(ctx, func(now multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
 			missed = n.core.missedNow(now)
-			s = &meta.State{Settings: m.Settings, Nodes: slices.Clone(m.Nodes), Groups: slices.Clone(m.Groups)}
+			s = &meta.State{Settings: m.Settings, Nodes: slices.Clone(m.Nodes), Groups: slices.Clone(m.Groups), Halted: m.Halted}
 		}
 	}); err != nil || s == nil {
 		return nil, errors.New("the node is too busy to answer: try again")
@@ -128,8 +140,8 @@ func (n *Node) Rebalance(without string) (json.RawMessage, error) {
 		}
 		s.Apply(meta.Entry{Intend: &meta.Intend{Node: leaver.ID, From: leaver.IntentVersion, Intent: meta.Leaving}})
 	}
-	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0, missed))
-	p.Without, p.Moving = leaver.ID, r.Moving
+	p := r.plan(placements(s.Nodes, s.Settings, s.Groups, nil, 0, missed, s.Halted && without != ""))
+	p.Without, p.Moving, p.Halted = leaver.ID, r.Moving, s.Halted
 	return json.Marshal(p)
 }
 

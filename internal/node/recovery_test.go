@@ -131,7 +131,7 @@ func TestCopiesAreMadeAgainAfterARecovery(t *testing.T) {
 	}
 	progress := settledGroups(s)
 	for range 1000 {
-		plan, pending, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil), s.Nodes, s.Groups, progress, nil)
+		plan, pending, _ := steps(placements(s.Nodes, s.Settings, s.Groups, progress, 0, nil, false), s.Nodes, s.Groups, progress, nil, false)
 		for _, p := range plan {
 			if p.Group != shardmap.MetaGroup && p.BudgetBytes < memory/64 {
 				t.Fatalf("group %d gets a budget of %d bytes, %d are there for each", p.Group, p.BudgetBytes, memory/64)

@@ -35,13 +35,14 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	var settings meta.Settings
 	notHeard := map[shardmap.NodeID]time.Duration{}
 	var missed []shardmap.NodeID
+	halted := false
 	r := ClusterReport{Cluster: hex.EncodeToString(n.cluster[:]), At: time.Now().UTC(), MapEpoch: n.routes.Load().Epoch()}
 	err := n.host.Do(ctx, func(now multiraft.Instant) {
 		if m := n.core.Meta(); m != nil {
 			for _, row := range m.Nodes {
 				notHeard[row.ID], _ = n.core.raft.Silence(row.ID, now)
 			}
-			missed = n.core.missedNow(now)
+			missed, halted = n.core.missedNow(now), m.Halted
 			nodes, wanted = append(nodes, m.Nodes...), append(wanted, m.Groups...)
 			settings, r.Groups, r.Factor = m.Settings, m.Settings.Groups, m.Settings.ReplicationFactor
 		}
@@ -79,7 +80,10 @@ func (n *Node) Status(timeout time.Duration) (ClusterReport, error) {
 	}
 	wg.Wait()
 	if r.Moves = r.moves(wanted); len(r.Moves) > 0 {
-		r.Moving = r.moving(r.plan(placements(nodes, settings, wanted, nil, 0, missed)).Steps)
+		r.Moving = r.moving(r.plan(placements(nodes, settings, wanted, nil, 0, missed, halted)).Steps)
+	}
+	if halted {
+		r.Halted = heldBack(r.plan(placements(nodes, settings, wanted, nil, 0, missed, false)), r.plan(placements(nodes, settings, wanted, nil, 0, missed, true)))
 	}
 	r.restarts(votersOf(wanted[shardmap.MetaGroup]))
 	r.conclude(len(hosts(nodes, nil)))

@@ -29,6 +29,29 @@ type Moving struct {
 	Seconds float64 `json:"leftSeconds"`
 }
 
+// Halted is what does not move because operators have halted rebalancing.
+type Halted struct {
+	Copies int    `json:"copies"` // that would move if it went on
+	Bytes  int64  `json:"bytes"`  // of them, about
+	Note   string `json:"note"`   // what that means and what to do about it
+}
+
+// heldBack is what a plan has that is for load's sake, beside what goes on in any case.
+func heldBack(all, anyway PlanReport) *Halted {
+	copies := func(p PlanReport) (n int) {
+		for _, s := range p.Steps {
+			if s.To != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	h := Halted{Copies: max(copies(all)-copies(anyway), 0), Bytes: max(all.Bytes-anyway.Bytes, 0)}
+	h.Note = fmt.Sprintf("rebalancing is halted by an operator: %d copies (%s) that would move stay where they are. Copies that are missing, and those of "+
+		"nodes that are decommissioned, are made elsewhere all the same. Let it go on with: aegis rebalance --resume", h.Copies, About(h.Bytes))
+	return &h
+}
+
 // moving adds up what is on its way, and what waits for its turn: as much as the steps of
 // a plan from what the nodes have now to what is wanted in the end.
 func (r *ClusterReport) moving(steps []Step) *Moving {
