@@ -53,6 +53,11 @@ type Config struct {
 	// FillRate is how many bytes a second this node sends of fills, to all peers together;
 	// 0 = as many as they take.
 	FillRate int64
+	// FillPercent is how much of a core this node spends on fills; 0 = as much as they take.
+	FillPercent int
+	// Spent does something and says how long the processor worked on it, where FillPercent
+	// is to be kept: this room reads no clock. nil = nobody counts.
+	Spent func(do func()) time.Duration
 	// CompareBytes is from how many bytes on a shard is compared with a copy that has
 	// something before it is filled, 64 KiB.
 	CompareBytes int

@@ -172,7 +172,8 @@ func (s *shard) passesLimit() bool {
 // replaceRange puts what the holder has in the place of a hash range, in the log too;
 // false when that cannot be, or when the copy passes its limit by it.
 func (s *shard) replaceRange(lo, hi uint64, entries []byte) bool {
-	if s.m.ReplaceRange(lo, hi, entries) != nil {
+	var err error
+	if s.n.work(func() { err = s.m.ReplaceRange(lo, hi, entries) }); err != nil {
 		s.doubt("chunk does not fit")
 		return false
 	}

@@ -68,7 +68,7 @@ func NewNode(cfg Config, ctl Control, out Out) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, ctl: ctl, out: out, seqMax: newEpochAt}
-	n.pace = newPace(cfg.FillRate)
+	n.pace = newPace(cfg.FillRate, int64(cfg.FillPercent))
 	n.pool = &pool{blockBytes: cfg.BlockBytes, limit: cfg.RingBytes}
 	n.ahead, n.forced = newBitset(cfg.Layout.Shards), newBitset(cfg.Layout.Shards)
 	n.encoded.New = func() any { return new([]byte) }

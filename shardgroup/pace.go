@@ -6,16 +6,21 @@ import (
 	"time"
 )
 
-// pace bounds what this node sends of fills, all peers together, in bytes of messages: a
-// bucket that time fills, up to a tenth of a second's worth, and that a message may
-// overdraw, however long it is. Records are not held back by it, and not counted: they
-// are what clients write, and a copy that lacks them would only fall off the ring.
+// pace bounds what this node spends on fills, all peers together: bytes of messages that
+// it sends, and time of its processor. Each is a bucket that time fills, up to a tenth of a
+// second's worth, and that a message may overdraw, however long it is. Records are not held
+// back by it, and not counted: they are what clients write, and a copy that lacks them would
+// only fall off the ring. What this node takes in counts as work too, but who sends it
+// cannot be told to wait: only what this node sends itself does.
 type pace struct {
-	rate int64 // bytes a second; 0 = no bound. Never changes
-	most int64 // that the bucket holds
+	mu          sync.Mutex // guards the rest; a last lock
+	bytes, work bucket     // work in ns
+}
 
-	mu   sync.Mutex // guards the rest; a last lock
-	left int64      // bytes, below zero what was overdrawn
+// bucket is filled by time.
+type bucket struct {
+	rate int64 // a second; 0 = no bound. Never changes
+	left int64 // below zero what was overdrawn
 	at   time.Duration
 }
 
@@ -23,31 +28,53 @@ type pace struct {
 // come late where the machine is busy.
 const paceSlack = 100 * time.Millisecond
 
-func newPace(rate int64) pace {
-	return pace{rate: rate, most: max(rate/int64(time.Second/paceSlack), 1)}
+// corePercent is a hundredth of a core, in ns a second.
+const corePercent = int64(time.Second / 100)
+
+// newPace bounds fills to so many bytes a second and so many hundredths of a core, 0 = any.
+func newPace(bytes, percent int64) pace {
+	return pace{bytes: bucket{rate: bytes}, work: bucket{rate: percent * corePercent}}
 }
 
 // may says whether more may be sent now.
 func (p *pace) may(now time.Duration) bool {
-	if p.rate == 0 {
+	if p.bytes.rate == 0 && p.work.rate == 0 {
 		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if passed := now - p.at; passed > 0 {
-		p.left, p.at = int64(math.Min(float64(p.left)+float64(p.rate)*passed.Seconds(), float64(p.most))), now
-	}
-	return p.left > 0
+	bytes, work := p.bytes.may(now), p.work.may(now)
+	return bytes && work
 }
 
 // take counts what was sent.
 func (p *pace) take(bytes int) {
-	if p.rate == 0 {
+	if p.bytes.rate == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left -= int64(bytes)
+	p.bytes.left -= int64(bytes)
+}
+
+// worked counts what a piece of a fill cost. It leaves no more than a second to wait for:
+// what a node took in for minutes is no reason to send nothing for minutes.
+func (p *pace) worked(spent time.Duration) {
+	if p.work.rate == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.work.left = max(p.work.left-int64(spent), -p.work.rate)
+}
+
+// may lets the time that passed fill the bucket, and says whether there is anything in it.
+func (b *bucket) may(now time.Duration) bool {
+	if passed := now - b.at; passed > 0 {
+		most := max(b.rate/int64(time.Second/paceSlack), 1)
+		b.left, b.at = int64(math.Min(float64(b.left)+float64(b.rate)*passed.Seconds(), float64(most))), now
+	}
+	return b.rate == 0 || b.left > 0
 }
 
 // meter says how fast bytes pass: what passed lately counts more, by e in meterSpan. It
@@ -116,4 +143,13 @@ func (n *Node) paced(now time.Duration) (busy bool) {
 		}
 	}
 	return busy
+}
+
+// work does a piece of a fill, and counts what it costs the processor, where that is bounded.
+func (n *Node) work(do func()) {
+	if n.cfg.Spent == nil || n.pace.work.rate == 0 {
+		do()
+		return
+	}
+	n.pace.worked(n.cfg.Spent(do))
 }

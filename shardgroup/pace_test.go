@@ -14,10 +14,10 @@ func TestAPaceIsKept(t *testing.T) {
 	for seed := range int64(20) {
 		r := rand.New(rand.NewSource(seed))
 		rate := int64(1<<16) << r.Intn(14)
-		p := newPace(rate)
+		p := newPace(rate, 0)
 		now, sent, longest := time.Hour, int64(0), int64(0)
 		p.may(now)
-		p.take(int(p.left))
+		p.take(int(p.bytes.left))
 		for end := now + 20*time.Second; now < end; {
 			now += time.Duration(r.Int63n(int64(paceSlack)))
 			for p.may(now) {
@@ -34,7 +34,7 @@ func TestAPaceIsKept(t *testing.T) {
 
 // TestAPaceSavesNothingUp: after a silence, what may be sent at once is a tenth of a second's worth.
 func TestAPaceSavesNothingUp(t *testing.T) {
-	p := newPace(1 << 20)
+	p := newPace(1<<20, 0)
 	for _, now := range []time.Duration{time.Second, time.Hour, 24 * time.Hour, 24*time.Hour - time.Second} {
 		sent := 0
 		for p.may(now) {

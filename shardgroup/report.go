@@ -370,5 +370,5 @@ func (n *Node) Usage() Usage {
 // FillRate is how many bytes a second this node sends of fills now, and may send (0 = any).
 func (n *Node) FillRate(now multiraft.Instant) (rate, most int64) {
 	_, rate = n.filled.read(now.Mono)
-	return rate, n.pace.rate
+	return rate, n.pace.bytes.rate
 }

@@ -181,7 +181,7 @@ func (s *shard) holdsBack(f *follower, now time.Duration) bool {
 // sendFill sends what comes next of a fill, and counts it.
 func (s *shard) sendFill(f *follower, w *writer, now time.Duration) {
 	before := len(w.b)
-	if s.composeFill(f, w); f.mode == modeTail {
+	if s.n.work(func() { s.composeFill(f, w) }); f.mode == modeTail {
 		f.ended = now
 	}
 	sent := len(w.b) - before

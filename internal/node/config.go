@@ -23,6 +23,7 @@ type Config struct {
 	Seeds        []string
 	ReplaceAfter time.Duration // how long a node is missed before it is replaced; 0: never
 	Expect       int
+	FillPercent  int   // of a core that fills may take; 0: any
 	FillRate     int64 // bytes a second that are sent to copies on their way; 0: as many as they take
 	DataDir      string
 	SecretFile   string

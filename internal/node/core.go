@@ -31,6 +31,9 @@ type CoreConfig struct {
 	// BlockBytes is the unit in which ring memory is lent, 0: 64 KiB.
 	BlockBytes int
 	FillRate   int64 // bytes a second that are sent of fills, 0: as many as they take
+	// FillPercent is how much of a core fills may take, 0: any; Spent is what tells, nil: nobody.
+	FillPercent int
+	Spent       func(do func()) time.Duration
 	// CompareBytes is from how many bytes on a shard's copy is compared before it is
 	// filled, 0: 64 KiB.
 	CompareBytes int
@@ -184,7 +187,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 	var err error
 	c.data, err = shardgroup.NewNode(shardgroup.Config{
 		Self: c.self, Layout: layout, Secret: settings.HashKey,
-		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, FillRate: cfg.FillRate, CompareBytes: cfg.CompareBytes, Lease: cfg.Promise,
+		BudgetBytes: cfg.DataBytes / int64(layout.Shards), Pool: cfg.Pool, RingBytes: cfg.RingBytes, BlockBytes: cfg.BlockBytes, FillRate: cfg.FillRate, FillPercent: cfg.FillPercent, Spent: cfg.Spent, CompareBytes: cfg.CompareBytes, Lease: cfg.Promise,
 		Recovery: cfg.Recovery, Solo: cfg.Solo, LogWait: cfg.LogWait, Factor: settings.ReplicationFactor,
 	}, control{c}, coreOut{c})
 	if err != nil {

@@ -439,7 +439,7 @@ func (n *Node) build() error {
 	}
 	cfg := CoreConfig{
 		Name: n.cfg.ID, Addresses: n.addresses(), Zone: n.cfg.Zone, DataBytes: d.stores, Pool: n.memory, RingBytes: d.rings, BlockBytes: ringBlock(d.rings, layout.Shards),
-		FillRate:  n.cfg.FillRate,
+		FillRate: n.cfg.FillRate, FillPercent: n.cfg.FillPercent, Spent: spent,
 		Heartbeat: p.heartbeat, Promise: p.promise,
 		ReplaceAfter: n.cfg.ReplaceAfter,
 		Recovery:     recoveries[n.cfg.Recovery], Solo: solos[n.cfg.Solo],

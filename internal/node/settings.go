@@ -116,6 +116,11 @@ var table = []Setting{
 		Help: "most that this node sends in a second of copies that other nodes get or get back, to all of them together; writes are not counted and not held back; off: as much as they take",
 		read: readFillRate, write: func(c *Loaded) string { return orOff(sizeWord(c.FillRate)) },
 	},
+	{
+		Key: "fillCorePercent", Unit: "N|off", Default: "25", Change: Restart,
+		Help: "hundredths of one core that this node spends at most on making copies that other nodes get or get back; taking such copies in counts, and makes what it sends itself wait; off: as much as they take",
+		read: readFillPercent, write: func(c *Loaded) string { return orOff(numberWord(c.FillPercent)) },
+	},
 	text("clusterSecretFile", "FILE", "", "file with the secret that all nodes share; it authenticates peers and leases and encrypts gossip", checkDir, func(c *Loaded) *string { return &c.SecretFile }),
 	word("leaseProfile", "default", []string{"default", "fast", "lan", "noisy"},
 		"heartbeat and lease: default 100ms/600ms, fast 20ms/100ms, lan 50ms/250ms, noisy 200ms/1.5s; a failover takes about one lease", func(c *Loaded) *string { return &c.LeaseProfile }),

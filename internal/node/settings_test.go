@@ -323,6 +323,16 @@ func TestTheRateOfFillsIsASizeOrOff(t *testing.T) {
 			t.Errorf("%s is %d, written %q", word, c.FillRate, c.Text("fillBytesPerSecond"))
 		}
 	}
+	for word, want := range map[string]int{"1": 1, "250": 250, "off": 0} {
+		if c := load(t, flags("fill-core-percent", word)); c.FillPercent != want || c.Text("fillCorePercent") != word {
+			t.Errorf("%s is %d, written %q", word, c.FillPercent, c.Text("fillCorePercent"))
+		}
+	}
+	for _, word := range []string{"0", "-1", "25%", "1e9"} {
+		if _, err := LoadConfig(flags("fill-core-percent", word)); err == nil || !strings.Contains(err.Error(), "like 25") {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
 	if c := load(t, Sources{}); c.FillRate != 0 || c.Text("fillBytesPerSecond") != "off" {
 		t.Errorf("by default it is %d, %q", c.FillRate, c.Text("fillBytesPerSecond"))
 	}

@@ -50,10 +50,7 @@ func number(key, def string, least, most int, change Change, help string, field 
 			return nil
 		},
 		write: func(c *Loaded) string {
-			if *field(c) == 0 {
-				return ""
-			}
-			return strconv.Itoa(*field(c))
+			return numberWord(*field(c))
 		},
 	}
 }
@@ -223,6 +220,28 @@ func readFillRate(c *Loaded, s string) (err error) {
 		return fmt.Errorf("%q is not off or a size of at least %s, like 100MiB", s, formatSize(fillRateMin))
 	}
 	return nil
+}
+
+// fillPercentMax is more cores than any node has.
+const fillPercentMax = 100_000
+
+func readFillPercent(c *Loaded, s string) (err error) {
+	if s == wordOff {
+		c.FillPercent = 0
+		return nil
+	}
+	if c.FillPercent, err = strconv.Atoi(s); err != nil || c.FillPercent < 1 || c.FillPercent > fillPercentMax {
+		return fmt.Errorf("%q is not off or hundredths of a core from 1 to %d, like 25", s, fillPercentMax)
+	}
+	return nil
+}
+
+// numberWord is a number, "" for 0.
+func numberWord(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // sizeWord is formatSize, "" for 0.
