@@ -33,7 +33,7 @@ const (
 // packet is repeated after a heartbeat, a replayed one must do nothing.
 type datagrams struct {
 	cfg     Config
-	pc      net.PacketConn
+	pc      packets
 	handler Handler
 	digest  uint32
 	seq     atomic.Uint64
@@ -61,7 +61,7 @@ func clusterDigest(c [16]byte) uint32 {
 
 func newDatagrams(cfg Config, pc net.PacketConn, h Handler) *datagrams {
 	return &datagrams{
-		cfg: cfg, pc: pc, handler: h, digest: clusterDigest(cfg.Self.Cluster),
+		cfg: cfg, pc: newPackets(pc), handler: h, digest: clusterDigest(cfg.Self.Cluster),
 		addrs: make(map[shardmap.NodeID]*target), seen: make(map[shardmap.NodeID]seenSeq),
 	}
 }
@@ -133,13 +133,13 @@ func (d *datagrams) send(to shardmap.NodeID, payload []byte) {
 	b = binary.BigEndian.AppendUint64(b, d.seq.Add(1))
 	m := mac(d.cfg.Secret, 'd', b, payload)
 	b = append(append(b, m[:]...), payload...)
-	_, _ = d.pc.WriteTo(b, addr)
+	d.pc.send(b, addr)
 }
 
 func (d *datagrams) receive() {
 	buf := make([]byte, 64<<10)
 	for {
-		n, _, err := d.pc.ReadFrom(buf)
+		n, err := d.pc.receive(buf)
 		if d.done.Load() {
 			return
 		}
@@ -182,5 +182,5 @@ func (d *datagrams) open(b []byte) (from Identity, payload []byte, ok bool) {
 
 func (d *datagrams) close() {
 	d.done.Store(true)
-	d.pc.Close()
+	d.pc.pc.Close()
 }

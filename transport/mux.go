@@ -343,7 +343,7 @@ func (m *Mux) receive(c net.Conn) {
 	}
 	m.greeted(c, Link{Peer: h.id.Node, Inbound: true, Since: time.Now()})
 	_ = c.SetDeadline(time.Time{})
-	r := frameReader{src: bufio.NewReaderSize(c, 64<<10)}
+	r := frameReader{src: bufio.NewReaderSize(newStream(c), 64<<10)}
 	for {
 		frame, err := r.next()
 		if err != nil {

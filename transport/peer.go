@@ -216,6 +216,7 @@ func (p *peer) refused(addr string, err error) {
 // write sends what there is for the class whenever it is woken.
 func (p *peer) write(c net.Conn, class Class, gone <-chan struct{}) {
 	var out, body, scratch []byte
+	to := newStream(c)
 	pull := class == Data || class == Ack
 	for {
 		sent := false
@@ -230,8 +231,7 @@ func (p *peer) write(c net.Conn, class Class, gone <-chan struct{}) {
 			}
 		}
 		if len(out) > 0 {
-			_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := c.Write(out); err != nil {
+			if _, err := to.Write(out); err != nil {
 				return
 			}
 			sent = true

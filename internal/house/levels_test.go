@@ -10,7 +10,7 @@ import (
 // levels are the groups of DESIGN section 2: a room may import what stands in an
 // earlier group, and nothing of its own.
 var levels = [][]string{
-	{"internal/mutant", "internal/axis", "internal/fault"}, // names of seeded bugs, and arithmetic: any room may have some
+	{"internal/mutant", "internal/axis", "internal/fault", "internal/direct"}, // names of seeded bugs, arithmetic, calls of sockets: any room may have some
 	{"lru", "pkg/shardmap", "transport/resp", "statemachine/wal", "statemachine/image", "internal/metrics", "internal/judge", "chaos/report"},
 	{"statemachine", "multiraft", "multiraft/meta", "membership", "transport", "transport/redis", "pkg/client"},
 	{"shardgroup", "pkg/client/clienttest", "internal/load", "internal/backup"},

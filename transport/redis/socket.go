@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/baxromumarov/aegisKV/internal/direct"
 )
 
 // socket reads and writes a client's connection with one system call each, past what
@@ -32,7 +34,7 @@ type socket struct {
 
 func newSocket(nc net.Conn) *socket {
 	s := &socket{nc: nc}
-	if sc, ok := nc.(syscall.Conn); ok && direct {
+	if sc, ok := nc.(syscall.Conn); ok && direct.Works {
 		s.raw, _ = sc.SyscallConn()
 	}
 	s.read, s.write = s.readNow, s.writeNow
@@ -61,7 +63,7 @@ func (s *socket) ReadInto(room func() []byte, idle func()) (int, error) {
 
 // readNow reads what is there; false when nothing is, to be called again when there is.
 func (s *socket) readNow(fd uintptr) bool {
-	n, errno := readFD(fd, s.room())
+	n, errno := direct.Read(fd, s.room())
 	switch {
 	case errno == syscall.EAGAIN:
 		s.idle()
@@ -91,7 +93,7 @@ func (s *socket) writeSome(b []byte) (int, error) {
 }
 
 func (s *socket) writeNow(fd uintptr) bool {
-	n, errno := writeFD(fd, s.out)
+	n, errno := direct.Write(fd, s.out)
 	switch {
 	case errno == 0:
 		s.sent = n
