@@ -9,7 +9,8 @@
 # make chaos-smoke a short choice of them, three side by side (half a minute): make chaos-smoke CHAOS='--seed 7 --nodes 5'
 # make sim         simulated clusters from seeds: make sim SIM_SEEDS=1-100 SIM_DURATION=60s
 # make sim-long    seeds that were never run, for a time, added to docs/chaos/simulator/record.json: cluster-hours, faults,
-#                  rare places, violations; ended and begun again at will: make sim-long SIM_LONG='--for 8h --hours 2000'
+#                  rare places, violations; ended (Ctrl-C finishes the seeds under way) and begun again at will, by the program
+#                  of one commit: make sim-long SIM_LONG='--for 8h --hours 2000 --anew', then bin/aegis-chaos sim-long --hours 2000
 # make bench       operations per CPU-second and latency beside redis-server (3 minutes or less): make bench BENCH='-o json'
 # make bench-memory  bytes per entry beside redis-server, 5,000,000 entries of 16 + 100 B (2 minutes): make bench-memory BENCH='--entries 1000000 -o json'
 # make bench-durability  writes a second with --wal off, write and fsync beside redis-server's append-only file, and p99

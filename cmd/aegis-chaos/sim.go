@@ -31,6 +31,7 @@ type simOptions struct {
 	json   bool
 	hashes bool
 	cpu    string
+	apart  bool // what ends this process does not end its children
 	cfg    sim.Config
 }
 
@@ -333,6 +334,7 @@ func (o *simOptions) child(exe string, from, to uint64) (part summary, err error
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: o.apart}
 	out, err := cmd.Output()
 	if e := json.Unmarshal(out, &part); e != nil && err == nil {
 		err = e

@@ -27,14 +27,16 @@ type simLongOptions struct {
 	limit  time.Duration
 	hours  float64
 	record string
+	anew   bool
 	first  uint64
 	chunk  uint64
+	commit string                                 // of this program
 	child  func(from, to uint64) (summary, error) // simulates seeds in a process of its own
 }
 
 // newSimLong is `aegis-chaos sim-long`: seeds for as long as there is time, on record.
 func newSimLong() *cobra.Command {
-	o := simLongOptions{sim: simOptions{cfg: sim.DefaultConfig(), twice: 1}}
+	o := simLongOptions{sim: simOptions{cfg: sim.DefaultConfig(), twice: 1, apart: true}}
 	cmd := &cobra.Command{
 		Use:   "sim-long",
 		Short: "Simulate seeds that were never run before, for a time, and add what was seen to a record",
@@ -49,7 +51,8 @@ func newSimLong() *cobra.Command {
 	f := cmd.Flags()
 	f.DurationVar(&o.limit, "for", time.Hour, "how long to go on; a call that is ended goes on where its record ends")
 	f.Float64Var(&o.hours, "hours", 0, "cluster-hours on record that are enough; 0: no end but that of --for")
-	f.StringVar(&o.record, "record", "docs/chaos/simulator/record.json", "the record that is added to")
+	f.StringVar(&o.record, "record", "docs/chaos/simulator/record.json", "the record that is added to; it is of one commit")
+	f.BoolVar(&o.anew, "anew", false, "begin the record anew, with the seeds behind those of the old one")
 	f.DurationVar(&o.sim.cfg.Duration, "duration", 300*time.Second, "simulated time with faults, per seed")
 	f.IntVarP(&o.sim.jobs, "jobs", "j", runtime.NumCPU(), "processes")
 	f.Uint64Var(&o.first, "first", 100_001, "where a new record begins, behind the seeds that every gate runs")
@@ -91,9 +94,15 @@ type longRun struct {
 // recordSchema is the version of the file.
 const recordSchema = 1
 
-// openRecord reads a record, or begins one.
+// newRecord begins one.
+func newRecord(first uint64) *record {
+	return &record{Schema: recordSchema, Next: first, Acted: map[string]int{}, Visits: visits{}}
+}
+
+// openRecord reads a record, or begins one. What it sums up is of one commit: hours of a
+// program say nothing of another, so one of another commit is not added to.
 func (o *simLongOptions) openRecord() (*record, error) {
-	r := &record{Schema: recordSchema, Next: o.first, Acted: map[string]int{}, Visits: visits{}}
+	r := newRecord(o.first)
 	b, err := os.ReadFile(o.record)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -106,6 +115,14 @@ func (o *simLongOptions) openRecord() (*record, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("record %s: %w", o.record, err)
+	}
+	if o.anew {
+		return newRecord(r.Next), nil
+	}
+	for i := range r.Runs {
+		if of := r.Runs[i].Commit; of != o.commit {
+			return nil, usagef("record %s is of commit %.12s, and this program of %.12s: go on with that one's program, give another --record, or begin --anew", o.record, of, o.commit)
+		}
 	}
 	return r, nil
 }
@@ -149,6 +166,7 @@ func (r *record) add(p *summary) {
 }
 
 func (o *simLongOptions) run() error {
+	o.commit = report.Commit()
 	r, err := o.openRecord()
 	if err != nil {
 		return err
@@ -159,16 +177,23 @@ func (o *simLongOptions) run() error {
 	}
 	o.child = func(from, to uint64) (summary, error) { return o.sim.child(exe, from, to) }
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	begun := time.Now()
-	r.Runs = append(r.Runs, longRun{Begun: begun.UTC(), Commit: report.Commit(), Machine: machine(), Duration: o.sim.cfg.Duration.String(), First: r.Next})
+	context.AfterFunc(ctx, stop) // who asks twice does not wait for the seeds under way
 	scripts := summary{Failures: playBeside()}
 	if len(scripts.Failures) > 0 {
 		return errors.New(strings.Join(scripts.Failures, "\n"))
 	}
-	played := visited()
+	return o.call(ctx, r, visited())
+}
+
+// call simulates rounds of seeds until there were enough or it is to end, and keeps the
+// record of them after each: one that is killed loses a round, and the next call runs
+// its seeds. played is where scripts have been.
+func (o *simLongOptions) call(ctx context.Context, r *record, played visits) error {
+	begun := time.Now()
+	r.Runs = append(r.Runs, longRun{Begun: begun.UTC(), Commit: o.commit, Machine: machine(), Duration: o.sim.cfg.Duration.String(), First: r.Next})
+	now := &r.Runs[len(r.Runs)-1]
 	for ctx.Err() == nil && time.Since(begun) < o.limit && (o.hours == 0 || r.ClusterHours < o.hours) {
-		failures := len(r.Runs[len(r.Runs)-1].Failures)
+		failures := len(now.Failures)
 		o.round(r)
 		r.Unvisited = nil
 		if r.Seeds >= rareSeeds {
@@ -177,13 +202,12 @@ func (o *simLongOptions) run() error {
 		if err := r.write(o.record); err != nil {
 			return err
 		}
-		for _, f := range r.Runs[len(r.Runs)-1].Failures[failures:] {
+		for _, f := range now.Failures[failures:] {
 			fmt.Println(f)
 		}
 		fmt.Printf("%8s  up to seed %d: %.1f cluster-hours of this call, %.1f on record, %.0f for each CPU-hour, %d violations\n",
-			time.Since(begun).Round(time.Second), r.Next-1, r.Runs[len(r.Runs)-1].ClusterHours, r.ClusterHours, r.ClusterHours/r.CPUHours, r.Violations)
+			time.Since(begun).Round(time.Second), r.Next-1, now.ClusterHours, r.ClusterHours, r.ClusterHours/r.CPUHours, r.Violations)
 	}
-	now := &r.Runs[len(r.Runs)-1]
 	fmt.Printf("%d seeds of this call, %d on record: %.1f cluster-hours, %d operations, %d faults, %d violations; %s\n",
 		now.Seeds, r.Seeds, r.ClusterHours, r.Operations, r.Faults, r.Violations, o.record)
 	if len(now.Failures) > 0 {
