@@ -2,8 +2,8 @@ package sim
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/node"
@@ -13,7 +13,8 @@ import (
 )
 
 func address(id shardmap.NodeID) meta.Addresses {
-	return meta.Addresses{Client: fmt.Sprintf("10.0.0.%d:7000", id), Cluster: fmt.Sprintf("10.0.0.%d:7001", id), Gossip: fmt.Sprintf("10.0.0.%d:7002", id)}
+	host := "10.0.0." + strconv.Itoa(int(id))
+	return meta.Addresses{Client: host + ":7000", Cluster: host + ":7001", Gossip: host + ":7002"}
 }
 
 // founding is the record that the first nodes of a cluster keep.
@@ -31,7 +32,7 @@ func (w *World) founding(nodes int) node.Founding {
 
 // row is what a node says of itself to the registry.
 func (w *World) row(id shardmap.NodeID) meta.Node {
-	return meta.Node{ID: id, UUID: meta.UUID{byte(id), byte(id >> 8), byte(id >> 16)}, Name: fmt.Sprintf("n%d", id), Addresses: address(id), DataBytes: w.cfg.DataBytes}
+	return meta.Node{ID: id, UUID: meta.UUID{byte(id), byte(id >> 8), byte(id >> 16)}, Name: "n" + strconv.Itoa(int(id)), Addresses: address(id), DataBytes: w.cfg.DataBytes}
 }
 
 // place is where a node stands among all that ever were, -1 for one that never was. Ids

@@ -43,7 +43,7 @@ func (p *process) holds(g shardmap.GroupID) *shardgroup.Replica {
 	if !p.up || p.hurt {
 		return nil
 	}
-	if st, _ := p.core.Raft().Group(g); st.ReplicaID&witness != 0 {
+	if p.core.Raft().Own(g)&witness != 0 {
 		return nil
 	}
 	return p.core.Data().Replica(g)

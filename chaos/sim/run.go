@@ -245,13 +245,18 @@ func (w *World) restless(id shardmap.GroupID) string {
 // unequal compares the copies of a group (P10): equal positions must mean equal
 // digests, and in the end every copy is whole.
 func (w *World) unequal(id shardmap.GroupID) string {
+	type position struct {
+		at   shardmap.Version
+		time int64
+	}
 	type seen struct {
 		digest uint64
 		node   shardmap.NodeID
 	}
+	at := map[position]seen{}
 	first := w.layout().FirstShard(id)
 	for s := first; s < first+shardmap.ShardID(w.layout().ShardsPerGroup()); s++ {
-		at := map[string]seen{}
+		clear(at)
 		for _, p := range w.nodes {
 			r := p.copyOf(s)
 			if r == nil {
@@ -261,7 +266,7 @@ func (w *World) unequal(id shardmap.GroupID) string {
 			if !whole && !w.strays(id) {
 				return fmt.Sprintf("shard %d at node %d is not whole", s, p.id)
 			}
-			k := fmt.Sprint(v, t)
+			k := position{v, t}
 			if o, ok := at[k]; ok && o.digest != d {
 				w.broke("P10", "shard %d at version %v and time %d: nodes %d and %d differ", s, v, t, o.node, p.id)
 			}

@@ -80,42 +80,46 @@ func DefaultConfig() Config {
 func (w *World) at(t time.Duration, f func()) {
 	w.seq++
 	e := event{max(t, w.now), w.seq, f}
-	w.heap = append(w.heap, e)
-	i := len(w.heap) - 1
+	i := len(w.heap)
+	w.heap = append(w.heap, event{})
 	for i > 0 {
 		p := (i - 1) / 2
-		if !w.heap[i].before(w.heap[p]) {
+		if !e.before(&w.heap[p]) {
 			break
 		}
-		w.heap[i], w.heap[p] = w.heap[p], w.heap[i]
+		w.heap[i] = w.heap[p]
 		i = p
 	}
+	w.heap[i] = e
 }
 
 func (w *World) after(d time.Duration, f func()) { w.at(w.now+d, f) }
 
-func (e event) before(o event) bool { return e.at < o.at || (e.at == o.at && e.seq < o.seq) }
+func (e *event) before(o *event) bool { return e.at < o.at || (e.at == o.at && e.seq < o.seq) }
 
+// pop takes the next event out. The last one goes down from the top until it is in order,
+// and the smaller ones on its way go up by one.
 func (w *World) pop() event {
-	top := w.heap[0]
 	n := len(w.heap) - 1
-	w.heap[0] = w.heap[n]
-	w.heap[n] = event{}
+	top, last := w.heap[0], w.heap[n]
+	w.heap[n].run = nil
 	w.heap = w.heap[:n]
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= n {
-			return top
-		}
-		if c+1 < n && w.heap[c+1].before(w.heap[c]) {
+	if n == 0 {
+		return top
+	}
+	heap, i := w.heap, 0
+	for c := 1; c < n; c = 2*i + 1 {
+		if c+1 < n && heap[c+1].before(&heap[c]) {
 			c++
 		}
-		if !w.heap[c].before(w.heap[i]) {
-			return top
+		if !heap[c].before(&last) {
+			break
 		}
-		w.heap[i], w.heap[c] = w.heap[c], w.heap[i]
+		heap[i] = heap[c]
 		i = c
 	}
+	heap[i] = last
+	return top
 }
 
 // run lets events happen until a time.

@@ -107,7 +107,8 @@ type Core struct {
 	over      *failover     // nil when nobody asked for it
 	placed    time.Duration // Mono of the last placement proposal
 	inPlace   uint64        // Version of group 0's state that wanted no other placement
-	arrived   []arrival     // by group
+	ring      lastRing
+	arrived   []arrival // by group
 
 	reported    []progressTold     // by group: what was last told of it
 	reportedAll time.Duration      // Mono of the last report of everything

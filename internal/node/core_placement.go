@@ -102,6 +102,26 @@ func standings(nodes []meta.Node, groups []meta.Group, progress []groupProgress,
 // placements is what every group should have on these nodes, given what it has and where
 // copies of it still are, which nodes are missed, and whether rebalancing is halted; nothing when no node takes copies. holder is group 0's. Budgets are for steps to say.
 func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID, missed []shardmap.NodeID, halted bool) []meta.Placement {
+	return new(lastRing).placements(nodes, s, present, progress, holder, missed, halted)
+}
+
+// lastRing is the ring that was used last: nodes change seldom, and to make one takes as
+// long as the plan.
+type lastRing struct {
+	nodes   []shardmap.NodeID
+	virtual int
+	ring    *membership.Ring
+}
+
+// of is the ring of some nodes.
+func (l *lastRing) of(nodes []shardmap.NodeID, virtual int) *membership.Ring {
+	if l.ring == nil || l.virtual != virtual || !slices.Equal(l.nodes, nodes) {
+		*l = lastRing{nodes, virtual, membership.NewRing(nodes, virtual)}
+	}
+	return l.ring
+}
+
+func (l *lastRing) placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progress []groupProgress, holder shardmap.NodeID, missed []shardmap.NodeID, halted bool) []meta.Placement {
 	hs := hosts(nodes, missed)
 	if len(hs) == 0 {
 		return nil
@@ -116,7 +136,7 @@ func placements(nodes []meta.Node, s meta.Settings, present []meta.Group, progre
 		}
 		return meta.Group{}
 	}
-	plan := membership.NewRing(ids, s.VirtualNodes).Plan(hs,
+	plan := l.of(ids, s.VirtualNodes).Plan(hs,
 		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters, Still: halted}, standings(nodes, present, progress, missed, halted))
 	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder, missed)}}
 	for g := 1; g <= s.Groups; g++ {

@@ -67,7 +67,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 // place proposes the placement that is wanted, where it differs.
 func (c *Core) place(now multiraft.Instant) {
 	var changed []meta.Placement
-	want := placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress, c.self.Node, c.missed, c.meta.Halted)
+	want := c.ring.placements(c.meta.Nodes, c.meta.Settings, c.meta.Groups, c.progress, c.self.Node, c.missed, c.meta.Halted)
 	plan, pending, held := steps(want, c.meta.Nodes, c.meta.Groups, c.progress, c.missed, c.meta.Halted)
 	c.heldUp = held
 	c.placePause = placeEvery

@@ -145,7 +145,7 @@ var (
 type rOut struct{ coreOut }
 
 func (o rOut) Control(to shardmap.NodeID, frame []byte) {
-	o.c.out.Control(to, append([]byte{byte(frameRaft)}, frame...))
+	o.c.out.Control(to, marked(frameRaft, frame))
 }
 
 func (o rOut) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
@@ -154,8 +154,13 @@ func (o rOut) Datagram(to shardmap.NodeID, packet []byte, overTCP bool) {
 func (o rOut) Append(b *multiraft.Batch) { o.c.out.Append(b) }
 func (o rOut) Event(e multiraft.Event)   { o.c.out.RaftEvent(e) }
 
+// marked is a copy of a frame behind the mark of its room.
+func marked(k frameKind, frame []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(frame)), byte(k)), frame...)
+}
+
 func (o coreOut) Control(to shardmap.NodeID, frame []byte) {
-	o.c.out.Bulk(to, append([]byte{byte(frameData)}, frame...))
+	o.c.out.Bulk(to, marked(frameData, frame))
 }
 func (o coreOut) WakeData(peer shardmap.NodeID)                 { o.c.out.WakeData(peer) }
 func (o coreOut) WakeAck(peer shardmap.NodeID, urgent bool)     { o.c.out.WakeAck(peer, urgent) }
