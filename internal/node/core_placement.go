@@ -140,7 +140,11 @@ func (l *lastRing) placements(nodes []meta.Node, s meta.Settings, present []meta
 		membership.Shape{Groups: s.Groups, Copies: s.ReplicationFactor, Voters: groupVoters, Still: halted}, standings(nodes, present, progress, missed, halted))
 	ps := []meta.Placement{{Group: shardmap.MetaGroup, From: was(0).Version, Replicas: wantedMeta(ids, leavingOf(nodes), was(0), holder, missed)}}
 	for g := 1; g <= s.Groups; g++ {
-		ws := wantedReplicas(slices.Concat(plan[g].Copies, plan[g].Witnesses), len(ids), s.ReplicationFactor, was(g))
+		order := slices.Concat(plan[g].Copies, plan[g].Witnesses)
+		if len(ids) < groupVoters { // the only voter may stay where load would not have it
+			order = append(order, slices.DeleteFunc(slices.Clone(ids), func(n shardmap.NodeID) bool { return slices.Contains(order, n) })...)
+		}
+		ws := wantedReplicas(order, len(ids), s.ReplicationFactor, was(g))
 		ps = append(ps, meta.Placement{Group: shardmap.GroupID(g), From: was(g).Version, Replicas: ws})
 	}
 	return ps

@@ -93,3 +93,15 @@ func TestLeasesLeaveAtAPace(t *testing.T) {
 		}
 	}
 }
+
+// TestOneCopyOnTwoNodesStays: a single voter cannot move without a second one, so load is
+// no reason to want it elsewhere.
+func TestOneCopyOnTwoNodesStays(t *testing.T) {
+	s := foundingOf(1, 8, 64<<20, 1)
+	s.Apply(meta.Entry{Register: &meta.Register{Node: meta.Node{UUID: meta.UUID{2}, DataBytes: 64 << 20, Generation: 1}}})
+	for _, p := range placements(s.Nodes, s.Settings, s.Groups, settledGroups(s), 1, nil, false)[1:] {
+		if len(p.Replicas) != 1 || p.Replicas[0] != (meta.Wanted{Node: 1, Role: meta.Voter}) {
+			t.Errorf("group %d is to be at %v", p.Group, p.Replicas)
+		}
+	}
+}
