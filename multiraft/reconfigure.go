@@ -5,6 +5,8 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/baxromumarov/aegisKV/pkg/shardmap"
 )
 
 // Reconfigure drives a group one step toward the target replicas. The caller
@@ -18,7 +20,7 @@ func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bo
 	if g == nil || g.claim == nil || !g.leads() || !g.claim.lease.Check(now.Mono, now.SuspendOffset) {
 		return false
 	}
-	if g.lastConf > g.log.applied || now.Wait < g.confAsked {
+	if g.changing(now) {
 		return false
 	}
 	cc, voters := c.nextChange(g, target)
@@ -34,6 +36,20 @@ func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bo
 		c.touch(g)
 	}
 	return false
+}
+
+// changing reports whether a configuration entry is on its way: asked for, or in the log
+// and not applied.
+func (g *group) changing(now Instant) bool {
+	return g.lastConf > g.log.applied || now.Wait < g.confAsked
+}
+
+// Changing reports whether the members of a group change just now: its lease should not
+// leave before. Raft forgets a transfer in some of these moments, and the group would stand
+// until it is taken back.
+func (c *Core) Changing(id shardmap.GroupID, now Instant) bool {
+	g := c.group(id)
+	return g != nil && g.changing(now)
 }
 
 // nextChange is the next configuration entry, nil when none is needed; voters is

@@ -61,6 +61,25 @@ func (w *World) intend(n shardmap.NodeID, i meta.Intent) {
 	p.flush()
 }
 
+// changes waits until the members of the group that a node holds begin to change.
+func (verbs) changes(d time.Duration, r role) Step {
+	return do.until("P13", d, fmt.Sprint(r, " changes the members of its group"), func(s *stage) bool {
+		p := s.cast[r]
+		return p.core.Raft().Opened(theGroup) && p.core.Raft().Changing(theGroup, p.clock())
+	})
+}
+
+// leavesCalm watches that the lease of a node does not leave it in a change of members.
+func (verbs) leavesCalm(r role) Step {
+	held := false
+	return do.watching(fmt.Sprint("the lease leaves ", r, " in no change of members"), func(s *stage) bool {
+		p := s.cast[r]
+		had := held
+		held = p.runs() && p.core.Raft().Opened(theGroup)
+		return held || !had || !p.runs() || !p.core.Raft().Changing(theGroup, p.clock())
+	})
+}
+
 // left waits until a node has left for good.
 func (verbs) left(d time.Duration, r role) Step {
 	return do.until("P13", d, fmt.Sprint(r, " has left for good"), func(s *stage) bool {

@@ -252,6 +252,25 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// C's copy moves to D, and A ends in the middle of that: a transfer that meets a
+		// change of members may be forgotten, and the group stood for 100 ms and more.
+		Name: "a lease is to move in a change of members", From: "issue 6: pauses of groups", Nodes: 4, Steps: []Step{
+			do.steady(),
+			do.stranger(nodeD),
+			do.set(nodeA, "k", "1", majority),
+			do.slow(nodeB, nodeA, 80*ms), // the change takes longer than the move
+			do.slow(nodeC, nodeA, 80*ms),
+			do.intend(nodeC, meta.Leaving),
+			do.changes(30*sec, nodeA),
+			do.leavesCalm(nodeA),
+			do.drain(nodeA),
+			do.servedBy(sec, nodeB, nodeD),
+			do.watching("", nil),
+			do.get(holder, "k"),
+			do.settled(),
+		},
+	},
+	{
 		// Of five voters of group 0 three are to stay, the oldest: E would be none of them.
 		Name: "one leaves, and the holder of group 0 is the last of its voters", From: "DESIGN 3: group 0 has 5, 3 or 1 voters", Nodes: 5, Steps: []Step{
 			do.steady(),

@@ -80,7 +80,7 @@ func (c *Core) answerTransfer(body []byte, now multiraft.Instant, done func(Answ
 	case q.Group == shardmap.MetaGroup && c.raft.Handover(q.Group, q.To, now):
 		done(answerOf(report)) // nobody waits for it, so nothing is parked
 	case !c.moveLease(q.Group, q.To, now):
-		done(Answer{Err: fmt.Sprintf("group %d is on its way to another node already, or opens just now: try again", q.Group)})
+		done(Answer{Err: fmt.Sprintf("group %d is on its way to another node already, or opens or changes its members just now: try again", q.Group)})
 	default:
 		c.moves[q.Group].done = func(why string) {
 			if why != "" {

@@ -37,10 +37,11 @@ func (c *Core) endMove(id shardmap.GroupID, why string) {
 	}
 }
 
-// moveLease begins a planned move; false when the group is not served here.
+// moveLease begins a planned move; false when the group is not served here, or its members
+// change just now.
 func (c *Core) moveLease(id shardmap.GroupID, to shardmap.NodeID, now multiraft.Instant) bool {
 	r := c.data.Replica(id)
-	if r == nil || c.moves[id] != nil || !r.Park(now) {
+	if r == nil || c.moves[id] != nil || c.raft.Changing(id, now) || !r.Park(now) {
 		return false
 	}
 	m := &move{to: to, since: now.Mono}
