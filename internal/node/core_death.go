@@ -105,7 +105,10 @@ func (c *Core) mourn(now multiraft.Instant) {
 			c.deaths[row.ID] = d
 		}
 		if d.after = after; now.Mono-d.asked >= missingEvery {
-			c.replace(row, d, now) // by the answers to the last question
+			if c.yieldTo(c.hearer(d, now), now) { // by the answers to the last question
+				return
+			}
+			c.replace(row, d, now)
 			d.asked = now.Mono
 			c.askWhoMisses(row.ID, d, now)
 		}
@@ -207,6 +210,34 @@ func (c *Core) dead(d *death, now multiraft.Instant) bool {
 		}
 	}
 	return 2*miss > len(st.Config.Voters)
+}
+
+// hearer is a voter of group 0 that hears a node which this one misses, 0 when there is
+// none that could hold the group.
+func (c *Core) hearer(d *death, now multiraft.Instant) shardmap.NodeID {
+	st, ok := c.raft.Group(shardmap.MetaGroup)
+	if !ok || st.Config.Joint() {
+		return 0
+	}
+	for _, v := range st.Config.Voters {
+		w, said := d.words[v.Node]
+		if said && now.Mono-w.at < missingFresh && w.Silent < awayAfter && c.refusesTransfer(shardmap.MetaGroup, v.Node, now) == "" && v.Node != c.self.Node {
+			return v.Node
+		}
+	}
+	return 0
+}
+
+// yieldTo hands group 0 to a node, 0 = nobody, that hears one which this one has missed for
+// as long as it takes to be dead. What group 0 decides is told by its holder alone: a node that is cut off
+// from it, and from nobody else, would go by an old placement for as long as that lasts.
+func (c *Core) yieldTo(to shardmap.NodeID, now multiraft.Instant) bool {
+	if to == 0 || c.raft.Changing(shardmap.MetaGroup, now) || !c.raft.Handover(shardmap.MetaGroup, to, now) {
+		return false
+	}
+	probeYielded.Hit()
+	c.deaths = nil
+	return true
 }
 
 // replace takes the next step for a node that is missed, if it is dead.

@@ -10,6 +10,7 @@ var (
 	probeAborted   = metrics.NewProbe("node.move.aborted")
 	probeLapsed    = metrics.NewProbe("node.lease.lapsed")
 	probeReplaced  = metrics.NewProbe("node.dead.step")
+	probeYielded   = metrics.NewProbe("node.meta.yielded")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
 
 	probeNewer       = metrics.NewProbe("node.newer.answered")
