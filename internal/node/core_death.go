@@ -221,7 +221,8 @@ func (c *Core) hearer(d *death, now multiraft.Instant) shardmap.NodeID {
 	}
 	for _, v := range st.Config.Voters {
 		w, said := d.words[v.Node]
-		if said && now.Mono-w.at < missingFresh && w.Silent < awayAfter && c.refusesTransfer(shardmap.MetaGroup, v.Node, now) == "" && v.Node != c.self.Node {
+		hears := said && now.Mono-w.at < missingFresh && w.Silent < awayAfter
+		if hears && v.Node != c.self.Node && !c.sentAway(v.Node) && c.refusesTransfer(shardmap.MetaGroup, v.Node, now) == "" {
 			return v.Node
 		}
 	}
