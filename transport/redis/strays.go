@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -10,16 +11,19 @@ import (
 // second, some of them after as much as that, so that not all do at once.
 const strayFor = time.Second + 2*quietFor
 
-// SendAway ends each connection once it is quiet, and goes on to take those that come:
-// they are answered (MOVED, when the leases were handed over before). A client that
-// still has the old map would find nobody otherwise, and tell its user so. It returns
-// when none has come or asked for strayFor, or when ctx ends; at once, when there is no
-// client. Shutdown is to follow.
+// SendAway waits until clients have gone, and takes those that still come: they are
+// answered (MOVED, when the leases were handed over before). A client that still has the old
+// map would find nobody otherwise, and tell its user so. Its connection is not ended while
+// it may have that map: one that sends many commands without waiting could have one on
+// its way in that very moment. Clients of the gateway have no map; theirs end as soon as
+// they are quiet. SendAway returns when no command has come to the client port for strayFor,
+// or when ctx ends; at once, when there is no client. Shutdown is to follow.
 func (s *Server) SendAway(ctx context.Context) {
 	there := s.present()
 	if len(there) == 0 {
 		return
 	}
+	maps.DeleteFunc(there, func(c *conn, _ uint32) bool { return c.forwarder == nil })
 	tick := time.NewTicker(quietFor)
 	defer tick.Stop()
 	heard, at := s.heard(), time.Now()
@@ -47,8 +51,15 @@ func (s *Server) present() map[*conn]uint32 {
 	return there
 }
 
-// heard counts what clients want: connections and commands.
-func (s *Server) heard() int64 { return s.accepted.Load() + s.commands.Load() }
+// heard changes when clients of the client port come, go, or have something run.
+func (s *Server) heard() (n uint64) {
+	s.each(func(c *conn) {
+		if c.forwarder == nil {
+			n += 1 + uint64(c.batches.Load())
+		}
+	})
+	return n
+}
 
 // stopQuiet ends those connections that have run nothing since the last look.
 func (s *Server) stopQuiet(looked map[*conn]uint32) {
