@@ -28,17 +28,7 @@ type halting struct {
 // Halt asks for rebalancing to rest or to go on, wherever group 0 is led, and calls done
 // once, when it is applied or refused. It may be repeated.
 func (c *Core) Halt(on bool, now multiraft.Instant, done func(Answer)) {
-	c.now = now
-	b, err := json.Marshal(meta.Halt{On: on})
-	to := c.MetaLeader()
-	switch {
-	case err != nil:
-		done(Answer{Err: err.Error()})
-	case to == 0:
-		done(Answer{Err: errNoMeta.Error()})
-	default:
-		c.Ask(to, "halt", b, now, done)
-	}
+	c.askMeta("halt", meta.Halt{On: on}, now, done)
 }
 
 // answerHalt decides about a halt, where group 0 is led.

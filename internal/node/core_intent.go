@@ -26,8 +26,13 @@ type intentTaken struct {
 // Intend asks for another intent of a node, wherever group 0 is led, and calls done
 // once, when it is applied or refused. It may be repeated.
 func (c *Core) Intend(n shardmap.NodeID, i meta.Intent, now multiraft.Instant, done func(Answer)) {
+	c.askMeta("intend", meta.Intend{Node: n, Intent: i}, now, done)
+}
+
+// askMeta puts a question to who leads group 0, and calls done once.
+func (c *Core) askMeta(what string, question any, now multiraft.Instant, done func(Answer)) {
 	c.now = now
-	b, err := json.Marshal(meta.Intend{Node: n, Intent: i})
+	b, err := json.Marshal(question)
 	to := c.MetaLeader()
 	switch {
 	case err != nil:
@@ -35,7 +40,7 @@ func (c *Core) Intend(n shardmap.NodeID, i meta.Intent, now multiraft.Instant, d
 	case to == 0:
 		done(Answer{Err: errNoMeta.Error()})
 	default:
-		c.Ask(to, "intend", b, now, done)
+		c.Ask(to, what, b, now, done)
 	}
 }
 
