@@ -70,7 +70,7 @@ func (c *Core) startFence(g *group, now Instant) {
 		return // a raft leader whose Ready is not seen yet fences when it is (roleChanged)
 	}
 	term := g.rn.BasicStatus().GetTerm()
-	if !g.caughtUp(term) || !g.conf.voter(g.self) || g.durableTerm < term {
+	if !g.caughtUp(term) || !g.conf.voter(g.self) || g.durableTerm < term || g.refused == term && now.Wait < g.fenceAt {
 		return
 	}
 	e := Ballot{Term: term, Sub: 1}
@@ -380,7 +380,9 @@ func (c *Core) endHandover(g *group) {
 }
 
 // heardNack gives the claim up only for a higher ballot: "loading" must not
-// depose a healthy holder (R1).
+// depose a healthy holder (R1). Where a voter knows of a newer term the next fence is refused
+// just as this one was, at once, until raft hears of that term as well, which may take a
+// disk's write: fences are a heartbeat apart then.
 func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
 	cl := g.claim
 	if cl == nil || f.ballot != cl.lease.ballot {
@@ -388,6 +390,7 @@ func (c *Core) heardNack(g *group, f *fenceFrame, now Instant) {
 	}
 	if f.reason == nackHigher && cl.lease.ballot.Less(f.higher) && cl.lease.ballot.Term < f.higher.Term {
 		probeRefused.Hit()
+		g.refused, g.fenceAt = cl.lease.ballot.Term, now.Wait+c.cfg.Heartbeat
 		c.close(g, "refused for "+f.higher.String(), now)
 		return
 	}

@@ -20,6 +20,7 @@ import (
 type testNode struct {
 	behind bool          // its copy lacks something
 	stuck  int           // how often it complained of a joint configuration
+	fences int           // that it began
 	wall   time.Duration // error of its wall clock
 	t      *testCluster
 	id     shardmap.NodeID
@@ -205,6 +206,7 @@ func (n *testNode) Event(e Event) {
 	if e.Kind != EventFencing {
 		return
 	}
+	n.fences++
 	g := n.core.group(e.Group)
 	if own := g.logTerm == e.Ballot.Term && g.lastEntry == g.termFirst; g.lastEntry > g.log.applied+1 || g.lastEntry > g.log.applied && !own {
 		n.t.overlaps = append(n.t.overlaps, fmt.Sprintf("%v: group %d: %v fences before its log is applied: %d of %d", n.t.now, e.Group, e.Ballot, g.log.applied, g.lastEntry))

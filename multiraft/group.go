@@ -55,6 +55,8 @@ type group struct {
 	claim     *claim
 	lastClaim Ballot
 	fenced    time.Duration // Age of its term's first fence
+	refused   uint64        // the term in which a voter refused a fence for a newer term
+	fenceAt   time.Duration // on Wait: when it may fence again in that term
 	handover  time.Duration // on Wait: until when a handover may still succeed, 0 none
 
 	// suspicion

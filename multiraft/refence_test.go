@@ -40,3 +40,31 @@ func TestAFenceWaitsForWhatItsLeaderProposed(t *testing.T) {
 		t.Error(f)
 	}
 }
+
+// TestADeposedLeaderFencesAtAPace: raft at A does not hear of the newer term, while
+// every voter refuses its fences for it, at once. It fenced again with each event.
+func TestADeposedLeaderFencesAtAPace(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1)
+	fails, _ := play(t, 3, func(s *script) {
+		s.steady()
+		s.rule = when(drop, is(nil, s.a, "raft", "fence"))
+		s.elect(s.b, s.c)
+		s.wait(100*ms, "B fences in a newer term", func() bool { return s.group(s.b).claim != nil })
+		s.sleep(5 * ms) // C has heard of it
+		before, ballot := s.a.fences, s.group(s.a).lastClaim
+		s.a.core.Release(0, "test", s.a.clock())
+		s.a.core.Flush(s.a.clock())
+		for range 500 {
+			s.sleep(ms)
+			s.a.core.Tick(s.a.clock()) // as hosts do with every event
+			s.a.core.Flush(s.a.clock())
+		}
+		again := s.a.fences - before
+		s.want(s.group(s.a).leads() && s.group(s.a).lastClaim.Term == ballot.Term, "A heard of the newer term")
+		s.want(again >= 2 && again <= 6, "A fenced %d times in 500ms", again)
+		s.settled()
+	})
+	for _, f := range fails {
+		t.Error(f)
+	}
+}
