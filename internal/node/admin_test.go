@@ -231,6 +231,38 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMetricsTellAHalt: a halt that was forgotten is seen by who looks at figures only, also
+// after the node has started again.
+func TestMetricsTellAHalt(t *testing.T) {
+	l := newWatched(t, wal.Off)
+	l.start(t)
+	l.ready(t)
+	told := func(want float64) {
+		t.Helper()
+		until(t, "the figure follows", func() bool { return l.figure(t, "aegis_rebalance_halted") == want })
+	}
+	halt := func(on bool) {
+		t.Helper()
+		if _, err := l.node.Halt(on); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.answers(t, "/metrics", 200, "\n# TYPE aegis_rebalance_halted gauge\naegis_rebalance_halted 0\n")
+	halt(true)
+	told(1)
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	l.start(t)
+	l.ready(t)
+	told(1)
+	halt(false)
+	told(0)
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestAdminRefusals: the port changes nothing and takes nothing large.
 func TestAdminRefusals(t *testing.T) {
 	l := newWatched(t, wal.Off)

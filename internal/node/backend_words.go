@@ -224,6 +224,10 @@ func (b backend) Info() []redis.InfoSection {
 		}
 	}
 	n, data := strconv.FormatInt, b.n.core.Data()
+	rests := int64(0)
+	if b.n.core.Rests() {
+		rests = 1
+	}
 	fills, fillsMax := data.FillRate(multiraft.Glance())
 	return []redis.InfoSection{
 		{Name: "Server", Fields: [][2]string{{"run_id", hex.EncodeToString(b.n.uuid[:])}, {"aegis_node_id", n(int64(b.n.self), 10)}, {"aegis_node_name", b.n.cfg.ID}}},
@@ -231,7 +235,7 @@ func (b backend) Info() []redis.InfoSection {
 		b.n.durable.section(b.n.redis.Loading()),
 		{Name: "Stats", Fields: [][2]string{{"keyspace_hits", n(b.n.counts.hits.Load(), 10)}, {"keyspace_misses", n(b.n.counts.misses.Load(), 10)}, {"evicted_keys", n(evicted, 10)}}},
 		{Name: "Replication", Fields: [][2]string{{"role", "master"}, {"connected_slaves", n(int64(b.followers()), 10)}, {"master_repl_offset", "0"}, {"aegis_groups_held", n(held, 10)}, {"aegis_catch_up_bytes", n(data.Usage().CatchUpBytes, 10)}, {"aegis_fill_rate", n(fills, 10)}, {"aegis_fill_rate_max", n(fillsMax, 10)}}},
-		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}}},
+		{Name: "Cluster", Fields: [][2]string{{"cluster_enabled", "1"}, {"aegis_map_epoch", strconv.FormatUint(b.n.routes.Load().Epoch(), 10)}, {"aegis_rebalance_halted", n(rests, 10)}}},
 		{Name: "Keyspace", Fields: [][2]string{{"db0", fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", keys)}}},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/lru"
@@ -90,6 +91,7 @@ type Core struct {
 	raft *multiraft.Core
 	data *shardgroup.Node
 	meta *meta.State // nil until a joiner has been filled
+	rest atomic.Bool // what meta says of rebalancing, for whoever runs beside this
 
 	now       multiraft.Instant
 	routes    *shardmap.Map
@@ -443,6 +445,7 @@ func (c *Core) leadsMeta(now multiraft.Instant) bool {
 // metaChanged follows a change of group 0's state.
 func (c *Core) metaChanged() {
 	c.dirty = true
+	c.rest.Store(c.meta.Halted)
 	infos := make([]shardmap.NodeInfo, 0, len(c.meta.Nodes))
 	for _, n := range c.meta.Nodes {
 		host, port, err := net.SplitHostPort(n.Addresses.Client)

@@ -31,6 +31,10 @@ func (c *Core) Halt(on bool, now multiraft.Instant, done func(Answer)) {
 	c.askMeta("halt", meta.Halt{On: on}, now, done)
 }
 
+// Rests reports whether operators have halted rebalancing, as far as this node knows. It
+// may be asked beside everything else.
+func (c *Core) Rests() bool { return c.rest.Load() }
+
 // answerHalt decides about a halt, where group 0 is led.
 func (c *Core) answerHalt(body []byte, now multiraft.Instant, done func(Answer)) {
 	var h meta.Halt

@@ -107,7 +107,8 @@ var described = map[string]figure{
 	"used_cpu_sys_children":  grows("The same of its children, of which it has none."),
 	"used_cpu_user_children": grows("The same of its children, of which it has none."),
 
-	"aegis_map_epoch": stands("Which map of the cluster this node knows: higher is newer."),
+	"aegis_map_epoch":        stands("Which map of the cluster this node knows: higher is newer."),
+	"aegis_rebalance_halted": stands("1 while rebalancing is halted by operators (aegis rebalance --cancel), until aegis rebalance --resume."),
 }
 
 // series are those of which there are many.
