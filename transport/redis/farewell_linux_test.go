@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -66,7 +67,8 @@ func (s *Server) stopped() (all bool) {
 func TestWhatArrivesDuringTheLastCommandIsAnswered(t *testing.T) {
 	g := newGate(t)
 	s, addr := start(t, testConfig(), g)
-	p := dial(t, addr)
+	p, silent := dial(t, addr), dial(t, addr)
+	silent.do("MULTI") // or it would be ended behind its last command
 	p.send("INCR held\r\n")
 	<-g.arrived
 	done := shut(s)
@@ -76,7 +78,8 @@ func TestWhatArrivesDuringTheLastCommandIsAnswered(t *testing.T) {
 	p.want(":1\r\n")
 	<-g.arrived
 	p.send("INCR c\r\nINCR c\r\n")
-	time.Sleep(2 * farewellFor) // the silence that would end it is over
+	_, _ = silent.nc.Write([]byte("PING\r\n"))
+	_, _ = io.Copy(io.Discard, silent.nc) // a silence that began later is over, and so is theirs
 	g.let <- struct{}{}
 	p.want(":2\r\n:1\r\n:2\r\n")
 	p.wantClosed()
