@@ -237,14 +237,27 @@ func (x *index) under(hi uint32, visit func(at *uint64) bool) {
 	})
 }
 
-// walk calls visit for the slots of all buckets that may hold an upper half in
-// [lo, hi], until it says false.
-func (x *index) walk(lo, hi uint32, visit func(at *uint64) bool) {
+// walk calls visit for the slots that may have an upper half in [lo, hi], bucket by
+// bucket, until it says false. ahead is told the first line of the bucket that is next.
+func (x *index) walk(lo, hi uint32, ahead func(l *line), visit func(at *uint64) bool) {
 	for {
 		g := x.group(lo)
 		to := min(hi, g.last())
-		for b := g.bucket(lo); b <= g.bucket(to); b++ {
-			if !x.each(g.line(b), 0, visit) {
+		first, last := g.bucket(lo), g.bucket(to)
+		for b := first; b <= last; b++ {
+			if b < last {
+				ahead(g.line(b + 1))
+			}
+			pick := visit
+			if (b == first || b == last) && g.buckets >= pageLines {
+				// Only a part of the bucket is asked for, and it says which by itself.
+				low := g.first(b)
+				pick = func(at *uint64) bool {
+					h := upper(low, *at)
+					return h < lo || h > to || visit(at)
+				}
+			}
+			if !x.each(g.line(b), 0, pick) {
 				return
 			}
 		}

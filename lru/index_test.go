@@ -1,8 +1,11 @@
 package lru
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
+	"math/bits"
+	"slices"
 	"testing"
 	"time"
 )
@@ -75,6 +78,50 @@ func TestIndexIsNeverHalfEmpty(t *testing.T) {
 	t.Logf("from %.1f to %.1f bytes for each entry, %d groups", low, high, s.index.groups)
 	if high > 15 {
 		t.Errorf("the index takes up to %.1f bytes for each entry", high)
+	}
+}
+
+// Entries that come in the order of their hashes, as a copy brings them, do not crowd
+// those buckets that are not yet many: hardly any has a second line beyond it, at any
+// time, and the index ends no larger than another one.
+func TestEntriesInTheOrderOfTheirHashes(t *testing.T) {
+	for _, n := range []int{100, 1500, 30_000, 200_000} {
+		s := New(Config{BudgetBytes: 1 << 30, Secret: 1})
+		entries := make([]Entry, n)
+		for i := range entries {
+			k := binary.BigEndian.AppendUint64(nil, uint64(i))
+			entries[i] = Entry{Hash: Hash(1, k), Version: uint64(i + 1), Key: k}
+		}
+		slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Hash, b.Hash) })
+		lo := uint64(0)
+		for piece := range slices.Chunk(entries, 480) {
+			hi := piece[len(piece)-1].Hash
+			s.Reserve(lo, hi, len(piece))
+			for _, e := range piece {
+				s.Set(e)
+			}
+			families := 0
+			for _, p := range s.index.families.pieces {
+				families += bits.OnesCount64(p.used)
+			}
+			if families > 1+n/1000 {
+				t.Fatalf("%d buckets of %d entries that are filed in order go on two lines beyond them", families, n)
+			}
+			found := 0
+			s.Range(lo, hi, func(Entry) bool { found++; return true })
+			if found != len(piece) {
+				t.Fatalf("%d entries of %d are in their range", found, len(piece))
+			}
+			lo = hi + 1
+		}
+		if err := s.check(); err != nil {
+			t.Fatal(err)
+		}
+		each := float64(s.index.heldBytes()) / float64(n)
+		t.Logf("%d entries: %.1f bytes for each, %d groups", n, each, s.index.groups)
+		if n >= 30_000 && each > 15 {
+			t.Errorf("%d entries that were filed in order take %.1f bytes of the index each", n, each)
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package lru
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // How the index grows and shrinks: one group at a time is laid out anew.
 
@@ -106,13 +109,70 @@ func (x *index) grow(g *group, p *Pool) bool {
 	case g.buckets < bucketsMax:
 		x.replace(p, []*group{g}, x.newGroup(g.prefix, g.depth, int(g.buckets)+pageLines, p))
 	case g.depth < depthMax:
-		half := uint32(1) << (31 - g.depth)
-		x.replace(p, []*group{g}, x.newGroup(g.prefix, g.depth+1, splitBuckets, p),
-			x.newGroup(g.prefix+half, g.depth+1, splitBuckets, p))
+		x.split(g, p)
 	default:
 		return false
 	}
 	return true
+}
+
+// Entries that come in the order of their hashes crowd a few buckets while the others
+// are empty: a group would grow late, and each of them would be moved a dozen times.
+const (
+	// reserveLeast entries tell how densely a range is going to be filled.
+	reserveLeast = 16
+	// crowded entries a bucket are as many as a group has that grows by itself, when it does.
+	crowded = 6.25
+	// reserved entries a bucket are what a group is made for: as many as after it grew.
+	reserved = 5.5
+)
+
+// reserve makes room where n entries are to be filed whose upper halves lie evenly in
+// [lo, hi], and as densely in the rest of the groups there, but not more densely than
+// most entries in all.
+func (x *index) reserve(lo, hi uint32, n int, most int64, p *Pool) {
+	if n < reserveLeast {
+		return
+	}
+	each := min(float64(n)/(float64(hi-lo)+1), float64(most)/(1<<32))
+	for {
+		g := x.group(lo)
+		want := each * float64(uint64(1)<<(32-g.depth))
+		if want > crowded*float64(g.buckets) && x.refine(g, want/reserved, p) {
+			continue
+		}
+		if hi <= g.last() {
+			return
+		}
+		lo = g.last() + 1
+	}
+}
+
+// refine lays a group out with so many buckets, or as two groups where one has not as
+// many; false when that changes nothing.
+func (x *index) refine(g *group, buckets float64, p *Pool) bool {
+	if buckets > bucketsMax && g.depth < depthMax {
+		x.split(g, p)
+		return true
+	}
+	want := int(min(buckets, bucketsMax))
+	if want >= pageLines {
+		want = (want + pageLines - 1) / pageLines * pageLines
+	} else {
+		want = 1 << bits.Len(uint(want))
+	}
+	if want <= int(g.buckets) {
+		return false
+	}
+	x.replace(p, []*group{g}, x.newGroup(g.prefix, g.depth, want, p))
+	return true
+}
+
+// split makes two groups of one.
+func (x *index) split(g *group, p *Pool) {
+	half := uint32(1) << (31 - g.depth)
+	x.replace(p, []*group{g}, x.newGroup(g.prefix, g.depth+1, splitBuckets, p),
+		x.newGroup(g.prefix+half, g.depth+1, splitBuckets, p))
 }
 
 // sparse says whether the group's entries would fit into the next smaller layout

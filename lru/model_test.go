@@ -423,6 +423,9 @@ func (t *trial) rare() {
 				t.n.remove(it)
 			}
 		}
+	case 3: // for nothing
+		lo := uint64(t.below(1<<16)) << 48
+		t.s.Reserve(lo, lo|(1<<48-1), int(t.version%40))
 	}
 }
 
@@ -499,6 +502,19 @@ func (t *trial) compare() {
 		}
 		return true
 	})
+	lo := t.version * 0x9e3779b97f4a7c15 &^ (1<<48 - 1)
+	for _, hi := range []uint64{lo | (1<<48 - 1), lo | (1<<62 - 1)} {
+		part := 0
+		t.s.Range(lo, hi, func(Entry) bool { part++; return true })
+		for k := range t.n.keys {
+			if h := t.hash([]byte(k)); lo <= h && h <= hi {
+				part--
+			}
+		}
+		if part != 0 {
+			t.Fatalf("%d entries too many between %x and %x", part, lo, hi)
+		}
+	}
 	if seen != len(t.n.keys) || t.s.Len() != seen {
 		t.Fatalf("%d entries are walked, %d counted, %d in the model", seen, t.s.Len(), len(t.n.keys))
 	}

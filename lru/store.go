@@ -233,6 +233,7 @@ func (s *Store) Get(hash uint64, key []byte) (Entry, bool) {
 const (
 	indexShare = 12
 	timerShare = 5
+	entryLeast = headBytes + 8 + indexShare // bytes of the smallest entry
 )
 
 // Usage is how an entry is kept.
@@ -317,12 +318,20 @@ func (s *Store) leave(at *uint64, hash uint64) (before Mark, was bool) {
 	return before, true
 }
 
+// Reserve says that n new entries are about to be set whose hashes lie in [lo, hi], in
+// their order or nearly so, so that the index makes room for them at once. Nothing depends
+// on its being true.
+func (s *Store) Reserve(lo, hi uint64, n int) {
+	s.last.at, s.seen.at, s.stale = nil, nil, true
+	s.index.reserve(uint32(lo>>32), uint32(hi>>32), n, s.cfg.BudgetBytes/entryLeast, s.cfg.Pool)
+}
+
 // Range calls yield for every entry whose hash is in [lo, hi], bucket by bucket
 // in rising hash order of the buckets, until yield says false. The store must
 // not change meanwhile; yield may look keys up.
 func (s *Store) Range(lo, hi uint64, yield func(Entry) bool) {
 	var scratch []byte // beside the store's, and gone with the walk
-	s.index.walk(uint32(lo>>32), uint32(hi>>32), func(at *uint64) bool {
+	s.index.walk(uint32(lo>>32), uint32(hi>>32), s.warmLine, func(at *uint64) bool {
 		rec := s.read(*at, &scratch)
 		h := s.hash(rec.key())
 		if h < lo || h > hi {

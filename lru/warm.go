@@ -67,6 +67,15 @@ func (s *Store) warmRecord(slot uint64) {
 	prefetch3(p)
 }
 
+// warmLine is warmRecord for all slots of a line.
+func (s *Store) warmLine(l *line) {
+	for i := 1; i <= slotsPerLine; i++ {
+		if l.used(i) {
+			s.warmRecord(l[i])
+		}
+	}
+}
+
 // Prefetch brings the cache line of what p points to near: what an owner keeps
 // beside a store, by the same hash.
 func Prefetch(p unsafe.Pointer) { prefetch(p) }

@@ -63,21 +63,40 @@ func (m *Machine) Chunk(lo uint64, sizeMax int, dst []byte) (b []byte, hi uint64
 func (m *Machine) ChunkWithin(lo, last uint64, sizeMax int, dst []byte) (b []byte, hi uint64) {
 	start, step := len(dst), m.chunkStep()
 	for {
-		room := sizeMax - (len(dst) - start)
+		before := len(dst)
 		hi = min(last, lo|(step-1))
-		size := m.rangeSize(lo, hi)
-		if size > room {
-			if len(dst) > start {
+		var fits bool
+		if dst, fits = m.appendUpTo(lo, hi, sizeMax-(before-start), dst); !fits {
+			dst = dst[:before]
+			if before > start {
 				return dst, lo - 1
 			}
-			hi = m.cutRange(lo, hi, room)
+			hi = m.cutRange(lo, hi, sizeMax)
+			return m.AppendRange(lo, hi, dst), hi
 		}
-		dst = m.AppendRange(lo, hi, dst)
-		if hi == last || size >= room {
+		if hi == last || len(dst)-start >= sizeMax {
 			return dst, hi
 		}
 		lo = hi + 1
 	}
+}
+
+// appendUpTo is AppendRange as long as that is no more than room bytes; what it appended
+// is of no use when it says that it is more.
+func (m *Machine) appendUpTo(lo, hi uint64, room int, dst []byte) (b []byte, fits bool) {
+	fits = true
+	m.store.Range(lo, hi, func(e lru.Entry) bool {
+		if dead(e.Deadline, m.time) {
+			return true
+		}
+		if room -= entryHead + len(e.Key) + len(e.Value); room < 0 {
+			fits = false
+			return false
+		}
+		dst = appendEntry(dst, e)
+		return true
+	})
+	return dst, fits
 }
 
 // chunkStep is the width of the hash ranges that a chunk is made of: about 16 to
@@ -88,17 +107,6 @@ func (m *Machine) chunkStep() uint64 {
 		step >>= 1
 	}
 	return step
-}
-
-// rangeSize is how many bytes AppendRange would append.
-func (m *Machine) rangeSize(lo, hi uint64) (n int) {
-	m.store.Range(lo, hi, func(e lru.Entry) bool {
-		if !dead(e.Deadline, m.time) {
-			n += entryHead + len(e.Key) + len(e.Value)
-		}
-		return true
-	})
-	return n
 }
 
 // cutRange is the end of the longest part of [lo, hi] that fits into room bytes,
@@ -147,7 +155,7 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 	if !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk") {
 		m.clearRange(lo, hi)
 	}
-	m.putChunk(chunk)
+	m.putChunk(lo, hi, chunk)
 	return nil
 }
 
@@ -155,36 +163,49 @@ func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
 func (m *Machine) LoadRange(lo, hi uint64, chunk []byte) error {
 	err := m.checkChunk(lo, hi, chunk)
 	if err == nil {
-		m.putChunk(chunk)
+		m.putChunk(lo, hi, chunk)
 	}
 	return err
 }
 
+// checkChunk checks a chunk and leaves the hashes of its entries in m.hashes.
 func (m *Machine) checkChunk(lo, hi uint64, chunk []byte) error {
+	m.hashes = m.hashes[:0]
 	for rest := chunk; len(rest) > 0; {
 		e, next, err := decodeEntry(rest)
 		if err != nil {
 			return err
 		}
-		if h := m.Hash(e.Key); h < lo || h > hi || e.Version == 0 || oversized(e.Key, e.Value) {
+		h := m.Hash(e.Key)
+		if h < lo || h > hi || e.Version == 0 || oversized(e.Key, e.Value) {
 			return ErrBadChunk
 		}
+		m.hashes = append(m.hashes, h)
 		rest = next
 	}
 	return nil
 }
 
-func (m *Machine) putChunk(chunk []byte) {
-	for rest := chunk; len(rest) > 0; {
-		e, next, _ := decodeEntry(rest)
-		rest = next
+// putChunk stores the entries of a chunk that was just checked.
+func (m *Machine) putChunk(lo, hi uint64, chunk []byte) {
+	m.store.Reserve(lo, hi, len(m.hashes))
+	for _, h := range m.hashes {
+		e, rest, _ := decodeEntry(chunk)
+		chunk = rest
 		if mutant.Is("newer-wins-in-chunk") && m.holdsNewer(e) {
 			continue
 		}
-		e.Hash = m.Hash(e.Key)
+		e.Hash = h
 		m.put(e)
 	}
+	if cap(m.hashes) > hashesKept {
+		m.hashes = nil
+	}
 }
+
+// hashesKept is how many hashes a machine has room for between two chunks: as many as
+// entries of about 60 bytes are in one.
+const hashesKept = 1 << 10
 
 // EachEntry calls yield for the entries of a chunk. Keys and values alias it.
 func EachEntry(chunk []byte, yield func(key, value []byte, v shardmap.Version, deadline int64)) error {
