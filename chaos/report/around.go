@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/internal/axis"
@@ -39,7 +40,7 @@ func around(s *Scenario, number int) template.HTML {
 		d.put(`<line class="g" x1="%s" x2="%s" y1="4" y2="%s"/><text x="%s" y="%s" text-anchor="middle">%.6g s</text>`, x, x, px(high-16), x, px(high), k*step)
 	}
 	for i, l := range leases {
-		d.bar(i, "up", l.Start, l.End, l.Node, fmt.Sprintf("serves %s, epoch %d", l.Group, l.Epoch))
+		d.bar(i, "up", l.Start, l.End, l.Node, fmt.Sprintf("serves %s, epoch %d", l.groupName(), l.Epoch))
 	}
 	for i, o := range ops {
 		class := "o-" + o.Outcome.String()
@@ -98,4 +99,12 @@ func (o *Operation) String() string {
 		s += " " + o.Word
 	}
 	return s
+}
+
+// groupName is the group in words: reports hold its number or its name.
+func (i *Interval) groupName() string {
+	if strings.HasPrefix(i.Group, "group ") {
+		return i.Group
+	}
+	return "group " + i.Group
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's style, script and frame
 	"encoding/base64"
@@ -37,6 +38,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"before":   func(d time.Duration) time.Duration { return d - time.Second },
 	"next":     func(n int) int { return n + 1 },
 	"faults":   func(s *Scenario, from, to time.Duration) string { return strings.Join(s.faultsIn(from, to), ", ") },
+	"names":    spans,
+	"meaning":  meaning,
 	"group":    thousands,
 	"rate":     rate,
 }).Parse(pageFrame))
@@ -72,13 +75,16 @@ type numbered struct {
 	Scenario *Scenario
 }
 
-// Ordered is the order of a page: what needs a reader's eyes comes first.
+// Ordered is the order of a page: what needs a reader's eyes comes first, and of what is
+// equally well that which was away longest.
 func (r *Report) Ordered() []numbered {
 	all := make([]numbered, len(r.Scenarios))
 	for i := range all {
 		all[i] = numbered{i, &r.Scenarios[i]}
 	}
-	slices.SortStableFunc(all, func(a, b numbered) int { return b.Scenario.Verdict.rank() - a.Scenario.Verdict.rank() })
+	slices.SortStableFunc(all, func(a, b numbered) int {
+		return cmp.Or(b.Scenario.Verdict.rank()-a.Scenario.Verdict.rank(), cmp.Compare(b.Scenario.Unavailable().Max, a.Scenario.Unavailable().Max))
+	})
 	return all
 }
 

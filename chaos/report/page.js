@@ -1,5 +1,6 @@
 // The page says everything without this script: it adds a line that follows the
-// pointer with its time, opens what a link points at, and copies a command by a click.
+// pointer with its time, opens what a link points at, copies a command by a click, and
+// sorts a table by a click on the head of a column.
 "use strict";
 for (const svg of document.querySelectorAll("svg[data-ms]")) {
   const cross = svg.querySelector(".cross"), label = svg.querySelector(".now");
@@ -28,4 +29,21 @@ open();
 for (const code of document.querySelectorAll(".repro code")) {
   code.title = "click to copy";
   code.addEventListener("click", () => navigator.clipboard && navigator.clipboard.writeText(code.textContent));
+}
+
+const value = (cell) => {
+  const text = cell.textContent.trim(), m = /^(-?[\d,.]+) ?(s|ms|µs)?/.exec(text);
+  return m ? +m[1].replaceAll(",", "") * ({ s: 1e6, ms: 1e3, "µs": 1 }[m[2]] || 1) : text === "-" || text === "" ? -1 : text;
+};
+const order = (a, b) => typeof a === "number" && typeof b === "number" ? b - a : String(a).localeCompare(String(b), "en", { numeric: true });
+for (const head of document.querySelectorAll("table.sort thead th")) {
+  head.title = "click to sort";
+  head.addEventListener("click", () => {
+    const body = head.closest("table").tBodies[0], column = head.cellIndex, way = head.dataset.way === "1" ? -1 : 1;
+    for (const other of head.parentElement.cells) delete other.dataset.way;
+    head.dataset.way = way;
+    const rows = [...body.rows].map((row) => [value(row.cells[column]), row]);
+    rows.sort((a, b) => way * order(a[0], b[0]));
+    body.append(...rows.map((r) => r[1]));
+  });
 }

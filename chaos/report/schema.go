@@ -85,6 +85,7 @@ type Scenario struct {
 	Repro   string        `json:"repro"`
 	Seed    uint64        `json:"seed"`
 	Took    time.Duration `json:"tookNs"`
+	Quiet   time.Duration `json:"quietNs,omitempty"` // when clients had ended: what follows is judging; 0 = not known
 	Cluster Cluster       `json:"cluster"`
 
 	Faults     []Fault          `json:"faults"`
@@ -239,8 +240,9 @@ type Matrix struct {
 
 // Row is one group: a letter for each step, the worst that its probe met.
 type Row struct {
-	Name  string `json:"name"` // like "group 12"
-	Cells string `json:"cells"`
+	Name   string `json:"name"`             // like "group 12"
+	Shards string `json:"shards,omitempty"` // that it serves, like "44 to 47"
+	Cells  string `json:"cells"`
 }
 
 // Letters of a row's cells.
@@ -257,9 +259,11 @@ const (
 type Unavailability struct {
 	Fault  string        `json:"fault"`
 	Cycles int           `json:"cycles"`
-	Budget time.Duration `json:"budgetNs"` // of the affected groups' p99; 0 = none is set
-	Bar    string        `json:"bar"`      // the budget in words, like "L + 0.6 s"
-	Gaps   []Gap         `json:"gaps"`     // raw rows
+	Budget time.Duration `json:"budgetNs"`           // of the affected groups' p99; 0 = none is set
+	Bar    string        `json:"bar"`                // the budget in words, like "L + 0.6 s"
+	Told   bool          `json:"toldOnly,omitempty"` // a missed budget is told and is no verdict
+	Noisy  int           `json:"noisy,omitempty"`    // gaps left out because the machine itself stood still
+	Gaps   []Gap         `json:"gaps"`               // raw rows
 }
 
 // Gap is one group in one cycle. The parts are known only as far as the nodes told.
@@ -270,6 +274,8 @@ type Gap struct {
 	At       time.Duration `json:"atNs"`     // the last success before
 	Read     time.Duration `json:"readNs"`
 	Write    time.Duration `json:"writeNs"`
+	From     string        `json:"from,omitempty"`      // who served the group before
+	To       string        `json:"to,omitempty"`        // and who served it when it was found again
 	WaitOut  time.Duration `json:"waitOutNs,omitempty"` // until the next holder's ballot was fenced and the old lease over
 	Open     time.Duration `json:"openNs,omitempty"`    // from there until it serves
 	Reroute  time.Duration `json:"rerouteNs,omitempty"` // from there until the probe succeeds
@@ -286,9 +292,16 @@ type Distribution struct {
 // Witness is how late a process that only sleeps woke up beside the run: the
 // machine's share of what was measured.
 type Witness struct {
-	P50 time.Duration `json:"p50Ns"`
-	P99 time.Duration `json:"p99Ns"`
-	Max time.Duration `json:"maxNs"`
+	P50  time.Duration `json:"p50Ns"`
+	P99  time.Duration `json:"p99Ns"`
+	Max  time.Duration `json:"maxNs"`
+	Late []Stall       `json:"late,omitempty"` // the long ones, by time
+}
+
+// Stall is a time in which the machine let the witness wait.
+type Stall struct {
+	At time.Duration `json:"atNs"`
+	By time.Duration `json:"byNs"`
 }
 
 // Losses is what became of acknowledged writes.
@@ -297,7 +310,8 @@ type Losses struct {
 	AckedMajority int64        `json:"ackedMajority"`
 	Lost          int64        `json:"lost"` // of the asynchronous ones
 	LostMajority  int64        `json:"lostMajority"`
-	Reported      int64        `json:"reported"` // lost ones that the server told of
+	Deadly        bool         `json:"deadly,omitempty"` // most copies went at once, so majority writes may be lost, and must be reported
+	Reported      int64        `json:"reported"`         // lost ones that the server told of
 	Windows       []LossWindow `json:"windows"`
 }
 

@@ -54,8 +54,8 @@ func load(s *Scenario, random *rand.Rand, bad func(time.Duration) bool) {
 func syntheticKills() Scenario {
 	s := Scenario{
 		Name: "kill a holder", About: "A node that holds leases is killed (SIGKILL) and started again five seconds later.", Verdict: Pass, Seed: 7,
-		Repro: "aegis-chaos run --scenario kill --seed 7", Took: 40 * sec, Cluster: syntheticCluster,
-		Errors: map[string]int64{"MOVED": 12, "closed": 31, "LEASELOST": 4}, Witness: Witness{P50: 80 * time.Microsecond, P99: 3 * ms, Max: 21 * ms},
+		Repro: "aegis-chaos run --scenario kill --seed 7", Took: 40 * sec, Quiet: 39 * sec, Cluster: syntheticCluster,
+		Errors: map[string]int64{"MOVED": 12, "closed": 31, "LEASELOST": 4}, Witness: Witness{P50: 80 * time.Microsecond, P99: 3 * ms, Max: 21 * ms, Late: []Stall{{33 * sec, 21 * ms}}},
 		Operations: Phases{Before: Counts{OK: 10_000}, During: Counts{OK: 61_234, Refused: 40, Unknown: 7}, After: Counts{OK: 12_000}},
 		Losses:     Losses{Acked: 31_000, AckedMajority: 9_000, Lost: 5, Reported: 5, Windows: []LossWindow{{"shard 3", 8*sec + 600*ms, 2, 4 * ms}, {"shard 9", 18*sec + 600*ms, 3, 11 * ms}}},
 		Checks: []Check{
@@ -66,7 +66,7 @@ func syntheticKills() Scenario {
 		Probes: []Probe{{"takeover: tail copied", 12}, {"lease waited out", 48}}, Files: []string{"history.jsonl.gz", "nodes/node1/log"},
 	}
 	random := rand.New(rand.NewPCG(7, 7))
-	u := Unavailability{Fault: "kill", Cycles: 3, Budget: 1200 * ms, Bar: "L + 0.6 s"}
+	u := Unavailability{Fault: "kill", Cycles: 3, Budget: 1200 * ms, Bar: "L + 0.6 s", Noisy: 5}
 	gone := func(group int, at time.Duration) (cycle int, ok bool) {
 		cycle = int((at - 8*sec) / (10 * sec))
 		return cycle, at >= 8*sec && cycle < 3 && at < time.Duration(8+10*cycle)*sec+time.Duration(580+group)*ms && (group+cycle)%3 == 0
@@ -86,6 +86,7 @@ func syntheticKills() Scenario {
 			if _, hit := gone(g, at); hit {
 				gap.Affected, gap.Read, gap.Write = true, time.Duration(580+g)*ms, time.Duration(581+2*g)*ms
 				gap.WaitOut, gap.Open, gap.Reroute = 540*ms, 20*ms, 20*ms
+				gap.From, gap.To = lanes[i].Name, lanes[(i+1)%3].Name
 			}
 			u.Gaps = append(u.Gaps, gap)
 		}
@@ -103,7 +104,7 @@ func syntheticKills() Scenario {
 			}
 			cells.WriteByte(letter)
 		}
-		s.Groups.Rows = append(s.Groups.Rows, Row{fmt.Sprintf("group %d", g), cells.String()})
+		s.Groups.Rows = append(s.Groups.Rows, Row{Name: fmt.Sprintf("group %d", g), Shards: fmt.Sprintf("%d to %d", 4*g, 4*g+3), Cells: cells.String()})
 	}
 	load(&s, random, func(at time.Duration) bool { _, hit := gone(0, at); _, too := gone(1, at); return hit || too })
 	return s
@@ -124,7 +125,7 @@ func syntheticViolation() Scenario {
 	}
 	key := Bytes("user:" + hostile)
 	s.Violations = []Violation{{
-		Property: "P2", At: 7*sec + 12*ms, Key: key, Shard: "shard 40", What: "client 3 read the value of epoch 4 after epoch 5 had acknowledged another: " + hostile,
+		Property: "P2", At: 7*sec + 12*ms, Key: key, Shard: "40", What: "client 3 read the value of epoch 4 after epoch 5 had acknowledged another: " + hostile,
 		Operations: []Operation{
 			{Client: 1, Kind: "set", Key: key, Arg: Bytes("v1"), Start: 3900 * ms, End: 3901 * ms, Version: "4/17"},
 			{Client: 2, Kind: "set", Key: key, Arg: Bytes("v2" + hostile), Start: 5*sec + 100*ms, End: 5*sec + 130*ms, Version: "5/1"},

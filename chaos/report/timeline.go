@@ -65,6 +65,7 @@ func timeline(s *Scenario, number int) template.HTML {
 	d.put(`<svg viewBox="0 0 %d %.0f" data-ms="%d" data-left="%d" data-right="%d" role="img" aria-label="faults, latency, throughput, nodes and groups over time">`,
 		drawWidth, high, d.end.Milliseconds(), drawLeft, drawRight)
 	d.bands(high - 26)
+	d.rest(high - 26)
 	d.ticks(high - 26)
 	d.WriteString(body)
 	d.pins(number, high-26)
@@ -75,6 +76,9 @@ func timeline(s *Scenario, number int) template.HTML {
 // extent is the end of the time axis: everything that is drawn fits in.
 func (s *Scenario) extent() time.Duration {
 	end := max(s.Took, time.Millisecond)
+	if s.Quiet > 0 { // how long judging took is nothing to look at
+		end = s.Quiet
+	}
 	for _, f := range s.Faults {
 		end = max(end, f.End)
 	}
@@ -115,16 +119,18 @@ func (d *drawing) faults() {
 		}
 	}
 	free := map[string]float64{}
+	var labels strings.Builder // over the bars, whichever comes next
 	for _, f := range d.s.Faults {
 		row := d.y + float64(d.kinds[f.Kind])*faultHigh
 		from, to := d.at(f.Start), d.at(f.End)
 		d.put(`<rect class="bar f%d" x="%s" y="%s" width="%s" height="%d"><title>%s</title></rect>`, d.kinds[f.Kind]%8, px(from), px(row+2), px(max(to-from, 2)), faultHigh-4,
 			esc(fmt.Sprintf("%s of %s, %s to %s: %s", f.Kind, f.Target, moment(f.Start), moment(f.End), f.seen())))
 		if text := short(f.Target, 24); to+4 >= free[f.Kind] {
-			d.put(`<text x="%s" y="%s">%s</text>`, px(max(to, from+2)+3), px(row+12), esc(text))
+			fmt.Fprintf(&labels, `<text class="o" x="%s" y="%s">%s</text>`, px(max(to, from+2)+3), px(row+12), esc(text))
 			free[f.Kind] = to + 8 + 6*float64(len(text))
 		}
 	}
+	d.put("%s", labels.String())
 	d.y += float64(len(d.kinds)) * faultHigh
 }
 
@@ -159,6 +165,17 @@ func (d *drawing) ticks(bottom float64) {
 		x := px(d.x.At(v))
 		d.put(`<line class="g" x1="%s" x2="%s" y1="20" y2="%s"/><text x="%s" y="%s" text-anchor="middle">%g s</text>`, x, x, px(bottom), x, px(bottom+16), v)
 	}
+	d.put(`<text x="%d" y="%s" text-anchor="end">since it began:</text>`, drawLeft-14, px(bottom+16))
+}
+
+// rest shades the end of the axis, in which clients have ended and everything is read once
+// more.
+func (d *drawing) rest(bottom float64) {
+	from := d.at(d.s.Quiet)
+	if d.s.Quiet == 0 || drawRight-from < 2 {
+		return
+	}
+	d.put(`<rect class="rest" x="%s" y="20" width="%s" height="%s"><title>clients have ended: all keys are read once more, then nodes are stopped and all is judged</title></rect>`, px(from), px(drawRight-from), px(bottom-20))
 }
 
 // pins mark the violations. One without a moment, like copies that differ at the end,
@@ -179,7 +196,15 @@ func (d *drawing) lanes() {
 	if len(d.s.Nodes) == 0 {
 		return
 	}
-	top := d.panel("Nodes: "+swatch("up", "up")+", "+swatch("paused", "paused")+", "+swatch("cut-off", "cut off")+", "+swatch("down", "down")+"; the line: leases held", float64(len(d.s.Nodes))*laneHigh)
+	title, rows := "Nodes: "+swatch("up", "up")+", "+swatch("paused", "paused")+", "+swatch("cut-off", "cut off")+", "+swatch("down", "down")+"; the line and its numbers: leases held", len(d.s.Nodes)
+	late := d.s.Witness.Late
+	if len(late) > 0 {
+		title, rows = title+"; last row: "+swatch("stall", "the machine itself stood still"), rows+1
+	}
+	top := d.panel(title, float64(rows)*laneHigh)
+	if len(late) > 0 {
+		d.stalls(late, top+float64(rows-1)*laneHigh)
+	}
 	most := 1
 	for _, n := range d.s.Nodes {
 		for _, l := range n.Leases {
@@ -191,9 +216,22 @@ func (d *drawing) lanes() {
 	}
 }
 
+// stalls draws when the machine let everybody wait: what no node is to blame for.
+func (d *drawing) stalls(late []Stall, top float64) {
+	d.put(`<text x="%d" y="%s" text-anchor="end">this machine</text>`, drawLeft-8, px(top+16))
+	for _, l := range late {
+		from, to := d.at(l.At), d.at(l.At+l.By)
+		d.put(`<rect class="stall" x="%s" y="%s" width="%s" height="%d"><title>%s</title></rect>`, px(from), px(top+1), px(max(to-from, 1)), laneHigh-3,
+			esc(fmt.Sprintf("the machine stood still for %s at %s", duration(l.By), moment(l.At))))
+	}
+}
+
 func (d *drawing) lane(n *Lane, top float64, most int) {
 	d.put(`<text x="%d" y="%s" text-anchor="end">%s</text>`, drawLeft-8, px(top+16), esc(short(n.Name, 18)))
 	for _, s := range n.Spans {
+		if s.Start >= d.end {
+			break
+		}
 		from, to := d.at(s.Start), d.at(s.End)
 		d.put(`<rect class="%s" x="%s" y="%s" width="%s" height="%d"><title>%s</title></rect>`, esc(class(s.State)), px(from), px(top+1), px(max(to-from, 1)), laneHigh-3,
 			esc(fmt.Sprintf("%s: %s, %s to %s", n.Name, s.State, moment(s.Start), moment(s.End))))
@@ -205,6 +243,9 @@ func (d *drawing) lane(n *Lane, top float64, most int) {
 	var path, labels strings.Builder
 	free := 0.0
 	for i, l := range n.Leases {
+		if l.At > d.end {
+			break
+		}
 		x, at := px(d.at(l.At)), px(y.At(float64(l.N)))
 		if i == 0 {
 			fmt.Fprintf(&path, "M%s %s", x, at)
@@ -226,13 +267,19 @@ func (d *drawing) groups() {
 		return
 	}
 	high := min(max(260/float64(len(m.Rows)), 2), 14)
-	top := d.panel(fmt.Sprintf("%d groups, as their probes saw them: %s, %s, %s", len(m.Rows), swatch("c-ok", "served"), swatch("c-error", "errors"), swatch("c-none", "nobody holds the lease")), high*float64(len(m.Rows)))
+	what := "groups"
+	if m.Rows[0].Shards != "" {
+		what = "groups (their shards)"
+	}
+	title := fmt.Sprintf("%d %s: %s, %s, %s, ▭ no service for 100 ms or more", len(m.Rows), what,
+		swatch("c-ok", "served"), swatch("c-error", "probes failed"), swatch("c-none", "failed, nobody held the lease"))
+	top := d.panel(title, high*float64(len(m.Rows)))
 	every := int(12/high) + 1
 	paths := map[byte]*strings.Builder{CellOK: {}, CellError: {}, CellNoHolder: {}}
 	for i, r := range m.Rows {
 		y := top + float64(i)*high
 		if i%every == 0 {
-			d.put(`<text x="%d" y="%s" text-anchor="end">%s</text>`, drawLeft-8, px(y+min(high, 12)), esc(short(r.Name, 18)))
+			d.put(`<text x="%d" y="%s" text-anchor="end">%s</text>`, drawLeft-8, px(y+min(high, 12)), esc(short(r.label(), 20)))
 		}
 		d.cells(m, r.Cells, y, high, paths)
 	}
@@ -245,6 +292,46 @@ func (d *drawing) groups() {
 	for i, r := range m.Rows {
 		d.put(`<rect class="hit" x="%d" y="%s" width="%d" height="%s"><title>%s</title></rect>`, drawLeft, px(top+float64(i)*high), drawRight-drawLeft, px(high), esc(d.s.told(&r)))
 	}
+	d.gaps(top, high)
+}
+
+// label is a row's name with its shards.
+func (r *Row) label() string {
+	if r.Shards == "" {
+		return r.Name
+	}
+	return r.Name + " (" + strings.ReplaceAll(r.Shards, " to ", "-") + ")"
+}
+
+// gaps frames the times without service, from the last success to the next.
+func (d *drawing) gaps(top, high float64) {
+	rows := map[string]int{}
+	for i, r := range d.s.Groups.Rows {
+		rows[r.Name] = i
+	}
+	for i := range d.s.Unavailability {
+		for _, g := range d.s.Unavailability[i].Gaps {
+			row, ok := rows[g.Group]
+			if !ok || g.Longest() < awayLeast {
+				continue
+			}
+			from, to := d.at(g.At), d.at(g.End())
+			d.put(`<rect class="gap" x="%s" y="%s" width="%s" height="%s"><title>%s</title></rect>`, px(from), px(top+float64(row)*high+0.3), px(max(to-from, 2)), px(max(high-1.2, 1)),
+				esc(fmt.Sprintf("%s: no service for %s, %s to %s%s\n%s", d.s.Groups.Rows[row].label(), duration(g.Longest()), moment(g.At), moment(g.End()), g.served(), d.s.Why(g.At, g.End()))))
+		}
+	}
+}
+
+// served says who served a group before and after a gap, as far as it is known.
+func (g *Gap) served() string {
+	s := ""
+	if g.From != "" {
+		s += "; before by " + g.From
+	}
+	if g.To != "" {
+		s += "; after by " + g.To
+	}
+	return s
 }
 
 // severity orders the letters, for columns that several steps share.
@@ -286,15 +373,15 @@ func (s *Scenario) told(r *Row) string {
 		for to < len(r.Cells) && r.Cells[to] == r.Cells[from] {
 			to++
 		}
-		what := map[byte]string{CellError: "errors", CellNoHolder: "nobody holds the lease"}[r.Cells[from]]
+		what := map[byte]string{CellError: "probes failed", CellNoHolder: "probes failed, nobody held the lease"}[r.Cells[from]]
 		if what != "" && len(lines) < 12 {
 			a, b := time.Duration(from)*s.Groups.Step, time.Duration(to)*s.Groups.Step
-			lines = append(lines, strings.TrimRight(fmt.Sprintf("%s to %s: %s; %s", moment(a), moment(b), what, strings.Join(s.faultsIn(a, b), ", ")), "; "))
+			lines = append(lines, fmt.Sprintf("%s to %s: %s; %s", moment(a), moment(b), what, s.Why(a, b)))
 		}
 		from = to
 	}
 	if len(lines) == 0 {
-		return r.Name + ": always served"
+		return r.label() + ": always served"
 	}
-	return strings.Join(slices.Insert(lines, 0, r.Name), "\n")
+	return strings.Join(slices.Insert(lines, 0, r.label()), "\n")
 }

@@ -26,6 +26,7 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	sortedByTime(rec.Told)
 	r.operations(rec.Told)
 	s.Losses.Lost, s.Losses.LostMajority = int64(j.Lost-j.Durable), int64(j.Durable)
+	s.Losses.Deadly = r.sc.Deadly
 	s.Losses.Reported = int64(j.Lost) // what no Open declared is a violation
 	for _, l := range j.Losses {
 		s.Losses.Windows = append(s.Losses.Windows, report.LossWindow{Shard: fmt.Sprint(l.Shard), At: l.At, Writes: int64(l.Writes), Span: l.Span})
@@ -53,7 +54,8 @@ func (r *run) fill(rec *chaos.Recorded, story *cluster.Story, j *chaos.Judgement
 	}
 	r.lanes(story)
 	r.pin(rec, story)
-	r.matrix()
+	r.matrix(story)
+	r.explain(story)
 	for _, n := range r.c.Nodes {
 		s.Files = append(s.Files, n.Name+".log")
 	}

@@ -216,10 +216,8 @@ const gapsLeast = 5
 
 // budgets says which bars of time were missed.
 func (r *run) budgets() (missed []string) {
+	r.gaps.Told, r.gaps.Noisy = !r.o.Budgets, r.noisy
 	r.res.Unavailability = []report.Unavailability{r.gaps}
-	if r.noisy > 0 {
-		r.res.Probes = append(r.res.Probes, report.Probe{Name: "windows that the machine disturbed and that do not count", Count: int64(r.noisy)})
-	}
 	u := &r.gaps
 	reading, writing, others := u.Read(), u.Write(), u.Others()
 	worst := max(reading.P99, writing.P99)

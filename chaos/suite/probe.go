@@ -139,8 +139,9 @@ func (p *probes) worst(now time.Duration) (longest time.Duration) {
 	return longest
 }
 
-// cell is what the probe met in a step: see report.Row.
-func (p *probe) cell(from, to time.Duration) byte {
+// cell is what the probe met in a step: see report.Row. A failure while nobody held the
+// lease says more than one that a holder answered, or did not answer.
+func (p *probe) cell(from, to time.Duration, held tenures) byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in := func(all []time.Duration) int {
@@ -148,8 +149,19 @@ func (p *probe) cell(from, to time.Duration) byte {
 		j, _ := slices.BinarySearch(all, to)
 		return j - i
 	}
+	i, _ := slices.BinarySearch(p.fails, from)
+	failed := false
+	for _, at := range p.fails[i:] {
+		if at >= to {
+			break
+		}
+		failed = true
+		if _, ok := held.at(at); !ok {
+			return report.CellNoHolder
+		}
+	}
 	switch {
-	case in(p.fails) > 0:
+	case failed:
 		return report.CellError
 	case in(p.reads)+in(p.writes) == 0:
 		return report.CellUnseen

@@ -129,6 +129,9 @@ func play(ctx context.Context, o Options, sc Scenario, dir string, tell func(Pro
 	if r.stop != nil {
 		r.stop()
 	}
+	if r.l != nil && r.res.Quiet == 0 {
+		r.res.Quiet = r.l.now()
+	}
 	if err != nil && ctx.Err() != nil {
 		return r.res, ctx.Err()
 	}
@@ -368,6 +371,7 @@ func (r *run) rest() error {
 	r.res.Witness = r.w.summary()
 	r.leaks()
 	r.stop()
+	r.res.Quiet = r.l.now()
 	if err := r.healthy("at the end"); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -47,9 +48,28 @@ func (w *witness) disturbed(from, to, bar time.Duration) bool {
 	return slices.ContainsFunc(w.late, func(l lateness) bool { return l.at < to && l.at+l.by > from && l.by > bar/5 })
 }
 
+// What of the lateness a report keeps: what a reader could take for a fault.
+const (
+	stallMin  = 20 * time.Millisecond
+	stallsMax = 300
+)
+
+// longest are the stalls that a report keeps, by time.
+func longest(late []lateness) (list []report.Stall) {
+	for _, l := range late {
+		if l.by >= stallMin {
+			list = append(list, report.Stall{At: l.at, By: l.by})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b report.Stall) int { return cmp.Compare(b.By, a.By) })
+	list = list[:min(stallsMax, len(list))]
+	slices.SortStableFunc(list, func(a, b report.Stall) int { return cmp.Compare(a.At, b.At) })
+	return list
+}
+
 func (w *witness) summary() report.Witness {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := report.Distribute(w.all)
-	return report.Witness{P50: d.P50, P99: d.P99, Max: d.Max}
+	return report.Witness{P50: d.P50, P99: d.P99, Max: d.Max, Late: longest(w.late)}
 }
