@@ -374,7 +374,7 @@ func (c *Core) Handover(id shardmap.GroupID, to shardmap.NodeID, now Instant) bo
 func (c *Core) endHandover(g *group) {
 	if g.handover != 0 && g.leads() {
 		probeTakenBack.Hit()
-		g.rn.TransferLeader(g.self)
+		g.raft().TransferLeader(g.self)
 	}
 	g.handover = 0
 }

@@ -189,8 +189,7 @@ func (c *Core) tickRaft(now Instant) {
 				g.waitTicks--
 				continue
 			}
-			g.rn.Tick()
-			if g.rn.HasReady() {
+			if g.tick() && g.rn.HasReady() {
 				c.touch(g)
 			}
 		}
@@ -235,7 +234,7 @@ func (c *Core) Flush(now Instant) {
 			if g.destroyed {
 				continue
 			}
-			for g.rn.HasReady() {
+			for again := true; again && g.rn.HasReady(); again = g.touched { // by what came of it
 				c.ready(g, now)
 			}
 		}
@@ -304,7 +303,7 @@ func (c *Core) PeerDown(n shardmap.NodeID) {
 		}
 		g.conf.each(func(d ReplicaDesc) {
 			if d.Node == n {
-				g.rn.ReportUnreachable(d.ID)
+				g.raft().ReportUnreachable(d.ID)
 				c.touch(g)
 			}
 		})
@@ -354,7 +353,7 @@ func (c *Core) raise(length time.Duration) {
 func (c *Core) raftConfig(id uint64, st raft.Storage, applied uint64) *raft.Config {
 	return &raft.Config{
 		ID: id, Storage: st, Applied: applied,
-		ElectionTick: 20, HeartbeatTick: heartbeatTicks,
+		ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks,
 		AsyncStorageWrites: true, PreVote: !seeded("M20"), CheckQuorum: !seeded("M20"), StepDownOnRemoval: true,
 		DisableProposalForwarding: true,
 		MaxInflightMsgs:           16, MaxSizePerMsg: 64 << 10, MaxUncommittedEntriesSize: 1 << 20,
@@ -456,7 +455,7 @@ func (c *Core) Propose(id shardmap.GroupID, b Ballot, data []byte) bool {
 		return false
 	}
 	c.touch(g)
-	return g.rn.Propose(data) == nil
+	return g.raft().Propose(data) == nil
 }
 
 // Transfer hands raft leadership on; the claim must have been closed, or never
@@ -468,7 +467,7 @@ func (c *Core) Transfer(id shardmap.GroupID, to shardmap.NodeID) bool {
 	}
 	for _, v := range g.conf.Voters {
 		if v.Node == to && v.ID != g.self {
-			g.rn.TransferLeader(v.ID)
+			g.raft().TransferLeader(v.ID)
 			c.touch(g)
 			return true
 		}

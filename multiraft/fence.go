@@ -51,7 +51,7 @@ func (c *Core) hearLeader(g *group, sender Member, f *fenceFrame) {
 		e.Term < st.GetTerm() || !g.ballot.Less(e) || st.Lead == f.from {
 		return
 	}
-	_ = g.rn.Step(&pb.Message{
+	_ = g.raft().Step(&pb.Message{
 		Type: pb.MsgHeartbeat.Enum(), From: &f.from, To: &f.to, Term: &e.Term, Commit: new(uint64),
 	})
 	c.touch(g)

@@ -100,7 +100,7 @@ func (c *Core) sendRaft(g *group, m *pb.Message) {
 	}
 	if isPulse(m) {
 		start := c.item(p, itemPulse, g.id)
-		p.outbox = appendPulse(p.outbox, m)
+		p.outbox = appendPulse(p.outbox, pulseOf(m))
 		p.endItem(start)
 		return
 	}
@@ -114,7 +114,7 @@ func (c *Core) sendRaft(g *group, m *pb.Message) {
 	if m.GetType() == pb.MsgSnap {
 		// Whether it arrived is found out by the next probe. Without a report raft
 		// would wait for one for ever after a lost frame.
-		g.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
+		g.raft().ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
 		c.touch(g)
 	}
 }
@@ -219,8 +219,8 @@ func (c *Core) receiveItem(kind byte, id shardmap.GroupID, sender Member, p *pee
 			c.step(g, m, sender)
 		}
 	case itemPulse:
-		if m, ok := decodePulse(body); ok && g != nil {
-			c.step(g, m, sender)
+		if k, ok := decodePulse(body); ok && g != nil && !c.answerCalm(g, p, &k, sender.Node) {
+			c.step(g, k.message(), sender)
 		}
 	case itemFence, itemFenceAck, itemFenceNack:
 		f, err := decodeFence(kind, body)
@@ -255,7 +255,10 @@ func (c *Core) step(g *group, m *pb.Message, sender Member) {
 		g.asked = m
 		return
 	}
-	_ = g.rn.Step(m)
+	_ = g.raft().Step(m)
+	if m.GetType() == pb.MsgHeartbeat {
+		g.becalm(m)
+	}
 	c.touch(g)
 }
 

@@ -49,8 +49,8 @@ func FuzzPulse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind byte, to, from, term, commit uint64) {
 		typ := pb.MessageType(kind)
 		m := &pb.Message{Type: &typ, To: &to, From: &from, Term: &term, Commit: &commit}
-		got, ok := decodePulse(appendPulse(nil, m))
-		if ok != isPulse(m) || ok && !proto.Equal(got, m) {
+		got, ok := decodePulse(appendPulse(nil, pulseOf(m)))
+		if ok != isPulse(m) || ok && !proto.Equal(got.message(), m) {
 			t.Fatalf("%v came back as %v, %v", m, got, ok)
 		}
 	})

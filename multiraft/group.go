@@ -21,7 +21,8 @@ const snapshotEvery = 64
 type group struct {
 	id        shardmap.GroupID
 	self      uint64
-	rn        *raft.RawNode
+	rn        *raft.RawNode // its state is read here; for all else see raft
+	calm      calm
 	log       *groupStore // what is durable, in memory
 	touched   bool
 	destroyed bool
@@ -303,7 +304,7 @@ func (c *Core) stored(g *group, w *GroupWrite, now Instant) {
 	}
 	for _, m := range w.responses {
 		if m.GetTo() == g.self {
-			_ = g.rn.Step(m)
+			_ = g.raft().Step(m)
 		} else {
 			c.sendRaft(g, m)
 		}
@@ -344,7 +345,7 @@ func (c *Core) apply(g *group, m *pb.Message, now Instant) {
 		}
 	}
 	for _, r := range m.GetResponses() {
-		_ = g.rn.Step(r)
+		_ = g.raft().Step(r)
 	}
 	c.campaignAsAsked(g)
 	c.snapshot(g)
@@ -358,7 +359,7 @@ func (c *Core) apply(g *group, m *pb.Message, now Instant) {
 func (c *Core) campaignAsAsked(g *group) {
 	if m := g.asked; m != nil && g.rn.BasicStatus().GetCommit() <= g.log.applied {
 		g.asked = nil
-		_ = g.rn.Step(m)
+		_ = g.raft().Step(m)
 	}
 }
 
@@ -367,7 +368,7 @@ func (c *Core) applyConf(g *group, e *pb.Entry, now Instant) {
 	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
 		panic("multiraft: a committed configuration cannot be read: " + err.Error())
 	}
-	g.log.confState = g.rn.ApplyConfChange(cc)
+	g.log.confState = g.raft().ApplyConfChange(cc)
 	g.conf = configOf(e.GetIndex(), g.log.confState)
 	g.confAsked, g.jointAlarm = 0, 0
 	if g.conf.Joint() {

@@ -31,7 +31,7 @@ func (c *Core) Reconfigure(g0 GroupStatus, target []ReplicaDesc, now Instant) bo
 		probeLowSupport.Hit()
 		return false
 	}
-	if g.rn.ProposeConfChange(cc) == nil {
+	if g.raft().ProposeConfChange(cc) == nil {
 		g.confAsked = now.Wait + 10*c.cfg.Heartbeat
 		c.touch(g)
 	}

@@ -89,7 +89,7 @@ func (c *Core) Regenerate(id shardmap.GroupID, generation uint64, learners []Rep
 	for _, l := range learners {
 		cs.Learners = append(cs.Learners, l.ID)
 	}
-	err = g.rn.Step(&pb.Message{
+	err = g.raft().Step(&pb.Message{
 		Type: pb.MsgSnap.Enum(), To: &g.self, From: proto.Uint64(raft.None), Term: &term,
 		Snapshot: &pb.Snapshot{Data: data, Metadata: &pb.SnapshotMetadata{ConfState: cs, Index: &index, Term: &term}},
 	})

@@ -33,7 +33,7 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	spread := mix(uint64(g.id)<<32|uint64(c.cfg.Self.Node), g.tries) % uint64(campaignSpread)
 	g.campaignAt = now.Wait + campaignRetry + c.turn(g) + time.Duration(spread)
 	if g.rn.BasicStatus().RaftState != raft.StateLeader {
-		_ = g.rn.Campaign()
+		_ = g.raft().Campaign()
 		c.touch(g)
 	}
 }
@@ -81,7 +81,7 @@ func (c *Core) suspect(g *group, now Instant) bool {
 		return false
 	}
 	c.out.Event(Event{Kind: EventSuspect, Group: g.id, Node: n})
-	_ = g.rn.ForgetLeader()
+	_ = g.raft().ForgetLeader()
 	g.leader, g.ledMisses = 0, 0
 	g.campaignAt = now.Wait + c.turn(g)
 	c.data.LeaderChanged(g.id, 0, g.term, now)
