@@ -322,7 +322,7 @@ func (n *Node) NextAck(peer shardmap.NodeID, buf []byte, now multiraft.Instant) 
 	w.u64(uint64(now.Mono + now.SuspendOffset)) // the holder's next Tick gives it back
 	l.ackAwake.Store(false)
 	room := func() bool { return len(w.b) < batchMax }
-	due := l.ackDue.Swap(false)
+	due := l.ackDue.Load() && l.ackDue.Swap(false)
 	l.states.drain(func(g int) bool { n.composeState(l, shardmap.GroupID(g), &w); return room() })
 	if room() {
 		l.ackDirty.drain(func(id int) bool { n.composeAck(l, shardmap.ShardID(id), &w); return room() })

@@ -262,7 +262,7 @@ func (n *Node) leadsAny() bool {
 // openings, transfers). Call it after every call into multiraft's Core that may
 // have made upcalls, and after OnControl; it costs nothing when there is nothing.
 func (n *Node) Pump(now multiraft.Instant) {
-	if n.awaits.Swap(false) {
+	if n.awaits.Load() && n.awaits.Swap(false) {
 		for _, r := range n.all() {
 			if r.taking.Load() {
 				r.kick()
