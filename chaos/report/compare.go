@@ -57,7 +57,7 @@ const compareNoise = 1.05
 func Compare(names []string, reports ...*Report) *Comparison {
 	c := &Comparison{}
 	for i, r := range reports {
-		name := r.server()
+		name := r.Server()
 		if i < len(names) {
 			name = names[i]
 		}
@@ -77,13 +77,14 @@ func Compare(names []string, reports ...*Report) *Comparison {
 	return c
 }
 
-// server is what a report's first scenario ran on.
-func (r *Report) server() string {
+// Server is what a report's first scenario ran on, without what clients there were.
+func (r *Report) Server() string {
 	if len(r.Scenarios) == 0 {
 		return r.Suite
 	}
 	c := r.Scenarios[0].Cluster
-	return strings.TrimSpace(c.Server + " " + c.Note)
+	note, _, _ := strings.Cut(c.Note, ";")
+	return strings.TrimSpace(c.Server + " " + note)
 }
 
 func (r *Report) scenario(name string) *Scenario {

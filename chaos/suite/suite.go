@@ -37,7 +37,7 @@ func (o *Options) command(scenario string) string {
 func (o *Options) Check() error {
 	for _, n := range o.Scenarios {
 		if _, ok := ByName(n); !ok {
-			return fmt.Errorf("no scenario is called %q: see aegis-chaos list", n)
+			return fmt.Errorf("no scenario is called %q: %ssee aegis-chaos list", n, nearScenario(n))
 		}
 	}
 	switch {
@@ -47,6 +47,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("--nodes %d: 3 to 7 nodes can fail over", o.Nodes)
 	case o.AtOnce > 1 && o.Budgets:
 		return fmt.Errorf("--at-once %d: budgets of time are judged of one scenario at a time; add --budgets=false", o.AtOnce)
+	case o.Duration < 0 || o.Duration == 0 && o.Cycles == 0:
+		return fmt.Errorf("--duration %v: faults need some time", o.Duration)
 	case o.Cycles < 0 || o.Rate < 0 || o.Rate > rateMost:
 		return fmt.Errorf("--cycles %d --rate %d: neither is below 0, and a rate is not above %d", o.Cycles, o.Rate, rateMost)
 	case o.Ack != "async" && o.Ack != "majority":
@@ -55,6 +57,27 @@ func (o *Options) Check() error {
 		return fmt.Errorf("--wal %q: use off, write or fsync", o.WAL)
 	}
 	return nil
+}
+
+// nearScenario names the scenario whose name shares most pairs of letters with a word, if
+// it shares half of them.
+func nearScenario(word string) string {
+	best, most := "", 0
+	for _, s := range table {
+		shared := 0
+		for i := 1; i < len(word); i++ {
+			if strings.Contains(s.Name, word[i-1:i+1]) {
+				shared++
+			}
+		}
+		if shared > most {
+			best, most = s.Name, shared
+		}
+	}
+	if most*2 < len(word) {
+		return ""
+	}
+	return fmt.Sprintf("%q is near; ", best)
 }
 
 // optionsFile keeps what was asked for, so that it can be run again.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -93,14 +94,46 @@ func newCompare() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&o.format, "output", "o", "text", "text, json or html")
 	f.StringVar(&o.out, "file", "", "write to this file")
-	f.StringSliceVar(&o.names, "names", nil, "what the sides are called; else what they ran on")
+	f.StringSliceVar(&o.names, "names", nil, "what the sides are called; else what they ran on, or their directories where that is the same")
 	return cmd
+}
+
+// sameServer says whether two reports are of one kind of server, so that its name would tell
+// nobody which is which.
+func sameServer(reports []*report.Report) bool {
+	seen := map[string]bool{}
+	for _, r := range reports {
+		if seen[r.Server()] {
+			return true
+		}
+		seen[r.Server()] = true
+	}
+	return false
+}
+
+// directories names reports by where they lie: the last part of each path, or all of it
+// where these are the same.
+func directories(paths []string) (names []string) {
+	for _, p := range paths {
+		name := filepath.Base(p)
+		if name == report.JSONName {
+			name = filepath.Base(filepath.Dir(p))
+		}
+		if slices.Contains(names, name) {
+			return paths
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 func (o *compareOptions) run(paths []string) error {
 	write := map[string]func(*report.Comparison, io.Writer) error{"text": (*report.Comparison).Text, "json": (*report.Comparison).JSON, "html": (*report.Comparison).HTML}[o.format]
 	if write == nil {
 		return usagef("-o %q: give text, json or html", o.format)
+	}
+	if len(o.names) > len(paths) {
+		return usagef("--names: %d names for %d reports", len(o.names), len(paths))
 	}
 	reports := make([]*report.Report, len(paths))
 	for i, p := range paths {
@@ -109,7 +142,11 @@ func (o *compareOptions) run(paths []string) error {
 			return err
 		}
 	}
-	c := report.Compare(o.names, reports...)
+	names := o.names
+	if len(names) == 0 && sameServer(reports) {
+		names = directories(paths)
+	}
+	c := report.Compare(names, reports...)
 	if o.out == "" {
 		return write(c, os.Stdout)
 	}

@@ -35,9 +35,6 @@ func newRun() *cobra.Command {
 			if o.Out == "" {
 				o.Out = filepath.Join("chaos-runs", time.Now().Format("20060102-150405"))
 			}
-			if err := o.Check(); err != nil {
-				return &usageError{err.Error()}
-			}
 			return runSuite(o)
 		},
 	}
@@ -79,6 +76,9 @@ func runSuite(o suite.Options) error {
 	if o.Aegis == "" {
 		o.Aegis = bench.Binary()
 	}
+	if err := runnable(&o); err != nil {
+		return &usageError{err.Error()}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := newScreen(os.Stderr, len(o.Scenarios), o.Duration, o.AtOnce)
@@ -90,7 +90,7 @@ func runSuite(o suite.Options) error {
 	case err != nil:
 		return err
 	}
-	fmt.Printf("%d scenarios, %s\nreport: %s\n", len(rep.Scenarios), rep.Verdict(), filepath.Join(o.Out, report.HTMLName))
+	fmt.Printf("%s: %s\nreport: %s\n", rep.Verdict(), rep.Headline(), filepath.Join(o.Out, report.HTMLName))
 	return verdictOf(rep)
 }
 
@@ -191,6 +191,7 @@ func checkAll(files []string, again string) error {
 		}
 	}
 	if worst == report.Pass {
+		fmt.Printf("pass: nothing is wrong in %d histories; budgets of time, memory and descriptors are judged by run alone\n", len(files))
 		return nil
 	}
 	fmt.Fprintln(os.Stderr, why)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/baxromumarov/aegisKV/chaos/report"
 	"github.com/baxromumarov/aegisKV/chaos/suite"
@@ -50,15 +51,29 @@ func (s *screen) progress(p suite.Progress) {
 		fault = "no fault"
 	}
 	left := max(0, s.each+besides-time.Since(s.begun)) + time.Duration(max(0, s.all-s.ended-s.atOnce))*(s.each+besides)/time.Duration(s.atOnce)
-	s.show(fmt.Sprintf("[%d/%d] %s | %s (cycle %d) | %d ok, %d errors | longest without service %v | about %v left",
-		s.ended+1, s.all, p.Scenario, fault, p.Cycle+1, p.OK, p.Errors, p.Unserved.Round(10*time.Millisecond), left.Round(time.Second)))
+	s.show(fmt.Sprintf("[%d/%d] %s | %s (cycle %d) | %v left | %d ok, %d errors | without service %v",
+		s.ended+1, s.all, p.Scenario, fault, p.Cycle+1, left.Round(time.Second), p.OK, p.Errors, p.Unserved.Round(10*time.Millisecond)))
 }
 
 // show writes the line that changes.
 func (s *screen) show(line string) {
-	pad := max(0, s.wide-len(line))
-	s.wide = len(line)
+	line = fitting(line, columnsOf(s.out))
+	n := utf8.RuneCountInString(line)
+	pad := max(0, s.wide-n)
+	s.wide = n
 	fmt.Fprint(s.out, "\r"+line+strings.Repeat(" ", pad))
+}
+
+// fitting cuts a line so that a terminal does not wrap it: the next one could not be
+// written over it then.
+func fitting(line string, columns int) string {
+	if columns <= 0 {
+		columns = 80
+	}
+	if r := []rune(line); len(r) >= columns {
+		return string(r[:max(0, columns-2)]) + "…"
+	}
+	return line
 }
 
 func (s *screen) clear() {

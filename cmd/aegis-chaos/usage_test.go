@@ -38,6 +38,12 @@ func TestWrongUsageIsOneSentenceAndExits64(t *testing.T) {
 		{"blackbox --start-peer memcached", `"memcached"`},
 		{"blackbox --start-peer redis --fault fire", `"fire"`},
 		{"compare -o yaml a b", "text, json or html"},
+		{"compare --names a,b,c a b", "2 reports"},
+		{"run --scenario kil-leaseholder", `"kil-leaseholder": "kill-leaseholder" is near`},
+		{"run --duration -1s", "--duration -1s"},
+		{"run --aegis /nosuch --scenario kill-all", "make build"},
+		{"run --mutant M99 --aegis " + os.Args[0], `"M99"`},
+		{"run --mutant M01 --scenario kill-all --aegis " + os.Args[0], "-tags mutants"},
 	} {
 		cmd := exec.Command(os.Args[0], strings.Fields(c.args)...)
 		cmd.Env = append(os.Environ(), asChaos+"=1", "GORACE=atexit_sleep_ms=0") // the detector waits a second at each exit
