@@ -3,7 +3,6 @@ package redis
 import (
 	"bufio"
 	"context"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -67,8 +66,10 @@ func (s *Server) stopped() (all bool) {
 func TestWhatArrivesDuringTheLastCommandIsAnswered(t *testing.T) {
 	g := newGate(t)
 	s, addr := start(t, testConfig(), g)
-	p, silent := dial(t, addr), dial(t, addr)
-	silent.do("MULTI") // or it would be ended behind its last command
+	p := dial(t, addr)
+	other, there := start(t, testConfig(), newMemory())
+	silent := dial(t, there)
+	silent.do("PING")
 	p.send("INCR held\r\n")
 	<-g.arrived
 	done := shut(s)
@@ -78,8 +79,9 @@ func TestWhatArrivesDuringTheLastCommandIsAnswered(t *testing.T) {
 	p.want(":1\r\n")
 	<-g.arrived
 	p.send("INCR c\r\nINCR c\r\n")
-	_, _ = silent.nc.Write([]byte("PING\r\n"))
-	_, _ = io.Copy(io.Discard, silent.nc) // a silence that began later is over, and so is theirs
+	ended := shut(other)
+	silent.wantClosed() // a silence that began now is over, and so is theirs
+	<-ended
 	g.let <- struct{}{}
 	p.want(":2\r\n:1\r\n:2\r\n")
 	p.wantClosed()
