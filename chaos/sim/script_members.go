@@ -119,6 +119,50 @@ func (verbs) stranger(r role) Step {
 	}}
 }
 
+// reborn makes a node give its replica up and get another one, and its group keep the
+// old one as a member: what a holder leaves behind who knew only the old wish.
+func (verbs) reborn(r role) Step {
+	return Step{fmt.Sprint(r, " has a new replica, and its group has the old one"), func(s *stage) {
+		p := s.cast[r]
+		p.core.Raft().Destroy(theGroup, p.clock())
+		p.core.Data().Drop(theGroup)
+		p.flush()
+		at := slices.IndexFunc(s.nodes, func(m *process) bool {
+			st, _ := m.core.Raft().Group(shardmap.MetaGroup)
+			return m.runs() && st.Open
+		})
+		s.must(at >= 0, "script", "nobody holds group 0")
+		m := s.nodes[at]
+		st, _ := m.core.Raft().Group(shardmap.MetaGroup)
+		g := s.registry().Group(theGroup)
+		with := meta.Placement{Group: theGroup, From: g.Version, BudgetBytes: g.BudgetBytes}
+		for _, w := range g.Replicas {
+			with.Replicas = append(with.Replicas, meta.Wanted{Node: w.Node, Role: w.Role})
+		}
+		without := with
+		without.Replicas = slices.DeleteFunc(slices.Clone(with.Replicas), func(w meta.Wanted) bool { return w.Node == p.id })
+		with.From++
+		for _, place := range []meta.Placement{without, with} {
+			e := meta.Entry{Place: []meta.Placement{place}}
+			s.must(m.core.Raft().Propose(shardmap.MetaGroup, st.Lease.Ballot(), e.Encode()), "script", "group 0 takes no placement")
+		}
+		m.flush()
+	}}
+}
+
+// votes waits until the replica that a node has is a voter.
+func (verbs) votes(d time.Duration, r role) Step {
+	return do.until("P13", d, fmt.Sprint("the replica of ", r, " is a voter"), func(s *stage) bool {
+		p := s.serving()
+		if p == nil {
+			return false
+		}
+		st, _ := p.core.Raft().Group(theGroup)
+		own := s.cast[r].core.Raft().Own(theGroup)
+		return own != 0 && !st.Config.Joint() && slices.ContainsFunc(st.Config.Voters, func(v multiraft.ReplicaDesc) bool { return v.ID == own })
+	})
+}
+
 // remember notes the replica that a node has.
 func (verbs) remember(r role) Step {
 	return Step{fmt.Sprint("the replica of ", r, " is remembered"), func(s *stage) {

@@ -243,6 +243,21 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// Nobody answers for the vote that C seems to have: with B away, A would stand.
+		Name: "a voter that its node has given up", From: "simulator, seed 101205 of 300 s", Copies: 1, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", async),
+			do.reborn(nodeC),
+			do.votes(10*sec, nodeC),
+			do.crash(nodeB),
+			do.sleep(2 * sec),
+			do.servedBy(sec, nodeA),
+			do.get(nodeA, "k"),
+			do.start(nodeB),
+			do.settled(),
+		},
+	},
+	{
 		Name: "everything leaves the holder of all", From: "notes/leases.md e: leave", Nodes: 4, Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

@@ -128,6 +128,8 @@ type Core struct {
 	deaths      map[shardmap.NodeID]*death         // of nodes that are missed, while group 0 is held here
 	kept        map[shardmap.GroupID]time.Duration // Mono until which a lease that was moved here by hand stays
 	retiring    map[shardmap.GroupID]time.Duration // Mono at which the holder was last asked about a replica here
+	knocked     time.Duration                      // Mono at which holders were last told of replicas that nobody speaks to
+	succeeded   map[shardmap.GroupID]uint64        // the member whose node says that it has the wanted replica instead
 
 	gossip map[shardmap.NodeID]membership.Member // the last word of gossip about each other node
 	hinted map[shardmap.NodeID]string            // the second addresses that were named
@@ -175,6 +177,7 @@ func NewCore(cfg CoreConfig, r multiraft.Restored, out CoreOut, now multiraft.In
 
 		comebacks: make(map[shardmap.NodeID]comeback),
 		retiring:  make(map[shardmap.GroupID]time.Duration),
+		succeeded: make(map[shardmap.GroupID]uint64),
 		gossip:    make(map[shardmap.NodeID]membership.Member),
 		arrived:   make([]arrival, layout.Groups+1),
 		reported:  make([]progressTold, layout.Groups+1),

@@ -48,6 +48,33 @@ func outlived(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.Node
 	return nil
 }
 
+// succeed is a target in which the wanted replica of a node takes the vote of one that
+// the node has given up, nil when it cannot. Who holds a group may have an old wish, and
+// let a copy that no longer exists vote: its node refuses it, and the group has one vote less
+// than it seems. The wanted one cannot learn first, for a node has one replica of a group.
+func succeed(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.NodeID, gone uint64) []multiraft.ReplicaDesc {
+	i := slices.IndexFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.ID == gone })
+	if i < 0 || conf.Joint() || slices.Contains(seats, conf.Voters[i].Node) {
+		return nil
+	}
+	w, ok := want.On(conf.Voters[i].Node)
+	if !ok || w.Role == meta.Learner || describe(w).ID == gone {
+		return nil
+	}
+	return instead(conf, describe(w))
+}
+
+// instead are the members with one in the place of the voter of its node.
+func instead(conf multiraft.GroupConfig, d multiraft.ReplicaDesc) []multiraft.ReplicaDesc {
+	target := slices.Clone(conf.Voters)
+	for _, l := range conf.Learners {
+		l.Role = multiraft.RoleLearner // also of a witness to be
+		target = append(target, l)
+	}
+	target = slices.DeleteFunc(target, func(m multiraft.ReplicaDesc) bool { return m.Node == d.Node })
+	return append(target, d)
+}
+
 // withHolder is what is wanted, with the holder's vote in the place of another one as
 // long as it is to leave: it hands its lease over first (G6), and the voters stay odd.
 // The place is a witness's, if there is one, rather one whose copy has no seat yet,
@@ -241,13 +268,7 @@ func exchange(conf multiraft.GroupConfig, want meta.Group, seats []shardmap.Node
 		if r.Role == meta.Witness && (!settled || copies) {
 			continue
 		}
-		target := slices.Clone(conf.Voters)
-		for _, l := range conf.Learners {
-			l.Role = multiraft.RoleLearner // also of a witness to be
-			target = append(target, l)
-		}
-		target = slices.DeleteFunc(target, func(d multiraft.ReplicaDesc) bool { return d.Node == r.Node })
-		return append(target, describe(r))
+		return instead(conf, describe(r))
 	}
 	return nil
 }

@@ -159,6 +159,37 @@ func TestALearnerThatItsNodeForgotMakesRoom(t *testing.T) {
 	}
 }
 
+// TestAVoterThatItsNodeGaveUpIsSucceeded has the same as a voter: simulator, seed 101205
+// of 300 s.
+func TestAVoterThatItsNodeGaveUpIsSucceeded(t *testing.T) {
+	d := multiraft.MakeReplica
+	old, six, seven := d(5, 1, multiraft.RoleVoter), d(12, 6, multiraft.RoleWitness), d(13, 7, multiraft.RoleWitness)
+	conf := multiraft.GroupConfig{Voters: []multiraft.ReplicaDesc{old, six, seven}}
+	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
+		return meta.Replica{ID: id, Node: n, Role: role}
+	}
+	newer := []meta.Replica{r(10, 1, meta.Voter), r(12, 6, meta.Witness), r(13, 7, meta.Witness)}
+	for name, c := range map[string]struct {
+		conf  multiraft.GroupConfig
+		want  []meta.Replica
+		seats []shardmap.NodeID
+		gone  uint64
+		next  []multiraft.ReplicaDesc
+	}{
+		"given up":                     {conf, newer, []shardmap.NodeID{7}, old.ID, []multiraft.ReplicaDesc{six, seven, d(10, 1, multiraft.RoleVoter)}},
+		"it has a seat":                {conf, newer, []shardmap.NodeID{1}, old.ID, nil},
+		"it is the wanted one":         {conf, []meta.Replica{r(5, 1, meta.Voter)}, []shardmap.NodeID{7}, old.ID, nil},
+		"nobody wants one on its node": {conf, newer[1:], []shardmap.NodeID{7}, old.ID, nil},
+		"the wanted one has no vote":   {conf, []meta.Replica{r(10, 1, meta.Learner)}, []shardmap.NodeID{7}, old.ID, nil},
+		"it is no voter":               {conf, newer, []shardmap.NodeID{7}, d(4, 1, multiraft.RoleWitness).ID, nil},
+		"between two sets of voters":   {multiraft.GroupConfig{Voters: conf.Voters, Outgoing: conf.Voters}, newer, []shardmap.NodeID{7}, old.ID, nil},
+	} {
+		if got := succeed(c.conf, meta.Group{Replicas: c.want}, c.seats, c.gone); !slices.Equal(got, c.next) {
+			t.Errorf("%s: %v, want %v", name, got, c.next)
+		}
+	}
+}
+
 // TestTheHolderStaysUntilItHasHandedOver names whose place a holder that is to leave takes.
 func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 	d := multiraft.MakeReplica

@@ -52,6 +52,7 @@ func (c *Core) reconcile(now multiraft.Instant) {
 	c.depart(now)
 	c.tellProgress(now)
 	c.adopt(now)
+	c.knock(now)
 	for g := range c.meta.Groups {
 		c.drive(shardmap.GroupID(g), now)
 	}
@@ -179,6 +180,13 @@ func (c *Core) drive(id shardmap.GroupID, now multiraft.Instant) {
 		}
 	}
 	target := outlived(st.Config, want, seats)
+	if gone := c.succeeded[id]; target == nil && gone != 0 {
+		if _, member := st.Config.Find(gone); !member {
+			delete(c.succeeded, id)
+		} else if target = succeed(st.Config, want, seats, gone); target != nil {
+			probeSucceeded.Hit()
+		}
+	}
 	if target == nil {
 		target = nextMembers(st.Config, want, seats, seated)
 	}

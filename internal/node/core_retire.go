@@ -47,6 +47,31 @@ func (c *Core) retire(st multiraft.GroupStatus, now multiraft.Instant) {
 	})
 }
 
+// knock tells the holders of groups that have nothing to do with the wanted replicas here
+// that they are here. A holder that knew only an old wish may have given a vote to one
+// that this node gave up before: as long as that is a member the wanted one is never spoken to.
+func (c *Core) knock(now multiraft.Instant) {
+	if now.Mono-c.knocked < retireEvery {
+		return
+	}
+	c.knocked = now.Mono
+	for g := range c.meta.Groups {
+		id := shardmap.GroupID(g)
+		own := c.raft.Own(id)
+		if id == shardmap.MetaGroup || own == 0 || c.raft.Applied(id) > 0 {
+			continue
+		}
+		holder := c.routes.Route(id).Leader
+		want, wanted := c.meta.Groups[g].On(c.self.Node)
+		if !wanted || describe(want).ID != own || holder == 0 || holder == c.self.Node {
+			continue
+		}
+		if b, err := json.Marshal(membershipQuestion{id, own}); err == nil {
+			c.Ask(holder, "member", b, now, func(Answer) {}) // the question is the message
+		}
+	}
+}
+
 // drop forgets a replica of this node for good.
 func (c *Core) drop(id shardmap.GroupID, now multiraft.Instant) {
 	probeRetired.Hit()
@@ -57,7 +82,8 @@ func (c *Core) drop(id shardmap.GroupID, now multiraft.Instant) {
 }
 
 // answerMember says whether a replica is in a group's configuration, if this node
-// holds the group.
+// holds the group. Of a wanted one that is not it learns that the other one which stands
+// there in its node's place is gone: a node has one of a group, and gets no id twice.
 func (c *Core) answerMember(body []byte, now multiraft.Instant) Answer {
 	var q membershipQuestion
 	if err := json.Unmarshal(body, &q); err != nil {
@@ -69,6 +95,12 @@ func (c *Core) answerMember(body []byte, now multiraft.Instant) Answer {
 	}
 	if _, member := st.Config.Find(q.Replica); member {
 		return Answer{Body: []byte("true")}
+	}
+	if m, ok := st.Config.On(multiraft.NodeOf(q.Replica)); ok {
+		if want, wanted := c.meta.Group(q.Group).On(m.Node); wanted && describe(want).ID == q.Replica {
+			c.succeeded[q.Group] = m.ID
+			c.arrived[q.Group] = arrival{} // there is something to do again
+		}
 	}
 	return Answer{Body: []byte("false")}
 }

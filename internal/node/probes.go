@@ -11,6 +11,7 @@ var (
 	probeLapsed    = metrics.NewProbe("node.lease.lapsed")
 	probeReplaced  = metrics.NewProbe("node.dead.step")
 	probeYielded   = metrics.NewProbe("node.meta.yielded")
+	probeSucceeded = metrics.NewProbe("node.member.succeeded")
 	probeForgotten = metrics.NewProbe("node.question.forgotten")
 
 	probeNewer       = metrics.NewProbe("node.newer.answered")
