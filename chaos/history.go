@@ -202,8 +202,9 @@ func (h *History) evict(e Evicted, o *Op) {
 
 // Shrank takes note of what a holder evicted without a write of a client, because its
 // copy takes more than its budget: the budget fell, or the former holder's copy of the
-// same entries took less.
-func (h *History) Shrank(node shardmap.NodeID, at time.Duration, version shardmap.Version, es []Evicted) {
+// same entries took less. The shard is at that version then, though no client was told.
+func (h *History) Shrank(id shardmap.ShardID, node shardmap.NodeID, at time.Duration, version shardmap.Version, es []Evicted) {
+	h.shards[id].position = max(h.shards[id].position, version)
 	for _, e := range es {
 		h.evict(e, &Op{Node: node, Ran: at, Version: version})
 	}

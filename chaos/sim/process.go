@@ -307,7 +307,7 @@ func (p *process) DataEvent(e shardgroup.Event) {
 	}
 	if e.Kind == shardgroup.EventShrunk {
 		p.w.acted["shrunk"]++
-		p.w.history.Shrank(p.id, p.w.now, e.Version, p.w.evicted(e.Version, e.Evicted))
+		p.w.history.Shrank(e.Shard, p.id, p.w.now, e.Version, p.w.evicted(e.Version, e.Evicted))
 	}
 	if p.served != nil && node.TakesBack(e) {
 		p.served.lost(e.Group)
