@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -37,6 +38,8 @@ const (
 	arenaBytes  = 64 << 20  // addresses are taken from the system in this size
 	regionBytes = 256 << 20 // and those for large extents in this one
 	aheadMax    = 4         // chunks
+	hugePage    = 2 << 20   // bytes
+	restMax     = 5 * time.Millisecond
 
 	madvHugepage      = 14
 	madvNoHugepage    = 15
@@ -148,18 +151,29 @@ func (m *mapped) ending() bool {
 	return m.closed
 }
 
-// prepare touches one chunk ahead.
+// prepare touches one chunk ahead. After each huge page it rests for as long as that took:
+// the kernel lets nobody else have the core meanwhile, and several in a row (12 MiB, 18 ms of
+// a virtual machine whose memory is fresh too) made calls of all clients wait for milliseconds.
 func (m *mapped) prepare() {
 	b := m.chunk()
 	_ = syscall.Madvise(b, madvHugepage) // a kernel without huge pages does without
+	for i := 0; i < len(b); i += hugePage {
+		begun := time.Now()
+		touch(b[i : i+hugePage])
+		time.Sleep(min(time.Since(begun), restMax))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ahead = append(m.ahead, b)
+}
+
+// touch makes memory resident.
+func touch(b []byte) {
 	if syscall.Madvise(b, madvPopulateWrite) != nil {
 		for i := 0; i < len(b); i += pageBytes {
 			b[i] = 0
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ahead = append(m.ahead, b)
 }
 
 // short says whether another chunk should be prepared.
