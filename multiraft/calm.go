@@ -54,7 +54,7 @@ func (g *group) becalm(m *pb.Message) {
 // answerCalm answers a heartbeat in raft's place, where it says nothing new.
 func (c *Core) answerCalm(g *group, p *peer, k *pulse, from shardmap.NodeID) bool {
 	if k.kind != pb.MsgHeartbeat || g.calm.leader == 0 || k.from != g.calm.leader || k.term != g.calm.term ||
-		k.commit > g.calm.commit || k.to != g.self || NodeOf(k.from) != from {
+		k.commit > g.calm.commit || k.to != g.self || NodeOf(k.from) != from || c.buried(g.id, k.from) {
 		return false
 	}
 	g.calm.owed = 0

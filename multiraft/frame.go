@@ -245,7 +245,7 @@ func (c *Core) step(g *group, m *pb.Message, sender Member) {
 	if m.GetTo() != g.self || NodeOf(m.GetFrom()) != sender.Node || !foreign(m.GetType()) || g.older(m.GetTerm()) {
 		return
 	}
-	if len(c.tombs) > 0 && c.tombs[Tombstone{g.id, m.GetFrom()}] { // most nodes have none: a lookup per message costs more than the question
+	if c.buried(g.id, m.GetFrom()) {
 		return
 	}
 	if m.GetType() == pb.MsgHeartbeatResp && len(g.first.messages) > 0 {
@@ -260,6 +260,11 @@ func (c *Core) step(g *group, m *pb.Message, sender Member) {
 		g.becalm(m)
 	}
 	c.touch(g)
+}
+
+// buried reports whether a replica is known to be gone for good.
+func (c *Core) buried(id shardmap.GroupID, replica uint64) bool {
+	return len(c.tombs) > 0 && c.tombs[Tombstone{id, replica}] // most nodes have none: a lookup per message costs more than the question
 }
 
 func (c *Core) receiveFence(kind byte, g *group, id shardmap.GroupID, sender Member, p *peer, f *fenceFrame, now Instant) {

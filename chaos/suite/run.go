@@ -154,10 +154,10 @@ func seedOf(seed uint64, name string) uint64 {
 	return seed
 }
 
-// wal is the log mode of the run.
+// wal is the log mode of the run, off where nobody asks for one.
 func (r *run) wal() string {
 	modes := []string{"off", "write", "fsync"}
-	return modes[max(slices.Index(modes, r.sc.WAL), slices.Index(modes, r.o.WAL))]
+	return modes[max(0, slices.Index(modes, r.sc.WAL), slices.Index(modes, r.o.WAL))]
 }
 
 // memory is the limit of each node, in bytes.

@@ -126,7 +126,7 @@ func TestKeysDieBeforeASearchGivesUp(t *testing.T) {
 
 // TestBudgetsAreOfOneAtATime: scenarios side by side disturb each other's latencies.
 func TestBudgetsAreOfOneAtATime(t *testing.T) {
-	o := Options{Scenarios: []string{"kill-all", "bridge"}, Nodes: 3, Ack: "async", WAL: "off", AtOnce: 2}
+	o := Options{Scenarios: []string{"kill-all", "bridge"}, Nodes: 3, Ack: "async", WAL: "off", Duration: time.Second, AtOnce: 2}
 	if err := o.Check(); err != nil {
 		t.Error(err)
 	}
