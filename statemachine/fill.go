@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/baxromumarov/aegisKV/internal/mutant"
 	"github.com/baxromumarov/aegisKV/lru"
@@ -149,47 +150,54 @@ func (m *Machine) AppendRange(lo, hi uint64, dst []byte) []byte {
 // chunk, whatever it held before: "newer wins" would keep divergent keys. The
 // chunk is checked whole before anything changes.
 func (m *Machine) ReplaceRange(lo, hi uint64, chunk []byte) error {
-	if err := m.checkChunk(lo, hi, chunk); err != nil {
-		return err
-	}
-	if !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk") {
-		m.clearRange(lo, hi)
-	}
-	m.putChunk(lo, hi, chunk)
-	return nil
+	return m.takeIn(lo, hi, chunk, !mutant.Is("chunk-merges") && !mutant.Is("newer-wins-in-chunk"))
 }
 
 // LoadRange is ReplaceRange for a range that is known to be empty.
 func (m *Machine) LoadRange(lo, hi uint64, chunk []byte) error {
-	err := m.checkChunk(lo, hi, chunk)
-	if err == nil {
-		m.putChunk(lo, hi, chunk)
-	}
-	return err
+	return m.takeIn(lo, hi, chunk, false)
 }
 
-// checkChunk checks a chunk and leaves the hashes of its entries in m.hashes.
-func (m *Machine) checkChunk(lo, hi uint64, chunk []byte) error {
-	m.hashes = m.hashes[:0]
-	for rest := chunk; len(rest) > 0; {
-		e, next, err := decodeEntry(rest)
-		if err != nil {
-			return err
-		}
-		h := m.Hash(e.Key)
-		if h < lo || h > hi || e.Version == 0 || oversized(e.Key, e.Value) {
-			return ErrBadChunk
-		}
-		m.hashes = append(m.hashes, h)
-		rest = next
+// hashScratch has room for the hashes of a chunk. All machines share it: there are as many
+// of them as shards, and few take a chunk in at once.
+var hashScratch = sync.Pool{New: func() any { return new([]uint64) }}
+
+// takeIn checks a chunk, and stores its entries, after those that are in the range have gone.
+func (m *Machine) takeIn(lo, hi uint64, chunk []byte, clears bool) error {
+	hashes := hashScratch.Get().(*[]uint64)
+	defer hashScratch.Put(hashes)
+	var err error
+	if *hashes, err = m.checkChunk(lo, hi, chunk, (*hashes)[:0]); err != nil {
+		return err
 	}
+	if clears {
+		m.clearRange(lo, hi)
+	}
+	m.putChunk(lo, hi, chunk, *hashes)
 	return nil
 }
 
+// checkChunk checks a chunk and appends the hashes of its entries.
+func (m *Machine) checkChunk(lo, hi uint64, chunk []byte, hashes []uint64) ([]uint64, error) {
+	for rest := chunk; len(rest) > 0; {
+		e, next, err := decodeEntry(rest)
+		if err != nil {
+			return hashes, err
+		}
+		h := m.Hash(e.Key)
+		if h < lo || h > hi || e.Version == 0 || oversized(e.Key, e.Value) {
+			return hashes, ErrBadChunk
+		}
+		hashes = append(hashes, h)
+		rest = next
+	}
+	return hashes, nil
+}
+
 // putChunk stores the entries of a chunk that was just checked.
-func (m *Machine) putChunk(lo, hi uint64, chunk []byte) {
-	m.store.Reserve(lo, hi, len(m.hashes))
-	for _, h := range m.hashes {
+func (m *Machine) putChunk(lo, hi uint64, chunk []byte, hashes []uint64) {
+	m.store.Reserve(lo, hi, len(hashes))
+	for _, h := range hashes {
 		e, rest, _ := decodeEntry(chunk)
 		chunk = rest
 		if mutant.Is("newer-wins-in-chunk") && m.holdsNewer(e) {
@@ -198,14 +206,7 @@ func (m *Machine) putChunk(lo, hi uint64, chunk []byte) {
 		e.Hash = h
 		m.put(e)
 	}
-	if cap(m.hashes) > hashesKept {
-		m.hashes = nil
-	}
 }
-
-// hashesKept is how many hashes a machine has room for between two chunks: as many as
-// entries of about 60 bytes are in one.
-const hashesKept = 1 << 10
 
 // EachEntry calls yield for the entries of a chunk. Keys and values alias it.
 func EachEntry(chunk []byte, yield func(key, value []byte, v shardmap.Version, deadline int64)) error {

@@ -31,7 +31,6 @@ type Machine struct {
 	digest   [DigestBuckets]uint64
 	total    uint64 // XOR of digest
 	scratch  []byte
-	hashes   []uint64 // scratch of checkChunk
 	txn      txn
 	part     Record // scratch of applyTxn
 	watch    Watcher
