@@ -85,15 +85,18 @@ func (f *copied) get(p *peer, key string) bool {
 }
 
 func (f *copied) mapReply() []byte {
-	b := resp.AppendInt(resp.AppendBulk(resp.AppendMap(nil, 3, 4), "epoch"), 1)
+	f.w.mu.Lock()
+	epoch, leads := int64(f.w.epoch), int64(f.w.owner(0)+1)
+	f.w.mu.Unlock()
+	b := resp.AppendInt(resp.AppendBulk(resp.AppendMap(nil, 3, 4), "epoch"), epoch)
 	b = resp.AppendInt(resp.AppendBulk(b, "shards"), 4)
 	b = resp.AppendArray(resp.AppendBulk(b, "nodes"), len(f.w.nodes))
 	for i, n := range f.w.nodes {
 		host, port, _ := strings.Cut(n.addr, ":")
 		b = append(resp.AppendBulk(resp.AppendInt(resp.AppendArray(b, 3), int64(i+1)), host), ":"+port+"\r\n"...)
 	}
-	b = resp.AppendArray(resp.AppendBulk(b, "owners"), 1) // the first node leads all
-	return resp.AppendInt(resp.AppendInt(resp.AppendInt(resp.AppendArray(b, 3), 0), 3), 1)
+	b = resp.AppendArray(resp.AppendBulk(b, "owners"), 1) // one node leads all
+	return resp.AppendInt(resp.AppendInt(resp.AppendInt(resp.AppendArray(b, 3), 0), 3), leads)
 }
 
 func (f *copied) seen() []string {

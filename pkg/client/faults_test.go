@@ -472,6 +472,59 @@ func TestCallersWithLittleTimeFindTheNextHolder(t *testing.T) {
 	})
 }
 
+// A node that led every slot, and is cut off from the others, gives the map that it had.
+func TestTheMapOfANodeThatIsCutOffIsNotTheLastWord(t *testing.T) {
+	for name, knows := range map[string]bool{"AEGIS.MAP": true, "CLUSTER SLOTS": false} {
+		t.Run(name, func(t *testing.T) {
+			w, f := copiedWorld(t, 3)
+			w.set(func() { w.owner = func(shardmap.Slot) int { return 0 } })
+			foreign := isWord("AEGIS.MAP", func(p *peer, _ []string) bool {
+				p.say(resp.AppendError(nil, "ERR unknown command 'AEGIS.MAP'"))
+				return true
+			})
+			for _, n := range w.nodes {
+				if !knows {
+					n.on(foreign)
+				}
+			}
+			c := open1(t, quick(w.seeds()))
+			if err := c.Set(ctx, "k", []byte("v")); err != nil {
+				t.Fatal(err)
+			}
+			w.mu.Lock()
+			slots := w.slotsLocked()
+			w.mu.Unlock()
+			own := f.mapReply()
+			w.nodes[0].on(func(p *peer, args []string) bool {
+				switch word := strings.ToUpper(args[0]); {
+				case word == "AEGIS.MAP" && knows:
+					p.say(own)
+				case word == "AEGIS.MAP":
+					return foreign(p, args)
+				case word == "CLUSTER" && strings.EqualFold(args[1], "INFO"):
+					p.say(resp.AppendBulk(nil, "cluster_current_epoch:1\r\n"))
+				case word == "CLUSTER":
+					p.say(slots)
+				case word == "GET":
+					p.say(resp.AppendError(nil, "CLUSTERDOWN Hash slot not served"))
+				default:
+					return false
+				}
+				return true
+			})
+			w.set(func() { w.epoch++; w.owner = func(shardmap.Slot) int { return 1 } })
+			within(t, quick(nil).StallTimeout/2, func() {
+				until(t, "a call that is answered", func() bool {
+					short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+					defer cancel()
+					_, err := c.Get(short, "k")
+					return err == nil
+				})
+			})
+		})
+	}
+}
+
 // A host that is gone answers nothing, not even a refusal.
 // A node that hangs is asked for the map last, and the map is asked for often
 // enough that whoever serves its slots is found soon.

@@ -180,27 +180,39 @@ func (m *manyErrors) Error() string {
 	return m.what + ": " + strings.Join(lines, "; ")
 }
 
-// candidates are the addresses to ask: those of the map, shuffled, the silent ones
-// last, then the seeds.
+// candidates are the addresses to ask: those of the map, shuffled, also of nodes that lead
+// nothing, the silent ones last, then the seeds. A node that is cut off from the others answers with the map
+// that it had: where it led everything, and only leaders were asked, it was asked again and again
+// until the cut healed. Where a map names leaders only, as CLUSTER SLOTS does, seeds come first in
+// every other round that follows one without news.
 func (c *Client) candidates() []string {
-	var addrs []string
+	var addrs, silent, seeds []string
 	if v := c.view.Load(); v != nil {
-		var silent []string
-		for _, i := range rand.Perm(len(v.nodes)) {
-			if n := v.nodes[i]; n.silent() {
+		for _, i := range rand.Perm(len(v.copies)) {
+			if n := v.copies[i]; n.silent() {
 				silent = append(silent, n.addr)
 			} else {
 				addrs = append(addrs, n.addr)
 			}
 		}
-		addrs = append(addrs, silent...)
 	}
+	addrs = append(addrs, silent...)
 	for _, i := range rand.Perm(len(c.cfg.Seeds)) {
-		if s := c.cfg.Seeds[i]; !slices.Contains(addrs, s) {
-			addrs = append(addrs, s)
+		if s := c.cfg.Seeds[i]; !slices.Contains(addrs, s) && !slices.Contains(seeds, s) {
+			seeds = append(seeds, s)
 		}
 	}
-	return addrs
+	if c.refresh.doubts() {
+		return append(seeds, addrs...)
+	}
+	return append(addrs, seeds...)
+}
+
+// doubts says that rounds brought nothing new, every other time.
+func (r *refresher) doubts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.same > 0 && r.same%2 == 0
 }
 
 func (c *Client) knownMoves() int {
