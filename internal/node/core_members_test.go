@@ -126,6 +126,11 @@ func TestNextMembers(t *testing.T) {
 	}
 }
 
+// wants is a replica that group 0 wants.
+func wants(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
+	return meta.Replica{ID: id, Node: n, Role: role}
+}
+
 // TestALearnerThatItsNodeForgotMakesRoom has what an old holder left behind, who had not
 // heard yet that node 6 was given up and is wanted again: whole-cluster simulator, seed 13
 // of 300 s.
@@ -135,10 +140,7 @@ func TestALearnerThatItsNodeForgotMakesRoom(t *testing.T) {
 		Voters:   []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(3, 4, multiraft.RoleVoter), d(6, 5, multiraft.RoleVoter)},
 		Learners: []multiraft.ReplicaDesc{d(8, 8, multiraft.RoleLearner), d(5, 6, multiraft.RoleLearner)},
 	}
-	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
-		return meta.Replica{ID: id, Node: n, Role: role}
-	}
-	newer := []meta.Replica{r(7, 6, meta.Voter), r(1, 1, meta.Voter), r(8, 8, meta.Voter)}
+	newer := []meta.Replica{wants(7, 6, meta.Voter), wants(1, 1, meta.Voter), wants(8, 8, meta.Voter)}
 	for name, c := range map[string]struct {
 		conf  multiraft.GroupConfig
 		want  []meta.Replica
@@ -147,8 +149,8 @@ func TestALearnerThatItsNodeForgotMakesRoom(t *testing.T) {
 	}{
 		"forgotten":                    {conf, newer, []shardmap.NodeID{1, 4, 5}, slices.Concat(conf.Voters, conf.Learners[:1])},
 		"it has a seat":                {conf, newer, []shardmap.NodeID{1, 4, 6}, nil},
-		"it is the wanted one":         {conf, []meta.Replica{r(5, 6, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
-		"nobody wants one on its node": {conf, []meta.Replica{r(1, 1, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
+		"it is the wanted one":         {conf, []meta.Replica{wants(5, 6, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
+		"nobody wants one on its node": {conf, []meta.Replica{wants(1, 1, meta.Voter)}, []shardmap.NodeID{1, 4, 5}, nil},
 		"group 0":                      {conf, newer, nil, nil},
 		"between two sets of voters":   {multiraft.GroupConfig{Voters: conf.Voters, Outgoing: conf.Voters, Learners: conf.Learners}, newer, []shardmap.NodeID{1, 4, 5}, nil},
 		"nobody learns":                {multiraft.GroupConfig{Voters: conf.Voters}, newer, []shardmap.NodeID{1, 4, 5}, nil},
@@ -165,10 +167,7 @@ func TestAVoterThatItsNodeGaveUpIsSucceeded(t *testing.T) {
 	d := multiraft.MakeReplica
 	old, six, seven := d(5, 1, multiraft.RoleVoter), d(12, 6, multiraft.RoleWitness), d(13, 7, multiraft.RoleWitness)
 	conf := multiraft.GroupConfig{Voters: []multiraft.ReplicaDesc{old, six, seven}}
-	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
-		return meta.Replica{ID: id, Node: n, Role: role}
-	}
-	newer := []meta.Replica{r(10, 1, meta.Voter), r(12, 6, meta.Witness), r(13, 7, meta.Witness)}
+	newer := []meta.Replica{wants(10, 1, meta.Voter), wants(12, 6, meta.Witness), wants(13, 7, meta.Witness)}
 	for name, c := range map[string]struct {
 		conf  multiraft.GroupConfig
 		want  []meta.Replica
@@ -178,9 +177,9 @@ func TestAVoterThatItsNodeGaveUpIsSucceeded(t *testing.T) {
 	}{
 		"given up":                     {conf, newer, []shardmap.NodeID{7}, old.ID, []multiraft.ReplicaDesc{six, seven, d(10, 1, multiraft.RoleVoter)}},
 		"it has a seat":                {conf, newer, []shardmap.NodeID{1}, old.ID, nil},
-		"it is the wanted one":         {conf, []meta.Replica{r(5, 1, meta.Voter)}, []shardmap.NodeID{7}, old.ID, nil},
+		"it is the wanted one":         {conf, []meta.Replica{wants(5, 1, meta.Voter)}, []shardmap.NodeID{7}, old.ID, nil},
 		"nobody wants one on its node": {conf, newer[1:], []shardmap.NodeID{7}, old.ID, nil},
-		"the wanted one has no vote":   {conf, []meta.Replica{r(10, 1, meta.Learner)}, []shardmap.NodeID{7}, old.ID, nil},
+		"the wanted one has no vote":   {conf, []meta.Replica{wants(10, 1, meta.Learner)}, []shardmap.NodeID{7}, old.ID, nil},
 		"it is no voter":               {conf, newer, []shardmap.NodeID{7}, d(4, 1, multiraft.RoleWitness).ID, nil},
 		"between two sets of voters":   {multiraft.GroupConfig{Voters: conf.Voters, Outgoing: conf.Voters}, newer, []shardmap.NodeID{7}, old.ID, nil},
 	} {
@@ -194,34 +193,31 @@ func TestAVoterThatItsNodeGaveUpIsSucceeded(t *testing.T) {
 func TestTheHolderStaysUntilItHasHandedOver(t *testing.T) {
 	d := multiraft.MakeReplica
 	conf := multiraft.GroupConfig{Voters: []multiraft.ReplicaDesc{d(1, 1, multiraft.RoleVoter), d(2, 2, multiraft.RoleVoter), d(3, 3, multiraft.RoleVoter)}}
-	r := func(id uint64, n shardmap.NodeID, role meta.Role) meta.Replica {
-		return meta.Replica{ID: id, Node: n, Role: role}
-	}
-	own := r(1, 1, meta.Voter)
+	own := wants(1, 1, meta.Voter)
 	for name, c := range map[string]struct {
 		seats      []shardmap.NodeID
 		want, next []meta.Replica
 	}{
-		"wanted": {nil, []meta.Replica{own, r(2, 2, meta.Voter)}, []meta.Replica{own, r(2, 2, meta.Voter)}},
+		"wanted": {nil, []meta.Replica{own, wants(2, 2, meta.Voter)}, []meta.Replica{own, wants(2, 2, meta.Voter)}},
 		"one without a seat": {
 			[]shardmap.NodeID{1, 2, 3},
-			[]meta.Replica{r(4, 4, meta.Voter), r(2, 2, meta.Voter), r(3, 3, meta.Voter)},
-			[]meta.Replica{r(4, 4, meta.Learner), r(2, 2, meta.Voter), r(3, 3, meta.Voter), own},
+			[]meta.Replica{wants(4, 4, meta.Voter), wants(2, 2, meta.Voter), wants(3, 3, meta.Voter)},
+			[]meta.Replica{wants(4, 4, meta.Learner), wants(2, 2, meta.Voter), wants(3, 3, meta.Voter), own},
 		},
 		"the last": {
 			[]shardmap.NodeID{1, 4, 5, 6},
-			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Voter)},
-			[]meta.Replica{r(4, 4, meta.Voter), r(5, 5, meta.Voter), r(6, 6, meta.Learner), own},
+			[]meta.Replica{wants(4, 4, meta.Voter), wants(5, 5, meta.Voter), wants(6, 6, meta.Voter)},
+			[]meta.Replica{wants(4, 4, meta.Voter), wants(5, 5, meta.Voter), wants(6, 6, meta.Learner), own},
 		},
 		"no place of a copy that only learns": {
 			[]shardmap.NodeID{1, 2, 3, 4},
-			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Voter), r(5, 5, meta.Learner)},
-			[]meta.Replica{r(2, 2, meta.Voter), r(3, 3, meta.Voter), r(4, 4, meta.Learner), r(5, 5, meta.Learner), own},
+			[]meta.Replica{wants(2, 2, meta.Voter), wants(3, 3, meta.Voter), wants(4, 4, meta.Voter), wants(5, 5, meta.Learner)},
+			[]meta.Replica{wants(2, 2, meta.Voter), wants(3, 3, meta.Voter), wants(4, 4, meta.Learner), wants(5, 5, meta.Learner), own},
 		},
 		"its own witness": {
 			[]shardmap.NodeID{1},
-			[]meta.Replica{r(2, 2, meta.Voter), r(4, 1, meta.Witness), r(3, 3, meta.Witness)},
-			[]meta.Replica{r(2, 2, meta.Voter), own, r(3, 3, meta.Witness)},
+			[]meta.Replica{wants(2, 2, meta.Voter), wants(4, 1, meta.Witness), wants(3, 3, meta.Witness)},
+			[]meta.Replica{wants(2, 2, meta.Voter), own, wants(3, 3, meta.Witness)},
 		},
 	} {
 		if got := withHolder(conf, meta.Group{Replicas: c.want}, 1, c.seats); !reflect.DeepEqual(got.Replicas, c.next) {
