@@ -61,6 +61,7 @@ func (a *actor) wait() bool {
 			return
 		}
 		n, ok := r.Holding(lease, shard, version)
+		seats := len(r.Seats()) // of when it counts: there may be fewer when the answer leaves
 		if o == shardgroup.Unknown || !ok {
 			a.w.acted["wait unblocked"]++
 			a.end()
@@ -73,7 +74,7 @@ func (a *actor) wait() bool {
 			}
 			if lease.Check(now.Mono, now.SuspendOffset) {
 				a.w.acted["waited"]++
-				a.w.history.Waited(shard, version, n, len(r.Seats()), o == shardgroup.Acked && n < need)
+				a.w.history.Waited(shard, version, n, seats, o == shardgroup.Acked && n < need)
 			}
 			a.end()
 		})
