@@ -243,6 +243,21 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// The other witness could have no more than the first one: the copy's node takes the lease.
+		Name: "two are to have no leases, the copy's node and the witness that has its", From: "DESIGN 3: witnesses; simulator, seed 101289 of 300 s", Copies: 1, Steps: []Step{
+			do.steady(),
+			do.set(holder, "k", "1", async),
+			do.crash(nodeA),
+			do.servedBy(30*sec, nodeB),
+			do.intend(nodeA, meta.Draining),
+			do.intend(nodeB, meta.Draining),
+			do.sleep(sec),
+			do.start(nodeA),
+			do.servedBy(60*sec, nodeA),
+			do.settled(),
+		},
+	},
+	{
 		// Nobody answers for the vote that C seems to have: with B away, A would stand.
 		Name: "a voter that its node has given up", From: "simulator, seed 101205 of 300 s", Copies: 1, Steps: []Step{
 			do.steady(),

@@ -153,7 +153,7 @@ func (c *Core) successor(id shardmap.GroupID) shardmap.NodeID {
 		if !c.astray(n) && !c.sentAway(n) {
 			return n
 		}
-		if last == 0 && (c.draining || c.goesBefore(n)) {
+		if last == 0 && (c.draining || c.goesBefore(n) || c.standsIn(id, n)) {
 			last = n
 		}
 	}
@@ -169,6 +169,17 @@ func (c *Core) goesBefore(n shardmap.NodeID) bool {
 	mine, _ := c.meta.Node(c.self.Node)
 	other, _ := c.meta.Node(n)
 	return mine.Intent == meta.Leaving && other.Intent == meta.Draining && !c.astray(n)
+}
+
+// standsIn reports whether this node is to give up what it holds of a group while n is to
+// keep a copy: even where n drains, the lease is better there than with a witness, whose
+// seat no other copy could have meanwhile.
+func (c *Core) standsIn(id shardmap.GroupID, n shardmap.NodeID) bool {
+	if c.meta == nil {
+		return false
+	}
+	theirs, wanted := c.meta.Group(id).On(n)
+	return wanted && theirs.HoldsData() && !c.stays(id) && !c.astray(n)
 }
 
 // drainMore starts the next moves of a drain.
