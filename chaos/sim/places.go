@@ -15,6 +15,7 @@ var Elsewhere = map[string]string{
 	"shardgroup.takeover.refused":      "one seed in hundreds; shardgroup TestASourceWhoseRingGotShortIsStillACopy",
 	"multiraft.conf.joint_stuck":       "one seed in hundreds; multiraft TestSchedules nobody_leaves_a_joint_configuration",
 	"node.member.succeeded":            "one seed in hundreds; script \"a voter that its node has given up\"",
+	"node.member.succeeded_elsewhere":  "one seed in hundreds; script \"a voter that its node does not know of\"",
 	"node.question.forgotten":          "64 questions without an answer, since nodes have each other's addresses; internal/node TestQuestionsThatAreNeverAnsweredAreForgotten",
 	"node.move.taken_back":             "the target stops to vote between the park and the flush of a move, milliseconds",
 }

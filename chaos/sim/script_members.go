@@ -127,26 +127,65 @@ func (verbs) reborn(r role) Step {
 		p.core.Raft().Destroy(theGroup, p.clock())
 		p.core.Data().Drop(theGroup)
 		p.flush()
-		at := slices.IndexFunc(s.nodes, func(m *process) bool {
-			st, _ := m.core.Raft().Group(shardmap.MetaGroup)
-			return m.runs() && st.Open
-		})
-		s.must(at >= 0, "script", "nobody holds group 0")
-		m := s.nodes[at]
+		s.wantAnew(p)
+	}}
+}
+
+// anew has group 0 want another replica of a node than the one that it has.
+func (verbs) anew(r role) Step {
+	return Step{fmt.Sprint(r, " is to have another replica"), func(s *stage) {
+		p := s.cast[r]
+		old, _ := s.registry().Group(theGroup).On(p.id)
+		s.wantAnew(p)
+		s.must(s.proceed(5*sec, func() bool {
+			now, ok := s.registry().Group(theGroup).On(p.id)
+			return ok && now.ID != old.ID
+		}), "script", "group 0 did not take it")
+	}}
+}
+
+// wantAnew has group 0 want no replica of a node, and then one again.
+func (s *stage) wantAnew(p *process) {
+	at := slices.IndexFunc(s.nodes, func(m *process) bool {
 		st, _ := m.core.Raft().Group(shardmap.MetaGroup)
-		g := s.registry().Group(theGroup)
-		with := meta.Placement{Group: theGroup, From: g.Version, BudgetBytes: g.BudgetBytes}
-		for _, w := range g.Replicas {
-			with.Replicas = append(with.Replicas, meta.Wanted{Node: w.Node, Role: w.Role})
-		}
-		without := with
-		without.Replicas = slices.DeleteFunc(slices.Clone(with.Replicas), func(w meta.Wanted) bool { return w.Node == p.id })
-		with.From++
-		for _, place := range []meta.Placement{without, with} {
-			e := meta.Entry{Place: []meta.Placement{place}}
-			s.must(m.core.Raft().Propose(shardmap.MetaGroup, st.Lease.Ballot(), e.Encode()), "script", "group 0 takes no placement")
-		}
-		m.flush()
+		return m.runs() && st.Open
+	})
+	s.must(at >= 0, "script", "nobody holds group 0")
+	m := s.nodes[at]
+	st, _ := m.core.Raft().Group(shardmap.MetaGroup)
+	g := s.registry().Group(theGroup)
+	with := meta.Placement{Group: theGroup, From: g.Version, BudgetBytes: g.BudgetBytes}
+	for _, w := range g.Replicas {
+		with.Replicas = append(with.Replicas, meta.Wanted{Node: w.Node, Role: w.Role})
+	}
+	without := with
+	without.Replicas = slices.DeleteFunc(slices.Clone(with.Replicas), func(w meta.Wanted) bool { return w.Node == p.id })
+	with.From++
+	for _, place := range []meta.Placement{without, with} {
+		e := meta.Entry{Place: []meta.Placement{place}}
+		s.must(m.core.Raft().Propose(shardmap.MetaGroup, st.Lease.Ballot(), e.Encode()), "script", "group 0 takes no placement")
+	}
+	m.flush()
+}
+
+// votesAnew has the holder give a node's vote to the replica that it is to have, as it does
+// when a witness is to be a copy or the other way round.
+func (verbs) votesAnew(r role) Step {
+	return Step{fmt.Sprint("the vote of ", r, " goes to the replica that it is to have"), func(s *stage) {
+		p, n := s.serving(), s.cast[r].id
+		s.must(p != nil, "script", "nobody holds the group")
+		want, ok := s.registry().Group(theGroup).On(n)
+		s.must(ok, "script", "no replica of %v is wanted", r)
+		heir := multiraft.MakeReplica(want.ID, n, multiraft.Role(want.Role))
+		st, _ := p.core.Raft().Group(theGroup)
+		members := slices.DeleteFunc(slices.Clone(st.Config.Voters), func(v multiraft.ReplicaDesc) bool { return v.Node == n })
+		p.core.Raft().Reconfigure(st, append(members, heir), p.clock())
+		p.flush()
+		s.must(s.proceed(5*sec, func() bool {
+			st, _ := p.core.Raft().Group(theGroup)
+			_, votes := st.Config.Find(heir.ID)
+			return votes && !st.Config.Joint()
+		}), "script", "the group did not take it")
 	}}
 }
 

@@ -273,6 +273,25 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// C was down when the vote went to another replica of it, which it makes only when it
+		// knows that the old one is none. With B away there is no holder to ask.
+		Name: "a voter that its node does not know of", From: "simulator, seed 102160 of 300 s", Copies: 1, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", async),
+			do.crash(nodeC),
+			do.sleep(3 * sec), // it may have held group 0
+			do.anew(nodeC),
+			do.votesAnew(nodeC),
+			do.crash(nodeB),
+			do.sleep(2 * sec), // A has no lease any more
+			do.start(nodeC),
+			do.servedBy(10*sec, nodeA),
+			do.get(nodeA, "k"),
+			do.start(nodeB),
+			do.settled(),
+		},
+	},
+	{
 		Name: "everything leaves the holder of all", From: "notes/leases.md e: leave", Nodes: 4, Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "1", majority),

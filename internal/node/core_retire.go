@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -20,32 +21,50 @@ type membershipQuestion struct {
 // retire drops a replica of this node that group 0 does not want, once it has left
 // the raft configuration. Raft does not tell it: a leader stops sending to a replica
 // in the moment that it applies the removal, and one that was down hears nothing at
-// all. So the holder is asked. Ids are minted once and, once unwanted, never wanted
-// again, so a late answer does no harm.
+// all. So the holder is asked, and all who may be members: the group may have no holder
+// before the wanted replica is here, which has its vote. Ids are minted once and, once
+// unwanted, never wanted again, so a late answer does no harm.
 func (c *Core) retire(st multiraft.GroupStatus, now multiraft.Instant) {
-	if uint64(uint32(st.ReplicaID)) >= c.meta.Group(st.Group).NextReplica {
+	want := c.meta.Group(st.Group)
+	if numberOf(st.ReplicaID) >= want.NextReplica {
 		return // minted after what this node knows of group 0
 	}
 	if _, member := st.Config.Find(st.ReplicaID); !member && st.Applied > 0 {
 		c.drop(st.Group, now)
 		return
 	}
-	holder := c.routes.Route(st.Group).Leader
-	if holder == 0 || holder == c.self.Node || now.Mono-c.retiring[st.Group] < retireEvery {
+	if now.Mono-c.retiring[st.Group] < retireEvery {
 		return
 	}
 	c.retiring[st.Group] = now.Mono
+	asked := append(nodesOf(st.Config.Voters), c.routes.Route(st.Group).Leader)
+	for _, r := range want.Replicas {
+		asked = append(asked, r.Node)
+	}
+	slices.Sort(asked)
+	for _, n := range slices.Compact(asked) {
+		if n != 0 && n != c.self.Node {
+			c.askWhetherMember(n, st, now)
+		}
+	}
+}
+
+// askWhetherMember drops a replica of this node if another one says that it is no member.
+func (c *Core) askWhetherMember(n shardmap.NodeID, st multiraft.GroupStatus, now multiraft.Instant) {
 	b, err := json.Marshal(membershipQuestion{st.Group, st.ReplicaID})
 	if err != nil {
 		return
 	}
-	c.Ask(holder, "member", b, now, func(a Answer) {
+	c.Ask(n, "member", b, now, func(a Answer) {
 		here, have := c.raft.Group(st.Group)
 		if a.Err == "" && string(a.Body) == "false" && have && here.ReplicaID == st.ReplicaID {
 			c.drop(st.Group, c.now)
 		}
 	})
 }
+
+// numberOf is the number that group 0 minted for a replica.
+func numberOf(replica uint64) uint64 { return uint64(uint32(replica)) }
 
 // knock tells the holders of groups that have nothing to do with the wanted replicas here
 // that they are here. A holder that knew only an old wish may have given a vote to one
@@ -84,21 +103,27 @@ func (c *Core) drop(id shardmap.GroupID, now multiraft.Instant) {
 // answerMember says whether a replica is in a group's configuration, if this node
 // holds the group. Of a wanted one that is not it learns that the other one which stands
 // there in its node's place is gone: a node has one of a group, and gets no id twice.
+// Who does not hold the group knows it when a later replica of the same node stands in its
+// place: a configuration is committed when it is applied, and is never taken back.
 func (c *Core) answerMember(body []byte, now multiraft.Instant) Answer {
 	var q membershipQuestion
 	if err := json.Unmarshal(body, &q); err != nil {
 		return Answer{Err: "the question cannot be read: " + err.Error()}
 	}
 	st, ok := c.raft.Group(q.Group)
-	if !ok || !st.Lease.Check(now.Mono, now.SuspendOffset) {
+	_, member := st.Config.Find(q.Replica)
+	other, on := st.Config.On(multiraft.NodeOf(q.Replica))
+	holds := ok && st.Lease.Check(now.Mono, now.SuspendOffset)
+	switch {
+	case !holds && !member && on && numberOf(other.ID) > numberOf(q.Replica):
+		probeSuccessorSeen.Hit()
+	case !holds:
 		return Answer{Err: "this node does not hold the group"}
-	}
-	if _, member := st.Config.Find(q.Replica); member {
+	case member:
 		return Answer{Body: []byte("true")}
-	}
-	if m, ok := st.Config.On(multiraft.NodeOf(q.Replica)); ok {
-		if want, wanted := c.meta.Group(q.Group).On(m.Node); wanted && describe(want).ID == q.Replica {
-			c.succeeded[q.Group] = m.ID
+	case on:
+		if want, wanted := c.meta.Group(q.Group).On(other.Node); wanted && describe(want).ID == q.Replica {
+			c.succeeded[q.Group] = other.ID
 			c.arrived[q.Group] = arrival{} // there is something to do again
 		}
 	}

@@ -49,9 +49,10 @@ func TestANodeThatCannotBeBuiltEnds(t *testing.T) {
 		n.start.Tombstones = []multiraft.Tombstone{{Group: 1, ReplicaID: replica}}
 		done := make(chan error, 1)
 		go func() {
-			done <- n.live(t.Context())
+			err := n.live(t.Context())
 			n.memory.Close()
-			n.close()
+			n.close() // before it is told: the next one opens the same ports
+			done <- err
 		}()
 		select {
 		case err := <-done:
