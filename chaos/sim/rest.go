@@ -113,8 +113,8 @@ func (w *World) memory() {
 }
 
 // tailMost is how much may be unreplicated at a node: half its rings, and one record
-// for each shard that it serves, which an empty tail always takes; as much as there is
-// where an exposure is declared.
+// for each shard that it serves, which an empty tail always takes; beside what it has of
+// holders before it, and as much as there is where an exposure is declared.
 func (p *process) tailMost() int64 {
 	most := p.w.cfg.RingBytes / 2
 	for g := 1; g <= p.w.cfg.Groups; g++ {
@@ -125,6 +125,9 @@ func (p *process) tailMost() int64 {
 		for _, s := range r.Status(p.clock()).Shards {
 			if most += longArg; s.Solo {
 				return math.MaxInt64
+			}
+			if s.Position.Seq() == 0 {
+				most += s.TailBytes // it took over more than it may take itself
 			}
 		}
 	}
