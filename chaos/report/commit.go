@@ -47,7 +47,7 @@ func commitAt(dir string) string {
 	switch {
 	case commit == "":
 		return unknownCommit
-	case git("status", "--porcelain", "--untracked-files=no") != "":
+	case git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)docs/chaos") != "": // runs write their records there
 		return commit + "+changes"
 	}
 	return commit
