@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/chaos"
@@ -20,6 +21,8 @@ func (w *World) settle() {
 	why := ""
 	w.memory()
 	w.run(w.now + ackWait) // of a seat that is gone for good nobody hears
+	for end := w.now + patience; w.asked() && w.now < end; w.run(w.now + 200*time.Millisecond) {
+	}
 	for end := w.now + settleLimit; w.now < end; {
 		w.run(w.now + 200*time.Millisecond)
 		if why = w.behind(); why == "" {
@@ -30,6 +33,12 @@ func (w *World) settle() {
 		}
 	}
 	w.broke("P13", "%v after the clients stopped: %s", settleLimit, why)
+}
+
+// asked reports whether a client still waits for what it asked before it was to stop: it
+// may have been let in only now.
+func (w *World) asked() bool {
+	return slices.ContainsFunc(w.clients, func(a *actor) bool { return a.turn.busy })
 }
 
 // copyOf is the copy of a shard that a process has; nil when it is down or has none,
