@@ -58,20 +58,25 @@ func (w *World) awaitService() {
 
 // provided reports whether a takeover of a group need not wait for copies: a read
 // quorum of its seats is whole, and one of them is exactly on the lineage; and whether it
-// need not wait for a leader that hears nobody to be deposed, and for its promise.
+// need not wait for a leader that hears nobody to be deposed, and for its promise. Copies
+// that a leader cannot hear, which is half cut off, are for it as those that are down.
 func (w *World) provided(g shardmap.GroupID) bool {
 	if g == shardmap.MetaGroup {
 		return true // it has no data
 	}
 	var best *shardgroup.Replica
 	epoch := uint32(0)
+	var half []*process // that lead it
 	for _, p := range w.nodes {
 		if !p.up {
 			continue
 		}
 		if r := p.core.Data().Replica(g); r != nil {
-			if st, _ := p.core.Raft().Group(g); st.Leads && p.hurt && !p.reached {
-				return false // elected as it went deaf: others hear it, and what it opens may be on its own copy
+			if st, _ := p.core.Raft().Group(g); st.Leads && p.hurt {
+				if !p.reached {
+					return false // elected as it went deaf: others hear it, and what it opens may be on its own copy
+				}
+				half = append(half, p)
 			}
 			if e, _ := r.LastRow(); e >= epoch {
 				best, epoch = r, e
@@ -86,7 +91,7 @@ func (w *World) provided(g shardmap.GroupID) bool {
 	for _, m := range seats {
 		p := w.node(m.Node)
 		r := p.holds(g)
-		if r == nil || p.core.Data().Member() != m {
+		if r == nil || p.core.Data().Member() != m || slices.ContainsFunc(half, func(l *process) bool { return l != p && w.link(p.id, l.id).cut }) {
 			continue
 		}
 		all := true
