@@ -126,15 +126,33 @@ func (g *group) replaces(id uint64) bool {
 	return slices.ContainsFunc(g.conf.Voters, func(v ReplicaDesc) bool { return v.Node == NodeOf(id) && v.ID != id })
 }
 
+// hearsAllBut reports whether the last heartbeat of each voter on another node has come.
+func (c *Core) hearsAllBut(n shardmap.NodeID, voters []ReplicaDesc, now Instant) bool {
+	for _, d := range voters {
+		if d.Node == n || d.Node == c.cfg.Self.Node {
+			continue
+		}
+		if p := c.peer(d.Node); p == nil || now.Wait-p.heard > 3*c.cfg.Heartbeat/2 {
+			return false
+		}
+	}
+	return true
+}
+
 // supported reports whether the lease would not dip: every added voter has acked
 // this ballot, and the target set alone supports it for half a promise (G3). One
 // that replaces another replica on its node cannot have acked: the others must do.
 // One that stays and is dead adds nothing to that support and is no reason to wait:
-// else no other voter of the group could leave before it is heard again.
+// else no other voter of the group could leave before it is heard again. Where a replica is
+// replaced on its node all others must have been heard just now: until the new one is
+// there, which takes a round trip more, the group could not do without them.
 func (c *Core) supported(g *group, voters []ReplicaDesc, now Instant) bool {
 	for _, d := range voters {
 		stays := slices.ContainsFunc(g.conf.Voters, func(v ReplicaDesc) bool { return v.ID == d.ID })
 		if d.ID != g.self && (!stays || seeded("dead-voter-waits")) && !g.claim.voter(d.ID).acked && !g.replaces(d.ID) {
+			return false
+		}
+		if g.replaces(d.ID) && !c.hearsAllBut(NodeOf(d.ID), voters, now) {
 			return false
 		}
 	}

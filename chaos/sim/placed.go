@@ -112,6 +112,44 @@ func (w *World) unseated(g shardmap.GroupID, seats []multiraft.Member, want meta
 	return ""
 }
 
+// inExchange reports whether a group stands until a lost disk comes back or an operator
+// says otherwise (multiraft/DESIGN.md, Known): it is between two voter sets in which one
+// node has a replica each, which it can only have one of, and another voter is lost.
+func (w *World) inExchange(g shardmap.GroupID) bool {
+	var conf multiraft.GroupConfig
+	for _, p := range w.nodes {
+		if st, have := p.group(g); have && st.Config.Index >= conf.Index {
+			conf = st.Config
+		}
+	}
+	twice := slices.ContainsFunc(conf.Outgoing, func(o multiraft.ReplicaDesc) bool {
+		return slices.ContainsFunc(conf.Voters, func(v multiraft.ReplicaDesc) bool { return v.Node == o.Node && v.ID != o.ID })
+	})
+	if !twice {
+		return false
+	}
+	for _, set := range [...][]multiraft.ReplicaDesc{conf.Voters, conf.Outgoing} {
+		there := 0
+		for _, d := range set {
+			if p := w.node(d.Node); p.up && !p.hurt && p.core.Raft().Own(g) == d.ID {
+				there++
+			}
+		}
+		if 2*there <= len(set) {
+			return true
+		}
+	}
+	return false
+}
+
+// group is what a running node has of a group.
+func (p *process) group(g shardmap.GroupID) (st multiraft.GroupStatus, have bool) {
+	if !p.up {
+		return st, false
+	}
+	return p.core.Raft().Group(g)
+}
+
 // standsOnMissed reports whether a group is to be at a node that is away for good.
 func (w *World) standsOnMissed(id shardmap.GroupID) bool {
 	return slices.ContainsFunc(w.registry().Group(id).Replicas, func(r meta.Replica) bool { return w.missed(w.node(r.Node)) })

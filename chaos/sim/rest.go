@@ -68,7 +68,7 @@ func (w *World) behind() string {
 		head := w.history.Position(id)
 		for _, p := range w.nodes {
 			r := p.copyOf(id)
-			if r == nil || w.strays(w.layout().GroupOf(id)) {
+			if r == nil || w.strays(w.layout().GroupOf(id)) || w.inExchange(w.layout().GroupOf(id)) {
 				continue
 			}
 			if _, at, _, whole := r.CopyDigest(id); !whole || at != head {

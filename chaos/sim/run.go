@@ -204,7 +204,7 @@ func (w *World) quiet() {
 // unserved says what is not served, or not held alike, in a cluster without faults.
 func (w *World) unserved() string {
 	for g := 1; g <= w.cfg.Groups; g++ {
-		if why := w.restless(shardmap.GroupID(g)); why != "" {
+		if why := w.restless(shardmap.GroupID(g)); why != "" && !w.inExchange(shardmap.GroupID(g)) {
 			return why
 		}
 	}
@@ -217,7 +217,10 @@ func (w *World) unrest() string {
 		return why
 	}
 	for g := range w.cfg.Groups + 1 {
-		if why := w.misplaced(shardmap.GroupID(g)); why != "" {
+		switch why := w.misplaced(shardmap.GroupID(g)); {
+		case w.inExchange(shardmap.GroupID(g)):
+			return "" // nobody is replaced either, as long as it stands
+		case why != "":
 			return why
 		}
 	}

@@ -172,21 +172,33 @@ func (s *stage) wantAnew(p *process) {
 // when a witness is to be a copy or the other way round.
 func (verbs) votesAnew(r role) Step {
 	return Step{fmt.Sprint("the vote of ", r, " goes to the replica that it is to have"), func(s *stage) {
-		p, n := s.serving(), s.cast[r].id
-		s.must(p != nil, "script", "nobody holds the group")
-		want, ok := s.registry().Group(theGroup).On(n)
-		s.must(ok, "script", "no replica of %v is wanted", r)
-		heir := multiraft.MakeReplica(want.ID, n, multiraft.Role(want.Role))
-		st, _ := p.core.Raft().Group(theGroup)
-		members := slices.DeleteFunc(slices.Clone(st.Config.Voters), func(v multiraft.ReplicaDesc) bool { return v.Node == n })
-		p.core.Raft().Reconfigure(st, append(members, heir), p.clock())
-		p.flush()
+		p, heir := s.giveVote(r)
 		s.must(s.proceed(5*sec, func() bool {
 			st, _ := p.core.Raft().Group(theGroup)
-			_, votes := st.Config.Find(heir.ID)
+			_, votes := st.Config.Find(heir)
 			return votes && !st.Config.Joint()
 		}), "script", "the group did not take it")
 	}}
+}
+
+// triesAnew is votesAnew where the holder may find that it is not the time.
+func (verbs) triesAnew(r role) Step {
+	return Step{fmt.Sprint("the vote of ", r, " would go to the replica that it is to have"), func(s *stage) { s.giveVote(r) }}
+}
+
+// giveVote asks the holder to let the wanted replica of a node vote instead of the one that
+// it has.
+func (s *stage) giveVote(r role) (holder *process, heir uint64) {
+	p, n := s.serving(), s.cast[r].id
+	s.must(p != nil, "script", "nobody holds the group")
+	want, ok := s.registry().Group(theGroup).On(n)
+	s.must(ok, "script", "no replica of %v is wanted", r)
+	d := multiraft.MakeReplica(want.ID, n, multiraft.Role(want.Role))
+	st, _ := p.core.Raft().Group(theGroup)
+	members := slices.DeleteFunc(slices.Clone(st.Config.Voters), func(v multiraft.ReplicaDesc) bool { return v.Node == n })
+	p.core.Raft().Reconfigure(st, append(members, d), p.clock())
+	p.flush()
+	return p, d.ID
 }
 
 // votes waits until the replica that a node has is a voter.

@@ -45,6 +45,9 @@ func (w *World) awaitService() {
 				if due[g] = 0; w.now > w.healedAt {
 					w.acted["awaited"]++
 				}
+			case w.now > due[g] && w.inExchange(id):
+				w.acted["stands in an exchange"]++
+				due[g] = 0
 			case w.now > due[g]:
 				w.describe()
 				w.broke("P12", "group %d is not served %v after the faults ended", id, w.now-w.healedAt)
