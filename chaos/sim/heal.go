@@ -81,7 +81,7 @@ func (w *World) victim() *process {
 }
 
 // doWithout reports whether every configuration that anybody knows has a majority
-// beside a node.
+// beside a node, of replicas that are there: one that is exchanged is not yet.
 func (w *World) doWithout(p *process) bool {
 	for _, o := range w.members() {
 		for _, g := range o.core.Raft().Groups() {
@@ -89,7 +89,7 @@ func (w *World) doWithout(p *process) bool {
 			for i, set := range [...][]multiraft.ReplicaDesc{st.Config.Voters, st.Config.Outgoing} {
 				left := 0
 				for _, d := range set {
-					if d.Node != p.id {
+					if other := w.node(d.Node); other != p && (!other.up || other.core.Raft().Own(g) == d.ID) {
 						left++
 					}
 				}
