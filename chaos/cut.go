@@ -19,6 +19,7 @@ type Cut struct {
 	Clean   bool // no majority write may be among the lost
 	Bounded bool // the lost were written within the tail bound
 	At      time.Duration
+	Since   time.Duration // the oldest process with a copy that lives began then; 0: not known
 }
 
 // shardHistory is what is known of a shard as a whole.
@@ -135,8 +136,9 @@ func (l *lostSpan) inherited(cuts []Cut) (longest time.Duration) {
 }
 
 // cut forgets the lost entries, and counts those of them that were acknowledged. An unclean
-// Open may go back in time by what clocks differ by, as shardgroup/DESIGN.md says: a
-// deadline that was seen to pass is judged by the clocks alone from there on.
+// Open may go back in time by what clocks differ by, as shardgroup/DESIGN.md says, and so may
+// one after which no process is left that was there: logs do not tell how late it was when
+// somebody read. A deadline that was seen to pass is judged by the clocks alone from there on.
 func (k *keyHistory) cut(c *Cut, span *lostSpan) {
 	n := len(k.log)
 	for n > 0 && k.log[n-1].version > c.Base {
@@ -148,7 +150,7 @@ func (k *keyHistory) cut(c *Cut, span *lostSpan) {
 			span.add(&k.log[n])
 		}
 	}
-	if n > 0 && !c.Clean { // those who knew what time the last holder had come to are gone
+	if n > 0 && (!c.Clean || c.Since > k.log[n-1].goneAt) { // those who knew what time the last holder had come to are gone
 		k.log[n-1].gone = false
 	}
 	if n == len(k.log) {

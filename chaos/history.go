@@ -67,6 +67,7 @@ type entry struct {
 	size     int32
 	alive    bool
 	gone     bool // its deadline has been seen to pass
+	goneAt   time.Duration
 	evicted  bool // by a change of another key
 	inferred bool // from what others saw: its version is a guess
 	acked    bool
@@ -173,7 +174,7 @@ func (h *History) Ran(o *Op) {
 		h.broken(h.absenceOf(top, o), "%q: %v at node %d found it there: %v, after %s", k.name, o.Kind, o.Node, o.Found, top)
 	}
 	if top != nil && !o.Found && top.deadline != 0 {
-		top.gone = true
+		top.gone, top.goneAt = true, o.Ran
 	}
 	if o.writes() {
 		if !o.Found {

@@ -22,6 +22,7 @@ type process struct {
 	disk    *multiraft.MemoryStorage
 	data    dataLog
 	life    int // rises at every start; what belongs to an older life is void
+	born    time.Duration
 	up      bool
 	paused  time.Duration // until when it is stopped, 0 = runs
 	held    []heldCall    // what came meanwhile
@@ -92,7 +93,7 @@ func (p *process) boot(r multiraft.Restored, cfg node.CoreConfig) {
 	if err != nil {
 		panic(err)
 	}
-	p.core = core
+	p.core, p.born = core, p.w.now
 	p.heir.Tell(multiraft.Member{Node: p.id, Inc: r.Identity.Inc})
 	p.recover(&r)
 	p.flush()
@@ -331,8 +332,14 @@ func (p *process) DataEvent(e shardgroup.Event) {
 // cuts hands what an Open decided to the history.
 func (w *World) cuts(p *process, r *shardgroup.Replica, report []shardgroup.LossReport) {
 	first, epoch, base, clean := r.LastCut()
+	since := w.now
+	for _, o := range w.nodes {
+		if o.holds(r.Group()) != nil {
+			since = min(since, o.born)
+		}
+	}
 	for i, b := range base {
-		c := chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Node: p.id, Life: p.life, Base: b, Clean: clean[i], Bounded: true, At: w.now}
+		c := chaos.Cut{Shard: first + shardmap.ShardID(i), Epoch: epoch, Node: p.id, Life: p.life, Base: b, Clean: clean[i], Bounded: true, At: w.now, Since: since}
 		for _, l := range report {
 			if l.Shard == c.Shard {
 				c.Bounded = l.Bounded
