@@ -81,6 +81,7 @@ type Core struct {
 	capWanted  time.Duration // being made durable
 	blindUntil time.Duration // on Wait; what an earlier life may still owe
 	nextTick   time.Duration // on Wait
+	disk       time.Duration // what a write took lately, rather too long
 	ticks      int           // of raft so far
 	lastTick   time.Duration // on Wait
 	nextBeat   time.Duration // on Age
@@ -252,6 +253,7 @@ func (c *Core) Flush(now Instant) {
 	// next batch that something does wait for, and costs no sync of its own.
 	if b := c.batch; b != nil && b.MustSync {
 		c.batch = nil
+		b.handed = now.Wait
 		c.out.Append(b)
 	}
 }
@@ -261,6 +263,7 @@ func (c *Core) Appended(b *Batch, now Instant) {
 	if b.Cap > 0 {
 		c.cap = max(c.cap, b.Cap)
 	}
+	c.disk = max(now.Wait-b.handed, c.disk-c.disk/8)
 	for i := range b.Groups {
 		w := &b.Groups[i]
 		g := c.group(w.Group)

@@ -437,7 +437,7 @@ func (c *Core) roleChanged(g *group, now Instant) {
 			p.heard = now.Wait // silence counts from the moment it leads
 		}
 	} else if g.campaignAt == 0 {
-		g.campaignAt = now.Wait + campaignRetry + c.turn(g)
+		g.campaignAt = now.Wait + c.retryIn(g)
 	}
 	if changed {
 		g.waitTicks = 0

@@ -29,6 +29,8 @@ type Batch struct {
 	Cap time.Duration
 	// MustSync is false when no answer depends on it.
 	MustSync bool
+
+	handed time.Duration // on Wait: when the disk got it
 }
 
 // RestoredGroup is one group as found on disk.

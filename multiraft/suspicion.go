@@ -31,11 +31,21 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	}
 	g.tries++
 	spread := mix(uint64(g.id)<<32|uint64(c.cfg.Self.Node), g.tries) % uint64(campaignSpread)
-	g.campaignAt = now.Wait + campaignRetry + c.turn(g) + time.Duration(spread)
+	g.campaignAt = now.Wait + c.retryIn(g) + time.Duration(spread)
 	if g.rn.BasicStatus().RaftState != raft.StateLeader {
 		_ = g.raft().Campaign()
 		c.touch(g)
 	}
+}
+
+// writesMax bounds how long an election is given for the disk: one that stands is not waited for.
+const writesMax = 600 * time.Millisecond
+
+// retryIn is how long this replica waits before it campaigns once more. A campaign that
+// begins before the votes of the last one are on the disks undoes it: its vote for itself is
+// one write, those of others, whose disks are taken to be like this one, are another.
+func (c *Core) retryIn(g *group) time.Duration {
+	return campaignRetry + min(2*c.disk, writesMax) + c.turn(g)
 }
 
 // turn is how long this replica waits before it campaigns. Freshness comes before
