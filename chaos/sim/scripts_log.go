@@ -176,6 +176,7 @@ var logScripts = []Script{
 		Name: "a flipped bit in an image", From: "verification M15", Log: wal.Write, Steps: []Step{
 			do.steady(),
 			do.set(nodeA, "k", "what will be damaged", majority),
+			do.sleep(10 * ms), // C may have been the majority
 			do.save(nodeB),
 			do.crash(nodeB),
 			do.flipImage(nodeB, "what will be damaged"),
