@@ -81,7 +81,7 @@ type Core struct {
 	capWanted  time.Duration // being made durable
 	blindUntil time.Duration // on Wait; what an earlier life may still owe
 	nextTick   time.Duration // on Wait
-	disk       time.Duration // what a write took lately, rather too long
+	disk       time.Duration // what a write took lately, rather too long, at most writeMax
 	ticks      int           // of raft so far
 	lastTick   time.Duration // on Wait
 	nextBeat   time.Duration // on Age
@@ -263,7 +263,7 @@ func (c *Core) Appended(b *Batch, now Instant) {
 	if b.Cap > 0 {
 		c.cap = max(c.cap, b.Cap)
 	}
-	c.disk = max(now.Wait-b.handed, c.disk-c.disk/8)
+	c.disk = max(min(now.Wait-b.handed, writeMax), c.disk-c.disk/8)
 	for i := range b.Groups {
 		w := &b.Groups[i]
 		g := c.group(w.Group)

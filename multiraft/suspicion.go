@@ -38,14 +38,15 @@ func (c *Core) tickSuspicion(g *group, now Instant) {
 	}
 }
 
-// writesMax bounds how long an election is given for the disk: one that stands is not waited for.
-const writesMax = 600 * time.Millisecond
+// writeMax bounds what an election is given for a write: a disk that stands is not waited
+// for, and one that stood is soon forgotten.
+const writeMax = 300 * time.Millisecond
 
 // retryIn is how long this replica waits before it campaigns once more. A campaign that
 // begins before the votes of the last one are on the disks undoes it: its vote for itself is
 // one write, those of others, whose disks are taken to be like this one, are another.
 func (c *Core) retryIn(g *group) time.Duration {
-	return campaignRetry + min(2*c.disk, writesMax) + c.turn(g)
+	return campaignRetry + 2*c.disk + c.turn(g)
 }
 
 // turn is how long this replica waits before it campaigns. Freshness comes before

@@ -37,12 +37,17 @@ func (c *Core) retire(st multiraft.GroupStatus, now multiraft.Instant) {
 		return
 	}
 	c.retiring[st.Group] = now.Mono
-	asked := append(nodesOf(st.Config.Voters), c.routes.Route(st.Group).Leader)
+	others := nodesOf(st.Config.Voters)
 	for _, r := range want.Replicas {
-		asked = append(asked, r.Node)
+		others = append(others, r.Node)
 	}
-	slices.Sort(asked)
-	for _, n := range slices.Compact(asked) {
+	asked := []shardmap.NodeID{c.routes.Route(st.Group).Leader}
+	for _, n := range others {
+		if silent, heard := c.raft.Silence(n, now); heard && silent < retireEvery && !slices.Contains(asked, n) {
+			asked = append(asked, n)
+		}
+	}
+	for _, n := range asked {
 		if n != 0 && n != c.self.Node {
 			c.askWhetherMember(n, st, now)
 		}
