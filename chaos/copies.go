@@ -24,7 +24,7 @@ func (h *History) Copy(id shardmap.ShardID, node shardmap.NodeID, time int64) *C
 func (c *Copy) Entry(key, value []byte, v shardmap.Version, deadline int64) {
 	n, known := c.h.names[string(key)]
 	if !known {
-		c.h.broken("P2", "shard %d: node %d has %q, which nobody wrote", c.shard, c.node, key)
+		c.h.broken("P2", "shard %d: %v has %q, which nobody wrote", c.shard, called(c.node), key)
 		return
 	}
 	k := &c.h.keys[n]
@@ -44,7 +44,7 @@ func (c *Copy) End() {
 	for i := range c.h.keys {
 		k := &c.h.keys[i]
 		if top := k.last(); k.shard == c.shard && !c.there[Key(i)] && !top.maybeAbsent(c.time) {
-			c.h.broken("P8", "shard %d: %q is not in the copy of node %d, after %s", c.shard, k.name, c.node, top)
+			c.h.broken("P8", "shard %d: %q is not in the copy of %v, after %s", c.shard, k.name, called(c.node), top)
 		}
 	}
 }

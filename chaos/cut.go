@@ -47,7 +47,7 @@ func (h *History) Cut(c Cut) {
 	s.position = shardmap.MakeVersion(c.Epoch, 0)
 	if s.durable > c.Base {
 		if c.Clean {
-			h.broken("P8", "shard %d: the Open of epoch %d by node %d at %v calls itself clean and cuts above %v, but a majority held %v", c.Shard, c.Epoch, c.Node, c.At, c.Base, s.durable)
+			h.broken("P8", "shard %d: the Open of epoch %d by %v at %v calls itself clean and cuts above %v, but a majority held %v", c.Shard, c.Epoch, called(c.Node), c.At, c.Base, s.durable)
 		}
 		s.durable = c.Base
 	}
@@ -64,10 +64,10 @@ func (h *History) Cut(c Cut) {
 		h.Wiped += span.acked
 	}
 	if age := span.inherited(s.cuts); c.Bounded && age > tailBound+h.Late {
-		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but a holder wrote for %v on top of what it had inherited and nobody else held", c.Shard, c.Epoch, c.Node, c.At, age)
+		h.broken("P9", "shard %d: the Open of epoch %d by %v at %v calls its loss bounded, but a holder wrote for %v on top of what it had inherited and nobody else held", c.Shard, c.Epoch, called(c.Node), c.At, age)
 	}
 	if c.Bounded && span.longest > tailBound+h.Late {
-		h.broken("P9", "shard %d: the Open of epoch %d by node %d at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, c.Node, c.At, span.longest)
+		h.broken("P9", "shard %d: the Open of epoch %d by %v at %v calls its loss bounded, but writes up to %v older than others are among the lost", c.Shard, c.Epoch, called(c.Node), c.At, span.longest)
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *History) late(s *shardHistory, c Cut) {
 		return
 	}
 	if o := s.cuts[i]; c.Node != o.Node || c.Life != o.Life || c.Base != o.Base {
-		h.broken("P11", "shard %d: life %d of node %d opened epoch %d above %v at %v, which life %d of node %d had opened above %v", c.Shard, c.Life, c.Node, c.Epoch, c.Base, c.At, o.Life, o.Node, o.Base)
+		h.broken("P11", "shard %d: life %d of %v opened epoch %d above %v at %v, which life %d of %v had opened above %v", c.Shard, c.Life, called(c.Node), c.Epoch, c.Base, c.At, o.Life, called(o.Node), o.Base)
 	}
 }
 
@@ -184,9 +184,9 @@ func (h *History) inOrder(id shardmap.ShardID, o *Op) {
 	s := &h.shards[id]
 	switch {
 	case o.writes() && o.Version <= s.position, o.At < s.position:
-		h.broken("P11", "shard %d: node %d at position %v at %v (change %v), after %v", id, o.Node, o.At, o.Ran, o.Version, s.position)
+		h.broken("P11", "shard %d: %v at position %v at %v (change %v), after %v", id, called(o.Node), o.At, o.Ran, o.Version, s.position)
 	case max(o.Version, o.At).Epoch() > s.position.Epoch():
-		h.broken("P11", "shard %d: node %d at position %v (change %v) in an epoch that nobody opened, after %v", id, o.Node, o.At, o.Version, s.position)
+		h.broken("P11", "shard %d: %v at position %v (change %v) in an epoch that nobody opened, after %v", id, called(o.Node), o.At, o.Version, s.position)
 	}
 	s.position = max(s.position, o.At)
 	if o.writes() {

@@ -171,7 +171,7 @@ func (h *History) Ran(o *Op) {
 	if o.Kind == Read {
 		o.prop, o.wrong = h.judge(k, top, o)
 	} else if o.Found != top.maybeAlive(o.Low) && o.Found == top.maybeAbsent(o.High) {
-		h.broken(h.absenceOf(top, o), "%q: %v at node %d found it there: %v, after %s", k.name, o.Kind, o.Node, o.Found, top)
+		h.broken(h.absenceOf(top, o), "%q: %v at %v found it there: %v, after %s", k.name, o.Kind, called(o.Node), o.Found, top)
 	}
 	if top != nil && !o.Found && top.deadline != 0 {
 		top.gone, top.goneAt = true, o.Ran
@@ -243,19 +243,19 @@ func (h *History) judge(k *keyHistory, top *entry, o *Op) (property, wrong strin
 	switch {
 	case !o.Found && top.maybeAbsent(o.High):
 	case !o.Found:
-		return h.absenceOf(top, o), fmt.Sprintf("%q: absent at node %d at %v, after %s", k.name, o.Node, o.Ran, top)
+		return h.absenceOf(top, o), fmt.Sprintf("%q: absent at %v at %v, after %s", k.name, called(o.Node), o.Ran, top)
 	case top == nil || o.Version != top.version:
-		return h.strange(k, o), fmt.Sprintf("%q: version %v (%.40q) read at node %d at %v, after %s", k.name, o.Version, o.Value, o.Node, o.Ran, top)
+		return h.strange(k, o), fmt.Sprintf("%q: version %v (%.40q) read at %v at %v, after %s", k.name, o.Version, o.Value, called(o.Node), o.Ran, top)
 	case !top.alive && top.evicted:
-		return "P17", fmt.Sprintf("%q: %.40q read at node %d at %v, after %s", k.name, o.Value, o.Node, o.Ran, top)
+		return "P17", fmt.Sprintf("%q: %.40q read at %v at %v, after %s", k.name, o.Value, called(o.Node), o.Ran, top)
 	case !top.alive:
-		return "P6", fmt.Sprintf("%q: %.40q read at node %d at %v, after %s", k.name, o.Value, o.Node, o.Ran, top)
+		return "P6", fmt.Sprintf("%q: %.40q read at %v at %v, after %s", k.name, o.Value, called(o.Node), o.Ran, top)
 	case o.Deadline != top.deadline:
-		return "P7", fmt.Sprintf("%q: deadline %d read at node %d at %v, after %s", k.name, o.Deadline, o.Node, o.Ran, top)
+		return "P7", fmt.Sprintf("%q: deadline %d read at %v at %v, after %s", k.name, o.Deadline, called(o.Node), o.Ran, top)
 	case !top.maybeAlive(o.Low):
-		return "P7", fmt.Sprintf("%q: read at node %d at %v, when it was %d at least, after %s", k.name, o.Node, o.Ran, o.Low, top)
+		return "P7", fmt.Sprintf("%q: read at %v at %v, when it was %d at least, after %s", k.name, called(o.Node), o.Ran, o.Low, top)
 	case int(top.size) != len(o.Value) || top.sum != emptyDigest.add(o.Value):
-		return h.foreign(top.property(), o), fmt.Sprintf("%q: version %v reads %.40q (%d bytes) at node %d at %v, after %s", k.name, o.Version, o.Value, len(o.Value), o.Node, o.Ran, top)
+		return h.foreign(top.property(), o), fmt.Sprintf("%q: version %v reads %.40q (%d bytes) at %v at %v, after %s", k.name, o.Version, o.Value, len(o.Value), called(o.Node), o.Ran, top)
 	}
 	return "", ""
 }

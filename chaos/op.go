@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/baxromumarov/aegisKV/multiraft"
@@ -88,4 +89,14 @@ func (d digest) add(b []byte) digest {
 		d = (d ^ digest(c)) * 1099511628211
 	}
 	return d
+}
+
+// called is how sentences name a node: histories of clients do not know which one answered.
+type called shardmap.NodeID
+
+func (n called) String() string {
+	if n == 0 {
+		return "some node"
+	}
+	return fmt.Sprintf("node %d", shardmap.NodeID(n))
 }

@@ -44,7 +44,7 @@ func (h *History) wrote(k *keyHistory, s *session, o *Op) {
 	}
 	s.wrote = o.Version
 	if h.lost(k.shard, o.Version) {
-		h.broken("P2", "%q: version %v of node %d was acknowledged at %v, after an Open had cut it", k.name, o.Version, o.Node, o.End)
+		h.broken("P2", "%q: version %v of %v was acknowledged at %v, after an Open had cut it", k.name, o.Version, called(o.Node), o.End)
 	}
 	if e := k.at(o.Version); e != nil {
 		e.acked, e.durable = true, o.Durable
@@ -164,7 +164,7 @@ func (h *History) oneServer(g shardmap.GroupID, o *Op) {
 	case t.ballot == o.Ballot && t.node != o.Node && t.node != 0:
 		h.broken("P1", "group %d: nodes %d and %d both answered under ballot %v", g, t.node, o.Node, o.Ballot)
 	case o.Ballot.Less(t.ballot) && o.End > t.at:
-		h.broken("P1", "group %d: node %d answered at %v under %v, after node %d under %v at %v", g, o.Node, o.End, o.Ballot, t.node, t.ballot, t.at)
+		h.broken("P1", "group %d: %v answered at %v under %v, after %v under %v at %v", g, called(o.Node), o.End, o.Ballot, called(t.node), t.ballot, t.at)
 	case t.ballot.Less(o.Ballot):
 		*t = held{o.Ballot, o.Node, o.End}
 	}

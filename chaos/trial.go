@@ -201,7 +201,7 @@ func (t *Trial) onceEach(cuts []Cut) (list []Cut) {
 		}
 		o := &list[n-1]
 		if c.Node != o.Node || c.Base != o.Base {
-			t.h.broken("P11", "shard %d: epoch %d was opened by node %d above %v and by node %d above %v", c.Shard, c.Epoch, o.Node, o.Base, c.Node, c.Base)
+			t.h.broken("P11", "shard %d: epoch %d was opened by %v above %v and by %v above %v", c.Shard, c.Epoch, called(o.Node), o.Base, called(c.Node), c.Base)
 		}
 		if o.At == 0 {
 			o.At = c.At

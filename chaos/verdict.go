@@ -42,13 +42,13 @@ func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, ser
 	switch w {
 	case VerdictUnknown:
 		if cuts := h.shards[id].cuts; serves && len(cuts) < rowsKept {
-			h.broken("token", "shard %d: node %d serves and does not know at %v what became of version %v", id, node, at, v)
+			h.broken("token", "shard %d: %v serves and does not know at %v what became of version %v", id, called(node), at, v)
 		}
 	case VerdictLost:
 		h.said = append(h.said, saidLost{id, v, node, at, "says"})
 	case VerdictDurable, VerdictPending:
 		if h.lost(id, v) {
-			h.broken("token", "shard %d: node %d says at %v that version %v is %v, but it was cut", id, node, at, v, w)
+			h.broken("token", "shard %d: %v says at %v that version %v is %v, but it was cut", id, called(node), at, v, w)
 		} else if w == VerdictDurable {
 			h.durable(id, v)
 		}
@@ -59,7 +59,7 @@ func (h *History) Judged(id shardmap.ShardID, v shardmap.Version, w Verdict, ser
 // survives: it can only be durable or lost, and lost only if an Open cut it.
 func (h *History) Rested(id shardmap.ShardID, v shardmap.Version, w Verdict, node shardmap.NodeID, at time.Duration) {
 	if w != VerdictLost && w != VerdictDurable && len(h.shards[id].cuts) < rowsKept {
-		h.broken("token", "shard %d: at rest node %d says that version %v is %v", id, node, v, w)
+		h.broken("token", "shard %d: at rest %v says that version %v is %v", id, called(node), v, w)
 	}
 	h.Judged(id, v, w, true, node, at)
 }
@@ -73,7 +73,7 @@ func (h *History) RolledBack(id shardmap.ShardID, v shardmap.Version, node shard
 func (h *History) Finish() {
 	for _, s := range h.said {
 		if !h.lost(s.shard, s.version) {
-			h.broken("token", "shard %d: node %d %s version %v as lost at %v, but no Open cut it", s.shard, s.node, s.who, s.version, s.at)
+			h.broken("token", "shard %d: %v %s version %v as lost at %v, but no Open cut it", s.shard, called(s.node), s.who, s.version, s.at)
 		}
 	}
 	h.said = h.said[:0]
