@@ -292,6 +292,24 @@ var memberScripts = []Script{
 		},
 	},
 	{
+		// The holder that C would ask is gone, but B knows as well.
+		Name: "a voter that its node does not know of, and the holder is gone", From: "simulator, seed 102160 of 300 s", Copies: 1, Steps: []Step{
+			do.steady(),
+			do.set(nodeA, "k", "1", async),
+			do.crash(nodeC),
+			do.sleep(3 * sec),
+			do.anew(nodeC),
+			do.votesAnew(nodeC),
+			do.sleep(sec), // B hears that it is done
+			do.crash(nodeA),
+			do.sleep(2 * sec),
+			do.start(nodeC),
+			do.servedBy(20*sec, nodeB, nodeC),
+			do.start(nodeA),
+			do.settled(),
+		},
+	},
+	{
 		// Were the exchange begun it could not be ended: C's new replica is made when the old
 		// one has left, and until then the group needs B.
 		Name: "a voter dies just before another one is exchanged", From: "simulator, seed 122604 of 300 s", Copies: 1, Steps: []Step{
